@@ -1,0 +1,26 @@
+// Package storage defines the two things a Tidemark location is made of: a
+// [Log] that orders every change, and a [Blob] store for immutable batches.
+//
+// The engine in package indexed is the only caller. It appends every command to
+// the log before it acknowledges it, and moves data from the log to blobs at
+// leisure. Packages mem and file implement both interfaces; object stores and
+// replicated logs do so in modules of their own.
+//
+// # Writing an implementation
+//
+// Implement the interfaces, run storagetest.TestLog and storagetest.TestBlob
+// against them, and report errors so that the engine can act on them:
+//
+//   - An operation that had no effect at all returns an error matching
+//     [ErrNoEffect] (see [NoEffect]). The engine may then try again.
+//   - Any other error from a mutation means that its outcome is unknown. After an
+//     unknown append the engine stops accepting writes: it never guesses. So an
+//     implementation that can find out (by reading back) should, and should
+//     report only what it cannot find out.
+//   - Damage is a [CorruptError], which says where.
+//
+// All methods may be called from several goroutines at once, except that a Log
+// has one appender at a time. A method returns when its work is done or has
+// failed; where it may wait it honours its context. Cancelling the context of a
+// mutation that has begun makes its outcome unknown.
+package storage

@@ -1,0 +1,100 @@
+package storage
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+var (
+	// ErrNotFound: no blob has this key.
+	ErrNotFound = errors.New("storage: not found")
+	// ErrConflict: the log's newest position, or the blob's version, is not the
+	// expected one: another writer was there. Nothing was changed.
+	ErrConflict = errors.New("storage: conflict with another writer")
+	// ErrTruncated: entries that the reader asked for have been removed from the log.
+	ErrTruncated = errors.New("storage: log entries already truncated")
+	// ErrInvalidTruncation: a truncation beyond the end of the log.
+	ErrInvalidTruncation = errors.New("storage: truncation beyond the end of the log")
+	// ErrInvalidRange: a blob does not have the bytes that were asked for.
+	ErrInvalidRange = errors.New("storage: range outside the blob")
+	// ErrInvalidKey: a blob key that is empty or longer than MaxKeySize.
+	ErrInvalidKey = errors.New("storage: invalid blob key")
+	// ErrTooLarge: an entry or blob above the implementation's limit. Split it.
+	ErrTooLarge = errors.New("storage: too large")
+	// ErrClosed: the handle was closed, or its place was taken over by a newer one.
+	ErrClosed = errors.New("storage: closed")
+	// ErrLocked: another owner has the location open. errors.As gives a
+	// LockedError, which says who.
+	ErrLocked = errors.New("storage: location is locked")
+	// ErrCorrupt: stored bytes are damaged. errors.As gives a CorruptError, which
+	// says where.
+	ErrCorrupt = errors.New("storage: corrupt data")
+	// ErrNoEffect: the mutation failed before it changed anything; it may be tried
+	// again. A failed mutation that does not match it has an unknown outcome.
+	ErrNoEffect = errors.New("storage: operation had no effect")
+)
+
+// NoEffect wraps err so that it also matches ErrNoEffect. It returns nil for nil.
+func NoEffect(err error) error {
+	if err == nil {
+		return nil
+	}
+	return noEffectError{err}
+}
+
+// noEffectError adds a mark, not words: the text stays that of the cause.
+type noEffectError struct{ error }
+
+func (e noEffectError) Unwrap() []error { return []error{e.error, ErrNoEffect} }
+
+// CorruptError locates damage. It matches ErrCorrupt.
+type CorruptError struct {
+	Where  string // the file or blob key
+	Offset int64  // bytes from its start; -1 if the whole is concerned
+	Err    error  // what was expected and what was found
+}
+
+// Error names the place and the damage.
+func (e *CorruptError) Error() string {
+	if e.Offset < 0 {
+		return fmt.Sprintf("storage: corrupt data in %s: %v", e.Where, e.Err)
+	}
+	return fmt.Sprintf("storage: corrupt data in %s at offset %d: %v", e.Where, e.Offset, e.Err)
+}
+
+// Unwrap returns ErrCorrupt and the cause.
+func (e *CorruptError) Unwrap() []error { return []error{ErrCorrupt, e.Err} }
+
+// Corruptf returns a CorruptError for a place, with a formatted cause.
+func Corruptf(where string, offset int64, format string, args ...any) error {
+	return &CorruptError{Where: where, Offset: offset, Err: fmt.Errorf(format, args...)}
+}
+
+// LockInfo says who owns a location.
+type LockInfo struct {
+	// Owner identifies the owner over restarts. An owner may take over a location
+	// from an earlier instance of itself that died without letting go, where the
+	// implementation cannot see that it died.
+	Owner string
+	// Details is free text for people: process id, host, start time.
+	Details string
+}
+
+// LockedError says who holds a location. It matches ErrLocked.
+type LockedError struct {
+	Location string
+	Holder   LockInfo
+}
+
+// Error names the location and its holder.
+func (e *LockedError) Error() string {
+	holder := strings.TrimSpace(strings.Join([]string{e.Holder.Owner, e.Holder.Details}, " "))
+	if holder == "" {
+		holder = "an unknown owner"
+	}
+	return fmt.Sprintf("storage: location %q is locked by %s: stop it, or open another location", e.Location, holder)
+}
+
+// Unwrap returns ErrLocked.
+func (e *LockedError) Unwrap() error { return ErrLocked }
