@@ -1,0 +1,119 @@
+package indexed
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/cespare/xxhash/v2"
+	"github.com/maypok86/otter/v2"
+	"github.com/maypok86/otter/v2/stats"
+
+	"github.com/tidemark-go/tidemark/storage"
+)
+
+// blobs reads batch parts through a cache of decoded ones, evicted by how often
+// and how lately they were used. Several readers of one part fetch it once.
+type blobs struct {
+	blob    storage.BlobReader
+	metrics *metrics
+	cache   *otter.Cache[string, Columns]
+}
+
+func newBlobs(blob storage.BlobReader, limit int64, m *metrics) (*blobs, error) {
+	b := &blobs{blob: blob, metrics: m}
+	maximum := uint64(math.MaxInt64)
+	if limit >= 0 {
+		maximum = uint64(limit)
+	}
+	cache, err := otter.New(&otter.Options[string, Columns]{
+		MaximumWeight: maximum,
+		Weigher:       func(_ string, c Columns) uint32 { return uint32(min(c.Size()+cacheEntryOverhead, math.MaxUint32)) },
+		StatsRecorder: cacheStats{m: m},
+		// Work of the cache runs on the goroutine that causes it: it owns none.
+		Executor: func(fn func()) { fn() },
+		Logger:   quietLogger{},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("tidemark: blob cache: %w", err)
+	}
+	b.cache = cache
+	m.cache = func() (int64, int64) { return int64(cache.WeightedSize()), int64(cache.EstimatedSize()) }
+	return b, nil
+}
+
+const cacheEntryOverhead = 256
+
+// readPart returns a part, from the cache if it is there.
+func (b *blobs) readPart(ctx context.Context, p *part) (Columns, error) {
+	for {
+		cols, err := b.cache.Get(ctx, p.key, otter.LoaderFunc[string, Columns](
+			func(ctx context.Context, _ string) (Columns, error) { return b.fetch(ctx, p) }))
+		if err == nil {
+			return cols, nil
+		}
+		// The fetch may have been another reader's, and ended with that reader's context.
+		if ctx.Err() == nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)) {
+			continue
+		}
+		return Columns{}, err
+	}
+}
+
+// fetch reads and checks a part from the store.
+func (b *blobs) fetch(ctx context.Context, p *part) (Columns, error) {
+	data, _, err := b.blob.Get(ctx, p.key)
+	if err != nil {
+		b.metrics.blobReadErrors.Inc()
+		if errors.Is(err, storage.ErrNotFound) {
+			return Columns{}, storage.Corruptf(p.key, -1, "the manifest names this blob, but it is gone: %w", err)
+		}
+		return Columns{}, fmt.Errorf("read blob %s: %w", p.key, err)
+	}
+	b.metrics.cacheFetchedBytes.Add(float64(len(data)))
+	if int64(len(data)) != p.size {
+		return Columns{}, storage.Corruptf(p.key, -1, "%d bytes, expected %d", len(data), p.size)
+	}
+	if sum := xxhash.Sum64(data); sum != p.sum {
+		return Columns{}, storage.Corruptf(p.key, -1, "xxhash64 of the file is %016x, expected %016x", sum, p.sum)
+	}
+	cols, err := decodePart(data, p)
+	if err != nil {
+		return Columns{}, storage.Corruptf(p.key, -1, "%w", err)
+	}
+	return cols, nil
+}
+
+// offer puts a part that was just written into the cache.
+func (b *blobs) offer(p *part, cols Columns) { b.cache.Set(p.key, cols) }
+
+func (b *blobs) forget(p *part) { b.cache.Invalidate(p.key) }
+
+// uncached reads parts past the cache, for work that reads everything once.
+type uncached struct{ *blobs }
+
+func (u uncached) readPart(ctx context.Context, p *part) (Columns, error) {
+	if cols, ok := u.cache.GetIfPresent(p.key); ok {
+		return cols, nil
+	}
+	return u.fetch(ctx, p)
+}
+
+// cacheStats feeds the cache's own counts into the metrics.
+type cacheStats struct{ m *metrics }
+
+var _ stats.Recorder = cacheStats{}
+
+func (s cacheStats) RecordHits(n int)                { s.m.cacheHits.Add(float64(n)) }
+func (s cacheStats) RecordMisses(n int)              { s.m.cacheMisses.Add(float64(n)) }
+func (s cacheStats) RecordEviction(uint32)           { s.m.cacheEvictions.Inc() }
+func (s cacheStats) RecordLoadSuccess(time.Duration) {}
+func (s cacheStats) RecordLoadFailure(time.Duration) {}
+
+// quietLogger drops the cache's messages: what they report is returned as well.
+type quietLogger struct{}
+
+func (quietLogger) Warn(context.Context, string, error)  {}
+func (quietLogger) Error(context.Context, string, error) {}

@@ -1,0 +1,239 @@
+package indexed
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+)
+
+// Columns is an immutable run of encoded updates in columnar form. The one
+// buffer behind it is at once what the log stores, what the tail keeps and what
+// the cache holds, so that an update is copied once on its way in.
+//
+//	times   n x u64   little endian
+//	diffs   n x i64
+//	keyEnds n x u32   end of each key in keys; its start is the end of the one before
+//	valEnds n x u32
+//	keys, vals
+//
+// The zero value holds no updates.
+type Columns struct {
+	buf              []byte
+	n                int
+	keyBytes         int
+	minTime, maxTime uint64 // meaningful when n > 0
+}
+
+const (
+	rowOverhead = 8 + 8 + 4 + 4
+	// maxColumnBytes keeps the ends within u32, and every size within an int32.
+	maxColumnBytes = math.MaxInt32
+)
+
+// Len returns the number of updates.
+func (c *Columns) Len() int { return c.n }
+
+// Size returns the number of bytes that the updates take, in memory and in the log.
+func (c *Columns) Size() int { return len(c.buf) }
+
+// DataBytes returns the bytes of keys and vals, plus 16 for each time and diff.
+func (c *Columns) DataBytes() int { return len(c.buf) - 8*c.n }
+
+// TimeRange returns the least and the greatest time. It panics if there are no updates.
+func (c *Columns) TimeRange() (lo, hi uint64) {
+	if c.n == 0 {
+		panic("indexed: TimeRange of no updates")
+	}
+	return c.minTime, c.maxTime
+}
+
+// Time returns the time of update i.
+func (c *Columns) Time(i int) uint64 { return binary.LittleEndian.Uint64(c.buf[8*i:]) }
+
+// Diff returns the diff of update i.
+func (c *Columns) Diff(i int) int64 {
+	return int64(binary.LittleEndian.Uint64(c.buf[8*(c.n+i):]))
+}
+
+func (c *Columns) end(base, i int) int {
+	if i < 0 {
+		return 0
+	}
+	return int(binary.LittleEndian.Uint32(c.buf[base+4*i:]))
+}
+
+// Key returns the encoded key of update i, which must not be changed.
+func (c *Columns) Key(i int) []byte {
+	keys := c.buf[rowOverhead*c.n : rowOverhead*c.n+c.keyBytes]
+	from, to := c.end(16*c.n, i-1), c.end(16*c.n, i)
+	return keys[from:to:to]
+}
+
+// Val returns the encoded value of update i, which must not be changed.
+func (c *Columns) Val(i int) []byte {
+	vals := c.buf[rowOverhead*c.n+c.keyBytes:]
+	from, to := c.end(20*c.n, i-1), c.end(20*c.n, i)
+	return vals[from:to:to]
+}
+
+// appendTo writes the counts and the buffer, as decodeColumns reads them.
+func (c *Columns) appendTo(dst []byte) []byte {
+	dst = binary.AppendUvarint(dst, uint64(c.n))
+	dst = binary.AppendUvarint(dst, uint64(c.keyBytes))
+	dst = binary.AppendUvarint(dst, uint64(len(c.buf)-rowOverhead*c.n-c.keyBytes))
+	return append(dst, c.buf...)
+}
+
+// decodeColumns reads what appendTo wrote. The result refers to the message.
+func decodeColumns(r *wireReader) Columns {
+	n := r.count(rowOverhead)
+	keyBytes, valBytes := r.uvarint(), r.uvarint()
+	if r.err == nil && (keyBytes > maxColumnBytes || valBytes > maxColumnBytes) {
+		r.fail(fmt.Errorf("column of %d and %d bytes", keyBytes, valBytes))
+	}
+	if r.err != nil {
+		return Columns{}
+	}
+	buf := r.bytes(rowOverhead*n + int(keyBytes) + int(valBytes))
+	if r.err != nil {
+		return Columns{}
+	}
+	c, err := columnsOver(buf, n, int(keyBytes))
+	if err != nil {
+		r.fail(err)
+	}
+	return c
+}
+
+// columnsOver interprets a buffer and checks that every row lies inside it.
+func columnsOver(buf []byte, n, keyBytes int) (Columns, error) {
+	c := Columns{buf: buf, n: n, keyBytes: keyBytes}
+	valBytes := len(buf) - rowOverhead*n - keyBytes
+	if n == 0 {
+		if keyBytes != 0 || valBytes != 0 {
+			return Columns{}, errors.New("key or value bytes without updates")
+		}
+		return Columns{}, nil
+	}
+	lastKey, lastVal := 0, 0
+	c.minTime = math.MaxUint64
+	for i := range n {
+		k, v := c.end(16*n, i), c.end(20*n, i)
+		if k < lastKey || v < lastVal || k > keyBytes || v > valBytes {
+			return Columns{}, fmt.Errorf("update %d of %d lies outside its column", i, n)
+		}
+		lastKey, lastVal = k, v
+		t := c.Time(i)
+		c.minTime, c.maxTime = min(c.minTime, t), max(c.maxTime, t)
+	}
+	if lastKey != keyBytes || lastVal != valBytes {
+		return Columns{}, errors.New("bytes behind the last update of a column")
+	}
+	return c, nil
+}
+
+// ColumnsBuilder collects updates. The zero value is ready to use; it is not for
+// use by several goroutines at once.
+type ColumnsBuilder struct {
+	keys, vals       []byte
+	keyEnds, valEnds []uint32
+	times            []uint64
+	diffs            []int64
+}
+
+// Len returns the number of updates added so far.
+func (b *ColumnsBuilder) Len() int { return len(b.times) }
+
+// Size returns the size that Finish would give its Columns.
+func (b *ColumnsBuilder) Size() int {
+	return rowOverhead*len(b.times) + len(b.keys) + len(b.vals)
+}
+
+// Reset forgets the updates and keeps the memory.
+func (b *ColumnsBuilder) Reset() {
+	b.keys, b.vals = b.keys[:0], b.vals[:0]
+	b.keyEnds, b.valEnds = b.keyEnds[:0], b.valEnds[:0]
+	b.times, b.diffs = b.times[:0], b.diffs[:0]
+}
+
+// Add appends one update; key and val are copied.
+//
+// Errors: ErrTooLarge if a column would pass 2 GiB; the builder is then as before.
+func (b *ColumnsBuilder) Add(key, val []byte, time uint64, diff int64) error {
+	return b.addRow(append(b.keys, key...), append(b.vals, val...), time, diff)
+}
+
+// Encoder is the encoding half of a codec: it appends the encoding of v to dst.
+type Encoder[T any] interface {
+	Append(dst []byte, v T) ([]byte, error)
+}
+
+// AddTyped appends one update whose key and value are encoded straight into the
+// columns. After an error, which is the encoder's or ErrTooLarge, the builder is
+// as before.
+func AddTyped[K, V any](b *ColumnsBuilder, kc Encoder[K], vc Encoder[V], key K, val V, time uint64, diff int64) error {
+	keys, err := kc.Append(b.keys, key)
+	if err != nil {
+		return fmt.Errorf("encode key: %w", err)
+	}
+	vals, err := vc.Append(b.vals, val)
+	if err != nil {
+		return fmt.Errorf("encode value: %w", err)
+	}
+	return b.addRow(keys, vals, time, diff)
+}
+
+// addRow takes over the columns with the new row's bytes at their ends.
+func (b *ColumnsBuilder) addRow(keys, vals []byte, time uint64, diff int64) error {
+	if len(keys) < len(b.keys) || len(vals) < len(b.vals) {
+		return errors.New("codec returned less than it was handed: Append must append to dst")
+	}
+	if len(keys) > maxColumnBytes || len(vals) > maxColumnBytes {
+		return fmt.Errorf("%w: a column would pass %d bytes", ErrTooLarge, maxColumnBytes)
+	}
+	b.keys, b.vals = keys, vals
+	b.keyEnds = append(b.keyEnds, uint32(len(keys)))
+	b.valEnds = append(b.valEnds, uint32(len(vals)))
+	b.times = append(b.times, time)
+	b.diffs = append(b.diffs, diff)
+	return nil
+}
+
+// Columns returns the updates as Columns with a buffer of their own.
+func (b *ColumnsBuilder) Columns() Columns { return b.appendColumns(make([]byte, 0, b.Size())) }
+
+// Finish is Columns and Reset.
+func (b *ColumnsBuilder) Finish() Columns {
+	c := b.Columns()
+	b.Reset()
+	return c
+}
+
+// appendColumns lays the updates out behind dst, within its capacity, and returns
+// Columns over that part of it.
+func (b *ColumnsBuilder) appendColumns(dst []byte) Columns {
+	n := len(b.times)
+	if n == 0 {
+		return Columns{}
+	}
+	start := len(dst)
+	c := Columns{n: n, keyBytes: len(b.keys), minTime: math.MaxUint64}
+	for _, t := range b.times {
+		dst = binary.LittleEndian.AppendUint64(dst, t)
+		c.minTime, c.maxTime = min(c.minTime, t), max(c.maxTime, t)
+	}
+	for _, d := range b.diffs {
+		dst = binary.LittleEndian.AppendUint64(dst, uint64(d))
+	}
+	for _, e := range b.keyEnds {
+		dst = binary.LittleEndian.AppendUint32(dst, e)
+	}
+	for _, e := range b.valEnds {
+		dst = binary.LittleEndian.AppendUint32(dst, e)
+	}
+	dst = append(dst, b.keys...)
+	dst = append(dst, b.vals...)
+	c.buf = dst[start:len(dst):len(dst)]
+	return c
+}

@@ -1,0 +1,172 @@
+package indexed
+
+import (
+	"cmp"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/tidemark-go/tidemark/frontier"
+	"github.com/tidemark-go/tidemark/storage"
+)
+
+// StreamID numbers the streams of a location from 0 on, in order of their
+// registration. An id is never used again, also not after a destroy.
+type StreamID uint64
+
+// String returns "Id(0)".
+func (id StreamID) String() string { return "Id(" + strconv.FormatUint(uint64(id), 10) + ")" }
+
+// opKind is part of the log's format: numbers are never changed or used again.
+// Within a command operations are ordered by kind, so that data comes before the
+// seal that covers it.
+type opKind byte
+
+const (
+	opRegister        opKind = 1
+	opDestroy         opKind = 2
+	opWrite           opKind = 3
+	opSeal            opKind = 4
+	opAllowCompaction opKind = 5
+)
+
+// op is one change to one stream.
+type op struct {
+	kind   opKind
+	stream StreamID
+
+	name, keyCodec, valCodec string             // opRegister
+	cols                     Columns            // opWrite
+	frontier                 frontier.Antichain // opSeal: the new upper; opAllowCompaction: the new since
+}
+
+// Command is an atomic set of changes, built by one goroutine and then handed to
+// Engine.Submit. All of it becomes durable and visible at one SeqNo, or none.
+//
+// All its writes are checked against the uppers from before the command; then its
+// seals and allowed compactions apply. The zero value is an empty command.
+type Command struct {
+	ops      []op
+	expected []expectedUpper
+	err      error
+}
+
+type expectedUpper struct {
+	stream StreamID
+	upper  frontier.Antichain
+}
+
+// Write adds updates to a stream. Adding several to one stream is allowed.
+func (c *Command) Write(id StreamID, cols Columns) {
+	c.ops = append(c.ops, op{kind: opWrite, stream: id, cols: cols})
+}
+
+// Seal advances the upper of a stream. Of several seals of one stream the last in
+// time counts.
+func (c *Command) Seal(id StreamID, upper frontier.Antichain) {
+	c.ops = append(c.ops, op{kind: opSeal, stream: id, frontier: upper})
+}
+
+// AllowCompaction advances the since of a stream. Of several for one stream the
+// last in time counts.
+func (c *Command) AllowCompaction(id StreamID, since frontier.Antichain) {
+	c.ops = append(c.ops, op{kind: opAllowCompaction, stream: id, frontier: since})
+}
+
+// ExpectUpper makes the whole command fail with ErrUpperMismatch unless the upper
+// of the stream is the expected one when the command's turn comes.
+func (c *Command) ExpectUpper(id StreamID, upper frontier.Antichain) {
+	c.expected = append(c.expected, expectedUpper{id, upper})
+}
+
+// normalise orders the operations by kind and folds repeated frontiers of one
+// stream into the latest.
+func (c *Command) normalise() {
+	slices.SortStableFunc(c.ops, func(a, b op) int { return cmp.Compare(a.kind, b.kind) })
+	if len(c.ops) < 2 {
+		return
+	}
+	kept := c.ops[:0]
+	for _, o := range c.ops {
+		if o.kind == opSeal || o.kind == opAllowCompaction {
+			i := slices.IndexFunc(kept, func(k op) bool { return k.kind == o.kind && k.stream == o.stream })
+			if i >= 0 {
+				kept[i].frontier = kept[i].frontier.Join(o.frontier)
+				continue
+			}
+		}
+		kept = append(kept, o)
+	}
+	c.ops = kept
+}
+
+// entryVersion is the first byte of every log entry.
+const entryVersion = 1
+
+// encodeEntry returns the log entry of a command and makes the command's columns
+// refer to it, so that the encoded updates exist once.
+func encodeEntry(ops []op) []byte {
+	size := 2 + binary.MaxVarintLen64
+	for i := range ops {
+		size += 2 + 4*binary.MaxVarintLen64 + ops[i].cols.Size() +
+			len(ops[i].name) + len(ops[i].keyCodec) + len(ops[i].valCodec) + 2*binary.MaxVarintLen64
+	}
+	dst := make([]byte, 0, size)
+	dst = append(dst, entryVersion)
+	dst = binary.AppendUvarint(dst, uint64(len(ops)))
+	for i := range ops {
+		o := &ops[i]
+		dst = append(dst, byte(o.kind))
+		dst = binary.AppendUvarint(dst, uint64(o.stream))
+		switch o.kind {
+		case opRegister:
+			dst = appendString(dst, o.name)
+			dst = appendString(dst, o.keyCodec)
+			dst = appendString(dst, o.valCodec)
+		case opWrite:
+			dst = o.cols.appendTo(dst)
+			o.cols.buf = dst[len(dst)-len(o.cols.buf) : len(dst) : len(dst)]
+		case opSeal, opAllowCompaction:
+			dst = appendFrontier(dst, o.frontier)
+		}
+	}
+	return dst
+}
+
+// decodeEntry reads a log entry. Columns refer to data.
+func decodeEntry(data []byte) ([]op, error) {
+	r := &wireReader{buf: data}
+	if v := r.byte(); r.err == nil && v != entryVersion {
+		return nil, fmt.Errorf("log entry of version %d: this program reads version %d", v, entryVersion)
+	}
+	n := r.count(2)
+	if r.err == nil && n == 0 {
+		return nil, errors.New("log entry without operations")
+	}
+	ops := make([]op, 0, min(n, 64))
+	for range n {
+		o := op{kind: opKind(r.byte()), stream: StreamID(r.uvarint())}
+		switch o.kind {
+		case opRegister:
+			o.name, o.keyCodec, o.valCodec = r.string(), r.string(), r.string()
+		case opDestroy:
+		case opWrite:
+			o.cols = decodeColumns(r)
+		case opSeal, opAllowCompaction:
+			o.frontier = r.frontier()
+		default:
+			r.fail(fmt.Errorf("operation of kind %d", o.kind))
+		}
+		if r.err != nil {
+			return nil, r.err
+		}
+		ops = append(ops, o)
+	}
+	return ops, r.end()
+}
+
+func corruptEntry(seqno storage.SeqNo, err error) error {
+	return storage.Corruptf("log", -1, "entry %s: %w", seqno, err)
+}

@@ -1,0 +1,301 @@
+package indexed
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tidemark-go/tidemark/storage"
+)
+
+// committer is owned by the commit goroutine. It turns the queue into groups: one
+// is on its way to the log while the next is being decided and packed, so that the
+// commands that arrive during a flush share the next one (D2).
+//
+//	queue -> next --(log is free)--> inFlight --(durable)--> applied, answered
+//
+// INVARIANT: at most one append is outstanding, and its expected position is the
+// last one acknowledged. So a writer that was replaced cannot append anything.
+type committer struct {
+	e    *Engine
+	plan *plan
+	last storage.SeqNo // newest position acknowledged by the log
+
+	next     *group
+	inFlight *group
+	appends  chan *group // to the append goroutine
+	appended chan *group // back from it
+
+	failed   error // why the log can no longer be written to
+	stopping bool
+}
+
+// group is a run of requests that share one append.
+type group struct {
+	reqs     []*request
+	entries  [][]byte
+	bytes    int
+	expected storage.SeqNo
+
+	// Set by the append goroutine.
+	positions []storage.SeqNo
+	err       error
+	took      time.Duration
+}
+
+func newCommitter(e *Engine, last storage.SeqNo) *committer {
+	return &committer{
+		e: e, plan: newPlan(e.st), last: last, next: &group{},
+		appends: make(chan *group, 1), appended: make(chan *group, 1),
+	}
+}
+
+func (c *committer) loop() {
+	defer close(c.e.commitDone)
+	go c.appendLoop()
+	defer func() {
+		close(c.appends)
+		<-c.appended // closed by the append goroutine as it ends
+	}()
+	for {
+		queue := c.e.queue
+		if c.full() {
+			queue = nil
+		}
+		select {
+		case r := <-queue:
+			c.take(r)
+			c.drain()
+		case g := <-c.appended:
+			c.inFlight = nil
+			c.finish(g)
+		}
+		c.advance()
+		if c.stopping && c.inFlight == nil && len(c.next.reqs) == 0 {
+			c.shutDown()
+			return
+		}
+	}
+}
+
+// appendLoop is the append goroutine: it ends when the committer closes appends.
+func (c *committer) appendLoop() {
+	defer close(c.appended)
+	for g := range c.appends {
+		start := time.Now()
+		// The engine's own context does not reach here: an append that has begun is always
+		// waited for, so that its outcome is known.
+		g.positions, g.err = c.e.log.Append(context.Background(), g.expected, g.entries)
+		g.took = time.Since(start)
+		c.appended <- g
+	}
+}
+
+func (c *committer) full() bool {
+	return c.stopping || c.next.bytes >= c.e.cfg.MaxGroupBytes || len(c.next.reqs) >= c.e.cfg.MaxQueuedCommands
+}
+
+// drain takes what is queued without waiting.
+func (c *committer) drain() {
+	for !c.full() {
+		select {
+		case r := <-c.e.queue:
+			c.take(r)
+		default:
+			return
+		}
+	}
+}
+
+// take decides a request and adds it to the next group. Refusals wait for their
+// turn as well: they may rest on a command before them that fails.
+func (c *committer) take(r *request) {
+	if r.stop {
+		c.stopping = true
+		return
+	}
+	c.e.metrics.cmdRun.Inc()
+	c.decide(r)
+	c.next.reqs = append(c.next.reqs, r)
+	if r.err == nil && r.entry != nil {
+		c.next.entries = append(c.next.entries, r.entry)
+		c.next.bytes += len(r.entry)
+	}
+}
+
+func (c *committer) decide(r *request) {
+	r.err = nil
+	if r.read != nil {
+		return
+	}
+	if c.failed != nil {
+		r.err = stoppedError(c.failed)
+		return
+	}
+	if r.cmd != nil {
+		r.err = c.plan.check(r.cmd)
+		return
+	}
+	r.ops, r.err = r.plan(c.plan)
+	r.entry = nil
+	if r.err == nil && len(r.ops) > 0 {
+		r.entry = encodeEntry(r.ops)
+	}
+}
+
+// advance sends the next group on its way if the log is free.
+func (c *committer) advance() {
+	for c.inFlight == nil && len(c.next.reqs) > 0 {
+		g := c.next
+		c.next = &group{}
+		if len(g.entries) == 0 {
+			c.settle(g)
+			continue
+		}
+		c.start(g)
+	}
+}
+
+func (c *committer) start(g *group) {
+	g.expected = c.last
+	c.inFlight = g
+	c.e.metrics.commitGroup.Observe(float64(len(g.entries)))
+	c.appends <- g
+}
+
+// finish deals with the outcome of an append.
+func (c *committer) finish(g *group) {
+	if g.err == nil && len(g.positions) != len(g.entries) {
+		g.err = fmt.Errorf("the log returned %d positions for %d entries", len(g.positions), len(g.entries))
+	}
+	if g.err == nil {
+		c.last = g.positions[len(g.positions)-1]
+		c.e.metrics.commitSeconds.Observe(g.took.Seconds())
+		c.e.metrics.logBytes.Add(float64(g.bytes))
+		// The log goes on with the next group while this one is applied and answered.
+		if len(c.next.entries) > 0 {
+			next := c.next
+			c.next = &group{}
+			c.start(next)
+		}
+		c.settle(g)
+		return
+	}
+	c.fail(g)
+}
+
+// fail answers a group that the log did not take, and decides the next group
+// again, which was decided as if it had.
+func (c *committer) fail(g *group) {
+	var answer error
+	switch {
+	case errors.Is(g.err, storage.ErrConflict), errors.Is(g.err, storage.ErrClosed):
+		c.failed = g.err
+		answer = stoppedError(g.err)
+	case errors.Is(g.err, storage.ErrNoEffect), errors.Is(g.err, storage.ErrTooLarge):
+		answer = fmt.Errorf("tidemark: the log did not take the command, which had no effect: %w", g.err)
+	default:
+		c.failed = g.err
+		answer = outcomeUnknownError(g.err)
+	}
+	c.e.logger.Error("append to the log failed", "entries", len(g.entries), "expected", uint64(g.expected),
+		"accepts_writes", c.failed == nil, "error", g.err)
+	for _, r := range g.reqs {
+		if r.entry != nil && r.err == nil {
+			r.err = answer
+			c.e.metrics.cmdFailed.Inc()
+		}
+	}
+	g.positions = nil
+	c.settle(g)
+	if c.failed != nil {
+		c.e.st.endListeners(stoppedError(c.failed))
+	}
+
+	c.plan = newPlan(c.e.st)
+	again := c.next.reqs
+	c.next = &group{}
+	for _, r := range again {
+		c.decide(r)
+		c.next.reqs = append(c.next.reqs, r)
+		if r.err == nil && r.entry != nil {
+			c.next.entries = append(c.next.entries, r.entry)
+			c.next.bytes += len(r.entry)
+		}
+	}
+}
+
+// settle applies a group in order, runs its reads in between, and then answers.
+func (c *committer) settle(g *group) {
+	start := time.Now()
+	seqnos := make([]storage.SeqNo, len(g.reqs))
+	st := c.e.st
+	st.mu.Lock()
+	positions := g.positions
+	for i, r := range g.reqs {
+		r.settled = true
+		switch {
+		case r.read != nil:
+			if !r.abandoned {
+				r.read(st)
+			}
+		case r.err != nil:
+		case r.entry == nil:
+			seqnos[i] = st.applied
+		default:
+			seqnos[i] = positions[0]
+			positions = positions[1:]
+			// The plan has accepted it, so that it applies is an invariant of ours. If it
+			// does not, what is durable can no longer be applied: nothing more is accepted.
+			if err := st.applyLocked(seqnos[i], r.ops, start); err != nil {
+				r.err = outcomeUnknownError(corruptEntry(seqnos[i], err))
+				c.failed = r.err
+			}
+			c.e.maintenance.meter.add(seqnos[i], len(r.entry))
+		}
+	}
+	wake := c.e.maintenanceDueLocked()
+	st.mu.Unlock()
+	if wake {
+		c.e.wakeMaintenance()
+	}
+
+	m := c.e.metrics
+	for i, r := range g.reqs {
+		c.e.inFlight.add(-r.weight)
+		if r.cmd != nil && r.weight > 0 {
+			m.cmdWrites.Inc()
+		}
+		if r.err != nil {
+			// Nothing of it went to the tail, which would have kept its share.
+			c.e.admission.Release(r.weight)
+		} else {
+			for k := range r.ops {
+				m.cmdWriteRecords.Add(float64(r.ops[k].cols.Len()))
+				m.cmdWriteData.Add(float64(r.ops[k].cols.DataBytes()))
+			}
+		}
+		r.done(seqnos[i], r.err)
+	}
+	m.applySeconds.Add(time.Since(start).Seconds())
+}
+
+// shutDown refuses what is still queued. Submitters are gone when it returns.
+func (c *committer) shutDown() {
+	close(c.e.stopping)
+	c.e.submit.Lock()
+	c.e.submit.closed = true
+	c.e.submit.Unlock()
+	for {
+		select {
+		case r := <-c.e.queue:
+			c.e.inFlight.add(-r.weight)
+			c.e.admission.Release(r.weight)
+			r.done(0, stoppedError(nil))
+		default:
+			c.e.st.endListeners(stoppedError(nil))
+			return
+		}
+	}
+}

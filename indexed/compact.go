@@ -1,0 +1,214 @@
+package indexed
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/tidemark-go/tidemark/frontier"
+)
+
+// A merge replaces neighbouring batches of a stream by one with the same contents.
+// Physical compaction is the merging; logical compaction is advancing the times of
+// trace batches to the since, which makes rows equal and lets them cancel.
+type merge struct {
+	stream *stream
+	set    *batchSet
+	inputs []*batch // neighbours, all trace batches or all unsealed
+	id     uint64
+	since  frontier.Antichain
+	lower  frontier.Antichain // of an unsealed merge: earlier times are in the trace
+}
+
+// maxUnsealed is the number of unsealed batches a stream may have before they are
+// merged. Most are moved to the trace before that.
+const maxUnsealed = 8
+
+// compactLoop is the compact goroutine: it merges while there is something to
+// merge, and sleeps otherwise.
+func (e *Engine) compactLoop() {
+	defer e.background.Done()
+	failures := 0
+	for {
+		select {
+		case <-e.maintenance.compact:
+		case <-e.ctx.Done():
+			return
+		}
+		for {
+			did, err := e.mergeOnce(e.ctx)
+			if e.ctx.Err() != nil {
+				return
+			}
+			if err != nil {
+				failures++
+				e.logger.Warn("merge failed; it will be tried again", "failures", failures, "error", err)
+				select {
+				case <-time.After(e.cfg.MinStepInterval << min(failures, 6)):
+					continue
+				case <-e.ctx.Done():
+					return
+				}
+			}
+			failures = 0
+			if !did {
+				break
+			}
+			e.wakeMaintenance() // the manifest is to name the result
+		}
+	}
+}
+
+// mergeOnce does one merge and reports whether there was one to do.
+func (e *Engine) mergeOnce(ctx context.Context) (bool, error) {
+	e.maintenance.merge.Lock()
+	defer e.maintenance.merge.Unlock()
+	m := e.planMerge()
+	if m == nil {
+		return false, nil
+	}
+	defer e.releaseSet(m.set)
+	start := time.Now()
+	out, err := e.runMerge(ctx, m)
+	if err != nil {
+		e.metrics.compactionErrors.Inc()
+		return false, err
+	}
+	if !e.commitMerge(m, out) {
+		e.metrics.staleResults.Inc()
+		e.discard(out)
+		return true, nil
+	}
+	e.metrics.compactions.Inc()
+	e.metrics.compactionBytes.Add(float64(out.size()))
+	e.metrics.compactionSeconds.Add(time.Since(start).Seconds())
+	return true, nil
+}
+
+// planMerge chooses a merge: the smallest that some stream has, so that many small
+// batches do not wait for one large merge.
+func (e *Engine) planMerge() *merge {
+	st := e.st
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	var best *merge
+	var bestRows int
+	for _, id := range slices.SortedFunc(maps.Keys(st.streams), cmp.Compare) {
+		m := st.streams[id].mergeLocked()
+		if m == nil {
+			continue
+		}
+		rows := 0
+		for _, b := range m.inputs {
+			rows += b.rows
+		}
+		if best == nil || rows < bestRows {
+			best, bestRows = m, rows
+		}
+	}
+	if best == nil {
+		return nil
+	}
+	best.id = st.nextBatch
+	st.nextBatch++
+	best.set.refs++
+	return best
+}
+
+// mergeLocked returns the merge that a stream needs, if any:
+//
+//  1. the first neighbours in the trace of equal level (spec B-1): with B-4 that
+//     leaves about log(n) batches, each about twice the next;
+//  2. a trace batch that lies wholly before the since, was never advanced to it,
+//     and has enough rows that may become equal;
+//  3. neighbours among the unsealed batches, if there are many.
+func (s *stream) mergeLocked() *merge {
+	m := &merge{stream: s, set: s.set, since: s.since}
+	trace := s.set.trace
+	for i := range trace[:max(0, len(trace)-1)] {
+		if trace[i].level == trace[i+1].level {
+			m.inputs = trace[i : i+2]
+			return m
+		}
+	}
+	for i, b := range trace {
+		if b.desc.Upper.LessEqual(s.since) && b.desc.Since.LessThan(b.desc.Upper) && 4*b.foldable >= b.rows && b.foldable > 0 {
+			m.inputs = trace[i : i+1]
+			return m
+		}
+	}
+	if unsealed := s.set.unsealed; len(unsealed) >= maxUnsealed {
+		for i := range unsealed[:len(unsealed)-1] {
+			if unsealed[i].level == unsealed[i+1].level {
+				m.inputs, m.since, m.lower = unsealed[i:i+2], frontier.Antichain{}, s.set.traceUpper()
+				return m
+			}
+		}
+	}
+	return nil
+}
+
+// runMerge streams the inputs into one batch: it holds a part of each input and
+// one of the output.
+func (e *Engine) runMerge(ctx context.Context, m *merge) (*batch, error) {
+	first, last := m.inputs[0], m.inputs[len(m.inputs)-1]
+	if err := checkMerge(m.inputs, m.since); err != nil {
+		return nil, err
+	}
+	out := &batch{id: m.id, trace: first.trace, after: first.after, through: last.through}
+	out.desc = frontier.Description{Lower: first.desc.Lower, Upper: last.desc.Upper, Since: m.since}
+	filter := timeFilter{lower: m.lower, upper: frontier.Empty()}
+	sources := make([]rowSource, len(m.inputs))
+	for i, b := range m.inputs {
+		sources[i] = newBatchRows(b, uncached{e.blobs}, filter)
+		out.level = max(out.level, b.level)
+	}
+	out, err := e.writeBatch(ctx, m.stream, sources, m.since, out)
+	if err != nil {
+		return nil, fmt.Errorf("tidemark: merge batches of stream %q: %w", m.stream.name, err)
+	}
+	if len(m.inputs) > 1 && !slices.ContainsFunc(m.inputs, func(b *batch) bool { return b.memBytes() >= out.memBytes() }) {
+		out.level++
+	}
+	return out, nil
+}
+
+// checkMerge refuses inputs that do not make a run (spec B-2).
+func checkMerge(inputs []*batch, since frontier.Antichain) error {
+	for i, b := range inputs {
+		if i > 0 && (b.trace != inputs[i-1].trace || b.trace && b.desc.Lower != inputs[i-1].desc.Upper || !b.trace && b.after < inputs[i-1].through) {
+			return fmt.Errorf("tidemark: %w: merge of %s and %s, which are not neighbours", ErrInvalid, inputs[i-1], b)
+		}
+		if b.trace && since.LessThan(b.desc.Since) {
+			return fmt.Errorf("tidemark: %w: merge of %s to the since %s, which is before its own", ErrInvalid, b, since)
+		}
+	}
+	return nil
+}
+
+// commitMerge replaces the inputs by the output if they are still there.
+func (e *Engine) commitMerge(m *merge, out *batch) bool {
+	st, s := e.st, m.stream
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if s.destroyed {
+		return false
+	}
+	next := &batchSet{trace: s.set.trace, unsealed: s.set.unsealed}
+	var ok bool
+	switch {
+	case out.trace:
+		next.trace, ok = replaceRun(next.trace, m.inputs, out)
+	case out.rows == 0:
+		next.unsealed, ok = replaceRun(next.unsealed, m.inputs)
+	default:
+		next.unsealed, ok = replaceRun(next.unsealed, m.inputs, out)
+	}
+	if ok {
+		st.replaceSetLocked(s, next)
+	}
+	return ok
+}

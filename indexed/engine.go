@@ -1,0 +1,327 @@
+package indexed
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/semaphore"
+
+	"github.com/tidemark-go/tidemark/frontier"
+	"github.com/tidemark-go/tidemark/storage"
+)
+
+// Engine is the one owner of a location: it takes commands, answers reads and
+// keeps the place tidy. Its methods may be called by several goroutines at once.
+//
+// Goroutines, all started by Open and ended by Stop:
+//
+//	commit    decides commands, in order, and applies what is durable
+//	append    writes and flushes groups; owned by commit
+//	maintain  rounds of maintenance: flush, manifest, truncation, deletion
+//	compact   merges batches
+type Engine struct {
+	cfg     Config
+	log     storage.Log
+	blob    storage.Blob
+	st      *state
+	blobs   *blobs
+	metrics *metrics
+	logger  *slog.Logger
+	run     string // unique to this opening; part of the keys of its blobs
+
+	queue     chan *request
+	admission *semaphore.Weighted
+	inFlight  inFlightBytes
+
+	// submit guards closed: submitters hold it shared while they send to the queue, so
+	// that once closed is set nothing more gets in.
+	submit struct {
+		sync.RWMutex
+		closed bool
+	}
+
+	// ctx is done when the engine stops; background work runs under it.
+	ctx        context.Context
+	cancel     context.CancelFunc
+	stopping   chan struct{} // closed when the commit goroutine takes no more
+	commitDone chan struct{}
+	background sync.WaitGroup
+	stopOnce   sync.Once
+	stopErr    error
+
+	maintenance maintenance
+	unregister  func()
+}
+
+// Open opens the location that the log and the blobs make up, and takes ownership
+// of both: Stop closes them, and so does Open when it fails.
+//
+// It reads the manifest and replays the log after it, so it takes time in
+// proportion to both; the context bounds it.
+//
+// Errors: storage.CorruptError; ErrInvalid for a config out of range; the
+// storage's own.
+func Open(ctx context.Context, log storage.Log, blob storage.Blob, cfg Config) (_ *Engine, err error) {
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, log.Close(), blob.Close())
+		}
+	}()
+	cfg, err = cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	manifest := manifestReader{blob: blob}
+	st, err := manifest.load(ctx, cfg.ListenerWindowBytes)
+	if err != nil {
+		return nil, err
+	}
+	if err := manifest.checkNoGap(ctx); err != nil {
+		return nil, err
+	}
+	meter, last, err := replay(ctx, st, log)
+	if err != nil {
+		return nil, err
+	}
+
+	e := &Engine{
+		cfg: cfg, log: log, blob: blob, st: st, logger: cfg.Logger, run: uuid.NewString(),
+		queue:      make(chan *request, cfg.MaxQueuedCommands),
+		admission:  semaphore.NewWeighted(cfg.MaxTailBytes),
+		stopping:   make(chan struct{}),
+		commitDone: make(chan struct{}),
+	}
+	e.metrics = newMetrics(func() *state { return st })
+	e.metrics.queue = func() (int, int64) { return len(e.queue), e.inFlight.get() }
+	if e.blobs, err = newBlobs(blob, cfg.CacheSizeLimit, e.metrics); err != nil {
+		return nil, err
+	}
+	if e.unregister, err = e.metrics.register(cfg.Registerer); err != nil {
+		return nil, err
+	}
+	e.ctx, e.cancel = context.WithCancel(context.Background())
+	e.initMaintenance(manifest, meter)
+
+	// The tail that was replayed takes its share of the limit, as far as there is one.
+	inherited := min(st.tailBytes, cfg.MaxTailBytes)
+	e.admission.TryAcquire(inherited)
+	excess := st.tailBytes - inherited
+	st.onDrop = func(bytes int64) {
+		unadmitted := min(excess, bytes)
+		excess -= unadmitted
+		e.admission.Release(bytes - unadmitted)
+	}
+
+	e.logger.InfoContext(ctx, "runtime opened", "seqno", uint64(st.applied), "streams", len(st.streams),
+		"tail_bytes", st.tailBytes, "manifest_version", manifest.version)
+	c := newCommitter(e, last)
+	go c.loop()
+	e.background.Add(2)
+	go e.maintainLoop()
+	go e.compactLoop()
+	return e, nil
+}
+
+// replay brings the state that the manifest describes up to the end of the log.
+func replay(ctx context.Context, st *state, log storage.LogReader) (logMeter, storage.SeqNo, error) {
+	var meter logMeter
+	bounds, err := log.Bounds(ctx)
+	if err != nil {
+		return meter, 0, fmt.Errorf("tidemark: open the log: %w", err)
+	}
+	checkpoint := st.applied
+	switch {
+	case bounds.After > checkpoint:
+		return meter, 0, storage.Corruptf("log", -1, "it begins after position %s, but the manifest ends at %s: entries between them are missing", bounds.After, checkpoint)
+	case bounds.Last < checkpoint:
+		return meter, 0, storage.Corruptf("log", -1, "it ends at position %s, but the manifest reflects it up to %s: entries are missing", bounds.Last, checkpoint)
+	}
+	meter.truncated = bounds.After
+	now := time.Now()
+	for entry, err := range log.Read(ctx, bounds.After) {
+		if err != nil {
+			return meter, 0, fmt.Errorf("tidemark: replay the log: %w", err)
+		}
+		if err := st.replayLocked(entry, checkpoint, now); err != nil {
+			return meter, 0, corruptEntry(entry.SeqNo, err)
+		}
+		meter.add(entry.SeqNo, len(entry.Data))
+	}
+	if st.applied != bounds.Last {
+		return meter, 0, storage.Corruptf("log", -1, "it was read up to position %s, but ends at %s", st.applied, bounds.Last)
+	}
+	st.checkpoint = checkpoint
+	return meter, bounds.Last, nil
+}
+
+// replayLocked applies an entry of the log to a state that came from the manifest:
+// of those that the manifest reflects, only the data that is in no batch yet.
+func (st *state) replayLocked(entry storage.Entry, checkpoint storage.SeqNo, now time.Time) error {
+	ops, err := decodeEntry(entry.Data)
+	if err != nil {
+		return err
+	}
+	if entry.SeqNo > checkpoint {
+		return st.applyLocked(entry.SeqNo, ops, now)
+	}
+	for i := range ops {
+		o := &ops[i]
+		if s := st.streams[o.stream]; s != nil && o.kind == opWrite && o.cols.Len() > 0 && entry.SeqNo > s.flushed {
+			st.appendTailLocked(s, tailChunk{entry.SeqNo, o.cols}, now)
+		}
+	}
+	return nil
+}
+
+// Register returns the id of a stream, which is created if its name is new.
+//
+// Errors: ErrCodecMismatch, ErrDestroyed; as Submit.
+func (e *Engine) Register(ctx context.Context, name, keyCodec, valCodec string) (StreamID, error) {
+	var id StreamID
+	if err := e.do(ctx, &request{plan: func(p *plan) (ops []op, err error) {
+		id, ops, err = p.register(name, keyCodec, valCodec)
+		return ops, err
+	}}); err != nil {
+		return 0, err
+	}
+	return id, nil
+}
+
+// Destroy destroys a stream for good: its data is deleted, its name and id are
+// never used again. It reports whether the stream was there.
+//
+// Errors: ErrUnknownStream; as Submit.
+func (e *Engine) Destroy(ctx context.Context, name string) (bool, error) {
+	var destroyed bool
+	if err := e.do(ctx, &request{plan: func(p *plan) (ops []op, err error) {
+		destroyed, ops, err = p.destroy(name)
+		return ops, err
+	}}); err != nil {
+		return false, err
+	}
+	return destroyed, nil
+}
+
+// Submit hands a command over. It returns once the command has its place in the
+// order of commands: whatever is submitted after sees it. It blocks while the
+// queue or the tail is full, under the context; the future is filled when the
+// command is durable and applied, or was refused.
+//
+// Errors, in the future: ErrSealed, ErrSealRegression, ErrSinceRegression,
+// ErrUpperMismatch, ErrUnknownStream, ErrDestroyed, ErrTooLarge: refused, nothing
+// changed. ErrStopped and the context's: not taken, nothing changed. An error that
+// matches storage.ErrNoEffect: the log could not take it, nothing changed.
+// ErrOutcomeUnknown.
+func (e *Engine) Submit(ctx context.Context, c *Command) *Future[storage.SeqNo] {
+	f := NewFuture[storage.SeqNo]()
+	r := &request{cmd: c, done: f.Fill}
+	if err := e.enqueue(ctx, r); err != nil {
+		f.Fill(0, err)
+	}
+	return f
+}
+
+// Describe returns the description of a stream, as of all commands before.
+//
+// Errors: ErrUnknownStream, ErrDestroyed, ErrStopped.
+func (e *Engine) Describe(ctx context.Context, name string) (frontier.Description, error) {
+	var d frontier.Description
+	var err error
+	if doErr := e.do(ctx, &request{read: func(st *state) { d, err = st.describeLocked(name) }}); doErr != nil {
+		return frontier.Description{}, doErr
+	}
+	return d, err
+}
+
+// Streams lists the live streams in order of their ids, as of all commands before.
+func (e *Engine) Streams(ctx context.Context) ([]StreamInfo, error) {
+	var infos []StreamInfo
+	if err := e.do(ctx, &request{read: func(st *state) { infos = st.infosLocked() }}); err != nil {
+		return nil, err
+	}
+	return infos, nil
+}
+
+// Snapshot returns the contents of a stream as of all commands before. It is to
+// be closed.
+//
+// Errors: ErrUnknownStream, ErrDestroyed, ErrStopped.
+func (e *Engine) Snapshot(ctx context.Context, id StreamID) (*Snapshot, error) {
+	s, _, err := e.snapshot(ctx, id, false)
+	return s, err
+}
+
+// Listen returns a snapshot and a listener, in one step: whatever is in the
+// snapshot is never delivered, and whatever comes after it is. Both are to be
+// closed.
+//
+// Errors: as Snapshot.
+func (e *Engine) Listen(ctx context.Context, id StreamID) (*Snapshot, *Listener, error) {
+	return e.snapshot(ctx, id, true)
+}
+
+func (e *Engine) snapshot(ctx context.Context, id StreamID, listen bool) (snap *Snapshot, l *Listener, err error) {
+	r := &request{read: func(st *state) {
+		var s *stream
+		if s, err = st.byIDLocked(id); err != nil {
+			return
+		}
+		snap = st.snapshotLocked(s, e.blobs)
+		if listen {
+			l = st.newListenerLocked(s, e.log, e.metrics)
+		}
+	}}
+	if doErr := e.do(ctx, r); doErr != nil {
+		return nil, nil, doErr
+	}
+	return snap, l, err
+}
+
+// do hands a request over and waits for its answer. If the context ends before its
+// turn, a read is abandoned and has no effect.
+func (e *Engine) do(ctx context.Context, r *request) error {
+	answer := make(chan error, 1)
+	r.done = func(_ storage.SeqNo, err error) { answer <- err }
+	if err := e.enqueue(ctx, r); err != nil {
+		return err
+	}
+	select {
+	case err := <-answer:
+		return err
+	case <-ctx.Done():
+	}
+	e.st.mu.Lock()
+	r.abandoned = !r.settled
+	e.st.mu.Unlock()
+	if !r.abandoned {
+		// Its turn has come, so the answer is on its way and must not be lost.
+		return <-answer
+	}
+	return ctx.Err()
+}
+
+// Collector returns the metrics of the engine, registered or not.
+func (e *Engine) Collector() prometheus.Collector { return e.metrics }
+
+// Stop stops the engine: it commits what was submitted before, refuses what comes
+// after, ends the listeners and all goroutines, and closes the storage. It may be
+// called more than once; every call returns when the engine has stopped, and
+// with the same error.
+func (e *Engine) Stop() error {
+	e.stopOnce.Do(func() {
+		_ = e.enqueue(context.Background(), &request{stop: true, done: func(storage.SeqNo, error) {}})
+		<-e.commitDone
+		e.cancel()
+		e.background.Wait()
+		e.unregister()
+		e.stopErr = errors.Join(e.log.Close(), e.blob.Close())
+		e.logger.Info("runtime stopped", "error", e.stopErr)
+	})
+	return e.stopErr
+}

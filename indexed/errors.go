@@ -1,0 +1,97 @@
+package indexed
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/tidemark-go/tidemark/frontier"
+)
+
+// The errors of the engine. Package persist offers them under the same names to
+// its users; match them with errors.Is.
+var (
+	// ErrStopped: the runtime was stopped, or stopped accepting writes after its log
+	// failed. Open it again; retrying on this one cannot help.
+	ErrStopped = errors.New("runtime stopped")
+	// ErrCodecMismatch: the stream was registered with other codecs.
+	ErrCodecMismatch = errors.New("codec mismatch")
+	// ErrSealed: a write at a time before the upper. Write at the upper or later.
+	ErrSealed = errors.New("time already sealed")
+	// ErrSealRegression: a seal to a time before the upper.
+	ErrSealRegression = errors.New("seal before the upper")
+	// ErrSinceRegression: an allowed compaction to a time before the since.
+	ErrSinceRegression = errors.New("compaction before the since")
+	// ErrAsOfBeforeSince: a read as of a time that compaction has passed. Read at
+	// the since or later.
+	ErrAsOfBeforeSince = errors.New("as-of before the since")
+	// ErrUpperMismatch: a compare-and-append whose expected upper is not in force.
+	// errors.As gives an UpperMismatchError with the upper that is.
+	ErrUpperMismatch = errors.New("upper mismatch")
+	// ErrUnknownStream: no stream was registered under this name or id.
+	ErrUnknownStream = errors.New("unknown stream")
+	// ErrDestroyed: the stream was destroyed. Its name cannot be used again.
+	ErrDestroyed = errors.New("stream destroyed")
+	// ErrOutcomeUnknown: the log failed while the command was on its way: it may or
+	// may not be durable. Open the location again to find out.
+	ErrOutcomeUnknown = errors.New("outcome unknown")
+	// ErrReadOnly: a mutation on a read-only runtime.
+	ErrReadOnly = errors.New("runtime is read-only")
+	// ErrInvalid: a request that can never succeed: an update outside the interval of
+	// its compare-and-append, a stream twice in one request, an empty interval.
+	ErrInvalid = errors.New("invalid request")
+	// ErrTooLarge: a command larger than the configured limit. Split it.
+	ErrTooLarge = errors.New("command too large")
+	// ErrLagged: a listener was cut off because it held back more of the log than
+	// Config.MaxListenerLag, or because the log was truncated under a read-only
+	// runtime that was away. Listen again for a new snapshot.
+	ErrLagged = errors.New("listener lagged too far behind")
+)
+
+// StreamError is an error about one stream. It matches its Kind, one of the
+// sentinels of this package.
+type StreamError struct {
+	Stream string // name
+	Kind   error
+	Detail string // the times asked for, the times in force, and what to do
+}
+
+// Error names the stream, the kind and the details.
+func (e *StreamError) Error() string {
+	return fmt.Sprintf("tidemark: stream %q: %v: %s", e.Stream, e.Kind, e.Detail)
+}
+
+// Unwrap returns the kind.
+func (e *StreamError) Unwrap() error { return e.Kind }
+
+func streamErrorf(stream string, kind error, format string, args ...any) error {
+	return &StreamError{Stream: stream, Kind: kind, Detail: fmt.Sprintf(format, args...)}
+}
+
+// UpperMismatchError is the answer to a compare-and-append that came too late or
+// too early. It matches ErrUpperMismatch.
+type UpperMismatchError struct {
+	Stream   string
+	Expected frontier.Antichain // what the caller expected
+	Upper    frontier.Antichain // what is in force
+}
+
+// Error names the stream and both uppers.
+func (e *UpperMismatchError) Error() string {
+	return fmt.Sprintf("tidemark: stream %q: %v: expected upper %s, but it is %s: continue from there",
+		e.Stream, ErrUpperMismatch, e.Expected, e.Upper)
+}
+
+// Unwrap returns ErrUpperMismatch.
+func (e *UpperMismatchError) Unwrap() error { return ErrUpperMismatch }
+
+// stoppedError says why a runtime no longer takes commands.
+func stoppedError(cause error) error {
+	if cause == nil {
+		return fmt.Errorf("tidemark: %w: open the location again", ErrStopped)
+	}
+	return fmt.Errorf("tidemark: %w: it accepts no more writes since its log failed; open the location again: %w", ErrStopped, cause)
+}
+
+func outcomeUnknownError(cause error) error {
+	return fmt.Errorf("tidemark: %w: the command may or may not be durable; open the location again to find out: %w", ErrOutcomeUnknown, cause)
+}

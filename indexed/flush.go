@@ -1,0 +1,300 @@
+package indexed
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/tidemark-go/tidemark/frontier"
+	"github.com/tidemark-go/tidemark/storage"
+)
+
+// A flush moves the tail of a stream to batches: what is sealed goes straight to
+// the trace, together with what the unsealed batches hold of the same times, and
+// the rest becomes an unsealed batch.
+//
+//	           trace upper      upper
+//	               |              |
+//	trace          |  new trace   |  new unsealed batch
+//	---------------|--------------|-----------------------> time
+type flushPlan struct {
+	stream   *stream
+	set      *batchSet
+	tail     []Columns
+	through  storage.SeqNo
+	after    storage.SeqNo
+	upper    frontier.Antichain
+	since    frontier.Antichain
+	drain    bool // write a trace batch up to upper
+	traceID  uint64
+	unsealID uint64
+}
+
+// sealed admits the times that the new trace batch takes.
+func (p *flushPlan) sealed() timeFilter {
+	return timeFilter{lower: p.set.traceUpper(), upper: p.upper}
+}
+
+// flush flushes a stream's tail and reports whether it changed anything.
+func (e *Engine) flush(ctx context.Context, s *stream, force bool) (bool, error) {
+	p := e.planFlush(s, force)
+	if p == nil {
+		return false, nil
+	}
+	defer e.releaseSet(p.set)
+	var trace, unsealed *batch
+	var err error
+	if p.drain {
+		if trace, err = e.writeTrace(ctx, p); err != nil {
+			return false, fmt.Errorf("tidemark: move sealed updates of stream %q to its trace: %w", s.name, err)
+		}
+	}
+	if unsealed, err = e.writeUnsealed(ctx, p); err != nil {
+		e.discard(trace)
+		return false, fmt.Errorf("tidemark: flush the tail of stream %q: %w", s.name, err)
+	}
+	if !e.commitFlush(p, trace, unsealed) {
+		e.metrics.staleResults.Inc()
+		e.discard(trace)
+		e.discard(unsealed)
+		return false, nil
+	}
+	e.metrics.flushes.Inc()
+	return true, nil
+}
+
+func (e *Engine) releaseSet(set *batchSet) {
+	e.st.mu.Lock()
+	defer e.st.mu.Unlock()
+	e.st.releaseSetLocked(set)
+}
+
+func (e *Engine) planFlush(s *stream, force bool) *flushPlan {
+	st := e.st
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if s.destroyed {
+		return nil
+	}
+	p := &flushPlan{
+		stream: s, set: s.set, tail: tailColumns(s.tail), through: st.applied, after: s.flushed,
+		upper: s.upper, since: s.since, drain: s.drainDueLocked(force),
+		traceID: st.nextBatch, unsealID: st.nextBatch + 1,
+	}
+	if !p.drain && len(p.tail) == 0 {
+		return nil
+	}
+	st.nextBatch += 2
+	s.set.refs++
+	return p
+}
+
+// drainDueLocked reports whether moving what is sealed to the trace is worth it:
+// all unsealed batches that hold some of it have to be read, so it waits until
+// about half of what would be read is sealed.
+func (s *stream) drainDueLocked(force bool) bool {
+	sealed := timeFilter{lower: s.set.traceUpper(), upper: s.upper}
+	if !sealed.lower.LessThan(sealed.upper) {
+		return false
+	}
+	var read, moved float64
+	for i := range s.tail {
+		c := &s.tail[i].cols
+		lo, hi := c.TimeRange()
+		if sealed.upper.Admits(lo) {
+			continue
+		}
+		moved += float64(c.Len()) * shareBefore(lo, hi, sealed.upper)
+	}
+	for _, b := range s.set.unsealed {
+		if !b.hasTimesIn(sealed) {
+			continue
+		}
+		read += float64(b.rows)
+		moved += float64(b.rows) * shareBefore(b.minTime, b.maxTime, sealed.upper)
+	}
+	if moved == 0 {
+		return false
+	}
+	return force || 2*moved >= read
+}
+
+// shareBefore estimates which share of times spread evenly over [lo, hi] is
+// before the upper.
+func shareBefore(lo, hi uint64, upper frontier.Antichain) float64 {
+	t, ok := upper.Elem()
+	if !ok || t > hi {
+		return 1
+	}
+	if t <= lo {
+		return 0
+	}
+	return float64(t-lo) / (float64(hi-lo) + 1)
+}
+
+// writeTrace writes everything sealed that is not in the trace yet. If it cancels
+// out, the batch has no rows, but it still says that the interval is complete.
+func (e *Engine) writeTrace(ctx context.Context, p *flushPlan) (*batch, error) {
+	filter := p.sealed()
+	var sources []rowSource
+	for _, b := range p.set.unsealed {
+		if b.hasTimesIn(filter) {
+			sources = append(sources, newBatchRows(b, e.blobs, filter))
+		}
+	}
+	if len(p.tail) > 0 {
+		sources = append(sources, sortRuns(p.tail, filter))
+	}
+	return e.writeBatch(ctx, p.stream, sources, p.since, &batch{
+		id: p.traceID, trace: true,
+		desc: frontier.Description{Lower: filter.lower, Upper: filter.upper, Since: p.since},
+	})
+}
+
+// writeUnsealed writes what is left of the tail, or returns nil if nothing is.
+func (e *Engine) writeUnsealed(ctx context.Context, p *flushPlan) (*batch, error) {
+	filter := timeFilter{lower: p.set.traceUpper(), upper: frontier.Empty()}
+	if p.drain {
+		filter.lower = p.upper
+	}
+	if !slices.ContainsFunc(p.tail, func(c Columns) bool {
+		_, hi := c.TimeRange()
+		return filter.admits(hi)
+	}) {
+		return nil, nil
+	}
+	// Times stay as they are: which of them are sealed is not known yet.
+	b, err := e.writeBatch(ctx, p.stream, []rowSource{sortRuns(p.tail, filter)}, frontier.Antichain{}, &batch{
+		id: p.unsealID, desc: frontier.Description{Upper: frontier.Empty()}, after: p.after, through: p.through,
+	})
+	if err != nil || b.rows == 0 {
+		return nil, err
+	}
+	return b, nil
+}
+
+// commitFlush makes the result part of the state, unless the stream is gone. Merges
+// that were applied meanwhile do not matter: they do not change contents, and only
+// flushes move the trace's upper and the tail's beginning.
+func (e *Engine) commitFlush(p *flushPlan, trace, unsealed *batch) bool {
+	st, s := e.st, p.stream
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if s.destroyed || s.set.traceUpper() != p.set.traceUpper() || s.flushed != p.after {
+		return false
+	}
+	next := &batchSet{trace: s.set.trace}
+	if trace != nil {
+		next.trace = append(slices.Clip(next.trace), trace)
+	}
+	for _, b := range s.set.unsealed {
+		if next.traceUpper().Admits(b.maxTime) {
+			next.unsealed = append(next.unsealed, b)
+		}
+	}
+	if unsealed != nil {
+		next.unsealed = append(next.unsealed, unsealed)
+	}
+	st.replaceSetLocked(s, next)
+	s.flushed, s.flushedUpper = p.through, p.upper
+	st.dropTailLocked(s, p.through)
+	if len(s.tail) > 0 {
+		s.tailStart = time.Now()
+	}
+	return true
+}
+
+// writeBatch consolidates sorted sources into the parts of a batch. It holds one
+// part in memory beside what the sources hold. After an error nothing is left
+// behind that the next opening would not find.
+func (e *Engine) writeBatch(ctx context.Context, s *stream, sources []rowSource, since frontier.Antichain, b *batch) (*batch, error) {
+	w := partWriter{e: e, stream: s, batch: b}
+	var prev row
+	for r, err := range consolidate(ctx, sources, since) {
+		if err == nil {
+			err = w.add(ctx, &r, &prev)
+		}
+		if err != nil {
+			e.discard(b)
+			return nil, err
+		}
+		prev = r
+	}
+	if err := w.finishPart(ctx); err != nil {
+		e.discard(b)
+		return nil, err
+	}
+	return b, nil
+}
+
+type partWriter struct {
+	e      *Engine
+	stream *stream
+	batch  *batch
+	cols   ColumnsBuilder
+}
+
+func (w *partWriter) add(ctx context.Context, r, prev *row) error {
+	b := w.batch
+	if b.rows == 0 {
+		b.minTime, b.maxTime = r.time, r.time
+	} else if slices.Equal(r.key, prev.key) && slices.Equal(r.val, prev.val) {
+		b.foldable++
+	}
+	b.rows++
+	b.minTime, b.maxTime = min(b.minTime, r.time), max(b.maxTime, r.time)
+	if err := w.cols.Add(r.key, r.val, r.time, r.diff); err != nil {
+		return err
+	}
+	if w.cols.Size() >= w.e.cfg.PartBytes {
+		return w.finishPart(ctx)
+	}
+	return nil
+}
+
+func (w *partWriter) finishPart(ctx context.Context) error {
+	if w.cols.Len() == 0 {
+		return nil
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	cols := w.cols.Finish()
+	b := w.batch
+	data, err := encodePart(&cols, w.stream.name, b, len(b.parts))
+	if err != nil {
+		return fmt.Errorf("encode part %d of %s: %w", len(b.parts), b, err)
+	}
+	p := part{
+		key:  fmt.Sprintf("%s%d/%s-%d-%d.parquet", batchPrefix, uint64(w.stream.id), w.e.run, b.id, len(b.parts)),
+		size: int64(len(data)), sum: xxhash.Sum64(data), rows: cols.Len(), bytes: cols.Size(),
+	}
+	kind := kindUnsealed
+	if b.trace {
+		kind = kindTrace
+	}
+	start := time.Now()
+	_, err = w.e.blob.Set(ctx, p.key, data)
+	w.e.metrics.wroteBlob(kind, len(data), time.Since(start), err)
+	// Listed also after a failure, whose outcome may be unknown, so that it is deleted.
+	b.parts = append(b.parts, p)
+	if err != nil {
+		return fmt.Errorf("write %s: %w", p.key, err)
+	}
+	w.e.blobs.offer(&p, cols)
+	return nil
+}
+
+// discard hands a batch that became part of nothing over for deletion.
+func (e *Engine) discard(b *batch) {
+	if b == nil || len(b.parts) == 0 {
+		return
+	}
+	e.st.mu.Lock()
+	defer e.st.mu.Unlock()
+	b.unlisted = true
+	e.st.garbage = append(e.st.garbage, b)
+}

@@ -1,0 +1,424 @@
+package indexed
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/tidemark-go/tidemark/frontier"
+	"github.com/tidemark-go/tidemark/storage"
+)
+
+// Follower is a read-only view of a location that another process, or another
+// engine of this one, writes to. It computes the same state from the same log and
+// manifest, needs no lock and writes nothing. Its methods may be called by several
+// goroutines at once.
+//
+// With a log every read reflects what was acknowledged before it. Without one (a
+// reader of blobs alone) it reflects what the owner has flushed; listeners are
+// then refused, since blobs do not tell the order of events.
+type Follower struct {
+	cfg      Config
+	log      storage.LogReader // nil for a reader of blobs alone
+	blob     storage.BlobReader
+	blobs    *blobs
+	metrics  *metrics
+	logger   *slog.Logger
+	reported error // newest failure of the follow goroutine, so that it is logged once
+
+	// refresh is held by the one refresh that runs; it guards manifest and pending.
+	refresh  sync.Mutex
+	manifest manifestReader
+	pending  []*edit // fetched and not applied yet
+	rebase   bool    // pending begins with a full copy
+
+	view struct {
+		sync.Mutex
+		st      *state // replaced when the log was truncated under us
+		stopped bool
+	}
+
+	ctx        context.Context
+	cancel     context.CancelFunc
+	background sync.WaitGroup
+	stopOnce   sync.Once
+	stopErr    error
+	unregister func()
+}
+
+// OpenRead opens a location for reading. log may be nil. It takes ownership of
+// both readers: Stop closes them, and so does OpenRead when it fails. A location
+// that was never written is empty, not an error.
+//
+// Errors: storage.CorruptError; ErrInvalid for a config out of range; the
+// storage's own.
+func OpenRead(ctx context.Context, log storage.LogReader, blob storage.BlobReader, cfg Config) (_ *Follower, err error) {
+	f := &Follower{log: log, blob: blob}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, f.closeStorage())
+		}
+	}()
+	if f.cfg, err = cfg.withDefaults(); err != nil {
+		return nil, err
+	}
+	f.logger = f.cfg.Logger
+	f.metrics = newMetrics(f.current)
+	if f.blobs, err = newBlobs(blob, f.cfg.CacheSizeLimit, f.metrics); err != nil {
+		return nil, err
+	}
+	f.view.st = newState(f.cfg.ListenerWindowBytes)
+	if err := f.reload(ctx); err != nil {
+		return nil, err
+	}
+	if f.unregister, err = f.metrics.register(f.cfg.Registerer); err != nil {
+		return nil, err
+	}
+	f.ctx, f.cancel = context.WithCancel(context.Background())
+	f.background.Add(1)
+	go f.followLoop()
+	return f, nil
+}
+
+// followLoop is the follow goroutine: it looks at the location in intervals, for
+// the sake of listeners and of the tail's size; reads look for themselves.
+func (f *Follower) followLoop() {
+	defer f.background.Done()
+	ticker := time.NewTicker(f.cfg.FollowInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+		case <-f.ctx.Done():
+			return
+		}
+		err := f.Refresh(f.ctx)
+		if f.ctx.Err() != nil {
+			return
+		}
+		if (err == nil) != (f.reported == nil) {
+			if err != nil {
+				f.logger.Warn("cannot follow the location; trying again", "error", err)
+			} else {
+				f.logger.Info("following the location again")
+			}
+			f.reported = err
+		}
+	}
+}
+
+func (f *Follower) current() *state {
+	f.view.Lock()
+	defer f.view.Unlock()
+	return f.view.st
+}
+
+// maxReloads bounds how often one refresh starts over because the owner went on
+// faster than it was read.
+const maxReloads = 10
+
+// Refresh brings the view up to date with the location: afterwards it reflects
+// everything that was acknowledged before the call.
+//
+// Errors: ErrStopped; storage.CorruptError; the storage's own and the context's,
+// after which a later call may succeed.
+func (f *Follower) Refresh(ctx context.Context) error {
+	f.refresh.Lock()
+	defer f.refresh.Unlock()
+	f.view.Lock()
+	stopped := f.view.stopped
+	f.view.Unlock()
+	if stopped {
+		return stoppedError(nil)
+	}
+	err := f.catchUp(ctx)
+	for range maxReloads {
+		if !errors.Is(err, storage.ErrTruncated) {
+			break
+		}
+		f.logger.Warn("the log was truncated beyond what was read; loading the location anew")
+		err = f.reload(ctx)
+	}
+	return err
+}
+
+// catchUp applies what is new. The edits of the manifest are fetched first and
+// applied last: the log then reaches at least as far as they reflect it, so that
+// whatever they cover has been seen as events before.
+func (f *Follower) catchUp(ctx context.Context) error {
+	st := f.current()
+	replaced, err := f.manifest.follow(ctx, func(e *edit) error {
+		f.pending = append(f.pending, e)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if replaced {
+		base, err := f.manifest.loadBase(ctx)
+		if err != nil {
+			return err
+		}
+		f.pending, f.rebase = []*edit{base}, true
+	}
+	if f.log != nil {
+		if err := f.readLog(ctx, st); err != nil {
+			return err
+		}
+	}
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	for len(f.pending) > 0 {
+		e := f.pending[0]
+		if f.log != nil && e.applied > st.applied {
+			return storage.Corruptf("log", -1, "it ends at position %s, but the manifest reflects it up to %s: entries are missing", st.applied, e.applied)
+		}
+		if f.rebase {
+			st.rebaseLocked(e)
+		}
+		if err := st.applyEditLocked(e); err != nil {
+			return storage.Corruptf(manifestPrefix, -1, "version %d: %w", e.version, err)
+		}
+		f.pending, f.rebase = f.pending[1:], false
+	}
+	f.holdLogLocked(st)
+	return nil
+}
+
+// readLog applies the entries after those that the state has.
+func (f *Follower) readLog(ctx context.Context, st *state) error {
+	st.mu.Lock()
+	applied := st.applied
+	st.mu.Unlock()
+	for entry, err := range f.log.Read(ctx, applied) {
+		if err != nil {
+			return fmt.Errorf("tidemark: follow the log after position %s: %w", applied, err)
+		}
+		ops, err := decodeEntry(entry.Data)
+		if err == nil {
+			st.mu.Lock()
+			err = st.applyLocked(entry.SeqNo, ops, time.Now())
+			st.mu.Unlock()
+		}
+		if err != nil {
+			return corruptEntry(entry.SeqNo, err)
+		}
+		applied = entry.SeqNo
+	}
+	return nil
+}
+
+// holdLogLocked keeps readable what listeners have yet to read.
+func (f *Follower) holdLogLocked(st *state) {
+	holder, ok := f.log.(storage.LogHolder)
+	if !ok {
+		return
+	}
+	hold := st.applied
+	for _, s := range st.streams {
+		for l := range s.listeners {
+			hold = min(hold, l.lowWaterLocked())
+		}
+	}
+	holder.Hold(hold)
+}
+
+// reload loads the location anew and ends the listeners of the view before.
+func (f *Follower) reload(ctx context.Context) error {
+	manifest := manifestReader{blob: f.blob}
+	st, err := manifest.load(ctx, f.cfg.ListenerWindowBytes)
+	if err != nil {
+		return err
+	}
+	if f.log != nil {
+		if _, _, err := replay(ctx, st, f.log); err != nil {
+			return err
+		}
+	}
+	f.manifest, f.pending, f.rebase = manifest, nil, false
+	f.view.Lock()
+	old := f.view.st
+	f.view.st = st
+	f.view.Unlock()
+	old.endListeners(fmt.Errorf("tidemark: %w: the log was truncated while this reader was away: listen again", ErrLagged))
+	return nil
+}
+
+// Lookup returns the id of a stream that exists.
+//
+// Errors: ErrUnknownStream, ErrDestroyed, ErrCodecMismatch; as Refresh.
+func (f *Follower) Lookup(ctx context.Context, name, keyCodec, valCodec string) (StreamID, error) {
+	var id StreamID
+	err := f.readLocked(ctx, func(st *state) error {
+		s, err := st.liveLocked(name)
+		if err != nil {
+			return err
+		}
+		id = s.id
+		return s.checkCodecs(keyCodec, valCodec)
+	})
+	return id, err
+}
+
+// Describe returns the description of a stream.
+//
+// Errors: ErrUnknownStream, ErrDestroyed; as Refresh.
+func (f *Follower) Describe(ctx context.Context, name string) (d frontier.Description, err error) {
+	err = f.readLocked(ctx, func(st *state) error {
+		s, err := st.liveLocked(name)
+		if err != nil {
+			return err
+		}
+		d = s.description()
+		if f.log == nil {
+			d.Upper = s.flushedUpper
+		}
+		return nil
+	})
+	return d, err
+}
+
+// Streams lists the live streams in order of their ids.
+func (f *Follower) Streams(ctx context.Context) (infos []StreamInfo, err error) {
+	err = f.readLocked(ctx, func(st *state) error {
+		infos = st.infosLocked()
+		if f.log == nil {
+			for i := range infos {
+				infos[i].Upper = st.streams[infos[i].ID].flushedUpper
+			}
+		}
+		return nil
+	})
+	return infos, err
+}
+
+func (f *Follower) readLocked(ctx context.Context, read func(*state) error) error {
+	if err := f.Refresh(ctx); err != nil {
+		return err
+	}
+	st := f.current()
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return read(st)
+}
+
+// Snapshot returns the contents of a stream. It is to be closed.
+//
+// Errors: ErrUnknownStream, ErrDestroyed; as Refresh.
+func (f *Follower) Snapshot(ctx context.Context, id StreamID) (*Snapshot, error) {
+	s, _, err := f.snapshot(ctx, id, false)
+	return s, err
+}
+
+// Listen returns a snapshot and a listener in one step, as Engine.Listen.
+//
+// Errors: as Snapshot; ErrReadOnly if this is a reader of blobs alone.
+func (f *Follower) Listen(ctx context.Context, id StreamID) (*Snapshot, *Listener, error) {
+	if f.log == nil {
+		return nil, nil, fmt.Errorf("tidemark: listen: %w: it reads blobs alone, which do not tell the order of events: open it with its log", ErrReadOnly)
+	}
+	return f.snapshot(ctx, id, true)
+}
+
+func (f *Follower) snapshot(ctx context.Context, id StreamID, listen bool) (*Snapshot, *Listener, error) {
+	for attempt := 0; ; attempt++ {
+		var snap *Snapshot
+		var l *Listener
+		if err := f.readLocked(ctx, func(st *state) error {
+			s, err := st.byIDLocked(id)
+			if err != nil {
+				return err
+			}
+			snap = st.snapshotLocked(s, f.blobs)
+			if f.log == nil {
+				snap.upper, snap.seqno = s.flushedUpper, s.flushed
+			}
+			if listen {
+				l = st.newListenerLocked(s, f.log, f.metrics)
+			}
+			return nil
+		}); err != nil {
+			return nil, nil, err
+		}
+		err := f.pin(ctx, snap)
+		if err == nil {
+			return snap, l, nil
+		}
+		_ = snap.Close()
+		if l != nil {
+			_ = l.Close()
+		}
+		// The owner replaced and deleted a batch after the view was refreshed.
+		if !errors.Is(err, storage.ErrNotFound) || attempt >= maxReloads {
+			return nil, nil, err
+		}
+	}
+}
+
+// pin keeps the blobs of a snapshot from vanishing when the owner deletes them, if
+// the store can do that; otherwise reading them late may fail.
+func (f *Follower) pin(ctx context.Context, snap *Snapshot) error {
+	pinner, ok := f.blob.(storage.Pinner)
+	if !ok {
+		return nil
+	}
+	var releases []func()
+	unpin := func() {
+		for _, release := range releases {
+			release()
+		}
+	}
+	for _, list := range [][]*batch{snap.trace, snap.unsealed} {
+		for _, b := range list {
+			for i := range b.parts {
+				release, err := pinner.Pin(ctx, b.parts[i].key)
+				if err != nil {
+					unpin()
+					return fmt.Errorf("tidemark: snapshot of stream %q: pin %s: %w", snap.stream, b.parts[i].key, err)
+				}
+				releases = append(releases, release)
+			}
+		}
+	}
+	release := snap.release
+	snap.release = func() {
+		release()
+		unpin()
+	}
+	return nil
+}
+
+// Collector returns the metrics of the follower, registered or not.
+func (f *Follower) Collector() prometheus.Collector { return f.metrics }
+
+// Stop ends the listeners and the goroutine and closes the storage readers. It may
+// be called more than once; every call returns when the follower has stopped.
+func (f *Follower) Stop() error {
+	f.stopOnce.Do(func() {
+		f.cancel()
+		f.background.Wait()
+		f.refresh.Lock()
+		f.view.Lock()
+		f.view.stopped = true
+		st := f.view.st
+		f.view.Unlock()
+		f.refresh.Unlock()
+		st.endListeners(stoppedError(nil))
+		f.unregister()
+		f.stopErr = f.closeStorage()
+	})
+	return f.stopErr
+}
+
+func (f *Follower) closeStorage() error {
+	var err error
+	if f.log != nil {
+		err = f.log.Close()
+	}
+	return errors.Join(err, f.blob.Close())
+}

@@ -1,0 +1,392 @@
+package indexed
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"sort"
+	"sync"
+
+	"github.com/tidemark-go/tidemark/frontier"
+	"github.com/tidemark-go/tidemark/storage"
+)
+
+// Event is something that happened to one stream at one SeqNo: updates, or a seal.
+type Event struct {
+	SeqNo   storage.SeqNo
+	Updates []Columns          // nil when the event is a seal
+	Sealed  frontier.Antichain // meaningful when Updates is nil
+}
+
+// event is what one command did to one stream: updates, a seal, or both, and then
+// the updates come first.
+type event struct {
+	seqno  storage.SeqNo
+	cols   []Columns
+	seal   bool
+	sealed frontier.Antichain
+	stream *stream // nil once it has left the window
+	size   int64
+	unread int // listeners that have not passed it
+}
+
+func (e *event) split() []Event {
+	events := make([]Event, 0, 2)
+	if len(e.cols) > 0 {
+		events = append(events, Event{SeqNo: e.seqno, Updates: e.cols})
+	}
+	if e.seal {
+		events = append(events, Event{SeqNo: e.seqno, Sealed: e.sealed})
+	}
+	return events
+}
+
+// eventWindow keeps the newest events of streams that have listeners, up to a
+// limit over all streams; a listener that falls out of it reads from the log. An
+// event leaves when every listener has passed it, or as the oldest when the limit
+// is reached. All of it is guarded by state.mu.
+type eventWindow struct {
+	limit int64
+	used  int64
+	held  int      // events in the streams
+	fifo  []*event // oldest first; may hold events that have left already
+}
+
+// eventOverhead is what an event costs beside its columns, which the tail often
+// holds as well, in bytes.
+const eventOverhead = 160
+
+// addLocked returns the stream's event at seqno, a new one unless the command has
+// done something to the stream before. Without listeners it is kept nowhere.
+func (w *eventWindow) addLocked(s *stream, seqno storage.SeqNo, cols Columns) *event {
+	if len(s.listeners) == 0 {
+		s.windowAfter = seqno
+		return &event{}
+	}
+	size := int64(cols.Size())
+	var e *event
+	if n := len(s.events); n > 0 && s.events[n-1].seqno == seqno {
+		e = s.events[n-1]
+	} else {
+		e = &event{seqno: seqno, stream: s, unread: len(s.listeners)}
+		s.events = append(s.events, e)
+		w.fifo = append(w.fifo, e)
+		w.held++
+		size += eventOverhead
+		s.wakeLocked()
+	}
+	if cols.Len() > 0 {
+		e.cols = append(e.cols, cols)
+	}
+	e.size += size
+	w.used += size
+	return e
+}
+
+// trimLocked makes the window fit its limit.
+func (w *eventWindow) trimLocked() {
+	for w.used > w.limit {
+		e := w.fifo[0]
+		w.fifo[0] = nil
+		w.fifo = w.fifo[1:]
+		if e.stream != nil {
+			w.dropOldestLocked(e.stream)
+		}
+	}
+	// Events leave their streams in any order, so the queue is rebuilt when most of it
+	// is gone. That costs less than one step an event.
+	if len(w.fifo) > 2*w.held+64 {
+		w.fifo = slices.DeleteFunc(w.fifo, func(e *event) bool { return e.stream == nil })
+	}
+}
+
+// dropOldestLocked takes the oldest event of a stream out of the window.
+//
+// INVARIANT: within a stream events leave oldest first, so an event that the queue
+// yields and that is still held is the oldest of its stream.
+func (w *eventWindow) dropOldestLocked(s *stream) {
+	e := s.events[0]
+	s.events[0] = nil
+	s.events = s.events[1:]
+	s.windowAfter = e.seqno
+	w.used -= e.size
+	w.held--
+	e.stream, e.cols = nil, nil
+}
+
+// Listener delivers what happens to a stream after a snapshot, in log order and
+// each event once. It takes no memory for what it has not read: that is in a
+// window shared by all listeners, or in the log.
+type Listener struct {
+	st      *state
+	stream  *stream
+	log     storage.LogReader
+	metrics *metrics
+
+	next   sync.Mutex // held by the one Next that runs
+	queue  []Event    // guarded by next: events already taken for delivery
+	notify chan struct{}
+
+	// Guarded by state.mu.
+	cursor   storage.SeqNo // everything up to here was delivered or taken for delivery
+	waiting  bool
+	err      error // why it ended, once it has
+	finished bool  // the empty antichain was taken for delivery
+}
+
+func (st *state) newListenerLocked(s *stream, log storage.LogReader, m *metrics) *Listener {
+	l := &Listener{st: st, stream: s, log: log, metrics: m, notify: make(chan struct{}, 1), cursor: st.applied}
+	l.finished = s.upper.IsEmpty()
+	if len(s.listeners) == 0 {
+		s.windowAfter = st.applied
+	}
+	s.listeners[l] = struct{}{}
+	return l
+}
+
+// wakeLocked wakes the listeners that wait for an event of the stream.
+func (s *stream) wakeLocked() {
+	for i, l := range s.waiting {
+		l.waiting = false
+		s.waiting[i] = nil
+		select {
+		case l.notify <- struct{}{}:
+		default:
+		}
+	}
+	s.waiting = s.waiting[:0]
+}
+
+// advanceLocked moves the cursor and lets the window forget what no listener needs.
+func (l *Listener) advanceLocked(to storage.SeqNo) {
+	s := l.stream
+	for _, e := range s.events[s.firstAfterLocked(l.cursor):] {
+		if e.seqno > to {
+			break
+		}
+		e.unread--
+	}
+	l.cursor = to
+	for len(s.events) > 0 && s.events[0].unread == 0 {
+		l.st.window.dropOldestLocked(s)
+	}
+}
+
+// firstAfterLocked returns the index of the first event in advance of seqno.
+func (s *stream) firstAfterLocked(seqno storage.SeqNo) int {
+	return sort.Search(len(s.events), func(i int) bool { return s.events[i].seqno > seqno })
+}
+
+// lowWaterLocked returns the position up to which the log is of no more use to
+// the listener: everything, if what it has not read is in no log entry.
+func (l *Listener) lowWaterLocked() storage.SeqNo {
+	if l.err != nil {
+		return l.st.applied
+	}
+	s := l.stream
+	if l.cursor >= s.windowAfter && s.firstAfterLocked(l.cursor) == len(s.events) {
+		return l.st.applied
+	}
+	return l.cursor
+}
+
+// Next returns the next event. It blocks until there is one, and may be called by
+// one goroutine at a time; others wait.
+//
+// Errors: io.EOF after the stream was sealed to the empty antichain and everything
+// before was delivered; ErrDestroyed, ErrStopped, ErrLagged, which end the
+// listener; storage.ErrClosed after Close; storage.CorruptError; the context's
+// error, which does not end it.
+func (l *Listener) Next(ctx context.Context) (Event, error) {
+	l.next.Lock()
+	defer l.next.Unlock()
+	for {
+		if len(l.queue) > 0 {
+			e := l.queue[0]
+			l.queue[0] = Event{}
+			l.queue = l.queue[1:]
+			return e, nil
+		}
+		if err := ctx.Err(); err != nil {
+			return Event{}, err
+		}
+		readLog, err := l.take()
+		if err != nil {
+			return Event{}, err
+		}
+		switch {
+		case len(l.queue) > 0:
+		case readLog:
+			if err := l.takeFromLog(ctx); err != nil {
+				return Event{}, err
+			}
+		default:
+			select {
+			case <-l.notify:
+			case <-ctx.Done():
+				return Event{}, ctx.Err()
+			}
+		}
+	}
+}
+
+// take takes the next event from the window. If there is none, the listener is
+// registered to be woken; if the window does not reach back far enough, readLog
+// is true.
+func (l *Listener) take() (readLog bool, err error) {
+	l.st.mu.Lock()
+	defer l.st.mu.Unlock()
+	s := l.stream
+	if l.err != nil {
+		return false, l.err
+	}
+	if l.finished {
+		return false, io.EOF
+	}
+	if l.cursor < s.windowAfter {
+		return true, nil
+	}
+	if i := s.firstAfterLocked(l.cursor); i < len(s.events) {
+		e := s.events[i]
+		l.queue = e.split()
+		l.finished = e.seal && e.sealed.IsEmpty()
+		l.advanceLocked(e.seqno)
+		return false, nil
+	}
+	switch {
+	case s.destroyed:
+		l.endLocked(destroyedError(s.name))
+		return false, l.err
+	case l.st.err != nil:
+		l.endLocked(l.st.err)
+		return false, l.err
+	}
+	if !l.waiting {
+		l.waiting = true
+		s.waiting = append(s.waiting, l)
+	}
+	return false, nil
+}
+
+// A read from the log stops after about this many bytes of the listener's own
+// events, or of anybody's, so that it holds little and lets go of the log soon.
+const (
+	catchUpEventBytes = 1 << 20
+	catchUpLogBytes   = 16 << 20
+)
+
+// takeFromLog reads the events that have left the window.
+func (l *Listener) takeFromLog(ctx context.Context) error {
+	l.st.mu.Lock()
+	from, until := l.cursor, l.stream.windowAfter
+	id := l.stream.id
+	l.st.mu.Unlock()
+	l.metrics.listenerLogReads.Inc()
+
+	var queue []Event
+	var mine, all int
+	to, finished := from, false
+	for entry, err := range l.log.Read(ctx, from) {
+		if err != nil {
+			switch {
+			case ctx.Err() != nil:
+				return ctx.Err()
+			case errors.Is(err, storage.ErrTruncated):
+				return l.end(streamErrorf(l.stream.name, ErrLagged, "the log after position %s is gone: listen again: %v", from, err))
+			case errors.Is(err, storage.ErrClosed):
+				return l.end(stoppedError(nil))
+			}
+			return fmt.Errorf("tidemark: stream %q: read the log after position %s: %w", l.stream.name, to, err)
+		}
+		if entry.SeqNo > until {
+			break
+		}
+		ops, err := decodeEntry(entry.Data)
+		if err != nil {
+			return l.end(corruptEntry(entry.SeqNo, err))
+		}
+		e := eventOf(id, entry.SeqNo, ops)
+		queue = append(queue, e.split()...)
+		finished = finished || e.seal && e.sealed.IsEmpty()
+		to = entry.SeqNo
+		mine += int(e.size)
+		all += len(entry.Data)
+		if mine >= catchUpEventBytes || all >= catchUpLogBytes {
+			break
+		}
+	}
+	if to == from {
+		return l.end(storage.Corruptf("log", -1, "no entry after %s, although %s was applied", from, until))
+	}
+	l.st.mu.Lock()
+	defer l.st.mu.Unlock()
+	if l.err != nil {
+		return l.err
+	}
+	l.queue, l.finished = queue, finished
+	l.advanceLocked(to)
+	return nil
+}
+
+// eventOf returns what the operations of an entry do to one stream.
+func eventOf(id StreamID, seqno storage.SeqNo, ops []op) *event {
+	e := &event{seqno: seqno}
+	for i := range ops {
+		if ops[i].stream != id {
+			continue
+		}
+		switch ops[i].kind {
+		case opWrite:
+			if ops[i].cols.Len() > 0 {
+				e.cols = append(e.cols, ops[i].cols)
+				e.size += int64(ops[i].cols.Size())
+			}
+		case opSeal:
+			e.seal, e.sealed = true, ops[i].frontier
+		}
+	}
+	return e
+}
+
+// Close ends the listener; a Next that waits returns storage.ErrClosed. It always
+// returns nil, and may be called more than once.
+func (l *Listener) Close() error {
+	_ = l.end(fmt.Errorf("tidemark: listener of stream %q: %w", l.stream.name, storage.ErrClosed))
+	return nil
+}
+
+func (l *Listener) end(err error) error {
+	l.st.mu.Lock()
+	defer l.st.mu.Unlock()
+	l.endLocked(err)
+	return l.err
+}
+
+// endLocked takes the listener out of its stream; the first reason stays.
+func (l *Listener) endLocked(err error) {
+	if l.err != nil {
+		return
+	}
+	l.advanceLocked(l.st.applied)
+	l.err = err
+	delete(l.stream.listeners, l)
+	select {
+	case l.notify <- struct{}{}:
+	default:
+	}
+}
+
+// endListeners ends the runtime for its listeners: each delivers what is left in
+// the window and then returns err.
+func (st *state) endListeners(err error) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.err == nil {
+		st.err = err
+	}
+	for _, s := range st.streams {
+		s.wakeLocked()
+	}
+}

@@ -1,0 +1,55 @@
+package indexed
+
+import (
+	"sort"
+
+	"github.com/tidemark-go/tidemark/storage"
+)
+
+// logMeter knows about how many bytes of log lie after a position: from a sample
+// per MiB appended.
+type logMeter struct {
+	truncated storage.SeqNo // everything up to here has been truncated
+	total     int64         // bytes appended since the meter began
+	samples   []logSample
+}
+
+type logSample struct {
+	seqno storage.SeqNo
+	total int64
+}
+
+const logSampleBytes = 1 << 20
+
+func (m *logMeter) add(seqno storage.SeqNo, bytes int) {
+	m.total += int64(bytes)
+	if n := len(m.samples); n == 0 || m.total-m.samples[n-1].total >= logSampleBytes {
+		m.samples = append(m.samples, logSample{seqno, m.total})
+	}
+}
+
+// after returns the bytes after a position, at most one sample too few.
+func (m *logMeter) after(seqno storage.SeqNo) int64 {
+	i := sort.Search(len(m.samples), func(i int) bool { return m.samples[i].seqno > seqno })
+	if i == 0 {
+		return m.total - m.dropped()
+	}
+	return m.total - m.samples[i-1].total
+}
+
+// dropped returns the bytes before the first sample that is still kept.
+func (m *logMeter) dropped() int64 {
+	if len(m.samples) == 0 {
+		return 0
+	}
+	return m.samples[0].total
+}
+
+// truncate forgets the samples before a position.
+func (m *logMeter) truncate(through storage.SeqNo) {
+	m.truncated = max(m.truncated, through)
+	i := sort.Search(len(m.samples), func(i int) bool { return m.samples[i].seqno > through })
+	if i > 1 {
+		m.samples = append(m.samples[:0], m.samples[i-1:]...)
+	}
+}

@@ -1,0 +1,380 @@
+package indexed
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// maintenance is what the background work of an engine needs. A round of it
+// moves tails to batches, writes the manifest, truncates the log and deletes
+// blobs, in that order: each makes the next one possible.
+type maintenance struct {
+	wake    chan struct{} // one token: something may be due
+	compact chan struct{} // one token: a merge may be possible
+	// armed says that the maintain goroutine has a timer for the oldest tail, so that
+	// an idle runtime is woken once and a busy one not by every command.
+	armed atomic.Bool
+
+	// round is held by the one round that runs; it guards manifest and orphans.
+	round    sync.Mutex
+	manifest manifestWriter
+	orphans  []string // blobs that no manifest names, to be deleted
+
+	// merge is held by the one merge that runs.
+	merge sync.Mutex
+
+	meter logMeter // guarded by state.mu
+	named map[string]bool
+}
+
+func (e *Engine) initMaintenance(m manifestReader, meter logMeter) {
+	e.maintenance.wake = make(chan struct{}, 1)
+	e.maintenance.compact = make(chan struct{}, 1)
+	e.maintenance.manifest = manifestWriter{
+		manifestReader: m, blob: e.blob, metrics: e.metrics, oldest: m.version - uint64(m.edits) + 1,
+	}
+	e.maintenance.meter = meter
+	e.maintenance.named = make(map[string]bool)
+	for _, s := range e.st.streams {
+		for _, b := range s.set.all() {
+			for i := range b.parts {
+				e.maintenance.named[b.parts[i].key] = true
+			}
+		}
+	}
+}
+
+func (e *Engine) wakeMaintenance() {
+	select {
+	case e.maintenance.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (e *Engine) wakeCompaction() {
+	select {
+	case e.maintenance.compact <- struct{}{}:
+	default:
+	}
+}
+
+// maintenanceDueLocked reports whether the maintain goroutine has to look: a limit
+// was reached, or there is a tail and no timer for it.
+func (e *Engine) maintenanceDueLocked() bool {
+	st := e.st
+	return st.tailBytes >= e.cfg.FlushBytes || e.logTooLongLocked() ||
+		st.tailCount > 0 && e.cfg.FlushInterval > 0 && !e.maintenance.armed.Load()
+}
+
+func (e *Engine) logTooLongLocked() bool {
+	m := &e.maintenance.meter
+	return m.after(m.truncated) >= e.cfg.MaxLogBytes
+}
+
+// maintainLoop is the maintain goroutine. It sleeps until something may be due.
+func (e *Engine) maintainLoop() {
+	defer e.background.Done()
+	if err := e.collectOrphans(e.ctx); err != nil && e.ctx.Err() == nil {
+		e.logger.Warn("could not list blobs to find orphans; they are looked for at the next opening", "error", err)
+	}
+	e.wakeCompaction()
+	timer := time.NewTimer(0)
+	if !timer.Stop() {
+		<-timer.C
+	}
+	defer timer.Stop()
+	var last time.Time
+	failures := 0
+	for {
+		select {
+		case <-e.maintenance.wake:
+		case <-timer.C:
+		case <-e.ctx.Done():
+			return
+		}
+		// Rounds keep their distance, and more of it after failures.
+		pause := e.cfg.MinStepInterval << min(failures, 6)
+		if wait := pause - time.Since(last); !last.IsZero() && wait > 0 {
+			select {
+			case <-time.After(wait):
+			case <-e.ctx.Done():
+				return
+			}
+		}
+		last = time.Now()
+		err := e.step(e.ctx, false)
+		if e.ctx.Err() != nil {
+			return
+		}
+		timer.Stop()
+		if err != nil {
+			failures++
+			e.logger.Warn("maintenance failed; it will be tried again", "failures", failures, "error", err)
+			e.maintenance.armed.Store(true)
+			timer.Reset(e.cfg.MinStepInterval << min(failures, 6))
+			continue
+		}
+		failures = 0
+		e.arm(timer)
+	}
+}
+
+// arm sets the timer for the tail that will first be too old.
+func (e *Engine) arm(timer *time.Timer) {
+	if e.cfg.FlushInterval < 0 {
+		return
+	}
+	e.st.mu.Lock()
+	defer e.st.mu.Unlock()
+	var oldest time.Time
+	for _, s := range e.st.streams {
+		if len(s.tail) > 0 && (oldest.IsZero() || s.tailStart.Before(oldest)) {
+			oldest = s.tailStart
+		}
+	}
+	e.maintenance.armed.Store(!oldest.IsZero())
+	if !oldest.IsZero() {
+		timer.Reset(max(0, e.cfg.FlushInterval-time.Since(oldest)))
+	}
+}
+
+// Maintain does all background work that is outstanding, now and in the caller's
+// goroutine: afterwards everything that was acknowledged before is in batches that
+// the manifest names, so that readers of blobs alone and other programs see it,
+// and batches are merged as far as they will be. It is not needed for durability.
+//
+// Errors: the storage's; the context's. What was done stays done.
+func (e *Engine) Maintain(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(e.ctx, func() { cancel(stoppedError(nil)) })()
+	for {
+		if err := e.step(ctx, true); err != nil {
+			return causeOf(ctx, err)
+		}
+		merged := false
+		for {
+			did, err := e.mergeOnce(ctx)
+			if err != nil {
+				return causeOf(ctx, err)
+			}
+			if !did {
+				break
+			}
+			merged = true
+		}
+		if !merged {
+			return nil
+		}
+	}
+}
+
+// causeOf returns why a context ended, if that is why the work failed.
+func causeOf(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	return err
+}
+
+// step does one round of maintenance: what is due, or everything if forced.
+func (e *Engine) step(ctx context.Context, force bool) (err error) {
+	m := &e.maintenance
+	m.round.Lock()
+	defer m.round.Unlock()
+	start := time.Now()
+	e.metrics.steps.Inc()
+	defer func() {
+		e.metrics.stepSeconds.Add(time.Since(start).Seconds())
+		if err != nil {
+			e.metrics.stepErrors.Inc()
+		}
+	}()
+
+	flushed := false
+	for _, s := range e.flushCandidates(force) {
+		did, err := e.flush(ctx, s, force)
+		if err != nil {
+			return err
+		}
+		flushed = flushed || did
+	}
+	if flushed {
+		e.wakeCompaction()
+	}
+	if e.manifestDue(force) {
+		if err := m.manifest.write(ctx, e.st); err != nil {
+			return err
+		}
+	}
+	if err := e.truncateLog(ctx); err != nil {
+		return err
+	}
+	return e.deleteGarbage(ctx)
+}
+
+// flushCandidates returns the streams with something to flush or to move to the
+// trace, those that free the most first.
+func (e *Engine) flushCandidates(force bool) []*stream {
+	st := e.st
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	now := time.Now()
+	var due, rest []*stream
+	for _, s := range st.streams {
+		switch {
+		case len(s.tail) == 0:
+			if s.drainDueLocked(force) {
+				due = append(due, s)
+			}
+		case force, s.tailBytes >= e.cfg.FlushBytes,
+			e.cfg.FlushInterval > 0 && now.Sub(s.tailStart) >= e.cfg.FlushInterval:
+			due = append(due, s)
+		default:
+			rest = append(rest, s)
+		}
+	}
+	remaining := int64(0)
+	for _, s := range rest {
+		remaining += s.tailBytes
+	}
+	if remaining >= e.cfg.MaxTailBytes/2 {
+		slices.SortFunc(rest, func(a, b *stream) int { return cmp.Compare(b.tailBytes, a.tailBytes) })
+		for len(rest) > 0 && remaining >= e.cfg.MaxTailBytes/4 {
+			remaining -= rest[0].tailBytes
+			due, rest = append(due, rest[0]), rest[1:]
+		}
+	}
+	if e.logTooLongLocked() {
+		slices.SortFunc(rest, func(a, b *stream) int { return cmp.Compare(a.tail[0].seqno, b.tail[0].seqno) })
+		for len(rest) > 0 && e.maintenance.meter.after(rest[0].tail[0].seqno) >= e.cfg.MaxLogBytes/2 {
+			due, rest = append(due, rest[0]), rest[1:]
+		}
+	}
+	return due
+}
+
+// manifestDue reports whether an edit is worth writing: frontiers alone are in the
+// log and can wait until the log is to be truncated.
+func (e *Engine) manifestDue(force bool) bool {
+	e.st.mu.Lock()
+	defer e.st.mu.Unlock()
+	if force || e.maintenance.manifest.pending != nil || e.logTooLongLocked() {
+		return true
+	}
+	for _, s := range e.st.changed {
+		if len(s.manifest.added) > 0 || len(s.manifest.dropped) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// truncateLog lets go of the log as far as nobody needs it: not the state, not the
+// tails, not a listener that has fallen behind.
+func (e *Engine) truncateLog(ctx context.Context) error {
+	st, m := e.st, &e.maintenance
+	st.mu.Lock()
+	keep := st.checkpoint
+	for _, s := range st.streams {
+		if len(s.tail) > 0 {
+			keep = min(keep, s.tail[0].seqno-1)
+		}
+		for l := range s.listeners {
+			low := l.lowWaterLocked()
+			if lag := m.meter.after(low); e.cfg.MaxListenerLag > 0 && low < st.applied && lag > e.cfg.MaxListenerLag {
+				l.endLocked(streamErrorf(s.name, ErrLagged, "it holds back %d bytes of the log, Config.MaxListenerLag is %d: listen again", lag, e.cfg.MaxListenerLag))
+				e.logger.Warn("cut off a listener that lagged", "stream", s.name, "lag_bytes", lag)
+				continue
+			}
+			keep = min(keep, low)
+		}
+	}
+	truncated := m.meter.truncated
+	st.mu.Unlock()
+	if keep <= truncated {
+		return nil
+	}
+	if err := e.log.Truncate(ctx, keep); err != nil {
+		return fmt.Errorf("tidemark: truncate the log up to %s: %w", keep, err)
+	}
+	st.mu.Lock()
+	m.meter.truncate(keep)
+	st.mu.Unlock()
+	return nil
+}
+
+// deleteGarbage deletes the blobs that neither the manifest nor a snapshot needs.
+// What cannot be deleted now is tried again in the next round.
+func (e *Engine) deleteGarbage(ctx context.Context) error {
+	st, m := e.st, &e.maintenance
+	st.mu.Lock()
+	garbage := st.garbage
+	st.garbage = nil
+	st.mu.Unlock()
+	var errs []error
+	for i, b := range garbage {
+		if err := e.deleteBatch(ctx, b); err != nil {
+			errs = append(errs, err)
+			st.mu.Lock()
+			st.garbage = append(st.garbage, garbage[i])
+			st.mu.Unlock()
+		}
+	}
+	for len(m.orphans) > 0 {
+		if err := e.blob.Delete(ctx, m.orphans[0]); err != nil {
+			errs = append(errs, fmt.Errorf("tidemark: delete orphan %s: %w", m.orphans[0], err))
+			break
+		}
+		m.orphans = m.orphans[1:]
+	}
+	return errors.Join(errs...)
+}
+
+func (e *Engine) deleteBatch(ctx context.Context, b *batch) error {
+	kind := kindUnsealed
+	if b.trace {
+		kind = kindTrace
+	}
+	for i := range b.parts {
+		p := &b.parts[i]
+		e.blobs.forget(p)
+		start := time.Now()
+		if err := e.blob.Delete(ctx, p.key); err != nil {
+			return fmt.Errorf("tidemark: delete %s: %w", p.key, err)
+		}
+		e.metrics.deletedBlob(kind, p.size, time.Since(start))
+	}
+	return nil
+}
+
+// collectOrphans finds the blobs of batches that earlier openings wrote and never
+// named in a manifest, because they ended in between. It is safe because the
+// location has one owner, and the blobs of this opening are told by their key.
+func (e *Engine) collectOrphans(ctx context.Context) error {
+	m := &e.maintenance
+	var orphans []string
+	for info, err := range e.blob.List(ctx, batchPrefix) {
+		if err != nil {
+			return err
+		}
+		if !m.named[info.Key] && !strings.Contains(info.Key, e.run) {
+			orphans = append(orphans, info.Key)
+		}
+	}
+	m.round.Lock()
+	m.orphans, m.named = orphans, nil
+	m.round.Unlock()
+	if len(orphans) > 0 {
+		e.logger.Info("found blobs that no manifest names; deleting them", "count", len(orphans))
+		e.wakeMaintenance()
+	}
+	return nil
+}

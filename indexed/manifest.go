@@ -1,0 +1,490 @@
+package indexed
+
+import (
+	"cmp"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/tidemark-go/tidemark/frontier"
+	"github.com/tidemark-go/tidemark/storage"
+)
+
+// The manifest says which batches hold the state as of a position of the log. It
+// is a sequence of edits, numbered from 1: each edit is a blob that describes the
+// streams that changed. Now and then a full copy, the base, takes the place of
+// the next edit, and the edits before it are deleted. So its cost follows what
+// changed, not the number of streams.
+//
+// An edit from nothing is a full copy: both are one message.
+
+const (
+	manifestPrefix = "manifest/"
+	manifestBase   = manifestPrefix + "base"
+	batchPrefix    = "batch/"
+)
+
+func editKey(version uint64) string { return fmt.Sprintf("%sedit-%020d", manifestPrefix, version) }
+
+// edit is one step of the manifest.
+type edit struct {
+	version   uint64
+	applied   storage.SeqNo // the log up to here is reflected
+	nextID    StreamID
+	nextBatch uint64
+	streams   []streamEdit
+}
+
+// streamEdit is the new description of one stream.
+type streamEdit struct {
+	id                       StreamID
+	created, destroyed       bool
+	name, keyCodec, valCodec string // of a created stream
+	upper, since             frontier.Antichain
+	flushed                  storage.SeqNo
+	flushedUpper             frontier.Antichain
+	dropped                  []uint64
+	added                    []*batch
+}
+
+// streamDelta collects what the manifest does not say about a stream yet.
+type streamDelta struct {
+	created        bool
+	added, dropped []*batch
+}
+
+// drop notes that a batch is no longer part of the stream.
+func (d *streamDelta) drop(b *batch) {
+	if i := slices.Index(d.added, b); i >= 0 {
+		// The manifest never named it.
+		d.added = slices.Delete(d.added, i, i+1)
+		b.unlisted = true
+		return
+	}
+	d.dropped = append(d.dropped, b)
+}
+
+// takeEditLocked returns the next edit: everything that the manifest does not say
+// yet, or, if full, the whole state. It also returns the batches that the manifest
+// will no longer name. From here on what changes belongs to a later edit.
+func (st *state) takeEditLocked(version uint64, full bool) (*edit, []*batch) {
+	e := &edit{version: version, applied: st.applied, nextID: st.nextID, nextBatch: st.nextBatch}
+	var dropped []*batch
+	for _, s := range st.changed {
+		if !full {
+			se := s.editLocked(st.applied)
+			se.created, se.added = s.manifest.created, s.manifest.added
+			for _, b := range s.manifest.dropped {
+				se.dropped = append(se.dropped, b.id)
+			}
+			e.streams = append(e.streams, se)
+		}
+		dropped = append(dropped, s.manifest.dropped...)
+		s.manifest = streamDelta{}
+	}
+	clear(st.changed)
+	if full {
+		for _, s := range st.names {
+			se := s.editLocked(st.applied)
+			se.created, se.added = true, s.set.all()
+			e.streams = append(e.streams, se)
+		}
+	}
+	slices.SortFunc(e.streams, func(a, b streamEdit) int { return cmp.Compare(a.id, b.id) })
+	return e, dropped
+}
+
+func (s *stream) editLocked(applied storage.SeqNo) streamEdit {
+	if len(s.tail) == 0 {
+		s.flushed, s.flushedUpper = applied, s.upper
+	}
+	return streamEdit{
+		id: s.id, destroyed: s.destroyed, name: s.name, keyCodec: s.keyCodec, valCodec: s.valCodec,
+		upper: s.upper, since: s.since, flushed: s.flushed, flushedUpper: s.flushedUpper,
+	}
+}
+
+const (
+	manifestMagic   = "TIDEMANI"
+	manifestVersion = 1
+
+	flagCreated   = 1
+	flagDestroyed = 2
+)
+
+// encode frames the edit: magic, format version, message, xxhash64 of all before.
+func (e *edit) encode() []byte {
+	dst := append([]byte(manifestMagic), manifestVersion)
+	dst = binary.LittleEndian.AppendUint64(dst, e.version)
+	dst = binary.AppendUvarint(dst, uint64(e.applied))
+	dst = binary.AppendUvarint(dst, uint64(e.nextID))
+	dst = binary.AppendUvarint(dst, e.nextBatch)
+	dst = binary.AppendUvarint(dst, uint64(len(e.streams)))
+	for i := range e.streams {
+		dst = e.streams[i].appendTo(dst)
+	}
+	return binary.LittleEndian.AppendUint64(dst, xxhash.Sum64(dst))
+}
+
+func (se *streamEdit) appendTo(dst []byte) []byte {
+	dst = binary.AppendUvarint(dst, uint64(se.id))
+	var flags byte
+	if se.created {
+		flags |= flagCreated
+	}
+	if se.destroyed {
+		flags |= flagDestroyed
+	}
+	dst = append(dst, flags)
+	if se.created {
+		dst = appendString(dst, se.name)
+		dst = appendString(dst, se.keyCodec)
+		dst = appendString(dst, se.valCodec)
+	}
+	dst = appendFrontier(dst, se.upper)
+	dst = appendFrontier(dst, se.since)
+	dst = binary.AppendUvarint(dst, uint64(se.flushed))
+	dst = appendFrontier(dst, se.flushedUpper)
+	dst = binary.AppendUvarint(dst, uint64(len(se.dropped)))
+	for _, id := range se.dropped {
+		dst = binary.AppendUvarint(dst, id)
+	}
+	dst = binary.AppendUvarint(dst, uint64(len(se.added)))
+	for _, b := range se.added {
+		dst = b.appendTo(dst)
+	}
+	return dst
+}
+
+const (
+	manifestHeader  = len(manifestMagic) + 1 + 8
+	manifestTrailer = 8
+)
+
+// peekManifestVersion reads the version from the first bytes of a base or edit.
+func peekManifestVersion(head []byte) (uint64, error) {
+	switch {
+	case len(head) < manifestHeader:
+		return 0, fmt.Errorf("%d bytes are too few for a manifest", len(head))
+	case string(head[:len(manifestMagic)]) != manifestMagic:
+		return 0, fmt.Errorf("starts with %q, expected %q", head[:len(manifestMagic)], manifestMagic)
+	case head[len(manifestMagic)] != manifestVersion:
+		return 0, fmt.Errorf("manifest of format version %d: this program reads version %d", head[len(manifestMagic)], manifestVersion)
+	}
+	return binary.LittleEndian.Uint64(head[len(manifestMagic)+1:]), nil
+}
+
+func decodeEdit(data []byte) (*edit, error) {
+	version, err := peekManifestVersion(data)
+	if err != nil {
+		return nil, err
+	}
+	if len(data) < manifestHeader+manifestTrailer {
+		return nil, fmt.Errorf("%d bytes are too few for a manifest", len(data))
+	}
+	body := data[:len(data)-manifestTrailer]
+	want := binary.LittleEndian.Uint64(data[len(body):])
+	if sum := xxhash.Sum64(body); sum != want {
+		return nil, fmt.Errorf("xxhash64 is %016x, expected %016x", sum, want)
+	}
+	r := &wireReader{buf: body, off: manifestHeader}
+	e := &edit{version: version}
+	e.applied = storage.SeqNo(r.uvarint())
+	e.nextID = StreamID(r.uvarint())
+	e.nextBatch = r.uvarint()
+	n := r.count(8)
+	for range n {
+		e.streams = append(e.streams, decodeStreamEdit(r))
+		if r.err != nil {
+			break
+		}
+	}
+	return e, r.end()
+}
+
+func decodeStreamEdit(r *wireReader) streamEdit {
+	se := streamEdit{id: StreamID(r.uvarint())}
+	flags := r.byte()
+	se.created, se.destroyed = flags&flagCreated != 0, flags&flagDestroyed != 0
+	if se.created {
+		se.name, se.keyCodec, se.valCodec = r.string(), r.string(), r.string()
+	}
+	se.upper, se.since = r.frontier(), r.frontier()
+	se.flushed = storage.SeqNo(r.uvarint())
+	se.flushedUpper = r.frontier()
+	for range r.count(1) {
+		se.dropped = append(se.dropped, r.uvarint())
+	}
+	for range r.count(16) {
+		b := decodeBatch(r)
+		if r.err != nil {
+			break
+		}
+		se.added = append(se.added, b)
+	}
+	return se
+}
+
+// applyEditLocked brings the state to what an edit says. If the state has applied
+// the log further than the edit reflects it, the frontiers stay as they are. An
+// edit that contradicts the state is an error, and then the state is undefined.
+func (st *state) applyEditLocked(e *edit) error {
+	for i := range e.streams {
+		if err := st.applyStreamEditLocked(e, &e.streams[i]); err != nil {
+			return err
+		}
+	}
+	if e.applied >= st.applied {
+		st.applied, st.nextID = e.applied, e.nextID
+	}
+	st.nextBatch = e.nextBatch
+	clear(st.changed)
+	return nil
+}
+
+func (st *state) applyStreamEditLocked(e *edit, se *streamEdit) error {
+	s := st.streams[se.id]
+	if s == nil {
+		if !se.created {
+			if se.id < st.nextID && se.destroyed {
+				return nil
+			}
+			return fmt.Errorf("edit of %s, which does not exist", se.id)
+		}
+		if st.names[se.name] != nil {
+			if st.names[se.name].destroyed {
+				return nil
+			}
+			return fmt.Errorf("stream %q twice", se.name)
+		}
+		s = &stream{id: se.id, name: se.name, keyCodec: se.keyCodec, valCodec: se.valCodec}
+		st.addStreamLocked(s)
+		s.manifest = streamDelta{}
+	}
+	set, err := s.set.edited(se)
+	if err != nil {
+		return fmt.Errorf("stream %q: %w", s.name, err)
+	}
+	if e.applied >= st.applied {
+		s.upper, s.since = se.upper, se.since
+	}
+	s.flushed, s.flushedUpper = se.flushed, se.flushedUpper
+	if err := s.validateSet(set, e.applied); err != nil {
+		return fmt.Errorf("stream %q: %w", s.name, err)
+	}
+	st.swapSetLocked(s, set)
+	st.dropTailLocked(s, se.flushed)
+	if se.destroyed && !s.destroyed {
+		st.destroyLocked(s)
+	}
+	s.manifest = streamDelta{}
+	return nil
+}
+
+// rebaseLocked turns a full copy into an edit of the state as it is.
+func (st *state) rebaseLocked(e *edit) {
+	for i := range e.streams {
+		se := &e.streams[i]
+		s := st.streams[se.id]
+		if s == nil {
+			continue
+		}
+		inBase := make(map[uint64]bool, len(se.added))
+		for _, b := range se.added {
+			inBase[b.id] = true
+		}
+		have := make(map[uint64]bool)
+		for _, b := range s.set.all() {
+			have[b.id] = true
+			if !inBase[b.id] {
+				se.dropped = append(se.dropped, b.id)
+			}
+		}
+		se.added = slices.DeleteFunc(se.added, func(b *batch) bool { return have[b.id] })
+	}
+}
+
+// edited returns the set without the dropped batches and with the added ones.
+func (set *batchSet) edited(se *streamEdit) (*batchSet, error) {
+	next := &batchSet{}
+	known := make(map[uint64]bool)
+	keep := func(b *batch) bool {
+		known[b.id] = true
+		return !slices.Contains(se.dropped, b.id)
+	}
+	for _, b := range set.all() {
+		if keep(b) {
+			next.add(b)
+		}
+	}
+	for _, id := range se.dropped {
+		if !known[id] {
+			return nil, fmt.Errorf("drops batch %d, which is not there", id)
+		}
+	}
+	for _, b := range se.added {
+		if known[b.id] {
+			return nil, fmt.Errorf("adds batch %d twice", b.id)
+		}
+		known[b.id] = true
+		next.add(b)
+	}
+	slices.SortFunc(next.trace, func(a, b *batch) int { return a.desc.Lower.Compare(b.desc.Lower) })
+	slices.SortFunc(next.unsealed, func(a, b *batch) int { return cmp.Compare(a.after, b.after) })
+	return next, nil
+}
+
+func (set *batchSet) add(b *batch) {
+	if b.trace {
+		set.trace = append(set.trace, b)
+	} else {
+		set.unsealed = append(set.unsealed, b)
+	}
+}
+
+// validateSet checks what must hold of a stream's batches (spec E-6).
+func (s *stream) validateSet(set *batchSet, applied storage.SeqNo) error {
+	var upper frontier.Antichain
+	for _, b := range set.trace {
+		if b.desc.Lower != upper {
+			return fmt.Errorf("%s does not follow on %s", b, upper)
+		}
+		upper = b.desc.Upper
+		if s.since.LessThan(b.desc.Since) {
+			return fmt.Errorf("%s is compacted beyond the since %s", b, s.since)
+		}
+	}
+	if s.upper.LessThan(upper) {
+		return fmt.Errorf("trace up to %s beyond the upper %s", upper, s.upper)
+	}
+	var through storage.SeqNo
+	for _, b := range set.unsealed {
+		if b.after < through {
+			return fmt.Errorf("%s overlaps the one before, up to %s", b, through)
+		}
+		through = b.through
+	}
+	if through > applied || s.flushed > applied {
+		return fmt.Errorf("batches up to %s and %s, but the manifest reflects the log up to %s", through, s.flushed, applied)
+	}
+	return nil
+}
+
+// manifestReader loads the manifest and follows it.
+type manifestReader struct {
+	blob     storage.BlobReader
+	version  uint64 // of the newest edit applied
+	size     int64  // bytes of the base and the edits since
+	baseSize int64
+	base     storage.Version
+	edits    int // since the base
+}
+
+// load returns the state that the manifest describes; an empty one if there is no
+// manifest.
+func (m *manifestReader) load(ctx context.Context, windowBytes int64) (*state, error) {
+	for {
+		st := newState(windowBytes)
+		e, err := m.loadBase(ctx)
+		switch {
+		case errors.Is(err, storage.ErrNotFound):
+		case err != nil:
+			return nil, err
+		default:
+			if err := st.applyEditLocked(e); err != nil {
+				return nil, storage.Corruptf(manifestBase, -1, "%w", err)
+			}
+		}
+		// A base that replaces the edits while they are read means to start over. That
+		// happens to readers alone, and no more often than an owner writes a base.
+		replaced, err := m.follow(ctx, st.applyEditLocked)
+		if err != nil {
+			return nil, err
+		}
+		if !replaced {
+			return st, nil
+		}
+	}
+}
+
+// loadBase reads the full copy and continues from it.
+func (m *manifestReader) loadBase(ctx context.Context) (*edit, error) {
+	data, version, err := m.blob.Get(ctx, manifestBase)
+	if err != nil {
+		return nil, fmt.Errorf("tidemark: read the manifest: %w", err)
+	}
+	e, err := decodeEdit(data)
+	if err != nil {
+		return nil, storage.Corruptf(manifestBase, -1, "%w", err)
+	}
+	m.version, m.base, m.edits = e.version, version, 0
+	m.size, m.baseSize = int64(len(data)), int64(len(data))
+	return e, nil
+}
+
+// follow hands every edit after the newest known one to apply, and reports
+// whether the edits that come next were replaced by a base meanwhile.
+func (m *manifestReader) follow(ctx context.Context, apply func(*edit) error) (replaced bool, err error) {
+	for {
+		key := editKey(m.version + 1)
+		data, _, err := m.blob.Get(ctx, key)
+		if errors.Is(err, storage.ErrNotFound) {
+			return m.baseIsNewer(ctx)
+		}
+		if err != nil {
+			return false, fmt.Errorf("tidemark: read the manifest: %w", err)
+		}
+		e, err := decodeEdit(data)
+		if err == nil && e.version != m.version+1 {
+			err = fmt.Errorf("edit %d under the key of edit %d", e.version, m.version+1)
+		}
+		if err == nil {
+			err = apply(e)
+		}
+		if err != nil {
+			return false, storage.Corruptf(key, -1, "%w", err)
+		}
+		m.version++
+		m.size += int64(len(data))
+		m.edits++
+	}
+}
+
+func (m *manifestReader) baseIsNewer(ctx context.Context) (bool, error) {
+	head, err := m.blob.GetRange(ctx, manifestBase, 0, int64(manifestHeader))
+	if errors.Is(err, storage.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("tidemark: read the manifest: %w", err)
+	}
+	version, err := peekManifestVersion(head)
+	if err != nil {
+		return false, storage.Corruptf(manifestBase, 0, "%w", err)
+	}
+	return version > m.version, nil
+}
+
+// checkNoGap makes sure that no edit is missing before the newest one: a hole is
+// damage, never an older state.
+func (m *manifestReader) checkNoGap(ctx context.Context) error {
+	for info, err := range m.blob.List(ctx, manifestPrefix+"edit-") {
+		if err != nil {
+			return fmt.Errorf("tidemark: list the manifest: %w", err)
+		}
+		v, err := strconv.ParseUint(strings.TrimPrefix(info.Key, manifestPrefix+"edit-"), 10, 64)
+		if err != nil {
+			return storage.Corruptf(info.Key, -1, "not the name of an edit: %w", err)
+		}
+		if v > m.version {
+			return storage.Corruptf(editKey(m.version+1), -1, "this edit of the manifest is missing, although %s exists", info.Key)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,113 @@
+package indexed
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tidemark-go/tidemark/storage"
+)
+
+// A base is written in place of an edit when the edits since the last one take
+// more bytes than it, so that bases at most double what is written, or are this
+// many, so that opening never reads more blobs than this.
+const (
+	maxEdits     = 1000
+	minBaseBytes = 64 << 10
+)
+
+// manifestWriter writes the manifest. It is used by one goroutine at a time.
+type manifestWriter struct {
+	manifestReader
+	blob    storage.Blob
+	metrics *metrics
+	oldest  uint64 // oldest edit that may still have to be deleted
+
+	// pending is the edit on its way. If its outcome is not known it is written again
+	// as it is until it is there, since a reader may have seen it.
+	pending *pendingEdit
+}
+
+type pendingEdit struct {
+	edit    *edit
+	full    bool
+	data    []byte
+	dropped []*batch
+}
+
+// write makes durable what has changed since the last call. Without a change it
+// writes nothing. After an error it is to be called again.
+func (m *manifestWriter) write(ctx context.Context, st *state) error {
+	if m.pending == nil {
+		st.mu.Lock()
+		if len(st.changed) > 0 {
+			full := m.edits >= maxEdits || m.size-m.baseSize > max(m.baseSize, minBaseBytes)
+			p := &pendingEdit{full: full}
+			p.edit, p.dropped = st.takeEditLocked(m.version+1, full)
+			m.pending = p
+		}
+		st.mu.Unlock()
+		if m.pending == nil {
+			return nil
+		}
+		m.pending.data = m.pending.edit.encode()
+	}
+	p := m.pending
+	key, expected := editKey(p.edit.version), storage.NoVersion
+	if p.full {
+		key, expected = manifestBase, m.base
+	}
+	version, err := m.put(ctx, key, p.data, expected)
+	if err != nil {
+		return err
+	}
+	m.version = p.edit.version
+	m.size += int64(len(p.data))
+	m.edits++
+	if p.full {
+		m.base, m.baseSize, m.size, m.edits = version, int64(len(p.data)), int64(len(p.data)), 0
+	}
+	m.pending = nil
+	m.metrics.manifestBytes.Set(float64(m.size))
+
+	st.mu.Lock()
+	st.checkpoint = p.edit.applied
+	for _, b := range p.dropped {
+		st.unlistLocked(b)
+	}
+	st.mu.Unlock()
+	return m.deleteOldEdits(ctx)
+}
+
+// put is a conditional write that may be repeated: if what is there is an earlier
+// attempt of ours, it has succeeded.
+func (m *manifestWriter) put(ctx context.Context, key string, data []byte, expected storage.Version) (storage.Version, error) {
+	start := time.Now()
+	version, err := m.blob.SetIf(ctx, key, data, expected)
+	m.metrics.wroteBlob(kindManifest, len(data), time.Since(start), err)
+	if err == nil {
+		return version, nil
+	}
+	if errors.Is(err, storage.ErrConflict) {
+		have, version, getErr := m.blob.Get(ctx, key)
+		if getErr == nil && bytes.Equal(have, data) {
+			return version, nil
+		}
+		return "", fmt.Errorf("tidemark: another writer is at work in this location: write %s: %w", key, errors.Join(err, getErr))
+	}
+	return "", fmt.Errorf("tidemark: write %s: %w", key, err)
+}
+
+// deleteOldEdits deletes the edits that the base contains.
+func (m *manifestWriter) deleteOldEdits(ctx context.Context) error {
+	for ; m.oldest <= m.version-uint64(m.edits); m.oldest++ {
+		start := time.Now()
+		if err := m.blob.Delete(ctx, editKey(m.oldest)); err != nil {
+			return fmt.Errorf("tidemark: delete %s: %w", editKey(m.oldest), err)
+		}
+		m.metrics.deletedBlob(kindManifest, 0, time.Since(start))
+	}
+	return nil
+}

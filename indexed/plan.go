@@ -1,0 +1,136 @@
+package indexed
+
+import "github.com/tidemark-go/tidemark/frontier"
+
+// plan is the state as it will be once everything on its way to the log is
+// applied. Commands are checked against it, so that a command sees those before it
+// whether or not they are durable yet. It belongs to the commit goroutine.
+type plan struct {
+	streams map[StreamID]*planned
+	names   map[string]*planned
+	nextID  StreamID
+}
+
+type planned struct {
+	id                       StreamID
+	name, keyCodec, valCodec string
+	upper, since             frontier.Antichain
+	destroyed                bool
+}
+
+// newPlan starts from the applied state: nothing is on its way.
+func newPlan(st *state) *plan {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	p := &plan{
+		streams: make(map[StreamID]*planned, len(st.names)),
+		names:   make(map[string]*planned, len(st.names)),
+		nextID:  st.nextID,
+	}
+	for _, s := range st.names {
+		p.add(&planned{
+			id: s.id, name: s.name, keyCodec: s.keyCodec, valCodec: s.valCodec,
+			upper: s.upper, since: s.since, destroyed: s.destroyed,
+		})
+	}
+	return p
+}
+
+func (p *plan) add(s *planned) {
+	p.streams[s.id], p.names[s.name] = s, s
+	p.nextID = max(p.nextID, s.id+1)
+}
+
+// register decides a registration: the id, and whether the log has to know.
+func (p *plan) register(name, keyCodec, valCodec string) (id StreamID, ops []op, err error) {
+	if s := p.names[name]; s != nil {
+		if s.destroyed {
+			return 0, nil, destroyedError(name)
+		}
+		registered := stream{name: s.name, keyCodec: s.keyCodec, valCodec: s.valCodec}
+		return s.id, nil, registered.checkCodecs(keyCodec, valCodec)
+	}
+	s := &planned{id: p.nextID, name: name, keyCodec: keyCodec, valCodec: valCodec}
+	p.add(s)
+	return s.id, []op{{kind: opRegister, stream: s.id, name: name, keyCodec: keyCodec, valCodec: valCodec}}, nil
+}
+
+// destroy decides a destroy: whether the stream was there to be destroyed.
+func (p *plan) destroy(name string) (destroyed bool, ops []op, err error) {
+	s := p.names[name]
+	if s == nil {
+		return false, nil, streamErrorf(name, ErrUnknownStream, "it was never registered here, so it cannot be destroyed")
+	}
+	if s.destroyed {
+		return false, nil, nil
+	}
+	s.destroyed = true
+	return true, []op{{kind: opDestroy, stream: s.id}}, nil
+}
+
+// check decides a command: all of it takes effect, or none.
+func (p *plan) check(c *Command) error {
+	for _, e := range c.expected {
+		s, err := p.live(e.stream)
+		if err != nil {
+			return err
+		}
+		if s.upper != e.upper {
+			return &UpperMismatchError{Stream: s.name, Expected: e.upper, Upper: s.upper}
+		}
+	}
+	for i := range c.ops {
+		if err := p.checkOp(&c.ops[i]); err != nil {
+			return err
+		}
+	}
+	for i := range c.ops {
+		switch o := &c.ops[i]; o.kind {
+		case opSeal:
+			p.streams[o.stream].upper = o.frontier
+		case opAllowCompaction:
+			p.streams[o.stream].since = o.frontier
+		}
+	}
+	return nil
+}
+
+func (p *plan) checkOp(o *op) error {
+	s, err := p.live(o.stream)
+	if err != nil {
+		return err
+	}
+	switch o.kind {
+	case opWrite:
+		if o.cols.Len() == 0 {
+			return nil
+		}
+		t, _ := o.cols.TimeRange()
+		if s.upper.IsEmpty() {
+			return streamErrorf(s.name, ErrSealed, "update at time %d, but the stream is finished (upper {}): nothing can be written any more", t)
+		}
+		if !s.upper.Admits(t) {
+			return streamErrorf(s.name, ErrSealed, "update at time %d is before the upper %s: write at the upper or later", t, s.upper)
+		}
+	case opSeal:
+		if o.frontier.LessThan(s.upper) {
+			return streamErrorf(s.name, ErrSealRegression, "seal to %s is before the upper %s: an upper never goes back", o.frontier, s.upper)
+		}
+	case opAllowCompaction:
+		if o.frontier.LessThan(s.since) {
+			return streamErrorf(s.name, ErrSinceRegression, "compaction to %s is before the since %s: a since never goes back", o.frontier, s.since)
+		}
+	}
+	return nil
+}
+
+func (p *plan) live(id StreamID) (*planned, error) {
+	s := p.streams[id]
+	if s == nil {
+		return nil, streamErrorf(id.String(), ErrUnknownStream, "no stream has this id here")
+	}
+	if s.destroyed {
+		return nil, destroyedError(s.name)
+	}
+	return s, nil
+}

@@ -1,0 +1,119 @@
+package indexed
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/tidemark-go/tidemark/storage"
+)
+
+// request is one thing that the commit goroutine does in its turn. Exactly one of
+// cmd, plan, read and stop is set.
+type request struct {
+	cmd  *Command                  // a mutation, already encoded
+	plan func(*plan) ([]op, error) // a mutation that is decided in its turn; may be called again
+	read func(*state)              // called once, with state.mu held
+	stop bool
+	// done is called once, without locks.
+	done func(storage.SeqNo, error)
+
+	entry  []byte // what the log is to take; nil if nothing
+	ops    []op
+	weight int64 // bytes of updates, for which admission is held
+	err    error // why it is refused; of the commit goroutine
+
+	// Guarded by state.mu.
+	settled   bool // its turn has come
+	abandoned bool // nobody waits for it: a read is not run
+}
+
+// inFlightBytes counts the updates between admission and the tail.
+type inFlightBytes struct{ n atomic.Int64 }
+
+func (b *inFlightBytes) add(n int64) { b.n.Add(n) }
+func (b *inFlightBytes) get() int64  { return b.n.Load() }
+
+// enqueue gives a request its place in the order, or returns why it has none.
+func (e *Engine) enqueue(ctx context.Context, r *request) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if r.cmd != nil {
+		if err := e.prepare(r); err != nil {
+			return err
+		}
+		if err := e.admit(ctx, r.weight); err != nil {
+			return err
+		}
+	}
+	if err := e.send(ctx, r); err != nil {
+		e.admission.Release(r.weight)
+		return err
+	}
+	if !r.stop {
+		e.metrics.cmdQueued.Inc()
+	}
+	return nil
+}
+
+// prepare encodes a command, in the caller's goroutine.
+func (e *Engine) prepare(r *request) error {
+	if r.cmd.err != nil {
+		return r.cmd.err
+	}
+	r.cmd.normalise()
+	r.ops = r.cmd.ops
+	for i := range r.ops {
+		r.weight += int64(r.ops[i].cols.Size())
+	}
+	if r.weight > e.cfg.MaxTailBytes {
+		return fmt.Errorf("tidemark: %w: %d bytes of updates, Config.MaxTailBytes is %d: split it", ErrTooLarge, r.weight, e.cfg.MaxTailBytes)
+	}
+	if len(r.ops) > 0 {
+		r.entry = encodeEntry(r.ops)
+	}
+	return nil
+}
+
+// admit waits until there is room for a write.
+func (e *Engine) admit(ctx context.Context, weight int64) error {
+	if weight == 0 || e.admission.TryAcquire(weight) {
+		return nil
+	}
+	e.wakeMaintenance()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(e.ctx, func() { cancel(stoppedError(nil)) })()
+	if err := e.admission.Acquire(ctx, weight); err != nil {
+		if cause := context.Cause(ctx); cause != nil {
+			return cause
+		}
+		return err
+	}
+	return nil
+}
+
+func (e *Engine) send(ctx context.Context, r *request) error {
+	e.submit.RLock()
+	defer e.submit.RUnlock()
+	if e.submit.closed {
+		return stoppedError(nil)
+	}
+	e.inFlight.add(r.weight)
+	select {
+	case e.queue <- r:
+		return nil
+	default:
+	}
+	select {
+	case e.queue <- r:
+		return nil
+	case <-ctx.Done():
+		e.inFlight.add(-r.weight)
+		return ctx.Err()
+	case <-e.stopping:
+		e.inFlight.add(-r.weight)
+		return stoppedError(nil)
+	}
+}

@@ -1,0 +1,251 @@
+package indexed
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"math"
+	"sync"
+
+	"github.com/tidemark-go/tidemark/frontier"
+	"github.com/tidemark-go/tidemark/storage"
+)
+
+// Snapshot is the contents of a stream at one SeqNo. Taking it copies no update; it
+// keeps the blobs it refers to until it is closed. It may be read several times,
+// and by several goroutines at once.
+type Snapshot struct {
+	stream   string
+	seqno    storage.SeqNo
+	upper    frontier.Antichain
+	since    frontier.Antichain
+	trace    []*batch
+	unsealed []*batch
+	tail     []tailChunk
+	reader   partReader
+
+	mu      sync.Mutex
+	release func() // guarded by mu; nil once the snapshot is closed
+}
+
+// snapshotLocked takes a snapshot and a reference to the stream's batches.
+func (st *state) snapshotLocked(s *stream, reader partReader) *Snapshot {
+	set := s.set
+	set.refs++
+	return &Snapshot{
+		stream: s.name, seqno: st.applied, upper: s.upper, since: s.since,
+		trace: set.trace, unsealed: set.unsealed,
+		tail:   s.tail[:len(s.tail):len(s.tail)],
+		reader: reader,
+		release: func() {
+			st.mu.Lock()
+			defer st.mu.Unlock()
+			st.releaseSetLocked(set)
+		},
+	}
+}
+
+// SeqNo returns the position of the newest command that the snapshot reflects. It
+// contains every write to the stream at or before it, and none after.
+func (s *Snapshot) SeqNo() storage.SeqNo { return s.seqno }
+
+// Upper returns the upper of the stream at that position.
+func (s *Snapshot) Upper() frontier.Antichain { return s.upper }
+
+// Since returns the since of the stream at that position: times are advanced to it.
+func (s *Snapshot) Since() frontier.Antichain { return s.since }
+
+// StreamName returns the name of the stream.
+func (s *Snapshot) StreamName() string { return s.stream }
+
+// Close lets go of the snapshot's blobs; reads that run may then fail. It always
+// returns nil, and may be called more than once.
+func (s *Snapshot) Close() error {
+	s.mu.Lock()
+	release := s.release
+	s.release = nil
+	s.mu.Unlock()
+	if release != nil {
+		release()
+	}
+	return nil
+}
+
+func (s *Snapshot) checkOpen() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.release == nil {
+		return fmt.Errorf("tidemark: snapshot of stream %q: %w", s.stream, storage.ErrClosed)
+	}
+	return nil
+}
+
+// unmoved admits what counts outside the trace: times from its upper on (SN-1).
+func (s *Snapshot) unmoved() timeFilter {
+	set := batchSet{trace: s.trace}
+	return timeFilter{lower: set.traceUpper(), upper: frontier.Empty()}
+}
+
+// Chunk is a run of a snapshot's updates in storage order.
+type Chunk struct {
+	cols   Columns
+	filter timeFilter
+	since  frontier.Antichain
+}
+
+// Len returns the number of rows, including those that Row skips.
+func (c *Chunk) Len() int { return c.cols.Len() }
+
+// Row returns row i with its time advanced to the snapshot's since, or false if
+// the row does not belong to the snapshot. Key and value must not be changed.
+func (c *Chunk) Row(i int) (key, val []byte, time uint64, diff int64, ok bool) {
+	t := c.cols.Time(i)
+	if !c.filter.admits(t) {
+		return nil, nil, 0, 0, false
+	}
+	return c.cols.Key(i), c.cols.Val(i), c.since.Advance(t), c.cols.Diff(i), true
+}
+
+// Chunks yields everything in the snapshot: trace batches by time, unsealed
+// batches by position, then the tail. One part is held in memory at a time. The
+// sequence ends with its first error.
+//
+// Errors: storage.ErrClosed; storage.CorruptError; ErrStopped; the context's.
+func (s *Snapshot) Chunks(ctx context.Context) iter.Seq2[Chunk, error] {
+	return func(yield func(Chunk, error) bool) {
+		if err := s.checkOpen(); err != nil {
+			yield(Chunk{}, err)
+			return
+		}
+		unmoved := s.unmoved()
+		batches := func(list []*batch, filter timeFilter) bool {
+			for _, b := range list {
+				if !b.hasTimesIn(filter) {
+					continue
+				}
+				for i := range b.parts {
+					cols, err := s.readPart(ctx, b, i)
+					if err != nil {
+						yield(Chunk{}, err)
+						return false
+					}
+					if !yield(Chunk{cols, filter, s.since}, nil) {
+						return false
+					}
+				}
+			}
+			return true
+		}
+		if !batches(s.trace, allTimes) || !batches(s.unsealed, unmoved) {
+			return
+		}
+		for _, c := range s.tail {
+			if err := ctx.Err(); err != nil {
+				yield(Chunk{}, err)
+				return
+			}
+			if !yield(Chunk{c.cols, unmoved, s.since}, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (s *Snapshot) readPart(ctx context.Context, b *batch, i int) (Columns, error) {
+	if err := ctx.Err(); err != nil {
+		return Columns{}, err
+	}
+	cols, err := s.reader.readPart(ctx, &b.parts[i])
+	if err != nil {
+		return Columns{}, fmt.Errorf("tidemark: snapshot of stream %q: %s: %w", s.stream, b, err)
+	}
+	return cols, nil
+}
+
+// Row is one consolidated update. Key and Val must not be changed.
+type Row struct {
+	Key, Val []byte
+	Time     uint64
+	Diff     int64
+}
+
+// Consolidated yields the snapshot sorted by (key, val, time), with times advanced
+// to its since, equal rows added up and zeros left out. It merges as it goes and
+// holds a part of each batch; the tail is sorted in memory. Errors are as in Chunks.
+func (s *Snapshot) Consolidated(ctx context.Context) iter.Seq2[Row, error] {
+	return s.consolidated(ctx, allTimes, s.since)
+}
+
+// Between is Consolidated restricted to the times in [lower, upper). Parts whose
+// times are all outside are not read.
+//
+// Errors: also ErrAsOfBeforeSince if the since is in advance of lower, since then
+// times from before lower can no longer be told apart.
+func (s *Snapshot) Between(ctx context.Context, lower, upper frontier.Antichain) iter.Seq2[Row, error] {
+	if !s.since.LessEqual(lower) {
+		return func(yield func(Row, error) bool) {
+			yield(Row{}, streamErrorf(s.stream, ErrAsOfBeforeSince, "updates from time %s on were asked for, but the since is %s: start there", lower, s.since))
+		}
+	}
+	return s.consolidated(ctx, timeFilter{lower, upper}, s.since)
+}
+
+// AsOf yields the contents as of time t: each (key, val) with its multiplicity at t
+// as the diff, and t as the time, sorted.
+//
+// Errors: also ErrAsOfBeforeSince if t is before the since.
+func (s *Snapshot) AsOf(ctx context.Context, t uint64) iter.Seq2[Row, error] {
+	if !s.since.Admits(t) {
+		return func(yield func(Row, error) bool) {
+			yield(Row{}, streamErrorf(s.stream, ErrAsOfBeforeSince, "contents as of time %d were asked for, but the since is %s: read there or later", t, s.since))
+		}
+	}
+	upper := frontier.Empty()
+	if t < math.MaxUint64 {
+		upper = frontier.At(t + 1)
+	}
+	return s.consolidated(ctx, timeFilter{upper: upper}, frontier.At(t))
+}
+
+func (s *Snapshot) consolidated(ctx context.Context, filter timeFilter, since frontier.Antichain) iter.Seq2[Row, error] {
+	return func(yield func(Row, error) bool) {
+		if err := s.checkOpen(); err != nil {
+			yield(Row{}, err)
+			return
+		}
+		unmoved := s.unmoved()
+		unmoved.lower = unmoved.lower.Join(filter.lower)
+		unmoved.upper = filter.upper
+		var sources []rowSource
+		for _, b := range s.trace {
+			if b.hasTimesIn(filter) {
+				sources = append(sources, newBatchRows(b, s.reader, filter))
+			}
+		}
+		for _, b := range s.unsealed {
+			if b.hasTimesIn(unmoved) {
+				sources = append(sources, newBatchRows(b, s.reader, unmoved))
+			}
+		}
+		if len(s.tail) > 0 {
+			sources = append(sources, sortRuns(tailColumns(s.tail), unmoved))
+		}
+		for r, err := range consolidate(ctx, sources, since) {
+			if err != nil {
+				yield(Row{}, fmt.Errorf("tidemark: snapshot of stream %q: %w", s.stream, err))
+				return
+			}
+			if !yield(Row{r.key, r.val, r.time, r.diff}, nil) {
+				return
+			}
+		}
+	}
+}
+
+func tailColumns(tail []tailChunk) []Columns {
+	cols := make([]Columns, len(tail))
+	for i := range tail {
+		cols[i] = tail[i].cols
+	}
+	return cols
+}

@@ -1,0 +1,41 @@
+package codec
+
+import (
+	"errors"
+	"unicode/utf8"
+)
+
+// String encodes a string as its UTF-8 bytes. A string that is not valid UTF-8
+// is refused on both ways: use [Bytes] for those.
+var String stringCodec
+
+// Bytes encodes a byte slice as it is. A nil slice comes back as an empty one.
+var Bytes bytesCodec
+
+var errNotUTF8 = errors.New("not valid UTF-8 (codec bytes takes any bytes)")
+
+type stringCodec struct{}
+
+func (stringCodec) Name() string { return "string" }
+
+func (c stringCodec) Append(dst []byte, v string) ([]byte, error) {
+	if !utf8.ValidString(v) {
+		return dst, encodeErrorf(c.Name(), "%w", errNotUTF8)
+	}
+	return append(dst, v...), nil
+}
+
+func (c stringCodec) Decode(src []byte) (string, error) {
+	if !utf8.Valid(src) {
+		return "", decodeErrorf(c.Name(), "%w", errNotUTF8)
+	}
+	return string(src), nil
+}
+
+type bytesCodec struct{}
+
+func (bytesCodec) Name() string { return "bytes" }
+
+func (bytesCodec) Append(dst, v []byte) ([]byte, error) { return append(dst, v...), nil }
+
+func (bytesCodec) Decode(src []byte) ([]byte, error) { return append([]byte{}, src...), nil }

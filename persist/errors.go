@@ -1,0 +1,81 @@
+package persist
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/tidemark-go/tidemark/indexed"
+	"github.com/tidemark-go/tidemark/storage"
+)
+
+// Errors to match with errors.Is. Each message names the stream, the times asked
+// for, the times in force, and what to do.
+var (
+	// ErrStopped: the runtime was stopped, or stopped accepting writes after its log
+	// failed. Open the location again.
+	ErrStopped = indexed.ErrStopped
+	// ErrCodecMismatch: the stream was registered with codecs of other names.
+	ErrCodecMismatch = indexed.ErrCodecMismatch
+	// ErrSealed: a write at a time before the upper.
+	ErrSealed = indexed.ErrSealed
+	// ErrSealRegression: a seal to a time before the upper.
+	ErrSealRegression = indexed.ErrSealRegression
+	// ErrSinceRegression: an allowed compaction to a time before the since.
+	ErrSinceRegression = indexed.ErrSinceRegression
+	// ErrAsOfBeforeSince: a read as of a time before the since.
+	ErrAsOfBeforeSince = indexed.ErrAsOfBeforeSince
+	// ErrUpperMismatch: a compare-and-append that expected another upper; errors.As
+	// gives an *UpperMismatchError with the one in force.
+	ErrUpperMismatch = indexed.ErrUpperMismatch
+	// ErrUnknownStream: no stream was registered under this name or id.
+	ErrUnknownStream = indexed.ErrUnknownStream
+	// ErrDestroyed: the stream was destroyed; its name cannot be used again.
+	ErrDestroyed = indexed.ErrDestroyed
+	// ErrOutcomeUnknown: the log failed while the command was on its way. It may or
+	// may not be durable: open the location again to find out.
+	ErrOutcomeUnknown = indexed.ErrOutcomeUnknown
+	// ErrReadOnly: a mutation on, or a listen without a log of, a read-only runtime.
+	ErrReadOnly = indexed.ErrReadOnly
+	// ErrInvalid: a request that can never succeed as it is.
+	ErrInvalid = indexed.ErrInvalid
+	// ErrTooLarge: a command larger than Config.MaxTailBytes. Split it.
+	ErrTooLarge = indexed.ErrTooLarge
+	// ErrLagged: a listener was cut off because it had fallen too far behind.
+	ErrLagged = indexed.ErrLagged
+	// ErrLocked: another process or runtime has the location open; errors.As gives a
+	// *storage.LockedError that says who.
+	ErrLocked = storage.ErrLocked
+	// ErrCorrupt: stored bytes are damaged; errors.As gives a *storage.CorruptError
+	// that says where.
+	ErrCorrupt = storage.ErrCorrupt
+	// ErrClosed: a snapshot or listener was used after it was closed.
+	ErrClosed = storage.ErrClosed
+	// ErrDifferentRuntimes: handles of two runtimes in one atomic command.
+	ErrDifferentRuntimes = errors.New("handles of different runtimes")
+	// ErrDecode: a stored key or value that its codec does not accept; errors.As gives
+	// a *DecodeError.
+	ErrDecode = errors.New("cannot decode")
+)
+
+// StreamError is an error about one stream.
+type StreamError = indexed.StreamError
+
+// UpperMismatchError is the answer to a compare-and-append whose expected upper is
+// not in force. It matches ErrUpperMismatch.
+type UpperMismatchError = indexed.UpperMismatchError
+
+// DecodeError says which update could not be decoded. It matches ErrDecode.
+type DecodeError struct {
+	Stream string
+	Time   uint64
+	Diff   int64
+	Err    error // the codec's
+}
+
+// Error names the stream, the time of the update and the codec's error.
+func (e *DecodeError) Error() string {
+	return fmt.Sprintf("tidemark: stream %q: %v update at time %d with diff %d: %v", e.Stream, ErrDecode, e.Time, e.Diff, e.Err)
+}
+
+// Unwrap returns ErrDecode and the codec's error.
+func (e *DecodeError) Unwrap() []error { return []error{ErrDecode, e.Err} }

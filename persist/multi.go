@@ -1,0 +1,219 @@
+package persist
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/tidemark-go/tidemark/frontier"
+	"github.com/tidemark-go/tidemark/indexed"
+	"github.com/tidemark-go/tidemark/storage"
+)
+
+// Stream is a stream that can be written to, whatever the types of its keys and
+// values. Every *WriteHandle is one.
+type Stream interface {
+	StreamName() string
+	StreamID() (StreamID, error)
+	writeHandle() *handle
+}
+
+func (w *WriteHandle[K, V]) writeHandle() *handle { return &w.handle }
+
+// MultiWriteHandle writes to several streams of one runtime atomically. It may be
+// used by several goroutines at once.
+type MultiWriteHandle struct {
+	owned  *owned
+	writer *indexed.Engine
+
+	mu      sync.Mutex
+	members map[StreamID]string // names
+	err     error               // of the first member that carries one
+}
+
+// NewMultiWriteHandle returns a handle for the given streams, at least one, all of
+// one runtime.
+//
+// If one of them carries an error, so does the handle: it is built all the same,
+// and every operation returns that error, so that a pipeline has the same shape
+// whether or not the storage is up when it is built.
+//
+// Errors: ErrInvalid without streams; ErrDifferentRuntimes.
+func NewMultiWriteHandle(streams ...Stream) (*MultiWriteHandle, error) {
+	if len(streams) == 0 {
+		return nil, fmt.Errorf("tidemark: %w: a multi-write handle needs at least one stream", ErrInvalid)
+	}
+	first := streams[0].writeHandle()
+	m := &MultiWriteHandle{owned: first.owned, writer: first.writer, members: make(map[StreamID]string)}
+	for _, s := range streams {
+		if err := m.AddStream(s); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
+// AddStream adds a stream. Adding one that is there does nothing, and so does
+// adding to a handle that carries an error.
+//
+// Errors: ErrDifferentRuntimes.
+func (m *MultiWriteHandle) AddStream(s Stream) error {
+	h := s.writeHandle()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch {
+	case m.err != nil:
+	case h.owned.id != m.owned.id:
+		return fmt.Errorf("tidemark: %w: stream %q is of runtime %s, the others of %s: open them through one client", ErrDifferentRuntimes, h.name, h.owned.id, m.owned.id)
+	case h.err != nil:
+		m.err = h.err
+	default:
+		m.members[h.id] = h.name
+	}
+	return nil
+}
+
+// Err returns the error that the handle carries, if any.
+func (m *MultiWriteHandle) Err() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.err
+}
+
+// member checks that a handle may take part.
+func (m *MultiWriteHandle) member(h *handle) error {
+	if h.err != nil {
+		return h.err
+	}
+	if h.owned.id != m.owned.id {
+		return fmt.Errorf("tidemark: %w: stream %q is of runtime %s, the multi-write handle of %s", ErrDifferentRuntimes, h.name, h.owned.id, m.owned.id)
+	}
+	return m.memberID(h.id)
+}
+
+func (m *MultiWriteHandle) memberID(id StreamID) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.err != nil {
+		return m.err
+	}
+	if _, ok := m.members[id]; !ok {
+		return fmt.Errorf("tidemark: %w: %s is not a stream of this multi-write handle, which has %v: add it first", ErrInvalid, id, slices.Sorted(maps.Values(m.members)))
+	}
+	return nil
+}
+
+// AtomicWrite collects what becomes durable and visible at once. It is valid during
+// the call of the function that builds it, and for one goroutine.
+type AtomicWrite struct {
+	multi *MultiWriteHandle
+	cmd   indexed.Command
+}
+
+// AddWrite adds updates to a stream. Several for one stream are allowed.
+//
+// Errors: ErrInvalid if the stream is not a member; the codecs'.
+func AddWrite[K, V any](b *AtomicWrite, w *WriteHandle[K, V], updates []Update[K, V]) error {
+	if err := b.multi.member(&w.handle); err != nil {
+		return err
+	}
+	cols, err := w.encode(updates, nil)
+	if err != nil {
+		return err
+	}
+	b.cmd.Write(w.id, cols)
+	return nil
+}
+
+// AddCompareAndAppend adds a CompareAndAppend to one of the streams: if its upper
+// is not the expected one, nothing of the whole atomic write takes effect. So the
+// state of an operator and its position in the input can be kept in two streams.
+//
+// Errors: as AddWrite and WriteHandle.CompareAndAppend.
+func AddCompareAndAppend[K, V any](b *AtomicWrite, w *WriteHandle[K, V], updates []Update[K, V], expected, next frontier.Antichain) error {
+	if err := b.multi.member(&w.handle); err != nil {
+		return err
+	}
+	return w.addCompareAndAppend(&b.cmd, updates, expected, next)
+}
+
+// AddSeal adds a seal to {upper}, which takes effect after all writes of the
+// atomic write, whatever the order they were added in.
+func AddSeal(b *AtomicWrite, s Stream, upper uint64) error {
+	if err := b.multi.member(s.writeHandle()); err != nil {
+		return err
+	}
+	b.cmd.Seal(s.writeHandle().id, frontier.At(upper))
+	return nil
+}
+
+// AddAllowCompaction adds an allowed compaction.
+func AddAllowCompaction(b *AtomicWrite, s Stream, since frontier.Antichain) error {
+	if err := b.multi.member(s.writeHandle()); err != nil {
+		return err
+	}
+	b.cmd.AllowCompaction(s.writeHandle().id, since)
+	return nil
+}
+
+// WriteAtomic makes everything that build adds durable and visible at one SeqNo, or
+// nothing of it. If build returns an error, nothing is written, and the future has
+// that error.
+//
+// Errors: build's; as WriteHandle.Write and Seal.
+func (m *MultiWriteHandle) WriteAtomic(ctx context.Context, build func(*AtomicWrite) error) *Future[storage.SeqNo] {
+	if err := m.Err(); err != nil {
+		return indexed.Failed[storage.SeqNo](err)
+	}
+	b := &AtomicWrite{multi: m}
+	if err := build(b); err != nil {
+		return indexed.Failed[storage.SeqNo](err)
+	}
+	return m.writer.Submit(ctx, &b.cmd)
+}
+
+// Seal seals the given streams to {upper}, all or none.
+//
+// Errors: ErrInvalid if one is not a member; as WriteHandle.Seal.
+func (m *MultiWriteHandle) Seal(ctx context.Context, ids []StreamID, upper uint64) *Future[storage.SeqNo] {
+	return m.each(ctx, ids, func(c *indexed.Command, id StreamID) { c.Seal(id, frontier.At(upper)) })
+}
+
+// SealAll seals every member to {upper}, all or none.
+func (m *MultiWriteHandle) SealAll(ctx context.Context, upper uint64) *Future[storage.SeqNo] {
+	return m.Seal(ctx, m.ids(), upper)
+}
+
+// AllowCompaction advances the since of the given streams, all or none.
+//
+// Errors: ErrInvalid if one is not a member; as WriteHandle.AllowCompaction.
+func (m *MultiWriteHandle) AllowCompaction(ctx context.Context, ids []StreamID, since frontier.Antichain) *Future[storage.SeqNo] {
+	return m.each(ctx, ids, func(c *indexed.Command, id StreamID) { c.AllowCompaction(id, since) })
+}
+
+// AllowCompactionAll advances the since of every member, all or none.
+func (m *MultiWriteHandle) AllowCompactionAll(ctx context.Context, since frontier.Antichain) *Future[storage.SeqNo] {
+	return m.AllowCompaction(ctx, m.ids(), since)
+}
+
+func (m *MultiWriteHandle) each(ctx context.Context, ids []StreamID, add func(*indexed.Command, StreamID)) *Future[storage.SeqNo] {
+	if err := m.Err(); err != nil {
+		return indexed.Failed[storage.SeqNo](err)
+	}
+	var c indexed.Command
+	for _, id := range ids {
+		if err := m.memberID(id); err != nil {
+			return indexed.Failed[storage.SeqNo](err)
+		}
+		add(&c, id)
+	}
+	return m.writer.Submit(ctx, &c)
+}
+
+func (m *MultiWriteHandle) ids() []StreamID {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Sorted(maps.Keys(m.members))
+}

@@ -1,0 +1,203 @@
+package persist
+
+import (
+	"context"
+	"iter"
+	"log/slog"
+	"runtime"
+	"sync"
+
+	"github.com/tidemark-go/tidemark/frontier"
+	"github.com/tidemark-go/tidemark/indexed"
+	"github.com/tidemark-go/tidemark/storage"
+)
+
+// Load returns a read handle of a stream that exists. On error the handle is not
+// nil: it carries the error, as with CreateOrLoad.
+//
+// Errors: ErrUnknownStream, ErrCodecMismatch, ErrDestroyed, ErrStopped, ErrCorrupt.
+func Load[K, V any](ctx context.Context, c *ReadClient, name string, kc Codec[K], vc Codec[V]) (*ReadHandle[K, V], error) {
+	id, err := c.reader.Lookup(ctx, name, kc.Name(), vc.Name())
+	return &ReadHandle[K, V]{handle: handle{owned: c.owned, name: name, id: id, err: err}, kc: kc, vc: vc}, err
+}
+
+// ReadHandle reads a stream. It may be used by several goroutines at once.
+type ReadHandle[K, V any] struct {
+	handle
+	kc Codec[K]
+	vc Codec[V]
+}
+
+// Snapshot returns what was durable when the call had its turn: it reflects every
+// command whose call returned before. It copies no update, and keeps the files it
+// refers to until it is closed.
+//
+// Errors: ErrUnknownStream, ErrDestroyed, ErrStopped; the handle's; the context's.
+func (r *ReadHandle[K, V]) Snapshot(ctx context.Context) (*Snapshot[K, V], error) {
+	if r.err != nil {
+		return nil, r.err
+	}
+	s, err := r.owned.engine.Snapshot(ctx, r.id)
+	if err != nil {
+		return nil, err
+	}
+	return newSnapshot(r, s), nil
+}
+
+// Listen returns a snapshot and a listener, in one step: whatever is in the
+// snapshot is never delivered, and whatever comes after it is, exactly once. Both
+// are to be closed.
+//
+// Errors: as Snapshot; ErrReadOnly if the runtime reads blobs alone.
+func (r *ReadHandle[K, V]) Listen(ctx context.Context) (*Snapshot[K, V], *Listener[K, V], error) {
+	if r.err != nil {
+		return nil, nil, r.err
+	}
+	s, l, err := r.owned.engine.Listen(ctx, r.id)
+	if err != nil {
+		return nil, nil, err
+	}
+	return newSnapshot(r, s), newListener(r, l), nil
+}
+
+// decode returns one update, or a *DecodeError.
+func (r *ReadHandle[K, V]) decode(key, val []byte, time uint64, diff int64) (Update[K, V], error) {
+	k, err := r.kc.Decode(key)
+	if err == nil {
+		var v V
+		if v, err = r.vc.Decode(val); err == nil {
+			return Update[K, V]{Key: k, Val: v, Time: time, Diff: diff}, nil
+		}
+	}
+	return Update[K, V]{}, &DecodeError{Stream: r.name, Time: time, Diff: diff, Err: err}
+}
+
+// Snapshot is the contents of a stream at one SeqNo. It may be read more than once,
+// and by several goroutines at once. It is to be closed; one that is forgotten is
+// closed with a logged warning when it is collected as garbage.
+type Snapshot[K, V any] struct {
+	read  *ReadHandle[K, V]
+	inner *indexed.Snapshot
+	open  *leaseable
+}
+
+// leaseable closes something that must be closed, also if that is forgotten.
+type leaseable struct {
+	once   sync.Once
+	what   string
+	stream string
+	logger *slog.Logger
+	close  func() error
+}
+
+func (l *leaseable) done() (err error) {
+	l.once.Do(func() { err = l.close() })
+	return err
+}
+
+func (l *leaseable) forgotten() {
+	l.once.Do(func() {
+		l.logger.Warn("a "+l.what+" was forgotten without Close; closing it", "stream", l.stream)
+		_ = l.close()
+	})
+}
+
+func newSnapshot[K, V any](r *ReadHandle[K, V], inner *indexed.Snapshot) *Snapshot[K, V] {
+	s := &Snapshot[K, V]{read: r, inner: inner}
+	s.open = &leaseable{what: "snapshot", stream: r.name, logger: r.owned.logger, close: inner.Close}
+	runtime.AddCleanup(s, (*leaseable).forgotten, s.open)
+	return s
+}
+
+// SeqNo returns the position in the log that the snapshot reflects: it contains
+// every write to the stream at or before it, and none after.
+func (s *Snapshot[K, V]) SeqNo() storage.SeqNo { return s.inner.SeqNo() }
+
+// Upper returns the upper of the stream: contents are complete for times before it.
+// Updates at or in advance of it are in the snapshot too, as far as they were
+// written.
+func (s *Snapshot[K, V]) Upper() frontier.Antichain { return s.inner.Upper() }
+
+// Since returns the since of the stream: times before it have been moved up to it.
+func (s *Snapshot[K, V]) Since() frontier.Antichain { return s.inner.Since() }
+
+// All yields the updates in storage order, neither sorted nor consolidated as a
+// whole, with times advanced to Since. It streams: a part of a batch is in memory at
+// a time.
+//
+// An update that cannot be decoded is yielded as a *DecodeError, and the caller may
+// go on; any other error ends the sequence: ErrCorrupt, ErrClosed, ErrStopped, the
+// context's.
+func (s *Snapshot[K, V]) All(ctx context.Context) iter.Seq2[Update[K, V], error] {
+	return func(yield func(Update[K, V], error) bool) {
+		defer runtime.KeepAlive(s)
+		for chunk, err := range s.inner.Chunks(ctx) {
+			if err != nil {
+				yield(Update[K, V]{}, err)
+				return
+			}
+			for i := range chunk.Len() {
+				key, val, time, diff, ok := chunk.Row(i)
+				if ok && !yield(s.read.decode(key, val, time, diff)) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// Consolidated yields the updates sorted by encoded (key, val), then time, with
+// times advanced to Since, equal ones added up and zeros left out. It merges as it
+// goes. Errors are as in All.
+func (s *Snapshot[K, V]) Consolidated(ctx context.Context) iter.Seq2[Update[K, V], error] {
+	return s.rows(s.inner.Consolidated(ctx))
+}
+
+// Between is Consolidated for the times in [lower, upper) alone.
+//
+// Errors: also ErrAsOfBeforeSince if lower is before Since: times around it can no
+// longer be told apart.
+func (s *Snapshot[K, V]) Between(ctx context.Context, lower, upper frontier.Antichain) iter.Seq2[Update[K, V], error] {
+	return s.rows(s.inner.Between(ctx, lower, upper))
+}
+
+// AsOf yields the contents as of time t: each (key, value) with its multiplicity as
+// the Diff, and t as the Time, sorted by encoded (key, value). The contents are
+// complete if t is before Upper.
+//
+// Errors: also ErrAsOfBeforeSince if t is before Since.
+func (s *Snapshot[K, V]) AsOf(ctx context.Context, t uint64) iter.Seq2[Update[K, V], error] {
+	return s.rows(s.inner.AsOf(ctx, t))
+}
+
+func (s *Snapshot[K, V]) rows(rows iter.Seq2[indexed.Row, error]) iter.Seq2[Update[K, V], error] {
+	return func(yield func(Update[K, V], error) bool) {
+		defer runtime.KeepAlive(s)
+		for row, err := range rows {
+			if err != nil {
+				yield(Update[K, V]{}, err)
+				return
+			}
+			if !yield(s.read.decode(row.Key, row.Val, row.Time, row.Diff)) {
+				return
+			}
+		}
+	}
+}
+
+// ReadToEnd returns what Consolidated yields: all of it, in memory. It ends with the
+// first error.
+func (s *Snapshot[K, V]) ReadToEnd(ctx context.Context) ([]Update[K, V], error) {
+	var updates []Update[K, V]
+	for u, err := range s.Consolidated(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		updates = append(updates, u)
+	}
+	return updates, nil
+}
+
+// Close lets go of the files that the snapshot refers to. It may be called more than
+// once.
+func (s *Snapshot[K, V]) Close() error { return s.open.done() }

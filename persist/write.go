@@ -1,0 +1,179 @@
+package persist
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/tidemark-go/tidemark/frontier"
+	"github.com/tidemark-go/tidemark/indexed"
+	"github.com/tidemark-go/tidemark/storage"
+)
+
+// CreateOrLoad returns the handles of a stream, which is registered with the names
+// of its codecs if its name is new.
+//
+// On error the handles are not nil: they carry the error, so that a pipeline can be
+// built on them and reports it on its err side. The error stays with them; call
+// CreateOrLoad again to retry.
+//
+// Errors: ErrCodecMismatch, ErrDestroyed, ErrStopped, ErrOutcomeUnknown; the
+// context's.
+func CreateOrLoad[K, V any](ctx context.Context, c *Client, name string, kc Codec[K], vc Codec[V]) (*WriteHandle[K, V], *ReadHandle[K, V], error) {
+	id, err := c.writer.Register(ctx, name, kc.Name(), vc.Name())
+	h := handle{owned: c.owned, writer: c.writer, name: name, id: id, err: err}
+	return &WriteHandle[K, V]{handle: h, kc: kc, vc: vc}, &ReadHandle[K, V]{handle: h, kc: kc, vc: vc}, err
+}
+
+// handle is what all handles of a stream have in common.
+type handle struct {
+	owned  *owned
+	writer *indexed.Engine // nil for handles of a read-only runtime
+	name   string
+	id     StreamID
+	err    error // why the handle is of no use
+}
+
+// StreamName returns the name of the stream, also of a handle that carries an error.
+func (h *handle) StreamName() string { return h.name }
+
+// StreamID returns the id of the stream, or the error that the handle carries.
+func (h *handle) StreamID() (StreamID, error) { return h.id, h.err }
+
+// Err returns the error that the handle carries, if any.
+func (h *handle) Err() error { return h.err }
+
+// WriteHandle writes to a stream. It may be used by several goroutines at once.
+//
+// Its methods return once the command has its place in the order of commands. They
+// block while the runtime is at its limits, under the context. The future is
+// filled when the command is durable and visible, or was refused.
+type WriteHandle[K, V any] struct {
+	handle
+	kc Codec[K]
+	vc Codec[V]
+}
+
+// builders recycles the scratch space of encoding.
+var builders = sync.Pool{New: func() any { return new(indexed.ColumnsBuilder) }}
+
+// maxPooledBytes keeps a single large write from staying in memory through the pool.
+const maxPooledBytes = 1 << 20
+
+// encode turns updates into columns; check sees the time of each.
+func (w *WriteHandle[K, V]) encode(updates []Update[K, V], check func(i int, t uint64) error) (indexed.Columns, error) {
+	b := builders.Get().(*indexed.ColumnsBuilder)
+	defer func() {
+		if b.Size() <= maxPooledBytes {
+			b.Reset()
+			builders.Put(b)
+		}
+	}()
+	for i := range updates {
+		u := &updates[i]
+		if check != nil {
+			if err := check(i, u.Time); err != nil {
+				return indexed.Columns{}, err
+			}
+		}
+		if err := indexed.AddTyped(b, w.kc, w.vc, u.Key, u.Val, u.Time, u.Diff); err != nil {
+			return indexed.Columns{}, fmt.Errorf("tidemark: stream %q: update %d of %d: %w", w.name, i, len(updates), err)
+		}
+	}
+	return b.Columns(), nil
+}
+
+// Write adds updates to the stream; it encodes them and does not keep the slice. No
+// updates are a command too.
+//
+// Errors: ErrSealed if the time of one is before the upper, and then none is
+// written; ErrTooLarge; ErrDestroyed, ErrStopped, ErrOutcomeUnknown; the codecs'
+// and the context's; storage errors that match storage.ErrNoEffect.
+func (w *WriteHandle[K, V]) Write(ctx context.Context, updates []Update[K, V]) *Future[storage.SeqNo] {
+	if w.err != nil {
+		return indexed.Failed[storage.SeqNo](w.err)
+	}
+	cols, err := w.encode(updates, nil)
+	if err != nil {
+		return indexed.Failed[storage.SeqNo](err)
+	}
+	var c indexed.Command
+	c.Write(w.id, cols)
+	return w.writer.Submit(ctx, &c)
+}
+
+// Seal advances the upper of the stream to {upper}: all updates before that time
+// have been written. Sealing to the upper in force changes nothing.
+//
+// Errors: ErrSealRegression; ErrDestroyed, ErrStopped, ErrOutcomeUnknown.
+func (w *WriteHandle[K, V]) Seal(ctx context.Context, upper uint64) *Future[storage.SeqNo] {
+	return w.command(ctx, func(c *indexed.Command) { c.Seal(w.id, frontier.At(upper)) })
+}
+
+// Finish seals the stream to the empty antichain: nothing is ever written again,
+// and readers come to an end.
+//
+// Errors: as Seal.
+func (w *WriteHandle[K, V]) Finish(ctx context.Context) *Future[storage.SeqNo] {
+	return w.command(ctx, func(c *indexed.Command) { c.Seal(w.id, frontier.Empty()) })
+}
+
+// AllowCompaction advances the since of the stream: reads as of earlier times will
+// no longer be told apart. It may be in advance of the upper, for data to come.
+//
+// Errors: ErrSinceRegression; ErrDestroyed, ErrStopped, ErrOutcomeUnknown.
+func (w *WriteHandle[K, V]) AllowCompaction(ctx context.Context, since frontier.Antichain) *Future[storage.SeqNo] {
+	return w.command(ctx, func(c *indexed.Command) { c.AllowCompaction(w.id, since) })
+}
+
+func (w *WriteHandle[K, V]) command(ctx context.Context, build func(*indexed.Command)) *Future[storage.SeqNo] {
+	if w.err != nil {
+		return indexed.Failed[storage.SeqNo](w.err)
+	}
+	var c indexed.Command
+	build(&c)
+	return w.writer.Submit(ctx, &c)
+}
+
+// CompareAndAppend writes updates with times in [expected, next) and seals the
+// stream to next, atomically, if its upper is expected. So of several writers with
+// the same expectation one succeeds, and trying again after ErrOutcomeUnknown, a
+// crash or a lost answer is safe: if the first try has landed, the second finds
+// that the upper is next already.
+//
+// Errors: ErrUpperMismatch, and errors.As gives an *UpperMismatchError with the
+// upper in force; ErrInvalid if an update lies outside [expected, next), or next is
+// not in advance of expected; as Write.
+func (w *WriteHandle[K, V]) CompareAndAppend(ctx context.Context, updates []Update[K, V], expected, next frontier.Antichain) *Future[storage.SeqNo] {
+	if w.err != nil {
+		return indexed.Failed[storage.SeqNo](w.err)
+	}
+	var c indexed.Command
+	if err := w.addCompareAndAppend(&c, updates, expected, next); err != nil {
+		return indexed.Failed[storage.SeqNo](err)
+	}
+	return w.writer.Submit(ctx, &c)
+}
+
+func (w *WriteHandle[K, V]) addCompareAndAppend(c *indexed.Command, updates []Update[K, V], expected, next frontier.Antichain) error {
+	if !expected.LessThan(next) {
+		return w.invalid("compare-and-append from %s to %s: the next upper must be in advance of the expected one", expected, next)
+	}
+	cols, err := w.encode(updates, func(i int, t uint64) error {
+		if !expected.Admits(t) || next.Admits(t) {
+			return w.invalid("update %d at time %d lies outside [%s, %s)", i, t, expected, next)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	c.ExpectUpper(w.id, expected)
+	c.Write(w.id, cols)
+	c.Seal(w.id, next)
+	return nil
+}
+
+func (w *WriteHandle[K, V]) invalid(format string, args ...any) error {
+	return &StreamError{Stream: w.name, Kind: ErrInvalid, Detail: fmt.Sprintf(format, args...)}
+}

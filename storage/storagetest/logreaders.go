@@ -1,0 +1,225 @@
+package storagetest
+
+import (
+	"encoding/binary"
+	"errors"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/tidemark-go/tidemark/storage"
+)
+
+func testLogReaders(t testing.TB, open Logs) {
+	path := newPath("log")
+	log := open.mustOpen(t, path, alice)
+	want := appendText(t, log, 0, "a")
+	readers := []storage.LogReader{open.mustOpenReader(t, path), open.mustOpenReader(t, path)}
+	check := func(through storage.SeqNo) {
+		t.Helper()
+		for _, reader := range readers {
+			requireLog(t, reader, want, through)
+		}
+	}
+	check(0)
+	want = append(want, appendText(t, log, last(want), "b", "", "c")...)
+	check(0)
+	require.NoError(t, log.Truncate(t.Context(), want[1].SeqNo))
+	check(want[1].SeqNo)
+
+	// One reader goes; the other one and the writer do not notice.
+	require.NoError(t, readers[0].Close())
+	readers = readers[1:]
+	want = append(want, appendText(t, log, last(want), "d")...)
+	check(want[1].SeqNo)
+
+	// The writer goes and comes back; the reader goes on.
+	require.NoError(t, log.Close())
+	check(want[1].SeqNo)
+	log = open.mustOpen(t, path, bob)
+	check(want[1].SeqNo)
+	want = append(want, appendText(t, log, last(want), "e", "f")...)
+	check(want[1].SeqNo)
+	require.NoError(t, log.Truncate(t.Context(), last(want)))
+	check(last(want))
+	want = append(want, appendText(t, log, last(want), "g")...)
+	check(want[len(want)-2].SeqNo)
+}
+
+func testLogReaderFirst(t testing.TB, open Logs) {
+	path := newPath("log")
+	reader := open.mustOpenReader(t, path)
+	requireLog(t, reader, nil, 0)
+	log := open.mustOpen(t, path, alice)
+	requireLog(t, reader, nil, 0)
+	want := appendText(t, log, 0, "a", "b")
+	requireLog(t, reader, want, 0)
+}
+
+// While one goroutine appends, everybody else sees a prefix: all that was
+// acknowledged before they began to read, nothing that was not yet handed over,
+// in order and without a hole.
+func testLogConcurrentReaders(t testing.TB, open Logs) {
+	path := newPath("log")
+	log := open.mustOpen(t, path, alice)
+	views := []storage.LogReader{log, log}
+	if open.OpenReader != nil {
+		views = append(views, open.mustOpenReader(t, path), open.mustOpenReader(t, path))
+	}
+
+	const appends = 60
+	var handedOver, acknowledged atomic.Int64
+	var done atomic.Bool
+	var group sync.WaitGroup
+	for i, view := range views {
+		group.Go(func() {
+			var from storage.SeqNo // the follower continues, the others start over
+			seen := int64(0)
+			for final := false; !final && !t.Failed(); runtime.Gosched() {
+				final = done.Load() // one more round after the end
+				before := acknowledged.Load()
+				bounds, err := view.Bounds(t.Context())
+				if !assert.NoError(t, err) {
+					return
+				}
+				if i%2 == 0 {
+					from, seen = 0, 0
+				}
+				entries, err := collect(t, view, from)
+				if !assert.NoError(t, err) {
+					return
+				}
+				for _, entry := range entries {
+					if !assert.Equal(t, seen, number(entry.Data), "the entries in order and without a hole") {
+						return
+					}
+					seen++
+					from = entry.SeqNo
+				}
+				assert.GreaterOrEqual(t, seen, before, "acknowledged entries must be there")
+				assert.LessOrEqual(t, seen, handedOver.Load(), "entries that nobody appended")
+				assert.GreaterOrEqual(t, from, bounds.Last, "Bounds promised more than Read gave")
+			}
+		})
+	}
+
+	var newest storage.SeqNo
+	for i, next := 0, int64(0); i < appends; i++ {
+		data := make([][]byte, 1+i%4)
+		for j := range data {
+			data[j] = numbered(next, 40*(i%7))
+			next++
+		}
+		handedOver.Store(next)
+		positions, err := log.Append(t.Context(), newest, data)
+		if !assert.NoError(t, err) {
+			break
+		}
+		newest = positions[len(positions)-1]
+		acknowledged.Store(next)
+	}
+	done.Store(true)
+	group.Wait()
+}
+
+// A reader that is overtaken by truncation is told so; it never skips anything.
+func testLogConcurrentTruncate(t testing.TB, open Logs) {
+	path := newPath("log")
+	log := open.mustOpen(t, path, alice)
+	view := storage.LogReader(log)
+	if open.OpenReader != nil {
+		view = open.mustOpenReader(t, path)
+	}
+	var newest atomic.Uint64
+	var done atomic.Bool
+	var group sync.WaitGroup
+	group.Go(func() {
+		for !done.Load() && !t.Failed() {
+			assert.NoError(t, log.Truncate(t.Context(), storage.SeqNo(newest.Load())))
+			runtime.Gosched()
+		}
+	})
+	group.Go(func() {
+		var from storage.SeqNo
+		next := int64(-1) // the number that must come next; -1 after a truncation
+		for final := false; !final && !t.Failed(); runtime.Gosched() {
+			final = done.Load()
+			entries, err := collect(t, view, from)
+			for _, entry := range entries {
+				got := number(entry.Data)
+				if next >= 0 && !assert.Equal(t, next, got, "the entry after %d", from) {
+					return
+				}
+				from, next = entry.SeqNo, got+1
+			}
+			if errors.Is(err, storage.ErrTruncated) {
+				bounds, err := view.Bounds(t.Context())
+				if !assert.NoError(t, err) || !assert.Greater(t, bounds.After, from, "ErrTruncated without a truncation") {
+					return
+				}
+				from, next = bounds.After, -1
+			} else if !assert.NoError(t, err) {
+				return
+			}
+		}
+	})
+	for i := range int64(150) {
+		positions, err := log.Append(t.Context(), storage.SeqNo(newest.Load()), [][]byte{numbered(2*i, 500), numbered(2*i+1, 10)})
+		if !assert.NoError(t, err) {
+			break
+		}
+		newest.Store(uint64(positions[1]))
+	}
+	done.Store(true)
+	group.Wait()
+}
+
+func testLogHold(t testing.TB, open Logs) {
+	path := newPath("log")
+	log := open.mustOpen(t, path, alice)
+	reader := open.mustOpenReader(t, path)
+	holder, ok := reader.(storage.LogHolder)
+	if !ok {
+		t.Skip("readers cannot hold entries")
+	}
+	want := appendText(t, log, 0, "a", "b", "c", "d", "e", "f")
+	holder.Hold(want[1].SeqNo)
+	require.NoError(t, log.Truncate(t.Context(), want[3].SeqNo))
+	requireEntries(t, reader, want[1].SeqNo, want[2:])
+
+	// Holding less does not get in the way of those who hold nothing.
+	want = append(want, appendText(t, log, last(want), "g")...)
+	requireEntries(t, reader, want[1].SeqNo, want[2:])
+	requireEntries(t, log, want[3].SeqNo, want[4:])
+
+	holder.Hold(want[2].SeqNo)
+	requireEntries(t, reader, want[2].SeqNo, want[3:])
+	require.NoError(t, log.Truncate(t.Context(), last(want)))
+	requireEntries(t, reader, want[2].SeqNo, want[3:])
+	holder.Hold(last(want))
+	requireEntries(t, reader, last(want), nil)
+
+	want = append(want, appendText(t, log, last(want), "h", "i")...)
+	requireEntries(t, reader, want[6].SeqNo, want[7:])
+	require.NoError(t, reader.Close())
+	holder.Hold(0) // on a closed reader it does nothing
+	require.NoError(t, log.Truncate(t.Context(), last(want)))
+	requireLog(t, log, want, last(want))
+}
+
+// numbered returns an entry that carries a number, and padding bytes after it.
+func numbered(n int64, padding int) []byte {
+	return append(binary.BigEndian.AppendUint64(nil, uint64(n)), make([]byte, padding)...)
+}
+
+// number returns the number of such an entry, or -1.
+func number(data []byte) int64 {
+	if len(data) < 8 {
+		return -1
+	}
+	return int64(binary.BigEndian.Uint64(data))
+}
