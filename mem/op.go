@@ -1,0 +1,25 @@
+package mem
+
+// Op names an operation of a log or of a blob store, as error messages do.
+type Op string
+
+// The operations of storage.Log and storage.LogReader.
+const (
+	OpAppend   Op = "log append"
+	OpTruncate Op = "log truncate"
+	OpBounds   Op = "log bounds"
+	OpRead     Op = "log read"
+	OpLogClose Op = "log close"
+)
+
+// The operations of storage.Blob, storage.BlobReader and storage.Pinner.
+const (
+	OpGet       Op = "blob get"
+	OpGetRange  Op = "blob get range"
+	OpList      Op = "blob list"
+	OpSet       Op = "blob set"
+	OpSetIf     Op = "blob set if"
+	OpDelete    Op = "blob delete"
+	OpPin       Op = "blob pin"
+	OpBlobClose Op = "blob close"
+)

@@ -1,0 +1,250 @@
+package mem
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/tidemark-go/tidemark/storage"
+)
+
+// Unreliable makes the logs, blobs and readers that it wraps fail, wait or lie
+// about what has happened, on demand. Everything wrapped by one Unreliable shares
+// its switch, faults and gates. A new one is harmless: it hands every call on.
+//
+// A call goes through these steps: the delay, the gate before it, the decision
+// whether it fails, the operation itself, the gate after it. Of the decisions an
+// injected [Fault] comes first, then the switch, then chance.
+//
+// Close is special: it always happens, so that locks are released, and then
+// reports the failure; only faults and the switch apply to it.
+//
+// All methods may be called at any time, from several goroutines at once.
+type Unreliable struct {
+	mu struct {
+		sync.Mutex
+		down   bool
+		faults []*armed
+		chance *chance // nil: nothing fails by chance
+		delay  func(context.Context, Op) error
+		before map[Op]*Gate
+		after  map[Op]*Gate
+		calls  map[Op]int
+	}
+}
+
+// NewUnreliable returns an Unreliable that hands every call on until it is told
+// otherwise.
+func NewUnreliable() *Unreliable {
+	u := &Unreliable{}
+	u.mu.before = make(map[Op]*Gate)
+	u.mu.after = make(map[Op]*Gate)
+	u.mu.calls = make(map[Op]int)
+	return u
+}
+
+// SetDown makes every operation fail without effect until SetUp, with an error
+// that matches ErrUnavailable and storage.ErrNoEffect and reads
+// "unavailable: blob set".
+func (u *Unreliable) SetDown() { u.setDown(true) }
+
+// SetUp ends what SetDown began.
+func (u *Unreliable) SetUp() { u.setDown(false) }
+
+func (u *Unreliable) setDown(down bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.mu.down = down
+}
+
+// Inject adds a fault and returns how to remove it. A fault that is not Sticky
+// removes itself when it has struck. If several match a call, all of them count it
+// and the oldest that is due strikes.
+func (u *Unreliable) Inject(fault Fault) (remove func()) {
+	added := &armed{Fault: fault}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.mu.faults = append(u.mu.faults, added)
+	return func() {
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		u.removeLocked(added)
+	}
+}
+
+func (u *Unreliable) removeLocked(fault *armed) {
+	u.mu.faults = slices.DeleteFunc(u.mu.faults, func(other *armed) bool { return other == fault })
+}
+
+// SetChance makes operations fail by chance, drawn from seed. Each happens with
+// probability shouldHappen, and independently of that reports a time-out with
+// probability shouldTimeOut: so it may happen although it timed out, and it may
+// be known not to have happened. An append that should not happen and times out
+// may leave some of its entries behind. (1, 0) ends it; (0, 1) lets nothing pass.
+func (u *Unreliable) SetChance(seed uint64, shouldHappen, shouldTimeOut float64) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.mu.chance = &chance{
+		random:  rand.New(rand.NewPCG(seed, 0)),
+		happen:  shouldHappen,
+		timeOut: shouldTimeOut,
+	}
+}
+
+// SetDelay makes every operation call delay first. If delay returns an error the
+// operation fails with it and has no effect. nil ends it. [Latency] is one.
+func (u *Unreliable) SetDelay(delay func(ctx context.Context, op Op) error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.mu.delay = delay
+}
+
+// Latency returns a delay, for SetDelay, of a random time in [least, most) that
+// depends on seed and the order of calls. It ends early, with an error, when the
+// context does.
+func Latency(seed uint64, least, most time.Duration) func(context.Context, Op) error {
+	var mu sync.Mutex // guards random
+	random := rand.New(rand.NewPCG(seed, 0))
+	return func(ctx context.Context, _ Op) error {
+		mu.Lock()
+		wait := least + time.Duration(random.Int64N(int64(max(most-least, 1))))
+		mu.Unlock()
+		timer := time.NewTimer(wait)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// GateBefore stops every call of op before it happens, until the returned gate is
+// opened. A call whose context ends at the gate has had no effect. A gate that is
+// open no longer stops anything; a new one replaces the one before it.
+func (u *Unreliable) GateBefore(op Op) *Gate { return u.setGate(u.mu.before, op) }
+
+// GateAfter stops every call of op when it has happened and its answer is on the
+// way, until the returned gate is opened. The outcome of a mutation whose context
+// ends at the gate is unknown.
+func (u *Unreliable) GateAfter(op Op) *Gate { return u.setGate(u.mu.after, op) }
+
+func (u *Unreliable) setGate(gates map[Op]*Gate, op Op) *Gate {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	var gate *Gate
+	gate = newGate(func() {
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		if gates[op] == gate {
+			delete(gates, op)
+		}
+	})
+	gates[op] = gate
+	return gate
+}
+
+// Calls returns how many calls of op have begun, whatever became of them.
+func (u *Unreliable) Calls(op Op) int {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.mu.calls[op]
+}
+
+// begin lets a call wait and decides what becomes of it. entries is the number of
+// entries of an append.
+func (u *Unreliable) begin(ctx context.Context, op Op, key string, entries int) verdict {
+	u.mu.Lock()
+	u.mu.calls[op]++
+	delay, gate := u.mu.delay, u.mu.before[op]
+	u.mu.Unlock()
+	if delay != nil {
+		if err := delay(ctx, op); err != nil {
+			return verdict{err: storage.NoEffect(fmt.Errorf("delayed: %s: %w", op, err))}
+		}
+	}
+	if gate != nil {
+		if err := gate.pass(ctx); err != nil {
+			return verdict{err: storage.NoEffect(fmt.Errorf("stopped before it began: %s: %w", op, err))}
+		}
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if v, ok := u.decideLocked(op, key); ok {
+		return v
+	}
+	if u.mu.chance != nil {
+		if fault, ok := u.mu.chance.strike(entries); ok {
+			return fault.verdict(op)
+		}
+	}
+	return verdict{happens: true}
+}
+
+// decideLocked applies faults and the switch. It returns false if neither is
+// against the call. REQUIRES: u.mu is held.
+func (u *Unreliable) decideLocked(op Op, key string) (verdict, bool) {
+	var struck *armed
+	for _, fault := range u.mu.faults {
+		if fault.matches(op, key) && fault.strikes() && struck == nil {
+			struck = fault
+		}
+	}
+	if struck != nil {
+		if !struck.Sticky {
+			u.removeLocked(struck)
+		}
+		return struck.verdict(op), true
+	}
+	if u.mu.down {
+		return Fault{}.verdict(op), true
+	}
+	return verdict{}, false
+}
+
+// end lets the answer of a call wait that has happened.
+func (u *Unreliable) end(ctx context.Context, op Op) error {
+	u.mu.Lock()
+	gate := u.mu.after[op]
+	u.mu.Unlock()
+	if gate == nil {
+		return nil
+	}
+	if err := gate.pass(ctx); err != nil {
+		return fmt.Errorf("stopped after it happened: %s: %w", op, err)
+	}
+	return nil
+}
+
+// closing hands a Close on and reports a failure afterwards.
+func (u *Unreliable) closing(op Op, do func() error) error {
+	u.mu.Lock()
+	u.mu.calls[op]++
+	v, _ := u.decideLocked(op, "")
+	u.mu.Unlock()
+	if err := do(); err != nil {
+		return err
+	}
+	return v.err
+}
+
+// call runs one operation through all the steps.
+func call[T any](ctx context.Context, u *Unreliable, op Op, key string, do func() (T, error)) (T, error) {
+	var none T
+	v := u.begin(ctx, op, key, 0)
+	if !v.happens {
+		return none, v.err
+	}
+	answer, err := do()
+	if late := u.end(ctx, op); late != nil {
+		return none, late
+	}
+	if v.err != nil {
+		return none, v.err
+	}
+	return answer, err
+}
