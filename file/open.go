@@ -1,0 +1,61 @@
+package file
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/tidemark-go/tidemark/persist"
+)
+
+// Open opens a runtime on the directory dir, which is created if it does not
+// exist. It has the directory locked until the runtime stops; the lock dies with
+// the process.
+//
+// Recovery replays the log, so it takes time in proportion to what the log holds
+// (see persist.Config.MaxLogBytes); the context bounds it.
+//
+// Errors: persist.ErrLocked while another process or runtime has the directory
+// open, and errors.As gives a *storage.LockedError that says who;
+// persist.ErrCorrupt with the file and place; ErrNewerFormat; those of the file
+// system.
+func Open(ctx context.Context, dir string, cfg persist.Config, opts ...Option) (*persist.Client, error) {
+	opts = append([]Option{Logger(cfg.Logger)}, opts...)
+	log, err := NewLog(dir, opts...)
+	if err != nil {
+		return nil, err
+	}
+	blob, err := NewBlob(dir, opts...)
+	if err != nil {
+		_ = log.Close()
+		return nil, err
+	}
+	c, err := persist.Start(ctx, log, blob, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("file: open %s: %w", dir, err)
+	}
+	return c, nil
+}
+
+// OpenRead opens a read-only runtime on the directory dir, beside whatever process
+// writes to it, and follows it: every read reflects what was acknowledged before.
+// It takes no lock and writes nothing; a directory that does not exist is an empty
+// location.
+//
+// Errors: persist.ErrCorrupt; ErrNewerFormat; those of the file system.
+func OpenRead(ctx context.Context, dir string, cfg persist.Config, opts ...Option) (*persist.ReadClient, error) {
+	opts = append([]Option{Logger(cfg.Logger)}, opts...)
+	log, err := NewLogReader(dir, opts...)
+	if err != nil {
+		return nil, err
+	}
+	blob, err := NewBlobReader(dir, opts...)
+	if err != nil {
+		_ = log.Close()
+		return nil, err
+	}
+	c, err := persist.StartFollow(ctx, log, blob, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("file: open %s for reading: %w", dir, err)
+	}
+	return c, nil
+}
