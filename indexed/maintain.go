@@ -90,6 +90,8 @@ func (e *Engine) maintainLoop() {
 		<-timer.C
 	}
 	defer timer.Stop()
+	pause := time.NewTimer(0)
+	defer pause.Stop()
 	var last time.Time
 	failures := 0
 	for {
@@ -99,11 +101,17 @@ func (e *Engine) maintainLoop() {
 		case <-e.ctx.Done():
 			return
 		}
-		// Rounds keep their distance, and more of it after failures.
-		pause := e.cfg.MinStepInterval << min(failures, 6)
-		if wait := pause - time.Since(last); !last.IsZero() && wait > 0 {
+		// Rounds keep their distance, and more of it after failures. Only a tail that
+		// would soon hold up writers is not kept waiting.
+		for {
+			wait := e.cfg.MinStepInterval<<min(failures, 6) - time.Since(last)
+			if last.IsZero() || wait <= 0 || failures == 0 && e.tailPresses() {
+				break
+			}
+			pause.Reset(wait)
 			select {
-			case <-time.After(wait):
+			case <-pause.C:
+			case <-e.maintenance.wake:
 			case <-e.ctx.Done():
 				return
 			}
@@ -124,6 +132,14 @@ func (e *Engine) maintainLoop() {
 		failures = 0
 		e.arm(timer)
 	}
+}
+
+// tailPresses reports whether tails fill half of what they may: the other half is
+// what writers have left until a round has made room.
+func (e *Engine) tailPresses() bool {
+	e.st.mu.Lock()
+	defer e.st.mu.Unlock()
+	return e.st.tailBytes >= e.cfg.MaxTailBytes/2
 }
 
 // arm sets the timer for the tail that will first be too old.
