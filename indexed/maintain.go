@@ -69,7 +69,7 @@ func (e *Engine) wakeCompaction() {
 // was reached, or there is a tail and no timer for it.
 func (e *Engine) maintenanceDueLocked() bool {
 	st := e.st
-	return st.tailBytes >= e.cfg.FlushBytes || e.logTooLongLocked() ||
+	return st.tailBytes >= e.cfg.FlushBytes || st.drainable || e.logTooLongLocked() ||
 		st.tailCount > 0 && e.cfg.FlushInterval > 0 && !e.maintenance.armed.Load()
 }
 
@@ -242,6 +242,7 @@ func (e *Engine) flushCandidates(force bool) []*stream {
 	st := e.st
 	st.mu.Lock()
 	defer st.mu.Unlock()
+	st.drainable = false
 	now := time.Now()
 	var due, rest []*stream
 	for _, s := range st.streams {

@@ -32,6 +32,7 @@ type state struct {
 
 	tailBytes int64 // over all streams
 	tailCount int   // streams with a tail
+	drainable bool  // a stream with unsealed batches was sealed since the last round
 	// onDrop, if set, hears how many bytes have left the tails. It must not block.
 	onDrop func(bytes int64)
 	window eventWindow
@@ -136,6 +137,7 @@ func (st *state) applyOpLocked(seqno storage.SeqNo, o *op, now time.Time) error 
 			return fmt.Errorf("seal of stream %q to %s before its upper %s", s.name, o.frontier, s.upper)
 		}
 		s.upper = o.frontier
+		st.drainable = st.drainable || len(s.set.unsealed) > 0
 		e := st.window.addLocked(s, seqno, Columns{})
 		e.seal, e.sealed = true, o.frontier
 	case opAllowCompaction:
