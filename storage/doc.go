@@ -12,7 +12,8 @@
 // against them, and report errors so that the engine can act on them:
 //
 //   - An operation that had no effect at all returns an error matching
-//     [ErrNoEffect] (see [NoEffect]). The engine may then try again.
+//     [ErrNoEffect] (see [NoEffect]). The engine may then try again. ErrConflict,
+//     ErrClosed and ErrTooLarge say so by themselves.
 //   - Any other error from a mutation means that its outcome is unknown. After an
 //     unknown append the engine stops accepting writes: it never guesses. So an
 //     implementation that can find out (by reading back) should, and should
@@ -22,5 +23,6 @@
 // All methods may be called from several goroutines at once, except that a Log
 // has one appender at a time. A method returns when its work is done or has
 // failed; where it may wait it honours its context. Cancelling the context of a
-// mutation that has begun makes its outcome unknown.
+// mutation that has begun may make its outcome unknown; one that is cancelled before
+// the call has no effect, and its error matches both the context's and ErrNoEffect.
 package storage

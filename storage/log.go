@@ -29,7 +29,7 @@ type Bounds struct {
 
 // LogReader reads a log. It may be used while a Log of the same location is
 // appending, in this process or in another one; it needs no lock and writes
-// nothing.
+// nothing. A location that was never written reads as empty.
 type LogReader interface {
 	// Bounds returns what can be read now. Last includes every append that was
 	// acknowledged before the call.
@@ -61,7 +61,7 @@ type Log interface {
 	// Append appends entries, in order, if the newest position in the log is
 	// expected, and returns their positions once all of them are durable. After a
 	// crash, a prefix of the entries of an unacknowledged append may be there.
-	// Append does not keep the entries; it may be called with none.
+	// Append does not keep the entries; without any it only checks expected.
 	//
 	// Concurrency: one call at a time. Blocks until the entries are flushed.
 	//

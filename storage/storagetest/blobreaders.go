@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -179,9 +178,11 @@ func testBlobAtomic(t testing.TB, open Blobs) {
 	var started, finished atomic.Int64
 	var done atomic.Bool
 	var group sync.WaitGroup
-	for _, view := range views {
+	steps := newStep(len(views))
+	for i, view := range views {
 		group.Go(func() {
-			for final := false; !final && !t.Failed(); runtime.Gosched() {
+			defer steps.leave(i)
+			for final := false; !final && !t.Failed(); steps.round(i) {
 				final = done.Load()
 				least := finished.Load()
 				value, version, err := view.Get(t.Context(), "a")
@@ -201,6 +202,7 @@ func testBlobAtomic(t testing.TB, open Blobs) {
 		})
 	}
 	for n := int64(1); n <= 60 && !t.Failed(); n++ {
+		steps.await()
 		started.Store(n)
 		_, err := blob.Set(t.Context(), "a", uniform(n))
 		assert.NoError(t, err)

@@ -3,7 +3,6 @@ package storagetest
 import (
 	"encoding/binary"
 	"errors"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -75,11 +74,13 @@ func testLogConcurrentReaders(t testing.TB, open Logs) {
 	var handedOver, acknowledged atomic.Int64
 	var done atomic.Bool
 	var group sync.WaitGroup
+	steps := newStep(len(views))
 	for i, view := range views {
 		group.Go(func() {
+			defer steps.leave(i)
 			var from storage.SeqNo // the follower continues, the others start over
 			seen := int64(0)
-			for final := false; !final && !t.Failed(); runtime.Gosched() {
+			for final := false; !final && !t.Failed(); steps.round(i) {
 				final = done.Load() // one more round after the end
 				before := acknowledged.Load()
 				bounds, err := view.Bounds(t.Context())
@@ -108,7 +109,8 @@ func testLogConcurrentReaders(t testing.TB, open Logs) {
 	}
 
 	var newest storage.SeqNo
-	for i, next := 0, int64(0); i < appends; i++ {
+	for i, next := 0, int64(0); i < appends && !t.Failed(); i++ {
+		steps.await()
 		data := make([][]byte, 1+i%4)
 		for j := range data {
 			data[j] = numbered(next, 40*(i%7))
@@ -126,27 +128,44 @@ func testLogConcurrentReaders(t testing.TB, open Logs) {
 	group.Wait()
 }
 
-// A reader that is overtaken by truncation is told so; it never skips anything.
+// Truncation beside an appender disturbs nobody who has read what goes, and
+// whoever is overtaken by it is told so: a reader never skips anything.
 func testLogConcurrentTruncate(t testing.TB, open Logs) {
+	runTruncation(t, open, false)
+	runTruncation(t, open, true)
+}
+
+// runTruncation appends, truncates and reads at the same time. Without overtaking
+// only what was read is truncated, so that the reader must see every entry,
+// however the goroutines are scheduled.
+func runTruncation(t testing.TB, open Logs, overtake bool) {
 	path := newPath("log")
 	log := open.mustOpen(t, path, alice)
 	view := storage.LogReader(log)
 	if open.OpenReader != nil {
 		view = open.mustOpenReader(t, path)
 	}
-	var newest atomic.Uint64
+	const total = 300
+	var newest, read atomic.Uint64 // positions
 	var done atomic.Bool
 	var group sync.WaitGroup
+	steps := newStep(2)
 	group.Go(func() {
+		defer steps.leave(0)
+		through := &read
+		if overtake {
+			through = &newest
+		}
 		for !done.Load() && !t.Failed() {
-			assert.NoError(t, log.Truncate(t.Context(), storage.SeqNo(newest.Load())))
-			runtime.Gosched()
+			assert.NoError(t, log.Truncate(t.Context(), storage.SeqNo(through.Load())))
+			steps.round(0)
 		}
 	})
 	group.Go(func() {
+		defer steps.leave(1)
 		var from storage.SeqNo
-		next := int64(-1) // the number that must come next; -1 after a truncation
-		for final := false; !final && !t.Failed(); runtime.Gosched() {
+		next := int64(0) // the number that must come next; -1 after a truncation
+		for final := false; !final && !t.Failed(); steps.round(1) {
 			final = done.Load()
 			entries, err := collect(t, view, from)
 			for _, entry := range entries {
@@ -155,8 +174,9 @@ func testLogConcurrentTruncate(t testing.TB, open Logs) {
 					return
 				}
 				from, next = entry.SeqNo, got+1
+				read.Store(uint64(from))
 			}
-			if errors.Is(err, storage.ErrTruncated) {
+			if overtake && errors.Is(err, storage.ErrTruncated) {
 				bounds, err := view.Bounds(t.Context())
 				if !assert.NoError(t, err) || !assert.Greater(t, bounds.After, from, "ErrTruncated without a truncation") {
 					return
@@ -166,9 +186,15 @@ func testLogConcurrentTruncate(t testing.TB, open Logs) {
 				return
 			}
 		}
+		if !overtake {
+			assert.EqualValues(t, total, next, "how many entries were read")
+		}
 	})
-	for i := range int64(150) {
-		positions, err := log.Append(t.Context(), storage.SeqNo(newest.Load()), [][]byte{numbered(2*i, 500), numbered(2*i+1, 10)})
+	for i := int64(0); i < total && !t.Failed(); i += 2 {
+		if i%20 == 0 {
+			steps.await() // now and then: the reader must be able to fall behind
+		}
+		positions, err := log.Append(t.Context(), storage.SeqNo(newest.Load()), [][]byte{numbered(i, 500), numbered(i+1, 10)})
 		if !assert.NoError(t, err) {
 			break
 		}
