@@ -1,0 +1,210 @@
+package file
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+
+	"github.com/tidemark-go/tidemark/storage"
+)
+
+// MaxAppendSize is the limit of one Append: the bytes of its entries and 4 for
+// each. It bounds what a reader holds in memory at a time.
+const MaxAppendSize = 256 << 20
+
+// Append implements [storage.Log].
+//
+// A full disk is met when a segment is made, before anything was written: such
+// an error matches storage.ErrNoEffect, and the log goes on as soon as there is
+// room. After any error that does not match it, ErrFailed answers every further
+// Append.
+//
+// Cancelling ctx has no effect once writing has begun.
+func (l *Log) Append(ctx context.Context, expected storage.SeqNo, entries [][]byte) ([]storage.SeqNo, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, storage.NoEffect(err)
+	}
+	l.appending.Lock()
+	defer l.appending.Unlock()
+	active, last, err := l.writable()
+	if err != nil {
+		return nil, err
+	}
+	if expected != last {
+		return nil, storage.NoEffect(fmt.Errorf("append to log %s: newest position is %s, expected %s: %w", l.dir, last, expected, storage.ErrConflict))
+	}
+	if len(entries) == 0 {
+		return nil, nil
+	}
+	size, err := payloadSize(entries)
+	if err != nil {
+		return nil, storage.NoEffect(fmt.Errorf("append to log %s: %w", l.dir, err))
+	}
+	if l.write.off+frameSize(size)+markSize > active.size {
+		if active, err = l.rotate(active, last, frameSize(size)); err != nil {
+			return nil, err
+		}
+	}
+	if err := l.writeGroup(active, last, entries); err != nil {
+		return nil, l.fail(err)
+	}
+	positions := make([]storage.SeqNo, len(entries))
+	for i := range positions {
+		positions[i] = last + storage.SeqNo(i) + 1
+	}
+	if !l.write.prepared && l.write.off > active.size/2 {
+		l.write.prepared = true
+		l.spares.prepare(l.nextSize(active))
+	}
+	return positions, nil
+}
+
+// payloadSize is the size of the payload that entries make.
+func payloadSize(entries [][]byte) (int64, error) {
+	size := int64(0)
+	for _, e := range entries {
+		size += entryHeaderSize + int64(len(e))
+	}
+	if size > MaxAppendSize {
+		return 0, fmt.Errorf("%d entries of %d bytes in all, the limit is %d: %w", len(entries), size, MaxAppendSize, storage.ErrTooLarge)
+	}
+	return size, nil
+}
+
+// writable returns the newest segment and position, or why nothing can be
+// appended. REQUIRES: appending or truncating is held.
+func (l *Log) writable() (*segment, storage.SeqNo, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.mu.closed {
+		return nil, 0, storage.NoEffect(l.errClosed())
+	}
+	if l.mu.failed != nil {
+		return nil, 0, fmt.Errorf("%w: %w", ErrFailed, l.mu.failed)
+	}
+	return l.mu.segs[len(l.mu.segs)-1], l.mu.last, nil
+}
+
+// fail stops the log for good and returns the error for who met it first.
+func (l *Log) fail(err error) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.mu.failed = err
+	return fmt.Errorf("%w: %w", ErrFailed, err)
+}
+
+// writeGroup writes entries after last into the segment, makes them durable and
+// then readable.
+func (l *Log) writeGroup(s *segment, last storage.SeqNo, entries [][]byte) error {
+	const keepBuffer = 1 << 20 // a larger one is left to the garbage collector
+	at := point{next: last + 1, off: l.write.off}
+	buf := appendGroup(l.write.buf[:0], s.salt, at.off, at.next, entries)
+	if cap(buf) <= keepBuffer {
+		l.write.buf = buf
+	}
+	if _, err := s.f.WriteAt(buf, at.off); err != nil {
+		return fmt.Errorf("write %d bytes at offset %d of segment %s: %w", len(buf), at.off, s.name, err)
+	}
+	if err := s.f.datasync(); err != nil {
+		return fmt.Errorf("flush segment %s: %w", s.name, err)
+	}
+	s.note(at)
+	last += storage.SeqNo(len(entries))
+	l.write.off += int64(len(buf))
+	l.mu.Lock()
+	l.mu.last = last
+	l.mu.Unlock()
+	if err := l.writeMark(s, kindMark, point{next: last + 1, off: l.write.off}); err != nil {
+		// The group is durable, so this append has succeeded. Only readers in other
+		// processes are not told, and nothing may follow what they cannot see.
+		_ = l.fail(err)
+	}
+	return nil
+}
+
+// writeMark says on disk that everything before a place is durable. It is not
+// flushed: the flush of the next group or Close does that, and until then the
+// page cache is enough, for it survives the death of this process.
+func (l *Log) writeMark(s *segment, kind frameKind, at point) error {
+	l.write.marked = true
+	var mark [markSize]byte
+	putMark(mark[:], kind, s.salt, at.off, at.next)
+	if _, err := s.f.WriteAt(mark[:], at.off); err != nil {
+		return fmt.Errorf("write mark at offset %d of segment %s: %w", at.off, s.name, err)
+	}
+	return nil
+}
+
+// nextSize is the size of the segment after s.
+func (l *Log) nextSize(s *segment) int64 {
+	return min(max(2*s.size, l.firstSegment), l.lastSegment)
+}
+
+// rotate makes a new newest segment with room for a frame. The order matters:
+// the end mark of the old one is durable proof that the new one exists, so the
+// new one must exist durably before; and nothing is appended to the new one
+// before that proof, so that its loss would be noticed.
+func (l *Log) rotate(old *segment, last storage.SeqNo, frame int64) (*segment, error) {
+	need := segmentDataStart + frame + markSize
+	s, err := l.addSegment(old.index+1, last+1, max(need, MinSegmentSize), max(need, l.nextSize(old)))
+	if err != nil {
+		return nil, err
+	}
+	if err := l.writeMark(old, kindEnd, point{next: last + 1, off: l.write.off}); err != nil {
+		return nil, l.fail(errors.Join(err, s.release()))
+	}
+	if err := old.f.datasync(); err != nil {
+		return nil, l.fail(errors.Join(fmt.Errorf("flush end of segment %s: %w", old.name, err), s.release()))
+	}
+	l.enter(s)
+	return s, nil
+}
+
+// enter makes s the newest segment. What is read from now on includes it.
+func (l *Log) enter(s *segment) {
+	l.write.off, l.write.marked, l.write.prepared = segmentDataStart, false, false
+	l.mu.Lock()
+	l.mu.segs = append(l.mu.segs[:len(l.mu.segs):len(l.mu.segs)], s)
+	l.mu.Unlock()
+}
+
+// addSegment makes a spare file the segment with an index, durably. An error
+// matches storage.ErrNoEffect if the directory is as it was.
+func (l *Log) addSegment(index uint64, first storage.SeqNo, need, size int64) (*segment, error) {
+	from, err := l.spares.take(need, size)
+	if err != nil {
+		return nil, storage.NoEffect(fmt.Errorf("append to log %s: %w", l.dir, err))
+	}
+	name := filepath.Join(l.dir, segmentName(index))
+	h := segmentHeader{salt: rand.Uint64(), index: index, first: first, size: from.size}
+	if err = writeSegmentHeader(from, h); err == nil {
+		err = l.fsys.rename(from.name, name)
+	}
+	if err != nil {
+		// The file is given up even if only its flush failed: see ErrFailed.
+		err = errors.Join(err, l.spares.discard(from))
+		return nil, storage.NoEffect(fmt.Errorf("make segment %s: %w", name, err))
+	}
+	if err := flushDir(l.fsys, l.dir); err != nil {
+		return nil, l.fail(errors.Join(err, from.f.Close()))
+	}
+	return newSegment(name, from.f, h), nil
+}
+
+// writeSegmentHeader begins a new life of a file: with the new salt nothing that
+// it holds is valid any more. It gives up the lock that kept readers of its
+// earlier life away.
+func writeSegmentHeader(s spare, h segmentHeader) error {
+	if _, err := s.f.WriteAt(h.encode(), 0); err != nil {
+		return err
+	}
+	if err := s.f.datasync(); err != nil {
+		return err
+	}
+	if err := s.f.unlock(); err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,324 @@
+package file
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"sync/atomic"
+
+	"github.com/tidemark-go/tidemark/storage"
+)
+
+var _ storage.Blob = (*Blob)(nil)
+
+// Blob is a [storage.Blob] in the directory blob of a location on the local
+// disk, one file for each blob, which holds its contents and nothing else. It
+// has the location's blobs locked until it is closed.
+//
+// Operations on different keys do not wait for each other. A version is a digest
+// of the contents.
+type Blob struct {
+	config
+	blobFiles
+	base   string // the parent of the data and of the temporary files
+	unlock func() error
+	temps  atomic.Uint64 // numbers temporary files
+
+	// open is held, shared, during every mutation, and by Close; it guards closed.
+	open   sync.RWMutex
+	closed bool
+	failed atomic.Pointer[error] // why nothing is changed any more
+
+	keys keyLocks
+}
+
+// NewBlob opens the blobs of the location dir for writing, creates what is
+// missing, and keeps them locked until Close. It removes what sets that were
+// interrupted have left.
+//
+// The blobs have the directory dir/blob to themselves, and a Log the directory
+// dir/log, so that both may be given the same dir.
+//
+// Errors: storage.LockedError if another handle has them open, in this process
+// or another; those of the file system.
+func NewBlob(dir string, opts ...Option) (*Blob, error) {
+	cfg, err := newConfig(opts)
+	if err != nil {
+		return nil, fmt.Errorf("file: open blobs %s: %w", dir, err)
+	}
+	base := filepath.Join(dir, blobDir)
+	b := &Blob{config: cfg, base: base, blobFiles: blobFiles{cfg.fsys, filepath.Join(base, blobData)}}
+	if err := makeDir(cfg.fsys, base); err != nil {
+		return nil, fmt.Errorf("file: open blobs %s: %w", dir, err)
+	}
+	if b.unlock, err = takeLock(cfg.fsys, base, dir, cfg.lock); err == nil {
+		if err = b.prepare(); err != nil {
+			err = errors.Join(err, b.unlock())
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("file: open blobs %s: %w", dir, err)
+	}
+	return b, nil
+}
+
+// prepare makes the directories and removes what is left over.
+func (b *Blob) prepare() error {
+	temp := filepath.Join(b.base, blobTemp)
+	for _, dir := range []string{b.dir, temp} {
+		if err := makeDir(b.config.fsys, dir); err != nil {
+			return err
+		}
+	}
+	names, err := b.config.fsys.list(temp)
+	if err != nil {
+		return fmt.Errorf("list %s: %w", temp, err)
+	}
+	for _, n := range names {
+		if err := b.config.fsys.remove(filepath.Join(temp, n)); err != nil {
+			return fmt.Errorf("remove unfinished blob: %w", err)
+		}
+	}
+	// The names of blobs that an earlier process set may not be durable yet if it
+	// was killed before it had flushed them; what is seen from here on must stay.
+	if err := flushDir(b.config.fsys, b.dir); err != nil {
+		return err
+	}
+	return b.walk("", func(path string, dir bool) error {
+		if !dir {
+			return nil
+		}
+		path = filepath.Join(b.dir, path)
+		if err := flushDir(b.config.fsys, path); err != nil {
+			return err
+		}
+		names, err := b.config.fsys.list(path)
+		if err == nil && len(names) == 0 {
+			err = b.config.fsys.remove(path) // the blob with a long key is gone
+		}
+		return err
+	})
+}
+
+// begin starts a mutation, which ends with the function that it returns.
+func (b *Blob) begin(ctx context.Context) (end func(), err error) {
+	b.open.RLock()
+	if err = ctx.Err(); err == nil && b.closed {
+		err = b.errClosed()
+	}
+	if err != nil {
+		b.open.RUnlock()
+		return nil, storage.NoEffect(err)
+	}
+	if failed := b.failed.Load(); failed != nil {
+		b.open.RUnlock()
+		return nil, fmt.Errorf("%w: %w", ErrFailed, *failed)
+	}
+	return b.open.RUnlock, nil
+}
+
+// fail stops the mutations if a directory could not be flushed. Otherwise a
+// caller that reads back what it has set would take for durable what is not.
+func (b *Blob) fail(err error) error {
+	if errors.Is(err, errFlush) {
+		b.failed.CompareAndSwap(nil, &err)
+		return fmt.Errorf("%w: %w", ErrFailed, err)
+	}
+	return err
+}
+
+// check fails if the handle was closed.
+func (b *Blob) check() error {
+	b.open.RLock()
+	defer b.open.RUnlock()
+	if b.closed {
+		return b.errClosed()
+	}
+	return nil
+}
+
+func (b *Blob) errClosed() error { return fmt.Errorf("blobs %s: %w", b.base, storage.ErrClosed) }
+
+// Get implements [storage.BlobReader].
+func (b *Blob) Get(ctx context.Context, key string) ([]byte, storage.Version, error) {
+	if err := errors.Join(ctx.Err(), b.check()); err != nil {
+		return nil, storage.NoVersion, err
+	}
+	return b.get(key)
+}
+
+// GetRange implements [storage.BlobReader].
+func (b *Blob) GetRange(ctx context.Context, key string, offset, length int64) ([]byte, error) {
+	if err := errors.Join(ctx.Err(), b.check()); err != nil {
+		return nil, err
+	}
+	f, err := b.blobFiles.open(key)
+	if err != nil {
+		return nil, err
+	}
+	data, err := readBlobRange(f, key, offset, length)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return nil, err
+	}
+	return data, nil
+}
+
+// List implements [storage.BlobReader]. It holds the matching keys in memory.
+func (b *Blob) List(ctx context.Context, prefix string) iter.Seq2[storage.BlobInfo, error] {
+	return func(yield func(storage.BlobInfo, error) bool) {
+		if err := errors.Join(ctx.Err(), b.check()); err != nil {
+			yield(storage.BlobInfo{}, err)
+			return
+		}
+		b.all(ctx, prefix, b.check)(yield)
+	}
+}
+
+// Set implements [storage.Blob]. An error that does not match
+// storage.ErrNoEffect leaves the old contents or the new ones, whole, and they
+// may change from the latter to the former at a crash. If the directory could
+// not be flushed, ErrFailed answers every further mutation.
+func (b *Blob) Set(ctx context.Context, key string, value []byte) (storage.Version, error) {
+	return b.mutate(ctx, key, value, nil)
+}
+
+// SetIf implements [storage.Blob]. It reads the present contents for their
+// version.
+func (b *Blob) SetIf(ctx context.Context, key string, value []byte, expected storage.Version) (storage.Version, error) {
+	return b.mutate(ctx, key, value, func() error {
+		_, version, err := b.get(key)
+		if err != nil && !errors.Is(err, storage.ErrNotFound) {
+			return err
+		}
+		if version != expected {
+			return fmt.Errorf("set blob %q: its version is %q, expected %q: %w", key, version, expected, storage.ErrConflict)
+		}
+		return nil
+	})
+}
+
+// mutate sets a blob, if condition allows it, while no other mutation of the
+// same key is under way.
+func (b *Blob) mutate(ctx context.Context, key string, value []byte, condition func() error) (storage.Version, error) {
+	end, err := b.begin(ctx)
+	if err != nil {
+		return storage.NoVersion, err
+	}
+	defer end()
+	if !validKey(key) {
+		return storage.NoVersion, storage.NoEffect(fmt.Errorf("set blob %q: want 1 to %d bytes of key: %w", key, storage.MaxKeySize, storage.ErrInvalidKey))
+	}
+	defer b.keys.lock(key)()
+	if condition != nil {
+		if err := condition(); err != nil {
+			return storage.NoVersion, storage.NoEffect(err)
+		}
+	}
+	if err := b.set(key, value); err != nil {
+		return storage.NoVersion, fmt.Errorf("set blob %q: %w", key, b.fail(err))
+	}
+	return blobVersion(value), nil
+}
+
+// set writes a temporary file, flushes it, gives it its name and flushes that.
+func (b *Blob) set(key string, value []byte) error {
+	fsys := b.config.fsys
+	path := b.path(key)
+	dir := filepath.Dir(path)
+	if dir != b.dir {
+		if err := makeDir(fsys, dir); err != nil {
+			return storage.NoEffect(err)
+		}
+	}
+	temp := filepath.Join(b.base, blobTemp, strconv.FormatUint(b.temps.Add(1), 10))
+	f, err := fsys.create(temp)
+	if err != nil {
+		return storage.NoEffect(err)
+	}
+	if _, err = f.WriteAt(value, 0); err == nil {
+		err = f.sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		// The file is given up, also if only its flush failed: no flush is tried again.
+		return storage.NoEffect(errors.Join(err, fsys.remove(temp)))
+	}
+	if err := fsys.rename(temp, path); err != nil {
+		return errors.Join(err, ignoreNotExist(fsys.remove(temp)))
+	}
+	return flushDir(fsys, dir)
+}
+
+// Delete implements [storage.Blob]. The blob stays deleted after a crash.
+func (b *Blob) Delete(ctx context.Context, key string) error {
+	end, err := b.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer end()
+	if !validKey(key) {
+		return nil // there is none
+	}
+	defer b.keys.lock(key)()
+	path := b.path(key)
+	if err := ignoreNotExist(b.config.fsys.remove(path)); err != nil {
+		return fmt.Errorf("delete blob %q: %w", key, err)
+	}
+	// Also if it was not there: an earlier Delete may have failed half-way.
+	if err := ignoreNotExist(flushDir(b.config.fsys, filepath.Dir(path))); err != nil {
+		return fmt.Errorf("delete blob %q: %w", key, b.fail(err))
+	}
+	return nil
+}
+
+// Close gives up the lock. It waits for mutations under way.
+func (b *Blob) Close() error {
+	b.open.Lock()
+	defer b.open.Unlock()
+	if b.closed {
+		return nil
+	}
+	b.closed = true
+	if err := b.unlock(); err != nil {
+		return fmt.Errorf("file: close blobs %s: %w", b.base, err)
+	}
+	return nil
+}
+
+// keyLocks is a lock for each key in use.
+type keyLocks struct {
+	mu sync.Mutex // guards m
+	m  map[string]*keyLock
+}
+
+type keyLock struct {
+	sync.Mutex
+	users int // holder and waiters; guarded by keyLocks.mu
+}
+
+// lock waits for the lock of a key and returns the function that gives it up.
+func (k *keyLocks) lock(key string) (unlock func()) {
+	k.mu.Lock()
+	l := k.m[key]
+	if l == nil {
+		if k.m == nil {
+			k.m = make(map[string]*keyLock)
+		}
+		l = &keyLock{}
+		k.m[key] = l
+	}
+	l.users++
+	k.mu.Unlock()
+	l.Lock()
+	return func() {
+		l.Unlock()
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		if l.users--; l.users == 0 {
+			delete(k.m, key)
+		}
+	}
+}

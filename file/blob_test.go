@@ -1,0 +1,332 @@
+package file
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/tidemark-go/tidemark/storage"
+)
+
+func openMemBlob(t testing.TB, m *memFS) *Blob {
+	t.Helper()
+	b, err := NewBlob("/db", withFileSystem(m))
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = b.Close() })
+	return b
+}
+
+// contents returns all blobs.
+func contents(t testing.TB, b storage.BlobReader) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	var keys []string
+	for info, err := range b.List(t.Context(), "") {
+		require.NoError(t, err)
+		data, _, err := b.Get(t.Context(), info.Key)
+		require.NoError(t, err)
+		require.EqualValues(t, len(data), info.Size)
+		all[info.Key] = string(data)
+		keys = append(keys, info.Key)
+	}
+	require.True(t, slices.IsSorted(keys), keys)
+	return all
+}
+
+func TestBlobNames(t *testing.T) {
+	for key, want := range map[string]string{
+		"s/1/t-5.parquet": "s%2f1%2ft-5.parquet",
+		"A":               "%41",
+		"a":               "a",
+		".":               "%2e",
+		"..":              "%2e.",
+		"a..b":            "a..b",
+		"a~":              "a%7e",
+		"%41":             "%2541",
+		"\x00\xff":        "%00%ff",
+	} {
+		require.Equal(t, want, blobPath(key), "%q", key)
+	}
+	for _, path := range []string{"", "%", "%4", "%4G", "%61", "A", "~", "a~", ".a", "tmp~/x", "%2F"} {
+		_, ok := blobKey(path)
+		require.False(t, ok, "%q", path)
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		key := string(rapid.SliceOfN(rapid.Byte(), 1, storage.MaxKeySize).Draw(t, "key"))
+		if rapid.Bool().Draw(t, "long") {
+			key = strings.Repeat(key, storage.MaxKeySize)[:storage.MaxKeySize]
+		}
+		path := blobPath(key)
+		back, ok := blobKey(path)
+		require.True(t, ok)
+		require.Equal(t, key, back, "two keys with one path")
+		require.Equal(t, strings.ToLower(path), path, "file systems may ignore case")
+		require.True(t, filepath.IsLocal(path))
+		parts := strings.Split(path, string(filepath.Separator))
+		for i, part := range parts {
+			require.LessOrEqual(t, len(part), 255)
+			require.NotContains(t, []string{".", "..", ""}, part)
+			require.Equal(t, i < len(parts)-1, strings.HasSuffix(part, nameContinues), "directories are known by their names")
+		}
+	})
+}
+
+// The power fails, or the process dies, before any operation: every blob has
+// the contents of an acknowledged set or of the one that was under way.
+func TestBlobCrashAtEveryOperation(t *testing.T) {
+	m := newMemFS()
+	long := strings.Repeat("Long/", 100)
+	type image struct {
+		m              *memFS
+		before, during map[string]string
+		where          string
+	}
+	var images []image
+	before, during := map[string]string{}, map[string]string{}
+	op := 0
+	m.setHook(func(kind, name string) error {
+		op++
+		for how, c := range map[string]*memFS{"killed": m.clone(), "nothing written": m.crash(nil, 0), "all written": m.crash(nil, 1)} {
+			images = append(images, image{c, maps.Clone(before), maps.Clone(during), fmt.Sprintf("operation %d, %s %s, %s", op, kind, name, how)})
+		}
+		return nil
+	})
+	b := openMemBlob(t, m)
+	set := func(key, value string) {
+		during[key] = value
+		_, err := b.Set(t.Context(), key, []byte(value))
+		require.NoError(t, err)
+		before[key] = value
+	}
+	set("a", strings.Repeat("1", 3000))
+	set("b", "2")
+	set("a", "3")
+	set(long, "4")
+	delete(during, "b")
+	require.NoError(t, b.Delete(t.Context(), "b"))
+	delete(before, "b")
+	delete(during, long)
+	require.NoError(t, b.Delete(t.Context(), long))
+	delete(before, long)
+	require.NoError(t, b.Close())
+	b = openMemBlob(t, m)
+	require.Equal(t, before, contents(t, b))
+	m.setHook(nil)
+	require.Empty(t, m.only("%4cong"), "directories of long keys are swept")
+
+	for _, i := range images {
+		for range 2 {
+			b := openMemBlob(t, i.m)
+			got := contents(t, b)
+			for _, key := range []string{"a", "b", long} {
+				allowed := []string{i.before[key], i.during[key]}
+				require.Contains(t, allowed, got[key], "%s: blob %.9q", i.where, key)
+				delete(got, key)
+			}
+			require.Empty(t, got, i.where)
+			names, err := i.m.list("/db/blob/tmp")
+			require.NoError(t, err)
+			require.Empty(t, names, "leftovers")
+			now := contents(t, b)
+			require.NoError(t, b.Close())
+			// What was seen once after a crash must not go with the next one.
+			i.m = i.m.crash(nil, 0)
+			b = openMemBlob(t, i.m)
+			require.Equal(t, now, contents(t, b), i.where)
+			require.NoError(t, b.Close())
+		}
+	}
+}
+
+// Every operation of a set fails: the old contents or the new, and the old ones
+// for certain if the error says so.
+func TestBlobErrorAtEveryOperation(t *testing.T) {
+	injected := errors.New("injected")
+	for at := 1; ; at++ {
+		m := newMemFS()
+		b := openMemBlob(t, m)
+		_, err := b.Set(t.Context(), "k", []byte("old"))
+		require.NoError(t, err)
+		op, failed := 0, ""
+		m.setHook(func(kind, _ string) error {
+			if op++; op == at {
+				failed = kind
+				return injected
+			}
+			return nil
+		})
+		version, err := b.SetIf(t.Context(), "k", []byte("new"), blobVersion([]byte("old")))
+		m.setHook(nil)
+		if failed == "" {
+			require.NoError(t, err)
+			require.Equal(t, blobVersion([]byte("new")), version)
+			require.Greater(t, at, 8, "SetIf has fewer operations than it should")
+			break
+		}
+		require.ErrorIs(t, err, injected, failed)
+		data, _, err2 := b.Get(t.Context(), "k")
+		require.NoError(t, err2)
+		if errors.Is(err, storage.ErrNoEffect) {
+			require.Equal(t, "old", string(data), failed)
+		}
+		_, again := b.Set(t.Context(), "other", nil)
+		if failed == "syncDir" {
+			require.NotErrorIs(t, err, storage.ErrNoEffect)
+			require.ErrorIs(t, again, ErrFailed, "a directory that could not be flushed must not be flushed again")
+		} else {
+			require.NoError(t, again, failed)
+		}
+		require.NoError(t, b.Close())
+		b = openMemBlob(t, m)
+		names, err := m.list("/db/blob/tmp")
+		require.NoError(t, err)
+		require.Empty(t, names)
+		_, err = b.Set(t.Context(), "k", []byte("newest"))
+		require.NoError(t, err)
+	}
+}
+
+// A full disk changes nothing, and is over when there is room.
+func TestBlobFullDisk(t *testing.T) {
+	m := newMemFS()
+	b := openMemBlob(t, m)
+	_, err := b.Set(t.Context(), "k", []byte("old"))
+	require.NoError(t, err)
+	m.capacity = m.used() + 100
+	_, err = b.Set(t.Context(), "k", bytes.Repeat([]byte{1}, 200))
+	require.ErrorIs(t, err, syscall.ENOSPC)
+	require.ErrorIs(t, err, storage.ErrNoEffect)
+	require.Equal(t, map[string]string{"k": "old"}, contents(t, b))
+	_, err = b.Set(t.Context(), "k", bytes.Repeat([]byte{1}, 90))
+	require.NoError(t, err, "what the failed one had written must be gone")
+}
+
+// Sets of different keys must not wait for each other's I/O; sets of one key
+// must take turns.
+func TestBlobSetsOverlap(t *testing.T) {
+	m := newMemFS()
+	b := openMemBlob(t, m)
+	const n = 4
+	var inSync sync.WaitGroup
+	inSync.Add(n)
+	slow := slowFS{fileSystem: m, wait: func() { inSync.Done(); inSync.Wait() }}
+	b.config.fsys = slow
+	var all sync.WaitGroup
+	for i := range n {
+		all.Go(func() {
+			_, err := b.Set(context.WithoutCancel(t.Context()), fmt.Sprint(i), []byte("x"))
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait() // hangs if a set waits for another one to be flushed
+	require.Len(t, contents(t, b), n)
+	b.config.fsys = m
+
+	won := make([]bool, 16)
+	for i := range won {
+		all.Go(func() {
+			_, err := b.SetIf(context.WithoutCancel(t.Context()), "one", fmt.Append(nil, i), storage.NoVersion)
+			won[i] = err == nil
+		})
+	}
+	all.Wait()
+	i := slices.Index(won, true)
+	require.NotEqual(t, -1, i)
+	require.NotContains(t, won[i+1:], true, "two winners")
+	require.Equal(t, fmt.Sprint(i), contents(t, b)["one"])
+}
+
+// slowFS waits before it makes a directory entry durable.
+type slowFS struct {
+	fileSystem
+	wait func()
+}
+
+func (s slowFS) syncDir(dir string) error {
+	s.wait()
+	return s.fileSystem.syncDir(dir)
+}
+
+// A pinned blob stays as it is for this reader, until every pin is released or
+// the reader closed; then its file is closed.
+func TestPin(t *testing.T) {
+	m := newMemFS()
+	b := openMemBlob(t, m)
+	set := func(value string) {
+		_, err := b.Set(t.Context(), "k", []byte(value))
+		require.NoError(t, err)
+	}
+	r, err := NewBlobReader("/db", withFileSystem(m))
+	require.NoError(t, err)
+	get := func() string {
+		data, version, err := r.Get(t.Context(), "k")
+		if errors.Is(err, storage.ErrNotFound) {
+			return "not found"
+		}
+		require.NoError(t, err)
+		require.Equal(t, blobVersion(data), version)
+		return string(data)
+	}
+	_, err = r.Pin(t.Context(), "k")
+	require.ErrorIs(t, err, storage.ErrNotFound)
+	set("one")
+	first, err := r.Pin(t.Context(), "k")
+	require.NoError(t, err)
+	set("two")
+	second, err := r.Pin(t.Context(), "k")
+	require.NoError(t, err)
+	require.NoError(t, b.Delete(t.Context(), "k"))
+	require.Equal(t, "one", get())
+	part, err := r.GetRange(t.Context(), "k", 1, 2)
+	require.NoError(t, err)
+	require.Equal(t, "ne", string(part))
+	first()
+	first()
+	require.Equal(t, "one", get())
+	second()
+	require.Equal(t, "not found", get())
+	require.Zero(t, m.handles)
+
+	set("three")
+	third, err := r.Pin(t.Context(), "k")
+	require.NoError(t, err)
+	require.Equal(t, 1, m.handles)
+	require.NoError(t, r.Close())
+	require.Zero(t, m.handles)
+	third()
+	_, err = r.Pin(t.Context(), "k")
+	require.ErrorIs(t, err, storage.ErrClosed)
+	require.Zero(t, m.handles)
+}
+
+// A blob that was cut outside of this package is an error, not fewer bytes.
+func TestBlobCutWhileRead(t *testing.T) {
+	m := newMemFS()
+	b := openMemBlob(t, m)
+	_, err := b.Set(t.Context(), "k", []byte("0123456789"))
+	require.NoError(t, err)
+	m.setHook(func(op, name string) error {
+		if op == "read" {
+			m.names[name].data = m.names[name].data[:4]
+		}
+		return nil
+	})
+	_, _, err = b.Get(t.Context(), "k")
+	var damage *storage.CorruptError
+	require.ErrorAs(t, err, &damage)
+	require.Equal(t, `blob "k"`, damage.Where)
+	require.EqualValues(t, 4, damage.Offset)
+}

@@ -1,0 +1,167 @@
+package file
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"path/filepath"
+	"sort"
+	"strconv"
+	"strings"
+
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/tidemark-go/tidemark/storage"
+)
+
+const (
+	blobDir  = "blob"
+	blobData = "data" // below blobDir: one file for each blob
+	blobTemp = "tmp"  // below blobDir: files being written
+)
+
+// blobFiles reads a directory of blobs. It has no state.
+type blobFiles struct {
+	fsys fileSystem
+	dir  string // of the data
+}
+
+func (b blobFiles) path(key string) string { return filepath.Join(b.dir, blobPath(key)) }
+
+func errNotFound(key string) error { return fmt.Errorf("blob %q: %w", key, storage.ErrNotFound) }
+
+// open opens the blob with a key. storage.ErrNotFound.
+func (b blobFiles) open(key string) (handle, error) {
+	if !validKey(key) {
+		return nil, errNotFound(key)
+	}
+	f, err := b.fsys.open(b.path(key))
+	if isNotExist(err) {
+		return nil, errNotFound(key)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open blob %q: %w", key, err)
+	}
+	return f, nil
+}
+
+// get returns the contents of the blob with a key, and their version.
+func (b blobFiles) get(key string) ([]byte, storage.Version, error) {
+	f, err := b.open(key)
+	if err != nil {
+		return nil, storage.NoVersion, err
+	}
+	data, err := readBlob(f, key)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return nil, storage.NoVersion, err
+	}
+	return data, blobVersion(data), nil
+}
+
+// readBlob reads a whole open blob.
+func readBlob(f handle, key string) ([]byte, error) {
+	size, err := f.size()
+	if err != nil {
+		return nil, fmt.Errorf("size of blob %q: %w", key, err)
+	}
+	data := make([]byte, size)
+	return data, readBlobAt(f, key, data, 0)
+}
+
+// readBlobRange reads a part of an open blob.
+func readBlobRange(f handle, key string, offset, length int64) ([]byte, error) {
+	size, err := f.size()
+	if err != nil {
+		return nil, fmt.Errorf("size of blob %q: %w", key, err)
+	}
+	if offset < 0 || length < 0 || offset > size || length > size-offset {
+		return nil, fmt.Errorf("blob %q has %d bytes, asked for %d from offset %d: %w", key, size, length, offset, storage.ErrInvalidRange)
+	}
+	data := make([]byte, length)
+	return data, readBlobAt(f, key, data, offset)
+}
+
+func readBlobAt(f handle, key string, data []byte, offset int64) error {
+	n, err := f.ReadAt(data, offset)
+	if n == len(data) {
+		return nil
+	}
+	if err == nil || errors.Is(err, io.EOF) {
+		return storage.Corruptf("blob "+strconv.Quote(key), offset+int64(n), "the file ends here, it was %d bytes longer", len(data)-n)
+	}
+	return fmt.Errorf("read %d bytes of blob %q at offset %d: %w", len(data), key, offset, err)
+}
+
+// blobVersion is a digest of the contents: it is the same in every process, and
+// nothing but the contents has to be stored for it.
+func blobVersion(data []byte) storage.Version {
+	return storage.Version(fmt.Sprintf("%016x-%x", xxhash.Sum64(data), len(data)))
+}
+
+// all yields the blobs whose keys have a prefix. check is asked before each
+// whether to go on.
+func (b blobFiles) all(ctx context.Context, prefix string, check func() error) iter.Seq2[storage.BlobInfo, error] {
+	return func(yield func(storage.BlobInfo, error) bool) {
+		keys, err := b.keys(prefix)
+		for _, key := range keys {
+			if err = errors.Join(ctx.Err(), check()); err != nil {
+				break
+			}
+			var size int64
+			if size, err = b.fsys.stat(b.path(key)); isNotExist(err) {
+				err = nil
+				continue // deleted meanwhile
+			}
+			if err != nil {
+				err = fmt.Errorf("list blobs: %w", err)
+				break
+			}
+			if !yield(storage.BlobInfo{Key: key, Size: size}, nil) {
+				return
+			}
+		}
+		if err != nil {
+			yield(storage.BlobInfo{}, err)
+		}
+	}
+}
+
+// keys returns the keys with a prefix, in order.
+func (b blobFiles) keys(prefix string) ([]string, error) {
+	var keys []string
+	err := b.walk("", func(path string, dir bool) error {
+		if key, ok := blobKey(path); ok && !dir && strings.HasPrefix(key, prefix) {
+			keys = append(keys, key)
+		}
+		return nil
+	})
+	sort.Strings(keys)
+	return keys, err
+}
+
+// walk visits all files and directories below dir, a directory after what is in
+// it.
+func (b blobFiles) walk(dir string, visit func(path string, dir bool) error) error {
+	names, err := b.fsys.list(filepath.Join(b.dir, dir))
+	if isNotExist(err) {
+		return nil // no location yet, or removed meanwhile
+	}
+	if err != nil {
+		return fmt.Errorf("list blobs: %w", err)
+	}
+	for _, n := range names {
+		path := filepath.Join(dir, n)
+		isDir := strings.HasSuffix(n, nameContinues)
+		if isDir {
+			if err := b.walk(path, visit); err != nil {
+				return err
+			}
+		}
+		if err := visit(path, isDir); err != nil {
+			return err
+		}
+	}
+	return nil
+}

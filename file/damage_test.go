@@ -1,0 +1,459 @@
+package file
+
+import (
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tidemark-go/tidemark/storage"
+)
+
+// entryData is the data of the entry at a position: all tests write the same, so
+// that what they read can be checked without remembering anything.
+func entryData(pos storage.SeqNo, size int) []byte {
+	b := make([]byte, size)
+	for i := range b {
+		b[i] = byte(int(pos)*31+i*7) | 1 // never zero, so that a cut is noticed
+	}
+	return b
+}
+
+func openMem(t testing.TB, m *memFS, opts ...Option) *Log {
+	t.Helper()
+	l, err := tryOpenMem(m, opts...)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = l.Close() })
+	return l
+}
+
+func tryOpenMem(m *memFS, opts ...Option) (*Log, error) {
+	return NewLog("/db", append([]Option{withFileSystem(m), SegmentSize(MinSegmentSize, MinSegmentSize)}, opts...)...)
+}
+
+// appendGroups appends groups of entries, given as the sizes of each.
+func appendGroups(t testing.TB, l *Log, groups ...[]int) {
+	t.Helper()
+	for _, sizes := range groups {
+		b, err := l.Bounds(t.Context())
+		require.NoError(t, err)
+		data := make([][]byte, len(sizes))
+		for i, size := range sizes {
+			data[i] = entryData(b.Last+storage.SeqNo(i)+1, size)
+		}
+		_, err = l.Append(t.Context(), b.Last, data)
+		require.NoError(t, err)
+	}
+}
+
+// readAll returns the positions that a log yields after a position, having
+// checked their data, and the error that ended them.
+func readAll(t testing.TB, l storage.LogReader, after storage.SeqNo) (positions []storage.SeqNo, err error) {
+	t.Helper()
+	for e, err := range l.Read(t.Context(), after) {
+		if err != nil {
+			return positions, err
+		}
+		require.Equal(t, entryData(e.SeqNo, len(e.Data)), e.Data, "data of entry %d", e.SeqNo)
+		positions = append(positions, e.SeqNo)
+	}
+	return positions, nil
+}
+
+func upTo(n storage.SeqNo) []storage.SeqNo {
+	positions := []storage.SeqNo{}
+	for p := storage.SeqNo(1); p <= n; p++ {
+		positions = append(positions, p)
+	}
+	return positions
+}
+
+func seg(index uint64) string { return "/db/log/" + segmentName(index) }
+
+// threeSegments makes a closed log of three segments; every group has two
+// entries. The last segment has three groups, the others two.
+func threeSegments(t testing.TB) *memFS {
+	m := newMemFS()
+	l := openMem(t, m)
+	for range 2 {
+		appendGroups(t, l, []int{3000, 2000}, []int{3000, 2500})
+	}
+	appendGroups(t, l, []int{2000, 4000}, []int{100, 60}, []int{700, 501})
+	require.NoError(t, l.Close())
+	require.Len(t, m.only("00"), 3)
+	return m
+}
+
+// groups returns where the frames of a segment begin, and behind the last one
+// the end.
+func groups(t testing.TB, m *memFS, index uint64) []point {
+	t.Helper()
+	s, err := openSegment("/db/log", index, m.open)
+	require.NoError(t, err)
+	defer s.release() //nolint:errcheck // only read
+	w, at := newWindow(s), []point{s.start()}
+	for {
+		h, _, what, err := w.group(at[len(at)-1], nil)
+		require.NoError(t, err)
+		if what != "" {
+			return at
+		}
+		at = append(at, at[len(at)-1].after(h))
+	}
+}
+
+// TestDamage damages a closed log in one way each, and says what a writer and a
+// reader must make of it: all of it, what is left, or the place of the damage.
+func TestDamage(t *testing.T) {
+	const all = 14
+	whole := threeSegments(t)
+	frames := map[uint64][]point{}
+	for index := uint64(1); index <= 3; index++ {
+		frames[index] = groups(t, whole, index)
+	}
+	end := frames[3][3]
+	last := frames[3][2]
+	salt := func(m *memFS) uint64 {
+		s, err := openSegment("/db/log", 3, m.open)
+		require.NoError(t, err)
+		defer s.release() //nolint:errcheck // only read
+		return s.salt
+	}
+	flip := func(index uint64, off int64) func(*memFS) {
+		return func(m *memFS) { m.file(seg(index))[off] ^= 0x10 }
+	}
+	zero := func(index uint64, off, n int64) func(*memFS) {
+		return func(m *memFS) { clear(m.file(seg(index))[off : off+n]) }
+	}
+	both := func(f ...func(*memFS)) func(*memFS) {
+		return func(m *memFS) {
+			for _, f := range f {
+				f(m)
+			}
+		}
+	}
+
+	type expect struct {
+		where  string // of the CorruptError; empty if there is none
+		newest string // where a reader, which begins with the newest segment, finds it, if not there
+		offset int64
+		err    error         // another error
+		after  storage.SeqNo // what remains is after < p <= last
+		last   storage.SeqNo
+		cut    bool          // a torn tail was cut
+		reader storage.SeqNo // what a reader sees before a writer has recovered, if less than last
+	}
+	rows := []struct {
+		name   string
+		damage func(*memFS)
+		want   expect
+	}{
+		{"nothing", func(*memFS) {}, expect{last: all}},
+		{"last group: payload", flip(3, last.off+frameHeaderSize+10), expect{where: seg(3), offset: last.off}},
+		{"last group: checksum of the payload", flip(3, last.off+12), expect{where: seg(3), offset: last.off}},
+		{"last group: length", flip(3, last.off+8), expect{where: seg(3), offset: last.off}},
+		{"last group: count", flip(3, last.off+4), expect{where: seg(3), offset: last.off}},
+		{"last group: position", flip(3, last.off+16), expect{where: seg(3), offset: last.off}},
+		{"last group: zeros", zero(3, last.off, end.off-last.off), expect{where: seg(3), offset: last.off}},
+		{"last group: older bytes", func(m *memFS) {
+			putMark(m.file(seg(3))[last.off:], kindMark, salt(m), last.off, last.next)
+		}, expect{where: seg(3), offset: last.off}},
+		{"last group and mark: zeros", zero(3, last.off, end.off-last.off+markSize), expect{last: 12, reader: 10}},
+		{"last group: payload, and no mark", both(flip(3, last.off+50), zero(3, end.off, markSize)), expect{last: 12, cut: true}},
+		{"last group: valid at a wrong position", func(m *memFS) {
+			clear(m.file(seg(3))[end.off:][:markSize])
+			b := m.file(seg(3))[last.off:]
+			h, ok := parseFrameHeader(b, salt(m), last.off)
+			require.True(t, ok)
+			h.first++
+			h.put(b, salt(m), last.off)
+		}, expect{where: seg(3), offset: last.off}},
+		{"first group of the last segment", flip(3, segmentDataStart+500), expect{where: seg(3), offset: segmentDataStart}},
+		{"first group of the last segment: header", flip(3, segmentDataStart+20), expect{where: seg(3), offset: segmentDataStart}},
+		{"middle segment: payload", flip(2, frames[2][1].off+99), expect{where: seg(2), offset: frames[2][1].off}},
+		{"middle segment: header of a group", flip(2, frames[2][1].off+1), expect{where: seg(2), offset: frames[2][1].off}},
+		{"middle segment: last group and end mark zeros", zero(2, frames[2][1].off, frames[2][2].off-frames[2][1].off+markSize), expect{where: seg(2), offset: frames[2][1].off}},
+		{"middle segment: a page of zeros", zero(2, 8192, 4096), expect{where: seg(2), offset: segmentDataStart}},
+		{"segments swapped", func(m *memFS) {
+			m.names[seg(1)], m.names[seg(2)] = m.names[seg(2)], m.names[seg(1)]
+		}, expect{where: seg(1), offset: 0, newest: seg(2)}},
+		{"middle segment missing", func(m *memFS) { delete(m.names, seg(2)) }, expect{where: seg(2), offset: -1}},
+		{"last segment missing", func(m *memFS) { delete(m.names, seg(3)) }, expect{where: seg(3), offset: -1}},
+		{"last two segments missing", func(m *memFS) { delete(m.names, seg(2)); delete(m.names, seg(3)) }, expect{where: seg(2), offset: -1}},
+		{"first segment missing", func(m *memFS) { delete(m.names, seg(1)) }, expect{after: 4, last: all}},
+		{"segment duplicated", func(m *memFS) { m.names[seg(4)] = m.names[seg(2)] }, expect{where: seg(4), offset: 0}},
+		{"last segment duplicated", func(m *memFS) { m.names[seg(4)] = m.names[seg(3)] }, expect{where: seg(4), offset: 0}},
+		{"first segment: header", flip(1, 33), expect{where: seg(1), offset: 0}},
+		{"middle segment: header", flip(2, 17), expect{where: seg(2), offset: 0}},
+		{"last segment: header", flip(3, 25), expect{where: seg(3), offset: 0}},
+		{"last segment: all zeros", zero(3, 0, MinSegmentSize), expect{where: seg(3), offset: 0}},
+		{"last segment: magic", flip(3, 0), expect{where: seg(3), offset: 0}},
+		{"last segment: cut", func(m *memFS) { m.names[seg(3)].data = m.file(seg(3))[:9000] }, expect{where: seg(3), offset: 9000}},
+		{"last segment: empty", func(m *memFS) { m.names[seg(3)].data = nil }, expect{where: seg(3), offset: 0}},
+		{"middle segment: longer", func(m *memFS) { m.names[seg(2)].data = append(m.file(seg(2)), 0) }, expect{where: seg(2), offset: MinSegmentSize}},
+		{"newer format", func(m *memFS) {
+			b := m.file(seg(3))
+			b[8] = segmentVersion + 1
+			copy(b[60:], checksum(b[:60]))
+		}, expect{err: ErrNewerFormat}},
+		{"mark: first half", flip(3, end.off+20), expect{last: all, cut: true}},
+		{"mark: echo", flip(3, end.off+frameHeaderSize+20), expect{last: all, cut: true}},
+		{"mark: gone", zero(3, end.off, markSize), expect{last: all, reader: 12}},
+		{"end mark: one half", flip(2, frames[2][2].off+3), expect{last: all}},
+		{"end mark: gone", zero(2, frames[2][2].off, markSize), expect{last: all}},
+		{"end mark and next segment: gone", both(zero(2, frames[2][2].off, markSize), func(m *memFS) { delete(m.names, seg(3)) }), expect{last: 8, reader: 6}},
+		{"free room of a page", flip(1, 1000), expect{last: all}},
+		{"free room behind the mark", flip(3, end.off+markSize+8), expect{last: all}},
+		{"a foreign file", func(m *memFS) { m.names["/db/log/notes.txt"] = &inode{} }, expect{last: all}},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			requireError := func(err error, where string) {
+				t.Helper()
+				if row.want.err != nil {
+					require.ErrorIs(t, err, row.want.err)
+					return
+				}
+				var damage *storage.CorruptError
+				require.ErrorAs(t, err, &damage)
+				require.Equal(t, where, damage.Where)
+				require.Equal(t, row.want.offset, damage.Offset, "%v", err)
+			}
+			broken := row.want.where != "" || row.want.err != nil
+			m := threeSegments(t)
+			row.damage(m)
+
+			// A reader first: it must not change anything.
+			before := m.clone()
+			r, err := NewLogReader("/db", withFileSystem(m))
+			require.NoError(t, err)
+			got, err := readAll(t, r, row.want.after)
+			require.NoError(t, r.Close())
+			if broken {
+				where := row.want.where
+				if row.want.newest != "" {
+					where = row.want.newest
+				}
+				requireError(err, where)
+				require.Equal(t, upTo(storage.SeqNo(len(got))), append([]storage.SeqNo{}, got...), "a prefix before the damage")
+			} else {
+				require.NoError(t, err)
+				last := row.want.last
+				if row.want.reader != 0 {
+					last = row.want.reader
+				}
+				require.Equal(t, upTo(last)[row.want.after:], got)
+			}
+			for name, n := range before.names {
+				require.Equal(t, n.data, m.names[name].data, "a reader changed %s", name)
+			}
+
+			l, err := tryOpenMem(m)
+			if broken {
+				requireError(err, row.want.where)
+				for name, n := range before.names {
+					require.Equal(t, n.data, m.names[name].data, "a refused open changed %s", name)
+				}
+				_, err = tryOpenMem(m)
+				requireError(err, row.want.where) // and gave the lock back
+				return
+			}
+			require.NoError(t, err)
+			require.Equal(t, row.want.cut, l.Recovery().Cut)
+			require.Equal(t, row.want.cut, len(m.only(tornPrefix)) == 1)
+			for range 2 { // as it is, and after another opening
+				got, err = readAll(t, l, row.want.after)
+				require.NoError(t, err)
+				require.Equal(t, upTo(row.want.last)[row.want.after:], got)
+				b, err := l.Bounds(t.Context())
+				require.NoError(t, err)
+				require.Equal(t, storage.Bounds{After: row.want.after, Last: row.want.last}, b)
+				if row.want.after > 0 {
+					_, err = readAll(t, l, 0)
+					require.ErrorIs(t, err, storage.ErrTruncated)
+				}
+				require.NoError(t, l.Close())
+				l = openMem(t, m)
+				require.Zero(t, l.Recovery(), "the second opening finds everything in order")
+			}
+			appendGroups(t, l, []int{1, 2, 3})
+			got, err = readAll(t, l, row.want.after)
+			require.NoError(t, err)
+			require.Equal(t, upTo(row.want.last + 3)[row.want.after:], got)
+		})
+	}
+}
+
+func checksum(b []byte) []byte {
+	var h [4]byte
+	c := crc32.Checksum(b, castagnoli)
+	for i := range h {
+		h[i] = byte(c >> (8 * i))
+	}
+	return h[:]
+}
+
+// A group that is torn at any byte, whatever the file held there before, is cut
+// and kept aside. The bytes behind the cut come from the previous life of the
+// file: they must not come back.
+func TestTornAtEveryByte(t *testing.T) {
+	for _, stale := range []string{"zeros", "recycled", "ones"} {
+		m := newMemFS()
+		l := openMem(t, m)
+		last := storage.SeqNo(4)
+		appendGroups(t, l, []int{10, 20}, []int{30, 40})
+		if stale == "recycled" {
+			for len(m.only(sparePrefix)) == 0 {
+				appendGroups(t, l, []int{300, 100})
+				b, err := l.Bounds(t.Context())
+				require.NoError(t, err)
+				require.NoError(t, l.Truncate(t.Context(), b.Last))
+			}
+			old := l.mu.segs[0]
+			for l.mu.segs[0] == old {
+				appendGroups(t, l, []int{300, 100})
+				b, err := l.Bounds(t.Context())
+				require.NoError(t, err)
+				last = b.Last
+				require.NoError(t, l.Truncate(t.Context(), last))
+			}
+		}
+		active := l.mu.segs[0]
+		bounds, err := l.Bounds(t.Context())
+		require.NoError(t, err)
+		at := l.write.off
+		before := slices.Clone(m.file(active.name))
+		if stale == "ones" {
+			for i := at; i < int64(len(before)); i++ {
+				before[i] = 0xff
+			}
+		}
+		appendGroups(t, l, []int{50, 31})
+		group := slices.Clone(m.file(active.name)[at:l.write.off])
+		require.NoError(t, l.Close())
+
+		for n := 0; n <= len(group); n++ {
+			m := m.clone()
+			copy(m.file(active.name), before)
+			copy(m.file(active.name)[at:], group[:n])
+			want := last
+			whole := slices.Equal(m.file(active.name)[at:][:frameHeaderSize+4+50+4+31], group[:frameHeaderSize+4+50+4+31])
+			if whole {
+				want += 2
+			}
+
+			r, err := NewLogReader("/db", withFileSystem(m))
+			require.NoError(t, err)
+			got, err := readAll(t, r, bounds.After)
+			require.NoError(t, err)
+			require.LessOrEqual(t, len(got), int(last-bounds.After), "%s, %d bytes: a reader yields what is not known to be durable", stale, n)
+			require.NoError(t, r.Close())
+
+			l, err := tryOpenMem(m)
+			require.NoError(t, err, "%s, %d bytes", stale, n)
+			got, err = readAll(t, l, bounds.After)
+			require.NoError(t, err)
+			require.Equal(t, upTo(want)[bounds.After:], append([]storage.SeqNo{}, got...), "%s, %d bytes", stale, n)
+			if kept := l.Recovery().Kept; kept != "" {
+				require.Equal(t, active.name, l.Recovery().Segment)
+				if !whole { // else what is kept are bytes of the file's previous life
+					require.Equal(t, at, l.Recovery().Offset)
+					require.Equal(t, group[:min(n, 8)], m.file(kept)[:min(n, 8)])
+				}
+			} else {
+				// A group begins as the mark does that it overwrites.
+				require.True(t, whole || n <= len("Tmf"), "%s, %d bytes: nothing was kept", stale, n)
+			}
+			require.NoError(t, l.Close())
+		}
+	}
+}
+
+// Torn tails are kept aside, but not without bound.
+func TestTornFilesAreBounded(t *testing.T) {
+	m := newMemFS()
+	for range 3 * maxTorn {
+		l := openMem(t, m)
+		appendGroups(t, l, []int{10})
+		at := l.write.off
+		require.NoError(t, l.Close())
+		b := m.file(seg(1))[at:]
+		clear(b[:markSize])
+		copy(b, "torn")
+	}
+	l := openMem(t, m)
+	require.Len(t, m.only(tornPrefix), maxTorn)
+	require.Contains(t, m.only(tornPrefix), l.Recovery().Kept, "the newest is kept")
+}
+
+// Every single bit of a closed log, flipped: the same contents, or an error that
+// names file and offset. Never other contents, never fewer.
+func TestEveryBit(t *testing.T) {
+	t.Parallel()
+	m := newMemFS()
+	l := openMem(t, m)
+	appendGroups(t, l, []int{9, 5}, []int{12100}, []int{}, []int{30}, []int{0, 7})
+	require.NoError(t, l.Close())
+	require.Len(t, m.only("00"), 2)
+	all := upTo(6)
+
+	outcomes := map[string]int{}
+	check := func(index uint64, bit int64) {
+		try := m.clone()
+		try.file(seg(index))[bit/8] ^= 1 << (bit % 8)
+		where := fmt.Sprintf("segment %d, offset %d, bit %d", index, bit/8, bit%8)
+		judge := func(who string, got []storage.SeqNo, err error) {
+			if err == nil {
+				require.Equal(t, all, got, "%s: %s", who, where)
+				outcomes[who+" harmless"]++
+				return
+			}
+			var damage *storage.CorruptError
+			if errors.As(err, &damage) {
+				require.Equal(t, seg(index), damage.Where, "%s: %s", who, where)
+				require.LessOrEqual(t, damage.Offset, bit/8, "%s: %s: %v", who, where, err)
+			} else {
+				require.ErrorIs(t, err, ErrNewerFormat, "%s: %s", who, where)
+			}
+			outcomes[who+" located"]++
+		}
+		r, err := NewLogReader("/db", withFileSystem(try))
+		require.NoError(t, err)
+		got, err := readAll(t, r, 0)
+		judge("reader", got, err)
+		require.NoError(t, r.Close())
+
+		l, err := tryOpenMem(try)
+		if err == nil {
+			got, err = readAll(t, l, 0)
+			require.NoError(t, l.Close())
+		}
+		judge("writer", got, err)
+	}
+	flips := func(index uint64, from, to, step int64) {
+		for bit := from * 8; bit < to*8; bit += step {
+			check(index, bit)
+		}
+	}
+	for index := uint64(1); index <= 2; index++ {
+		at := groups(t, m, index)
+		end := at[len(at)-1].off + markSize
+		flips(index, 0, segmentHeaderSize, 1)
+		flips(index, segmentHeaderSize, segmentDataStart, 997)
+		if index == 1 { // most of it is one large entry
+			flips(index, segmentDataStart, segmentDataStart+160, 1)
+			flips(index, segmentDataStart+160, end-100, 331)
+			flips(index, end-100, end, 1)
+		} else {
+			flips(index, segmentDataStart, end, 1)
+		}
+		flips(index, end, MinSegmentSize, 997)
+	}
+	for _, o := range []string{"reader harmless", "reader located", "writer harmless", "writer located"} {
+		require.NotZero(t, outcomes[o], "%v", outcomes)
+	}
+	t.Log(outcomes)
+}

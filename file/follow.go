@@ -1,0 +1,184 @@
+package file
+
+import (
+	"context"
+	"errors"
+)
+
+// pollLocked finds out how far the log reaches now.
+func (r *LogReader) pollLocked(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := r.openLocked(); err != nil {
+		return err
+	}
+	first := len(r.mu.kept) == 0
+	if first {
+		if found, err := r.jumpLocked(); err != nil || !found {
+			return err
+		}
+	}
+	for {
+		more, err := r.advanceLocked(first)
+		if err != nil || !more {
+			r.dropLocked()
+			return err
+		}
+	}
+}
+
+// jumpLocked goes to the newest segment. It reports false if there is none.
+func (r *LogReader) jumpLocked() (bool, error) {
+	for {
+		indexes, err := r.list()
+		if err != nil || len(indexes) == 0 {
+			return false, err
+		}
+		s, err := r.open(indexes[len(indexes)-1])
+		if errors.Is(err, errGone) {
+			continue // it was the newest, so there are newer ones by now
+		}
+		if err != nil {
+			return false, err
+		}
+		_ = releaseAll(r.mu.kept) // only read
+		r.mu.kept, r.mu.end = []*segment{s}, s.start()
+		return true, nil
+	}
+}
+
+// advanceLocked moves the end within the newest segment as far as there is proof
+// that groups were flushed, or to the next segment. It reports whether it may be
+// called again with success.
+//
+// The proof for a group is any valid header behind it: the writer puts a mark
+// there only after the flush, and the next group only after that.
+func (r *LogReader) advanceLocked(search bool) (more bool, err error) {
+	s := r.mu.kept[len(r.mu.kept)-1]
+	tail := s.follow(r.mu.end)
+	if tail.err != nil {
+		return false, tail.err
+	}
+	r.mu.end = tail.durable
+	if tail.ended || !tail.marked {
+		next, err := r.open(s.index + 1)
+		if err == nil {
+			return true, r.enterLocked(s, next)
+		}
+		if !errors.Is(err, errGone) {
+			return false, err
+		}
+		if tail.ended {
+			return r.afterGapLocked(s)
+		}
+	}
+	if search {
+		return false, s.suspect(r.mu.end, tail)
+	}
+	if tail.marked {
+		return false, nil
+	}
+	stuck := &r.mu.stuck
+	if stuck.seg != s || stuck.off != tail.at.off {
+		stuck.seg, stuck.off, stuck.polls = s, tail.at.off, 0
+	}
+	if stuck.polls++; stuck.polls == suspectAfter {
+		return false, s.suspect(r.mu.end, tail)
+	}
+	return false, nil
+}
+
+// enterLocked goes from the segment s to the next one, whose existence proves
+// that s is complete.
+func (r *LogReader) enterLocked(s, next *segment) error {
+	tail := s.follow(r.mu.end)
+	err := tail.err
+	if err == nil && tail.at.next < next.first {
+		err = s.damaged(tail.at.off, "no frame that begins with position %s, but the next segment begins with %s", tail.at.next, next.first)
+	}
+	if err == nil {
+		err = checkChain(tail.at.next, next)
+	}
+	if err != nil {
+		return errors.Join(err, next.release())
+	}
+	r.mu.kept = append(r.mu.kept, next)
+	r.mu.end = next.start()
+	r.dropLocked()
+	return nil
+}
+
+// afterGapLocked goes on when the segment after s existed and is not there.
+func (r *LogReader) afterGapLocked(s *segment) (bool, error) {
+	indexes, err := r.list()
+	if err != nil {
+		return false, err
+	}
+	if len(indexes) == 0 || indexes[0] <= s.index+1 {
+		return false, missingSegment(r.dir, s.index+1)
+	}
+	return r.jumpLocked()
+}
+
+// tail is how a segment ends as seen from outside.
+type tail struct {
+	durable point // everything before it is proved to be durable
+	at      point // where the frames end that have a valid header
+	marked  bool  // there is a mark at that place, so durable == at
+	ended   bool  // and it says that the next segment exists
+	err     error
+}
+
+// follow goes from frame to frame, by their headers.
+func (s *segment) follow(from point) tail {
+	w := newWindow(s)
+	t := tail{durable: from, at: from}
+	for fresh := false; ; {
+		h, ok, err := w.header(t.at)
+		if err != nil {
+			t.err = err
+			return t
+		}
+		if ok && h.kind == kindGroup {
+			t.durable, t.at, fresh = t.at, t.at.after(h), false
+			s.note(t.durable)
+			continue
+		}
+		m, _, ok, err := w.mark(t.at)
+		if err != nil {
+			t.err = err
+			return t
+		}
+		if ok {
+			t.durable, t.marked, t.ended = t.at, true, m.kind == kindEnd
+			return t
+		}
+		// The bytes may be older than the header before them, or half of a mark or
+		// header that is being written: once more from the file.
+		if fresh {
+			return t
+		}
+		fresh = true
+		w.forget()
+	}
+}
+
+// suspect searches the segment behind its end for anything that proves that
+// there was more.
+func (s *segment) suspect(durable point, t tail) error {
+	from, echo := t.at.off, int64(0)
+	if t.marked {
+		from, echo = from+frameAlign, from+frameHeaderSize
+	}
+	beyond, found, err := s.findFrame(from, echo)
+	if err != nil || !found {
+		return err
+	}
+	// If a writer is at work the proof may have come after the look at the end:
+	// then the end is elsewhere by now.
+	if again := s.follow(durable); again.err != nil || again.at != t.at || again.marked != t.marked {
+		return again.err
+	}
+	return s.damaged(t.at.off, "no frame that begins with position %s, but a frame at offset %d shows that there was one", t.at.next, beyond)
+}

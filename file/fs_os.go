@@ -1,0 +1,91 @@
+package file
+
+import (
+	"os"
+
+	"github.com/gofrs/flock"
+)
+
+// Only the owner may see a location: it holds the user's data.
+const (
+	filePerm = 0o600
+	dirPerm  = 0o700
+)
+
+// osFileSystem is the operating system's.
+type osFileSystem struct{}
+
+func (osFileSystem) open(name string) (handle, error) {
+	return openOS(name, os.O_RDONLY)
+}
+
+func (osFileSystem) openWrite(name string) (handle, error) {
+	return openOS(name, os.O_RDWR)
+}
+
+func (osFileSystem) create(name string) (handle, error) {
+	return openOS(name, os.O_RDWR|os.O_CREATE|os.O_EXCL)
+}
+
+func openOS(name string, flag int) (handle, error) {
+	f, err := os.OpenFile(name, flag, filePerm)
+	if err != nil {
+		return nil, err
+	}
+	return osFile{f}, nil
+}
+
+func (osFileSystem) rename(from, to string) error { return os.Rename(from, to) }
+func (osFileSystem) remove(name string) error     { return os.Remove(name) }
+func (osFileSystem) mkdir(name string) error      { return os.Mkdir(name, dirPerm) }
+func (osFileSystem) syncDir(dir string) error     { return syncDirectory(dir) }
+
+func (osFileSystem) list(dir string) (names []string, err error) {
+	d, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if cerr := d.Close(); err == nil {
+			err = cerr
+		}
+	}()
+	return d.Readdirnames(-1)
+}
+
+func (osFileSystem) stat(name string) (int64, error) {
+	info, err := os.Stat(name)
+	if err != nil {
+		return 0, err
+	}
+	return info.Size(), nil
+}
+
+func (osFileSystem) lock(name string) (func() error, error) {
+	l := flock.New(name, flock.SetPermissions(filePerm))
+	ok, err := l.TryLock()
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return nil, errHeld
+	}
+	return l.Unlock, nil
+}
+
+// osFile adds to os.File what differs between platforms.
+type osFile struct{ *os.File }
+
+func (f osFile) sync() error                  { return f.Sync() }
+func (f osFile) datasync() error              { return datasync(f.File) }
+func (f osFile) truncate(size int64) error    { return f.Truncate(size) }
+func (f osFile) tryLock(exclusive bool) error { return tryLock(f.File, exclusive) }
+func (f osFile) unlock() error                { return unlock(f.File) }
+
+func (f osFile) size() (int64, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	return info.Size(), nil
+}

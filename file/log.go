@@ -1,0 +1,202 @@
+package file
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"path/filepath"
+	"sync"
+
+	"github.com/tidemark-go/tidemark/storage"
+)
+
+const logDir = "log"
+
+var _ storage.Log = (*Log)(nil)
+
+// Log is a [storage.Log] in the directory log of a location on the local disk.
+// It has the location's log locked until it is closed.
+//
+// Each Append costs one write and one flush of a file that does not grow.
+// Reading does not disturb appending: it takes no lock that is held during I/O.
+//
+// Holds: one open file for each segment, so the size of the log divided by the
+// segment size; a goroutine that prepares segments; until Close.
+type Log struct {
+	config
+	dir      string // the directory of the segments
+	unlock   func() error
+	spares   *spares
+	recovery Recovery
+
+	// appending is held during an Append, by Close, and guards write. It is taken
+	// before truncating, which is held during a Truncate; both before mu.
+	appending sync.Mutex
+	write     struct {
+		off      int64  // where the next group goes in the newest segment
+		buf      []byte // for encoding, reused
+		marked   bool   // the mark at off may not be durable yet
+		prepared bool   // the segment after this one was asked for
+	}
+	truncating sync.Mutex
+
+	// mu guards what readers need. It is never held during I/O.
+	mu struct {
+		sync.Mutex
+		segs   []*segment    // ascending, without gaps, never empty; a reference each
+		last   storage.SeqNo // newest durable position
+		failed error         // why nothing can be appended any more
+		closed bool
+		cursor cursor // where the last Read ended
+	}
+
+	closing  sync.Once
+	closeErr error
+}
+
+// NewLog opens the log of the location dir for writing and creates what is
+// missing. It checks every frame of the log, cuts a torn tail that was never
+// acknowledged (see [Log.Recovery]), and keeps the log locked until Close.
+//
+// The log has the directory dir/log to itself, and a Blob the directory
+// dir/blob, so that both may be given the same dir.
+//
+// Errors: storage.LockedError if another handle has it open, in this process or
+// another; storage.CorruptError for damage, which is left as it is;
+// ErrNewerFormat; those of the file system.
+func NewLog(dir string, opts ...Option) (*Log, error) {
+	cfg, err := newConfig(opts)
+	if err != nil {
+		return nil, fmt.Errorf("file: open log %s: %w", dir, err)
+	}
+	l := &Log{config: cfg, dir: filepath.Join(dir, logDir)}
+	if err := l.open(dir); err != nil {
+		return nil, fmt.Errorf("file: open log %s: %w", dir, err)
+	}
+	return l, nil
+}
+
+func (l *Log) open(location string) (err error) {
+	if err := makeDir(l.fsys, l.dir); err != nil {
+		return err
+	}
+	l.unlock, err = takeLock(l.fsys, l.dir, location, l.lock)
+	if err != nil {
+		return err
+	}
+	if err := l.recover(); err != nil {
+		return errors.Join(err, l.letGo())
+	}
+	return nil
+}
+
+// letGo closes whatever is open.
+func (l *Log) letGo() error {
+	var errs []error
+	if l.spares != nil {
+		errs = append(errs, l.spares.close())
+	}
+	l.mu.Lock()
+	segs, cur := l.mu.segs, l.mu.cursor
+	l.mu.segs, l.mu.cursor = nil, cursor{}
+	l.mu.Unlock()
+	errs = append(errs, cur.release())
+	for _, s := range segs {
+		errs = append(errs, s.release())
+	}
+	return errors.Join(append(errs, l.unlock())...)
+}
+
+// Bounds implements [storage.LogReader]. Positions are dense; After moves when a
+// whole segment was truncated.
+func (l *Log) Bounds(ctx context.Context) (storage.Bounds, error) {
+	if err := ctx.Err(); err != nil {
+		return storage.Bounds{}, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.mu.closed {
+		return storage.Bounds{}, l.errClosed()
+	}
+	return storage.Bounds{After: l.mu.segs[0].first - 1, Last: l.mu.last}, nil
+}
+
+// Read implements [storage.LogReader]. It yields what was durable when it was
+// called, also if the log is truncated meanwhile. Beginning where an earlier
+// Read ended costs no more than what is new.
+func (l *Log) Read(ctx context.Context, after storage.SeqNo) iter.Seq2[storage.Entry, error] {
+	return func(yield func(storage.Entry, error) bool) {
+		r, err := l.beginRead(after)
+		if err != nil {
+			yield(storage.Entry{}, err)
+			return
+		}
+		r.run(ctx, l.stillOpen, yield)
+		l.endRead(r)
+	}
+}
+
+func (l *Log) stillOpen() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.mu.closed {
+		return l.errClosed()
+	}
+	return nil
+}
+
+// beginRead collects, with a reference each, the segments to be read.
+func (l *Log) beginRead(after storage.SeqNo) (*reading, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.mu.closed {
+		return nil, l.errClosed()
+	}
+	segs := l.mu.segs
+	if after+1 < segs[0].first {
+		return nil, errTruncated(l.dir, after, segs[0].first)
+	}
+	return newReading(segs, l.mu.cursor, after, l.mu.last), nil
+}
+
+// endRead gives the references up, and keeps the place for the next Read.
+func (l *Log) endRead(r *reading) {
+	l.mu.Lock()
+	var old cursor
+	if c := r.cursor(); c.seg != nil && !l.mu.closed {
+		old, l.mu.cursor = l.mu.cursor, c.acquire()
+	}
+	l.mu.Unlock()
+	// Closing files that were only read through these references cannot lose
+	// anything, and there is nobody to tell.
+	_ = old.release()
+	_ = r.release()
+}
+
+// Close makes the end of the log durable and gives up the lock. It waits for an
+// Append or Truncate under way; a Read under way ends with ErrClosed.
+func (l *Log) Close() error {
+	l.closing.Do(func() {
+		l.mu.Lock()
+		l.mu.closed = true
+		l.mu.Unlock()
+		l.appending.Lock()
+		defer l.appending.Unlock()
+		l.truncating.Lock()
+		defer l.truncating.Unlock()
+		l.mu.Lock()
+		active, failed := l.mu.segs[len(l.mu.segs)-1], l.mu.failed
+		l.mu.Unlock()
+		var err error
+		if failed == nil && l.write.marked {
+			err = active.f.datasync()
+		}
+		if err = errors.Join(err, l.letGo()); err != nil {
+			l.closeErr = fmt.Errorf("file: close log %s: %w", l.dir, err)
+		}
+	})
+	return l.closeErr
+}
+
+func (l *Log) errClosed() error { return fmt.Errorf("log %s: %w", l.dir, storage.ErrClosed) }

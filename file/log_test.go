@@ -1,0 +1,419 @@
+package file
+
+import (
+	"errors"
+	"io"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tidemark-go/tidemark/storage"
+)
+
+func lastOf(t testing.TB, l storage.LogReader) storage.SeqNo {
+	t.Helper()
+	b, err := l.Bounds(t.Context())
+	require.NoError(t, err)
+	return b.Last
+}
+
+// After a failed write or flush the outcome is unknown: the log says so, appends
+// nothing more, and never asks for another flush.
+func TestFailedWriteStopsTheLog(t *testing.T) {
+	for _, kind := range []string{"write", "datasync"} {
+		t.Run(kind, func(t *testing.T) {
+			m := newMemFS()
+			l := openMem(t, m)
+			appendGroups(t, l, []int{10, 10})
+			eio := errors.New("input/output error")
+			flushes := 0
+			m.setHook(func(op, _ string) error {
+				if op == "datasync" || op == "sync" || op == "syncDir" {
+					flushes++
+				}
+				if op == kind {
+					return eio
+				}
+				return nil
+			})
+			_, err := l.Append(t.Context(), 2, [][]byte{entryData(3, 5)})
+			require.ErrorIs(t, err, eio)
+			require.ErrorIs(t, err, ErrFailed)
+			require.NotErrorIs(t, err, storage.ErrNoEffect)
+			first := flushes
+			eio = nil
+			for range 3 {
+				_, err = l.Append(t.Context(), 2, [][]byte{entryData(3, 5)})
+				require.ErrorIs(t, err, ErrFailed)
+				require.NotErrorIs(t, err, storage.ErrNoEffect)
+				require.ErrorIs(t, l.Truncate(t.Context(), 1), ErrFailed)
+			}
+			got, err := readAll(t, l, 0)
+			require.NoError(t, err, "what was acknowledged stays readable")
+			require.Equal(t, upTo(2), got)
+			require.NoError(t, l.Close())
+			require.Equal(t, first, flushes, "a flush was tried again")
+		})
+	}
+}
+
+// What a failed flush has left is in the page cache, and nowhere else. Opening
+// the log again finds it there; it must then become durable before anything is
+// built on it.
+func TestFailedFlushThenPowerCut(t *testing.T) {
+	m := newMemFS()
+	l := openMem(t, m)
+	appendGroups(t, l, []int{10, 10})
+	m.setHook(func(op, _ string) error {
+		if op == "datasync" {
+			return syscall.EIO
+		}
+		return nil
+	})
+	_, err := l.Append(t.Context(), 2, [][]byte{entryData(3, 600)})
+	require.ErrorIs(t, err, syscall.EIO)
+	m.setHook(nil)
+	require.NoError(t, l.Close())
+
+	l = openMem(t, m)
+	require.EqualValues(t, 3, lastOf(t, l), "found in the page cache")
+	appendGroups(t, l, []int{20})
+	l = openMem(t, m.crash(nil, 0))
+	got, err := readAll(t, l, 0)
+	require.NoError(t, err)
+	require.Equal(t, upTo(4), got)
+}
+
+// A full disk is met before anything is written. The log goes on without being
+// opened again, and with a smaller segment if that is all there is room for.
+func TestFullDisk(t *testing.T) {
+	m := newMemFS()
+	l, err := tryOpenMem(m, SegmentSize(MinSegmentSize, 8*MinSegmentSize))
+	require.NoError(t, err)
+	defer l.Close()                      //nolint:errcheck // checked below
+	m.capacity = 6*MinSegmentSize + 1000 // for 16 and 32 KiB, and not for 64 KiB after those
+	next := storage.SeqNo(0)
+	for err == nil {
+		next++
+		_, err = l.Append(t.Context(), next-1, [][]byte{entryData(next, 1000)})
+	}
+	for range 3 {
+		_, err = l.Append(t.Context(), next-1, [][]byte{entryData(next, 1000)})
+		require.ErrorIs(t, err, syscall.ENOSPC)
+		require.ErrorIs(t, err, storage.ErrNoEffect)
+		require.Empty(t, m.only(tempPrefix), "a half-made segment is in the way of recovery")
+	}
+	got, err := readAll(t, l, 0)
+	require.NoError(t, err)
+	require.Equal(t, upTo(next-1), got)
+
+	require.Len(t, l.mu.segs, 4, "smaller segments are made as long as there is room for any")
+
+	require.NoError(t, l.Truncate(t.Context(), l.mu.segs[1].first), "truncating needs no room")
+	appendGroups(t, l, []int{1000}, []int{1000})
+	require.EqualValues(t, next+1, lastOf(t, l))
+	newest, end := l.mu.segs[len(l.mu.segs)-1].name, l.write.off
+	require.NoError(t, l.Close())
+
+	m.capacity = m.used() // nor does opening, also if there is a torn tail to be cut
+	copy(m.file(newest)[end+markSize/2-8:], "torn")
+	copy(m.file(newest)[end:], "torn")
+	l = openMem(t, m)
+	require.EqualValues(t, next+1, lastOf(t, l))
+	require.True(t, l.Recovery().Cut)
+	require.Empty(t, l.Recovery().Kept, "there was no room for a copy")
+}
+
+// Segments double up to the limit; a group that is larger gets one that fits.
+func TestSegmentSizes(t *testing.T) {
+	m := newMemFS()
+	l, err := tryOpenMem(m, SegmentSize(MinSegmentSize, 4*MinSegmentSize))
+	require.NoError(t, err)
+	for len(l.mu.segs) < 5 {
+		appendGroups(t, l, []int{5000})
+	}
+	appendGroups(t, l, []int{9 * MinSegmentSize}, []int{1})
+	var sizes []int64
+	for _, s := range l.mu.segs {
+		sizes = append(sizes, s.size/MinSegmentSize)
+	}
+	require.Equal(t, []int64{1, 2, 4, 4, 4, 9, 4}, sizes)
+	require.NoError(t, l.Close())
+
+	_, err = NewLog("/db", withFileSystem(m), SegmentSize(1, 2))
+	require.ErrorContains(t, err, "segment sizes 1 to 2")
+	l = openMem(t, m)
+	_, err = l.Append(t.Context(), lastOf(t, l), [][]byte{make([]byte, MaxAppendSize-3)})
+	require.ErrorIs(t, err, storage.ErrTooLarge)
+	require.ErrorIs(t, err, storage.ErrNoEffect)
+}
+
+// The size of the directory follows what the log holds, and truncated segments
+// are used again.
+func TestRecycling(t *testing.T) {
+	m := newMemFS()
+	l := openMem(t, m)
+	created := 0
+	m.setHook(func(op, _ string) error {
+		if op == "create" {
+			created++
+		}
+		return nil
+	})
+	for range 200 {
+		appendGroups(t, l, []int{3000})
+		require.NoError(t, l.Truncate(t.Context(), lastOf(t, l)))
+		require.LessOrEqual(t, len(m.only("00"))+len(m.only(sparePrefix)), 2+maxSpares)
+	}
+	require.Less(t, created, 5, "segments were made although there were spares")
+	require.NoError(t, l.Close())
+	l = openMem(t, m)
+	got, err := readAll(t, l, l.mu.segs[0].first-1)
+	require.NoError(t, err)
+	require.Equal(t, upTo(200)[l.mu.segs[0].first-1:], got, "and nothing of a previous life shows")
+}
+
+// A reader in another process that has a segment open, or holds it, goes on
+// reading it after it was truncated, whatever the writer does with the file.
+func TestReadersAndRecycling(t *testing.T) {
+	m := newMemFS()
+	l := openMem(t, m)
+	open := func() *LogReader {
+		r, err := NewLogReader("/db", withFileSystem(m))
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, r.Close()) })
+		return r
+	}
+	appendGroups(t, l, []int{3000}, []int{3000}, []int{3000}, []int{3000})
+	holder, paused, late := open(), open(), open()
+	holder.Hold(1)
+
+	// paused and a reader of the writer's own handle are in the middle of it.
+	type step struct {
+		e   storage.Entry
+		err error
+	}
+	next := map[storage.LogReader]func() (step, bool){}
+	for _, r := range []storage.LogReader{paused, l} {
+		steps := make(chan step)
+		resume := make(chan struct{})
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			defer close(steps)
+			for e, err := range r.Read(t.Context(), 0) {
+				if _, ok := <-resume; !ok {
+					return
+				}
+				steps <- step{e, err}
+			}
+		}()
+		t.Cleanup(func() { close(resume); <-ended })
+		next[r] = func() (step, bool) {
+			select {
+			case resume <- struct{}{}:
+			case <-ended:
+				return step{}, false
+			}
+			s, ok := <-steps
+			return s, ok
+		}
+		s, ok := next[r]()
+		require.True(t, ok)
+		require.NoError(t, s.err)
+		require.EqualValues(t, 1, s.e.SeqNo)
+	}
+
+	for range 30 { // every segment is made and truncated in its turn
+		appendGroups(t, l, []int{3000})
+		require.NoError(t, l.Truncate(t.Context(), lastOf(t, l)))
+		got, err := readAll(t, holder, 1)
+		require.NoError(t, err)
+		require.Equal(t, upTo(lastOf(t, l))[1:], got)
+	}
+	b, err := holder.Bounds(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, storage.Bounds{After: 0, Last: 34}, b)
+	for r, next := range next {
+		for want := storage.SeqNo(2); want <= 4; want++ {
+			s, ok := next()
+			require.True(t, ok, "%T", r)
+			require.NoError(t, s.err)
+			require.Equal(t, storage.Entry{SeqNo: want, Data: entryData(want, 3000)}, s.e)
+		}
+		_, ok := next()
+		require.False(t, ok, "a Read ends where the log ended when it began")
+	}
+	_, err = readAll(t, late, 1)
+	require.ErrorIs(t, err, storage.ErrTruncated)
+
+	// Letting go is letting go.
+	holder.Hold(33)
+	_, err = readAll(t, holder, 1)
+	require.ErrorIs(t, err, storage.ErrTruncated)
+	got, err := readAll(t, holder, 33)
+	require.NoError(t, err)
+	require.Equal(t, []storage.SeqNo{34}, got)
+}
+
+// A reader that polls pays for what is new, not for what there is.
+func TestPollIsCheap(t *testing.T) {
+	m := newMemFS()
+	l := openMem(t, m)
+	r, err := NewLogReader("/db", withFileSystem(m))
+	require.NoError(t, err)
+	defer r.Close() //nolint:errcheck // only read
+	ops := 0
+	counting := func(_, name string) error {
+		if _, ok := segmentIndex(filepath.Base(name)); ok || name == "/db/log" { // not the spares
+			ops++
+		}
+		return nil
+	}
+	for i, reader := range []storage.LogReader{l, r} {
+		allowed := []int{0, 1}[i]
+		after := storage.SeqNo(0)
+		for round := range 60 {
+			if i == 0 || round > 0 {
+				appendGroups(t, l, []int{100, 100})
+			}
+			got, err := readAll(t, reader, after)
+			require.NoError(t, err)
+			require.NotEmpty(t, got)
+			after = got[len(got)-1]
+			ops = 0
+			m.setHook(counting)
+			got, err = readAll(t, reader, after)
+			require.NoError(t, err)
+			require.Empty(t, got)
+			require.Equal(t, allowed, ops, "operations of a poll without news")
+			m.setHook(nil)
+
+			appendGroups(t, l, []int{50})
+			ops = 0
+			m.setHook(counting)
+			got, err = readAll(t, reader, after)
+			require.NoError(t, err)
+			require.Len(t, got, 1)
+			if segments := len(l.mu.segs); segments == 1 {
+				require.LessOrEqual(t, ops, allowed+2, "operations of a poll with one new group")
+			}
+			after = got[0]
+			m.setHook(nil)
+		}
+	}
+}
+
+// Damage behind the end of the log is found by a reader that has been there for
+// long, too.
+func TestReaderSuspects(t *testing.T) {
+	m := newMemFS()
+	l := openMem(t, m)
+	appendGroups(t, l, []int{10})
+	r, err := NewLogReader("/db", withFileSystem(m))
+	require.NoError(t, err)
+	defer r.Close() //nolint:errcheck // only read
+	require.EqualValues(t, 1, lastOf(t, r))
+	at := l.write.off
+	appendGroups(t, l, []int{10}, []int{10})
+	clear(m.file(seg(1))[at : at+40])
+	var polls int
+	for err = nil; err == nil && polls <= 2*suspectAfter; polls++ {
+		_, err = r.Bounds(t.Context())
+	}
+	var damage *storage.CorruptError
+	require.ErrorAs(t, err, &damage)
+	require.Equal(t, at, damage.Offset)
+	require.Equal(t, suspectAfter, polls)
+}
+
+// Reading a location writes nothing, not even a directory.
+func TestReadersCreateNothing(t *testing.T) {
+	m := newMemFS()
+	m.setHook(func(op, name string) error {
+		switch op {
+		case "open", "list", "stat", "read", "size", "tryLock", "close":
+			return nil
+		}
+		t.Errorf("a reader calls %s %s", op, name)
+		return nil
+	})
+	r, err := NewLogReader("/db", withFileSystem(m))
+	require.NoError(t, err)
+	b, err := NewBlobReader("/db", withFileSystem(m))
+	require.NoError(t, err)
+	check := func(n int) {
+		got, err := readAll(t, r, 0)
+		require.NoError(t, err)
+		require.Len(t, got, n)
+		for _, err := range b.List(t.Context(), "") {
+			require.NoError(t, err)
+		}
+	}
+	check(0)
+	watch := m.hook
+	m.setHook(nil)
+	l := openMem(t, m)
+	appendGroups(t, l, []int{1, 2, 3})
+	require.NoError(t, l.Close())
+	m.setHook(watch)
+	check(3)
+	require.NoError(t, r.Close())
+	require.NoError(t, b.Close())
+}
+
+// Closing during a Read ends it, and closes every file once it has ended.
+func TestCloseDuringRead(t *testing.T) {
+	m := newMemFS()
+	l := openMem(t, m)
+	appendGroups(t, l, []int{8000}, []int{8000}, []int{8000})
+	r, err := NewLogReader("/db", withFileSystem(m))
+	require.NoError(t, err)
+	r.Hold(0)
+	for _, reader := range []storage.LogReader{r, l} {
+		n := 0
+		for _, err := range reader.Read(t.Context(), 0) {
+			if n++; n == 1 {
+				require.NoError(t, err)
+				require.NoError(t, reader.Close())
+				continue
+			}
+			require.ErrorIs(t, err, storage.ErrClosed)
+		}
+		require.Equal(t, 2, n)
+	}
+	require.Zero(t, m.handles, "files left open")
+}
+
+// An I/O error while reading is that, not damage.
+func TestReadErrorIsNoDamage(t *testing.T) {
+	m := newMemFS()
+	l := openMem(t, m)
+	appendGroups(t, l, []int{10})
+	for _, failure := range []error{syscall.EIO, io.ErrClosedPipe} {
+		m.setHook(func(op, _ string) error {
+			if op == "read" {
+				return failure
+			}
+			return nil
+		})
+		_, err := readAll(t, l, 0)
+		require.ErrorIs(t, err, failure)
+		require.NotErrorIs(t, err, storage.ErrCorrupt)
+		m.setHook(nil)
+	}
+	require.NoError(t, l.Close())
+	before := m.clone()
+	m.setHook(func(op, _ string) error {
+		if op == "read" {
+			return syscall.EIO
+		}
+		return nil
+	})
+	_, err := tryOpenMem(m)
+	require.ErrorIs(t, err, syscall.EIO)
+	require.NotErrorIs(t, err, storage.ErrCorrupt)
+	require.Equal(t, before.file(seg(1)), m.file(seg(1)), "nothing was cut")
+}

@@ -1,0 +1,283 @@
+package file
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"path/filepath"
+	"sync"
+
+	"github.com/tidemark-go/tidemark/storage"
+)
+
+var (
+	_ storage.LogReader = (*LogReader)(nil)
+	_ storage.LogHolder = (*LogReader)(nil)
+)
+
+// LogReader reads the log of a location that somebody else may be writing, in
+// another process or in this one. It takes no lock that a writer would notice,
+// writes nothing and creates nothing; a location that was never created is empty.
+//
+// It yields only what is followed by proof that it was flushed: a mark, or the
+// next group. A poll that finds nothing new costs one small read.
+//
+// Holds: the newest segment file and the one where the last Read ended; after
+// Hold also those in between, so as many files as the held part of the log has
+// segments. A held file that the writer truncates keeps its room on disk until
+// it is let go.
+type LogReader struct {
+	config
+	location string
+	dir      string // the directory of the segments
+
+	// mu guards all that follows. It is held during the small reads that find the
+	// end of the log, so that several goroutines share them, and never while
+	// entries are read or yielded.
+	mu struct {
+		sync.Mutex
+		closed bool
+		// kept are the open segments, ascending and without gaps, a reference each.
+		// The last one is the newest. It is empty as long as the log is.
+		kept []*segment
+		end  point // behind the newest durable group, in the last of kept
+
+		cursor  cursor // where the last Read ended
+		holding bool   // after holdAfter everything is kept
+		hold    storage.SeqNo
+
+		// stuck counts how often in a row the log was found to end at the same
+		// invalid bytes, to decide when they are worth a closer look.
+		stuck struct {
+			seg   *segment
+			off   int64
+			polls int
+		}
+	}
+}
+
+// suspectAfter is the number of polls that find the log ending at the same
+// invalid bytes, after which the rest of the segment is searched for proof that
+// they are damaged. Usually they are a group being written. The first poll of a
+// handle searches at once.
+const suspectAfter = 16
+
+// errGone: the segment was truncated.
+var errGone = errors.New("file: segment is gone")
+
+// NewLogReader opens the log of the location dir for reading. It fails for wrong
+// options only: what is in the location is found out by reading.
+func NewLogReader(dir string, opts ...Option) (*LogReader, error) {
+	cfg, err := newConfig(opts)
+	if err != nil {
+		return nil, fmt.Errorf("file: read log %s: %w", dir, err)
+	}
+	return &LogReader{config: cfg, location: dir, dir: filepath.Join(dir, logDir)}, nil
+}
+
+// Bounds implements [storage.LogReader]. What Hold keeps counts as kept.
+func (r *LogReader) Bounds(ctx context.Context) (storage.Bounds, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.pollLocked(ctx); err != nil || len(r.mu.kept) == 0 {
+		return storage.Bounds{}, err
+	}
+	first := r.mu.kept[0].first
+	for {
+		indexes, err := r.list()
+		if err != nil {
+			return storage.Bounds{}, err
+		}
+		if len(indexes) > 0 && indexes[0] < r.mu.kept[0].index {
+			s, err := r.open(indexes[0])
+			if errors.Is(err, errGone) {
+				continue // truncated just now: the next one is the first
+			}
+			if err != nil {
+				return storage.Bounds{}, err
+			}
+			first = s.first
+			_ = s.release() // only read
+		}
+		return storage.Bounds{After: first - 1, Last: r.mu.end.next - 1}, nil
+	}
+}
+
+// Read implements [storage.LogReader]. It yields what was durable when it was
+// called. Beginning where an earlier Read ended costs no more than what is new.
+func (r *LogReader) Read(ctx context.Context, after storage.SeqNo) iter.Seq2[storage.Entry, error] {
+	return func(yield func(storage.Entry, error) bool) {
+		pass, err := r.beginRead(ctx, after)
+		if err != nil {
+			yield(storage.Entry{}, err)
+			return
+		}
+		pass.run(ctx, r.stillOpen, yield)
+		r.endRead(pass)
+	}
+}
+
+func (r *LogReader) beginRead(ctx context.Context, after storage.SeqNo) (*reading, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.pollLocked(ctx); err != nil {
+		return nil, err
+	}
+	if len(r.mu.kept) == 0 || after+1 >= r.mu.end.next {
+		return &reading{after: after, last: after}, nil
+	}
+	segs, err := r.extendLocked(after)
+	if err != nil {
+		return nil, errors.Join(err, releaseAll(segs))
+	}
+	pass := newReading(append(segs, r.mu.kept...), r.mu.cursor, after, r.mu.end.next-1)
+	return pass, releaseAll(segs)
+}
+
+func (r *LogReader) endRead(pass *reading) {
+	r.mu.Lock()
+	var old cursor
+	if c := pass.cursor(); c.seg != nil && !r.mu.closed {
+		old, r.mu.cursor = r.mu.cursor, c.acquire()
+	}
+	r.mu.Unlock()
+	_ = old.release() // only read
+	_ = pass.release()
+}
+
+func (r *LogReader) stillOpen() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.openLocked()
+}
+
+func (r *LogReader) openLocked() error {
+	if r.mu.closed {
+		return fmt.Errorf("reader of log %s: %w", r.dir, storage.ErrClosed)
+	}
+	return nil
+}
+
+// Hold implements [storage.LogHolder]. It opens the segments in question, if
+// they are still there, and from then on every Read and Bounds opens new ones
+// before the writer can truncate them, provided that they are called often
+// enough: a segment that comes and goes between two calls is lost, and Read then
+// reports storage.ErrTruncated.
+func (r *LogReader) Hold(after storage.SeqNo) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.openLocked() != nil {
+		return
+	}
+	r.mu.holding, r.mu.hold = true, after
+	// What cannot be held is reported by the Read that misses it.
+	if r.pollLocked(context.Background()) != nil || len(r.mu.kept) == 0 {
+		return
+	}
+	segs, _ := r.extendLocked(after)
+	r.mu.kept = append(segs, r.mu.kept...)
+	r.dropLocked()
+}
+
+// Close implements [storage.LogReader].
+func (r *LogReader) Close() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.mu.closed {
+		return nil
+	}
+	r.mu.closed = true
+	err := errors.Join(r.mu.cursor.release(), releaseAll(r.mu.kept))
+	r.mu.kept, r.mu.cursor, r.mu.stuck.seg = nil, cursor{}, nil
+	return err
+}
+
+func releaseAll(segs []*segment) error {
+	var errs []error
+	for _, s := range segs {
+		errs = append(errs, s.release())
+	}
+	return errors.Join(errs...)
+}
+
+// dropLocked gives up the segments that neither Hold nor the next poll needs.
+func (r *LogReader) dropLocked() {
+	kept := r.mu.kept
+	for len(kept) > 1 && (!r.mu.holding || kept[1].first <= r.mu.hold+1) {
+		_ = kept[0].release() // only read
+		kept = kept[1:]
+	}
+	r.mu.kept = kept
+}
+
+// extendLocked opens the segments before kept that hold positions in advance of
+// after. It begins with the newest, as the writer removes the oldest first. The
+// references are the caller's, also if there is an error.
+func (r *LogReader) extendLocked(after storage.SeqNo) (segs []*segment, err error) {
+	oldest := r.mu.kept[0]
+	for oldest.first > after+1 {
+		var s *segment
+		if c := r.mu.cursor; c.seg != nil && c.seg.index == oldest.index-1 {
+			s = c.seg.acquire()
+		} else if s, err = r.open(oldest.index - 1); errors.Is(err, errGone) {
+			return segs, r.explainGone(oldest, after)
+		} else if err != nil {
+			return segs, err
+		}
+		segs = append([]*segment{s}, segs...)
+		oldest = s
+	}
+	return segs, nil
+}
+
+// explainGone says why the segment before oldest is not there.
+func (r *LogReader) explainGone(oldest *segment, after storage.SeqNo) error {
+	indexes, err := r.list()
+	if err != nil {
+		return err
+	}
+	if len(indexes) > 0 && indexes[0] < oldest.index-1 {
+		return missingSegment(r.dir, oldest.index-1)
+	}
+	return errTruncated(r.dir, after, oldest.first)
+}
+
+// list returns the indexes of the segments, none if there is no such directory.
+func (r *LogReader) list() ([]uint64, error) {
+	names, err := r.fsys.list(r.dir)
+	if err != nil && !isNotExist(err) {
+		return nil, fmt.Errorf("read log %s: %w", r.dir, err)
+	}
+	return segmentIndexes(names), nil
+}
+
+// open opens a segment such that the writer will not overwrite it: see
+// removeSegment. errGone means that it is truncated, or does not exist yet.
+func (r *LogReader) open(index uint64) (*segment, error) {
+	open := func(name string) (handle, error) {
+		f, err := r.fsys.open(name)
+		if err != nil {
+			return nil, err
+		}
+		if err := f.tryLock(false); errors.Is(err, errHeld) {
+			return nil, errors.Join(errGone, f.Close())
+		}
+		// Where there are no such locks the writer overwrites nothing.
+		return f, nil
+	}
+	for attempt := 0; ; attempt++ {
+		s, err := openSegment(r.dir, index, open)
+		switch {
+		case err == nil:
+			return s, nil
+		case errors.Is(err, errGone) || isNotExist(err):
+			return nil, errGone
+		case attempt < 2 && errors.Is(err, storage.ErrCorrupt):
+			// Between our opening and locking it, it may have become another segment.
+			// Then its old name is gone by now.
+		default:
+			return nil, fmt.Errorf("read log %s: %w", r.dir, err)
+		}
+	}
+}

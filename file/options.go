@@ -1,0 +1,90 @@
+package file
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/tidemark-go/tidemark/storage"
+)
+
+// Limits of [SegmentSize], in bytes.
+const (
+	MinSegmentSize = 16 << 10
+	MaxSegmentSize = 1 << 30
+)
+
+const (
+	defaultFirstSegment = 1 << 20
+	defaultLastSegment  = 32 << 20
+)
+
+// Option changes how a log or blob store is opened. The zero set of options is
+// the right one for most programs.
+type Option func(*config)
+
+// LockInfo sets what the LOCK file says about its holder, for whoever finds the
+// location locked. Owner is one line of text; the default is the name of the
+// executable. The default of Details is process id, host and time.
+//
+// The owner gives no right to take over a location: a dead process holds no
+// lock, and a living one keeps it.
+func LockInfo(info storage.LockInfo) Option {
+	return func(c *config) {
+		if info.Owner != "" {
+			c.lock.Owner = info.Owner
+		}
+		if info.Details != "" {
+			c.lock.Details = info.Details
+		}
+	}
+}
+
+// Logger receives the few things that a person may want to know and that are no
+// errors, such as a torn tail that was cut. The default discards them.
+func Logger(l *slog.Logger) Option {
+	return func(c *config) {
+		if l != nil {
+			c.logger = l
+		}
+	}
+}
+
+// SegmentSize sets the size in bytes of a log's first segment file and the limit
+// up to which each next one doubles. A group of entries that is larger gets a
+// segment that fits. The defaults, 1 MiB and 32 MiB, keep a small location small
+// and let a busy one change files a few times a second at most.
+func SegmentSize(first, limit int64) Option {
+	return func(c *config) { c.firstSegment, c.lastSegment = first, limit }
+}
+
+// withFileSystem replaces the operating system's files, in tests.
+func withFileSystem(fsys fileSystem) Option {
+	return func(c *config) { c.fsys = fsys }
+}
+
+type config struct {
+	fsys                      fileSystem
+	lock                      storage.LockInfo
+	logger                    *slog.Logger
+	firstSegment, lastSegment int64
+}
+
+func newConfig(opts []Option) (config, error) {
+	c := config{
+		fsys:         osFileSystem{},
+		lock:         storage.LockInfo{Owner: filepath.Base(os.Args[0]), Details: lockDetails()},
+		logger:       slog.New(slog.DiscardHandler),
+		firstSegment: defaultFirstSegment,
+		lastSegment:  defaultLastSegment,
+	}
+	for _, o := range opts {
+		o(&c)
+	}
+	if c.firstSegment < MinSegmentSize || c.lastSegment < c.firstSegment || c.lastSegment > MaxSegmentSize {
+		return c, fmt.Errorf("segment sizes %d to %d: want %d <= first <= limit <= %d",
+			c.firstSegment, c.lastSegment, MinSegmentSize, MaxSegmentSize)
+	}
+	return c, nil
+}

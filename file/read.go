@@ -1,0 +1,160 @@
+package file
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/tidemark-go/tidemark/storage"
+)
+
+// cursor is a place in the log that a handle remembers between two reads: the
+// beginning of a frame. It has a reference to its segment.
+type cursor struct {
+	seg *segment
+	at  point
+}
+
+func (c cursor) acquire() cursor {
+	c.seg.acquire()
+	return c
+}
+
+func (c cursor) release() error {
+	if c.seg == nil {
+		return nil
+	}
+	return c.seg.release()
+}
+
+// reading is one pass over entries that are known to be durable. So whatever
+// does not decode is damage: the question what is durable is settled before.
+type reading struct {
+	segs        []*segment // ascending, without gaps; a reference each
+	i           int        // the segment being read
+	at          point      // the frame being read, in segs[i]
+	after, last storage.SeqNo
+}
+
+// newReading prepares to read the positions after < p <= last. It takes
+// references to those of segs that hold them. c is a cursor of the same handle,
+// or none. REQUIRES: segs[0].first <= after+1, if there is anything to be read.
+func newReading(segs []*segment, c cursor, after, last storage.SeqNo) *reading {
+	r := &reading{after: after, last: last}
+	if after >= last {
+		return r
+	}
+	for len(segs) > 1 && segs[1].first <= after+1 {
+		segs = segs[1:]
+	}
+	r.at = segs[0].seek(after + 1)
+	if c.seg == segs[0] && c.at.next <= after+1 && c.at.next > r.at.next {
+		r.at = c.at
+	}
+	for _, s := range segs {
+		r.segs = append(r.segs, s.acquire())
+	}
+	return r
+}
+
+// cursor returns where the reading stands, without a reference of its own.
+func (r *reading) cursor() cursor {
+	if len(r.segs) == 0 {
+		return cursor{}
+	}
+	return cursor{seg: r.segs[r.i], at: r.at}
+}
+
+func (r *reading) release() error {
+	var errs []error
+	for _, s := range r.segs {
+		errs = append(errs, s.release())
+	}
+	return errors.Join(errs...)
+}
+
+// run yields the entries. It asks check before every frame whether to go on.
+func (r *reading) run(ctx context.Context, check func() error, yield func(storage.Entry, error) bool) {
+	var w *window
+	for {
+		err := ctx.Err()
+		if err == nil {
+			err = check()
+		}
+		if err != nil {
+			yield(storage.Entry{}, err)
+			return
+		}
+		if len(r.segs) == 0 || r.at.next > r.last {
+			return
+		}
+		if w == nil {
+			w = newWindow(r.segs[r.i])
+		}
+		if r.i+1 < len(r.segs) && r.at.next >= r.segs[r.i+1].first {
+			if err := checkChain(r.at.next, r.segs[r.i+1]); err != nil {
+				yield(storage.Entry{}, err)
+				return
+			}
+			r.i++
+			r.at, w = r.segs[r.i].start(), nil
+			continue
+		}
+		more, err := r.frame(w, yield)
+		if err != nil {
+			yield(storage.Entry{}, err)
+			return
+		}
+		if !more {
+			return
+		}
+	}
+}
+
+// frame reads one frame and yields what of it was asked for. It reports false if
+// the consumer has had enough.
+func (r *reading) frame(w *window, yield func(storage.Entry, error) bool) (bool, error) {
+	h, ok, err := w.header(r.at)
+	if err != nil {
+		return false, err
+	}
+	if ok && h.kind == kindGroup && r.at.after(h).next <= r.after+1 {
+		w.s.note(r.at)
+		r.at = r.at.after(h)
+		return true, nil
+	}
+	h, payload, what, err := w.group(r.at, nil)
+	if err == nil && what != "" {
+		// Once more from the disk before calling it damage.
+		w.forget()
+		h, payload, what, err = w.group(r.at, nil)
+	}
+	if err != nil {
+		return false, err
+	}
+	if what != "" {
+		return false, w.s.damaged(r.at.off, "%s, but the log goes on to %s", what, r.last)
+	}
+	w.s.note(r.at)
+	for pos := r.at.next; len(payload) > 0; pos++ {
+		var entry []byte
+		entry, payload, _ = nextEntry(payload) // checked as a whole by group
+		if pos > r.after && !yield(storage.Entry{SeqNo: pos, Data: entry}, nil) {
+			return false, nil
+		}
+	}
+	r.at = r.at.after(h)
+	return true, nil
+}
+
+// checkChain checks that a segment goes on where the one before it ended.
+func checkChain(next storage.SeqNo, s *segment) error {
+	if next != s.first {
+		return s.damaged(0, "want a segment that begins with position %s, found %s: files were exchanged", next, s.first)
+	}
+	return nil
+}
+
+func errTruncated(dir string, after, first storage.SeqNo) error {
+	return fmt.Errorf("read log %s after position %s: it begins with %s now: %w", dir, after, first, storage.ErrTruncated)
+}

@@ -1,0 +1,109 @@
+package file
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/tidemark-go/tidemark/storage"
+)
+
+// Truncate implements [storage.Log]. It removes the segments all of whose
+// entries are at or before through, but never the newest one. At most two of
+// their files are kept, to become segments again.
+//
+// Segments go one by one, oldest first, and each is gone durably before the
+// next: a crash may leave some of them, but never a hole. It may run at the same
+// time as Append and Read.
+func (l *Log) Truncate(ctx context.Context, through storage.SeqNo) error {
+	if err := ctx.Err(); err != nil {
+		return storage.NoEffect(err)
+	}
+	l.truncating.Lock()
+	defer l.truncating.Unlock()
+	_, last, err := l.writable()
+	if err != nil {
+		return err
+	}
+	if through > last {
+		return storage.NoEffect(fmt.Errorf("truncate log %s through %s: newest position is %s: %w", l.dir, through, last, storage.ErrInvalidTruncation))
+	}
+	for {
+		if err := ctx.Err(); err != nil {
+			return fmt.Errorf("truncate log %s through %s: %w", l.dir, through, err)
+		}
+		s, failed := l.oldest(through)
+		if failed != nil {
+			return fmt.Errorf("%w: %w", ErrFailed, failed)
+		}
+		if s == nil {
+			return nil
+		}
+		if err := l.removeSegment(s); err != nil {
+			return fmt.Errorf("truncate log %s through %s: %w", l.dir, through, err)
+		}
+	}
+}
+
+// oldest returns the oldest segment if it may go.
+func (l *Log) oldest(through storage.SeqNo) (*segment, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.mu.failed != nil {
+		return nil, l.mu.failed
+	}
+	if segs := l.mu.segs; len(segs) > 1 && segs[1].first-1 <= through {
+		return segs[0], nil
+	}
+	return nil, nil
+}
+
+// removeSegment takes the oldest segment out of the log.
+//
+// Its file may be used again only if nobody can still be reading it, because a
+// segment is overwritten in place. Readers of this handle are known by their
+// references. Others hold the file's shared lock, so who gets the exclusive one
+// is alone with it; a reader that opens the file later finds it locked, or finds
+// that it is another segment now. Without the lock the file is unlinked, and
+// readers keep what they have open.
+func (l *Log) removeSegment(s *segment) error {
+	kept := spare{name: filepath.Join(l.dir, sparePrefix+randomName()), f: s.f, size: s.size}
+
+	reuse := s.size <= l.lastSegment && s.f.tryLock(true) == nil
+	var err error
+	if reuse {
+		err = l.fsys.rename(s.name, kept.name)
+	} else {
+		err = l.fsys.remove(s.name)
+	}
+	if err != nil {
+		if reuse {
+			err = errors.Join(err, s.f.unlock())
+		}
+		return err
+	}
+	if err := flushDir(l.fsys, l.dir); err != nil {
+		// Whether the segment is gone is not known, so nothing after it may go.
+		return l.fail(err)
+	}
+
+	l.mu.Lock()
+	l.mu.segs = l.mu.segs[1:]
+	old := cursor{}
+	if l.mu.cursor.seg == s {
+		old, l.mu.cursor = l.mu.cursor, cursor{}
+	}
+	l.mu.Unlock()
+	if err := old.release(); err != nil {
+		return err
+	}
+	// Nobody can take a new reference now.
+	if reuse && s.refs.Load() == 1 {
+		return l.spares.add(kept)
+	}
+	if reuse {
+		err = l.fsys.remove(kept.name)
+	}
+	return errors.Join(err, s.release())
+}

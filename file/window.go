@@ -1,0 +1,147 @@
+package file
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/tidemark-go/tidemark/storage"
+)
+
+// window reads a segment's frames through a buffer that grows while it is read
+// in sequence: a poll costs a small read, a long read few large ones. It belongs
+// to one goroutine.
+type window struct {
+	s    *segment
+	off  int64  // offset of buf[0] in the file
+	buf  []byte // what was read
+	room []byte // what buf is a part of
+}
+
+const (
+	minWindow = 512
+	maxWindow = 256 << 10
+)
+
+func newWindow(s *segment) *window { return &window{s: s} }
+
+// bytes returns up to n bytes at off, fewer only at the end of the file. They
+// are valid until the next call.
+func (w *window) bytes(off int64, n int) ([]byte, error) {
+	n = int(max(0, min(int64(n), w.s.size-off)))
+	if off >= w.off && off+int64(n) <= w.off+int64(len(w.buf)) {
+		return w.buf[off-w.off:][:n], nil
+	}
+	want := max(n, min(maxWindow, max(minWindow, 4*len(w.room))))
+	if len(w.room) < want {
+		w.room = make([]byte, want)
+	}
+	w.off, w.buf = off, w.room[:min(int64(len(w.room)), w.s.size-off)]
+	if err := w.s.readAt(w.buf, off); err != nil {
+		w.buf = nil
+		return nil, err
+	}
+	return w.buf[:n], nil
+}
+
+// forget drops what was read, so that the next call sees the file as it is.
+func (w *window) forget() { w.buf = nil }
+
+// readAt fills p from off. A file that ends earlier than its header says has
+// been cut under us: damage.
+func (s *segment) readAt(p []byte, off int64) error {
+	n, err := s.f.ReadAt(p, off)
+	if n == len(p) {
+		return nil
+	}
+	if err == nil || errors.Is(err, io.EOF) {
+		return s.damaged(off+int64(n), "the file ends here, want %d bytes", s.size)
+	}
+	return fmt.Errorf("read %d bytes of segment %s at offset %d: %w", len(p), s.name, off, err)
+}
+
+// header returns the frame header at off, whose offset is p.off, or false if
+// there is none that could begin with position p.next. Its group, if it is one,
+// lies within the file. err is an I/O error.
+func (w *window) header(p point) (frameHeader, bool, error) {
+	b, err := w.bytes(p.off, frameHeaderSize)
+	if err != nil {
+		return frameHeader{}, false, err
+	}
+	h, ok := parseFrameHeader(b, w.s.salt, p.off)
+	if !ok || h.first != p.next || h.size() > w.s.size-p.off-markSize {
+		return h, false, nil
+	}
+	return h, true, nil
+}
+
+// mark returns the mark at a place, if there is one that fits there.
+func (w *window) mark(p point) (h frameHeader, whole, ok bool, err error) {
+	b, err := w.bytes(p.off, markSize)
+	if err != nil {
+		return frameHeader{}, false, false, err
+	}
+	h, whole, ok = parseMark(b, w.s.salt, p.off)
+	return h, whole, ok && h.first == p.next, nil
+}
+
+// group returns the header and the payload of the group at a place. The payload
+// is scratch if that is large enough, else newly allocated. what says why there
+// is no valid group, or is empty; err is an I/O error.
+//
+// No length is believed before it was checked: the header's own checksum
+// vouches for it, and it must fit into the file.
+func (w *window) group(p point, scratch []byte) (h frameHeader, payload []byte, what string, err error) {
+	h, ok, err := w.header(p)
+	if err != nil {
+		return h, nil, "", err
+	}
+	if !ok || h.kind != kindGroup {
+		return h, nil, fmt.Sprintf("no frame that begins with position %s", p.next), nil
+	}
+	n := int(h.length)
+	if cap(scratch) >= n {
+		payload = scratch[:n]
+	} else {
+		payload = make([]byte, n)
+	}
+	off := p.off + frameHeaderSize
+	if n <= maxWindow {
+		b, err := w.bytes(off, n)
+		if err != nil {
+			return h, nil, "", err
+		}
+		copy(payload, b)
+	} else if err := w.s.readAt(payload, off); err != nil {
+		return h, nil, "", err
+	}
+	return h, payload, h.checkPayload(payload), nil
+}
+
+// after is the place behind a group.
+func (p point) after(h frameHeader) point {
+	return point{next: p.next + storage.SeqNo(h.count), off: p.off + h.size()}
+}
+
+// findFrame looks for any valid frame header at or after off, on every boundary:
+// a frame lies there only if what is before it was durable once. skip is not
+// looked at.
+func (s *segment) findFrame(off, skip int64) (int64, bool, error) {
+	w := newWindow(s)
+	w.room = make([]byte, maxWindow)
+	for ; off+frameHeaderSize <= s.size; off += maxWindow - frameHeaderSize {
+		b, err := w.bytes(off, maxWindow)
+		if err != nil {
+			return 0, false, err
+		}
+		for i := 0; i+frameHeaderSize <= len(b); i += frameAlign {
+			if b[i] != 'T' || b[i+1] != 'm' || off+int64(i) == skip {
+				continue
+			}
+			if _, ok := parseFrameHeader(b[i:], s.salt, off+int64(i)); ok {
+				return off + int64(i), true, nil
+			}
+		}
+	}
+	return 0, false, nil
+}
