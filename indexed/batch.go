@@ -101,15 +101,27 @@ func (b *batch) appendTo(dst []byte) []byte {
 	return dst
 }
 
+// The least that appendTo writes for a batch without parts, and for a part.
+const (
+	minBatchBytes = 1 + 1 + 3 + 8
+	minPartBytes  = 1 + 1 + 8 + 1 + 1
+)
+
 func decodeBatch(r *wireReader) *batch {
-	b := &batch{id: r.uvarint(), trace: r.byte() == 1}
+	b := &batch{id: r.uvarint()}
+	switch kind := r.byte(); kind {
+	case 0, 1:
+		b.trace = kind == 1
+	default:
+		r.fail(fmt.Errorf("batch of kind %d", kind))
+	}
 	b.desc.Lower, b.desc.Upper, b.desc.Since = r.frontier(), r.frontier(), r.frontier()
 	b.after, b.through = storage.SeqNo(r.uvarint()), storage.SeqNo(r.uvarint())
 	b.level = int(min(r.uvarint(), math.MaxInt32))
 	b.rows = int(min(r.uvarint(), math.MaxInt))
 	b.minTime, b.maxTime = r.uvarint(), r.uvarint()
 	b.foldable = int(min(r.uvarint(), math.MaxInt))
-	n := r.count(12)
+	n := r.count(minPartBytes)
 	for range n {
 		p := part{key: r.string(), size: int64(min(r.uvarint(), math.MaxInt64))}
 		if sum := r.bytes(8); r.err == nil {
@@ -135,8 +147,13 @@ func (b *batch) validate() error {
 	rows := 0
 	for i := range b.parts {
 		p := &b.parts[i]
-		if p.key == "" || p.rows <= 0 || p.size <= 0 {
+		switch {
+		case p.key == "" || p.rows <= 0 || p.size <= 0:
 			return fmt.Errorf("%s: part %d is empty or has no key", b, i)
+		case p.rows > p.bytes/rowOverhead:
+			return fmt.Errorf("%s: part %d has %d rows in %d bytes", b, i, p.rows, p.bytes)
+		case p.rows > b.rows-rows:
+			return fmt.Errorf("%s: more rows in its parts than %d in all", b, b.rows)
 		}
 		rows += p.rows
 	}

@@ -48,14 +48,17 @@ const cacheEntryOverhead = 256
 
 // readPart returns a part, from the cache if it is there.
 func (b *blobs) readPart(ctx context.Context, p *part) (Columns, error) {
-	for {
+	for mine := false; ; {
 		cols, err := b.cache.Get(ctx, p.key, otter.LoaderFunc[string, Columns](
-			func(ctx context.Context, _ string) (Columns, error) { return b.fetch(ctx, p) }))
+			func(ctx context.Context, _ string) (Columns, error) {
+				mine = true
+				return b.fetch(ctx, p)
+			}))
 		if err == nil {
 			return cols, nil
 		}
 		// The fetch may have been another reader's, and ended with that reader's context.
-		if ctx.Err() == nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)) {
+		if !mine && ctx.Err() == nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)) {
 			continue
 		}
 		return Columns{}, err

@@ -109,7 +109,8 @@ func (c *committer) drain() {
 }
 
 // take decides a request and adds it to the next group. Refusals wait for their
-// turn as well: they may rest on a command before them that fails.
+// turn as well: they may rest on a command before them that fails, and then are
+// decided again.
 func (c *committer) take(r *request) {
 	if r.stop {
 		c.stopping = true
@@ -185,8 +186,9 @@ func (c *committer) finish(g *group) {
 	c.fail(g)
 }
 
-// fail answers a group that the log did not take, and decides the next group
-// again, which was decided as if it had.
+// fail answers the commands that the log did not take, and decides again what was
+// decided as if it had: the next group, and of this one the refusals and whatever
+// else needed no entry, a registration of a name that the group had registered.
 func (c *committer) fail(g *group) {
 	var answer error
 	switch {
@@ -201,20 +203,24 @@ func (c *committer) fail(g *group) {
 	}
 	c.e.logger.Error("append to the log failed", "entries", len(g.entries), "expected", uint64(g.expected),
 		"accepts_writes", c.failed == nil, "error", g.err)
+	failed := &group{}
+	var again []*request
 	for _, r := range g.reqs {
 		if r.entry != nil && r.err == nil {
 			r.err = answer
 			c.e.metrics.cmdFailed.Inc()
+			failed.reqs = append(failed.reqs, r)
+		} else {
+			again = append(again, r)
 		}
 	}
-	g.positions = nil
-	c.settle(g)
+	c.settle(failed)
 	if c.failed != nil {
 		c.e.st.endListeners(stoppedError(c.failed))
 	}
 
 	c.plan = newPlan(c.e.st)
-	again := c.next.reqs
+	again = append(again, c.next.reqs...)
 	c.next = &group{}
 	for _, r := range again {
 		c.decide(r)

@@ -82,6 +82,7 @@ func (e *Engine) mergeOnce(ctx context.Context) (bool, error) {
 		e.discard(out)
 		return true, nil
 	}
+	e.maintenance.merges.Add(1)
 	e.metrics.compactions.Inc()
 	e.metrics.compactionBytes.Add(float64(out.size()))
 	e.metrics.compactionSeconds.Add(time.Since(start).Seconds())

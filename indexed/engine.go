@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -38,6 +39,7 @@ type Engine struct {
 	queue     chan *request
 	admission *semaphore.Weighted
 	inFlight  inFlightBytes
+	waiting   atomic.Int64 // bytes of updates that wait for admission
 
 	// submit guards closed: submitters hold it shared while they send to the queue, so
 	// that once closed is set nothing more gets in.
@@ -67,7 +69,19 @@ type Engine struct {
 //
 // Errors: storage.CorruptError; ErrInvalid for a config out of range; the
 // storage's own.
-func Open(ctx context.Context, log storage.Log, blob storage.Blob, cfg Config) (_ *Engine, err error) {
+func Open(ctx context.Context, log storage.Log, blob storage.Blob, cfg Config) (*Engine, error) {
+	e, err := open(ctx, log, blob, cfg)
+	if err != nil {
+		return nil, err
+	}
+	e.background.Add(2)
+	go e.maintainLoop()
+	go e.compactLoop()
+	return e, nil
+}
+
+// open is Open without the background work.
+func open(ctx context.Context, log storage.Log, blob storage.Blob, cfg Config) (_ *Engine, err error) {
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, log.Close(), blob.Close())
@@ -118,13 +132,12 @@ func Open(ctx context.Context, log storage.Log, blob storage.Blob, cfg Config) (
 		e.admission.Release(bytes - unadmitted)
 	}
 
+	st.onGarbage = e.wakeMaintenance // the last snapshot of an idle runtime may hold it
+
 	e.logger.InfoContext(ctx, "runtime opened", "seqno", uint64(st.applied), "streams", len(st.streams),
 		"tail_bytes", st.tailBytes, "manifest_version", manifest.version)
 	c := newCommitter(e, last)
 	go c.loop()
-	e.background.Add(2)
-	go e.maintainLoop()
-	go e.compactLoop()
 	return e, nil
 }
 
@@ -138,7 +151,9 @@ func replay(ctx context.Context, st *state, log storage.LogReader) (logMeter, st
 	checkpoint := st.applied
 	switch {
 	case bounds.After > checkpoint:
-		return meter, 0, storage.Corruptf("log", -1, "it begins after position %s, but the manifest ends at %s: entries between them are missing", bounds.After, checkpoint)
+		// A reader beside the owner may see this when the owner truncates between the two
+		// reads, so it can tell by ErrTruncated that another look is worth it.
+		return meter, 0, storage.Corruptf("log", -1, "it begins after position %s, but the manifest ends at %s: entries between them are missing: %w", bounds.After, checkpoint, storage.ErrTruncated)
 	case bounds.Last < checkpoint:
 		return meter, 0, storage.Corruptf("log", -1, "it ends at position %s, but the manifest reflects it up to %s: entries are missing", bounds.Last, checkpoint)
 	}
@@ -153,11 +168,12 @@ func replay(ctx context.Context, st *state, log storage.LogReader) (logMeter, st
 		}
 		meter.add(entry.SeqNo, len(entry.Data))
 	}
-	if st.applied != bounds.Last {
+	// A reader beside the owner may have got further: the owner appends meanwhile.
+	if st.applied < bounds.Last {
 		return meter, 0, storage.Corruptf("log", -1, "it was read up to position %s, but ends at %s", st.applied, bounds.Last)
 	}
 	st.checkpoint = checkpoint
-	return meter, bounds.Last, nil
+	return meter, st.applied, nil
 }
 
 // replayLocked applies an entry of the log to a state that came from the manifest:

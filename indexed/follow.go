@@ -137,10 +137,7 @@ func (f *Follower) Refresh(ctx context.Context) error {
 		return stoppedError(nil)
 	}
 	err := f.catchUp(ctx)
-	for range maxReloads {
-		if !errors.Is(err, storage.ErrTruncated) {
-			break
-		}
+	if errors.Is(err, storage.ErrTruncated) {
 		f.logger.Warn("the log was truncated beyond what was read; loading the location anew")
 		err = f.reload(ctx)
 	}
@@ -152,25 +149,15 @@ func (f *Follower) Refresh(ctx context.Context) error {
 // whatever they cover has been seen as events before.
 func (f *Follower) catchUp(ctx context.Context) error {
 	st := f.current()
-	replaced, err := f.manifest.follow(ctx, func(e *edit) error {
-		f.pending = append(f.pending, e)
-		return nil
-	})
-	if err != nil {
+	if err := f.fetchEdits(ctx); err != nil {
 		return err
-	}
-	if replaced {
-		base, err := f.manifest.loadBase(ctx)
-		if err != nil {
-			return err
-		}
-		f.pending, f.rebase = []*edit{base}, true
 	}
 	if f.log != nil {
 		if err := f.readLog(ctx, st); err != nil {
 			return err
 		}
 	}
+	defer f.holdLog(st)
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	for len(f.pending) > 0 {
@@ -186,8 +173,26 @@ func (f *Follower) catchUp(ctx context.Context) error {
 		}
 		f.pending, f.rebase = f.pending[1:], false
 	}
-	f.holdLogLocked(st)
 	return nil
+}
+
+// fetchEdits adds what the manifest has that is new to pending. A base that took
+// the place of edits is followed by others, so it is looked at again after one.
+func (f *Follower) fetchEdits(ctx context.Context) error {
+	for {
+		replaced, err := f.manifest.follow(ctx, func(e *edit) error {
+			f.pending = append(f.pending, e)
+			return nil
+		})
+		if err != nil || !replaced {
+			return err
+		}
+		base, err := f.manifest.loadBase(ctx)
+		if err != nil {
+			return err
+		}
+		f.pending, f.rebase = []*edit{base}, true
+	}
 }
 
 // readLog applies the entries after those that the state has.
@@ -213,32 +218,48 @@ func (f *Follower) readLog(ctx context.Context, st *state) error {
 	return nil
 }
 
-// holdLogLocked keeps readable what listeners have yet to read.
-func (f *Follower) holdLogLocked(st *state) {
+// holdLog keeps readable what this view and its listeners have yet to read.
+func (f *Follower) holdLog(st *state) {
 	holder, ok := f.log.(storage.LogHolder)
 	if !ok {
 		return
 	}
+	st.mu.Lock()
 	hold := st.applied
-	for _, s := range st.streams {
+	for _, s := range st.names { // a destroyed stream may have listeners with events left
 		for l := range s.listeners {
 			hold = min(hold, l.lowWaterLocked())
 		}
 	}
+	st.mu.Unlock()
 	holder.Hold(hold)
 }
 
-// reload loads the location anew and ends the listeners of the view before.
+// reload loads the location anew, again if the owner truncates its log meanwhile,
+// and ends the listeners of the view before.
 func (f *Follower) reload(ctx context.Context) error {
+	err := f.load(ctx)
+	for range maxReloads {
+		if !errors.Is(err, storage.ErrTruncated) {
+			break
+		}
+		err = f.load(ctx)
+	}
+	return err
+}
+
+func (f *Follower) load(ctx context.Context) error {
 	manifest := manifestReader{blob: f.blob}
 	st, err := manifest.load(ctx, f.cfg.ListenerWindowBytes)
 	if err != nil {
 		return err
 	}
 	if f.log != nil {
+		f.holdLog(st) // so that what the manifest does not reflect stays while it is replayed
 		if _, _, err := replay(ctx, st, f.log); err != nil {
 			return err
 		}
+		f.holdLog(st)
 	}
 	f.manifest, f.pending, f.rebase = manifest, nil, false
 	f.view.Lock()

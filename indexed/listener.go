@@ -182,12 +182,14 @@ func (s *stream) firstAfterLocked(seqno storage.SeqNo) int {
 // lowWaterLocked returns the position up to which the log is of no more use to
 // the listener: everything, if what it has not read is in no log entry.
 func (l *Listener) lowWaterLocked() storage.SeqNo {
-	if l.err != nil {
+	if l.err != nil || l.finished {
 		return l.st.applied
 	}
 	s := l.stream
 	if l.cursor >= s.windowAfter && s.firstAfterLocked(l.cursor) == len(s.events) {
-		return l.st.applied
+		// It has passed what others did, which may be truncated now: a later read of the
+		// log must not begin there.
+		l.cursor = l.st.applied
 	}
 	return l.cursor
 }
@@ -313,7 +315,7 @@ func (l *Listener) takeFromLog(ctx context.Context) error {
 		to = entry.SeqNo
 		mine += int(e.size)
 		all += len(entry.Data)
-		if mine >= catchUpEventBytes || all >= catchUpLogBytes {
+		if finished || mine >= catchUpEventBytes || all >= catchUpLogBytes {
 			break
 		}
 	}
@@ -372,6 +374,10 @@ func (l *Listener) endLocked(err error) {
 	l.advanceLocked(l.st.applied)
 	l.err = err
 	delete(l.stream.listeners, l)
+	if l.waiting {
+		l.waiting = false
+		l.stream.waiting = slices.DeleteFunc(l.stream.waiting, func(w *Listener) bool { return w == l })
+	}
 	select {
 	case l.notify <- struct{}{}:
 	default:

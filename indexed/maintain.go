@@ -27,8 +27,9 @@ type maintenance struct {
 	manifest manifestWriter
 	orphans  []string // blobs that no manifest names, to be deleted
 
-	// merge is held by the one merge that runs.
-	merge sync.Mutex
+	// merge is held by the one merge that runs; merges counts those that were applied.
+	merge  sync.Mutex
+	merges atomic.Uint64
 
 	meter logMeter // guarded by state.mu
 	named map[string]bool
@@ -37,13 +38,11 @@ type maintenance struct {
 func (e *Engine) initMaintenance(m manifestReader, meter logMeter) {
 	e.maintenance.wake = make(chan struct{}, 1)
 	e.maintenance.compact = make(chan struct{}, 1)
-	e.maintenance.manifest = manifestWriter{
-		manifestReader: m, blob: e.blob, metrics: e.metrics, oldest: m.version - uint64(m.edits) + 1,
-	}
+	e.maintenance.manifest = manifestWriter{manifestReader: m, blob: e.blob, metrics: e.metrics}
 	e.maintenance.meter = meter
 	e.maintenance.named = make(map[string]bool)
-	for _, s := range e.st.streams {
-		for _, b := range s.set.all() {
+	for _, s := range e.st.names { // what the log destroyed is named until the next edit
+		for _, b := range slices.Concat(s.set.all(), s.manifest.dropped) {
 			for i := range b.parts {
 				e.maintenance.named[b.parts[i].key] = true
 			}
@@ -69,8 +68,8 @@ func (e *Engine) wakeCompaction() {
 // was reached, or there is a tail and no timer for it.
 func (e *Engine) maintenanceDueLocked() bool {
 	st := e.st
-	return st.tailBytes >= e.cfg.FlushBytes || st.drainable || e.logTooLongLocked() ||
-		st.tailCount > 0 && e.cfg.FlushInterval > 0 && !e.maintenance.armed.Load()
+	return st.tailBytes >= e.cfg.FlushBytes || st.untidy || e.logTooLongLocked() ||
+		st.tailCount > 0 && (e.cfg.FlushInterval > 0 && !e.maintenance.armed.Load() || e.waiting.Load() > 0)
 }
 
 func (e *Engine) logTooLongLocked() bool {
@@ -84,7 +83,8 @@ func (e *Engine) maintainLoop() {
 	if err := e.collectOrphans(e.ctx); err != nil && e.ctx.Err() == nil {
 		e.logger.Warn("could not list blobs to find orphans; they are looked for at the next opening", "error", err)
 	}
-	e.wakeCompaction()
+	// What an earlier opening left is looked at once: old tails, dropped batches.
+	e.wakeMaintenance()
 	timer := time.NewTimer(0)
 	if !timer.Stop() {
 		<-timer.C
@@ -134,12 +134,13 @@ func (e *Engine) maintainLoop() {
 	}
 }
 
-// tailPresses reports whether tails fill half of what they may: the other half is
-// what writers have left until a round has made room.
+// tailPresses reports whether a writer waits for room, or soon will: tails fill half
+// of what they may, and the other half is what writers have left until a round has
+// made room.
 func (e *Engine) tailPresses() bool {
 	e.st.mu.Lock()
 	defer e.st.mu.Unlock()
-	return e.st.tailBytes >= e.cfg.MaxTailBytes/2
+	return e.waiting.Load() > 0 || e.st.tailBytes >= e.cfg.MaxTailBytes/2
 }
 
 // arm sets the timer for the tail that will first be too old.
@@ -168,25 +169,25 @@ func (e *Engine) arm(timer *time.Timer) {
 //
 // Errors: the storage's; the context's. What was done stays done.
 func (e *Engine) Maintain(ctx context.Context) error {
+	if e.ctx.Err() != nil {
+		return stoppedError(nil)
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(e.ctx, func() { cancel(stoppedError(nil)) })()
 	for {
+		// A merge of the compact goroutine counts as well: the manifest is to name it.
+		before := e.maintenance.merges.Load()
 		if err := e.step(ctx, true); err != nil {
 			return causeOf(ctx, err)
 		}
-		merged := false
-		for {
-			did, err := e.mergeOnce(ctx)
-			if err != nil {
+		for did := true; did; {
+			var err error
+			if did, err = e.mergeOnce(ctx); err != nil {
 				return causeOf(ctx, err)
 			}
-			if !did {
-				break
-			}
-			merged = true
 		}
-		if !merged {
+		if e.maintenance.merges.Load() == before {
 			return nil
 		}
 	}
@@ -214,17 +215,12 @@ func (e *Engine) step(ctx context.Context, force bool) (err error) {
 		}
 	}()
 
-	flushed := false
 	for _, s := range e.flushCandidates(force) {
-		did, err := e.flush(ctx, s, force)
-		if err != nil {
+		if _, err := e.flush(ctx, s, force); err != nil {
 			return err
 		}
-		flushed = flushed || did
 	}
-	if flushed {
-		e.wakeCompaction()
-	}
+	e.wakeCompaction()
 	if e.manifestDue(force) {
 		if err := m.manifest.write(ctx, e.st); err != nil {
 			return err
@@ -242,7 +238,7 @@ func (e *Engine) flushCandidates(force bool) []*stream {
 	st := e.st
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	st.drainable = false
+	st.untidy = false
 	now := time.Now()
 	var due, rest []*stream
 	for _, s := range st.streams {
@@ -262,9 +258,12 @@ func (e *Engine) flushCandidates(force bool) []*stream {
 	for _, s := range rest {
 		remaining += s.tailBytes
 	}
-	if remaining >= e.cfg.MaxTailBytes/2 {
+	// Half of the limit is what writers have left meanwhile. Those that wait already
+	// get all they want, whatever their size.
+	if waiting := e.waiting.Load(); waiting > 0 || remaining >= e.cfg.MaxTailBytes/2 {
+		enough := max(0, min(e.cfg.MaxTailBytes/4, e.cfg.MaxTailBytes-waiting))
 		slices.SortFunc(rest, func(a, b *stream) int { return cmp.Compare(b.tailBytes, a.tailBytes) })
-		for len(rest) > 0 && remaining >= e.cfg.MaxTailBytes/4 {
+		for len(rest) > 0 && remaining > enough {
 			remaining -= rest[0].tailBytes
 			due, rest = append(due, rest[0]), rest[1:]
 		}
@@ -300,7 +299,7 @@ func (e *Engine) truncateLog(ctx context.Context) error {
 	st, m := e.st, &e.maintenance
 	st.mu.Lock()
 	keep := st.checkpoint
-	for _, s := range st.streams {
+	for _, s := range st.names { // a destroyed stream may have listeners with events left
 		if len(s.tail) > 0 {
 			keep = min(keep, s.tail[0].seqno-1)
 		}

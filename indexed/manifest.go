@@ -116,6 +116,8 @@ const (
 
 	flagCreated   = 1
 	flagDestroyed = 2
+
+	minStreamEditBytes = 8 // id, flags, three frontiers, a position, two counts
 )
 
 // encode frames the edit: magic, format version, message, xxhash64 of all before.
@@ -198,7 +200,7 @@ func decodeEdit(data []byte) (*edit, error) {
 	e.applied = storage.SeqNo(r.uvarint())
 	e.nextID = StreamID(r.uvarint())
 	e.nextBatch = r.uvarint()
-	n := r.count(8)
+	n := r.count(minStreamEditBytes)
 	for range n {
 		e.streams = append(e.streams, decodeStreamEdit(r))
 		if r.err != nil {
@@ -212,6 +214,9 @@ func decodeStreamEdit(r *wireReader) streamEdit {
 	se := streamEdit{id: StreamID(r.uvarint())}
 	flags := r.byte()
 	se.created, se.destroyed = flags&flagCreated != 0, flags&flagDestroyed != 0
+	if flags&^(flagCreated|flagDestroyed) != 0 {
+		r.fail(fmt.Errorf("stream edit with flags %#x", flags))
+	}
 	if se.created {
 		se.name, se.keyCodec, se.valCodec = r.string(), r.string(), r.string()
 	}
@@ -221,7 +226,7 @@ func decodeStreamEdit(r *wireReader) streamEdit {
 	for range r.count(1) {
 		se.dropped = append(se.dropped, r.uvarint())
 	}
-	for range r.count(16) {
+	for range r.count(minBatchBytes) {
 		b := decodeBatch(r)
 		if r.err != nil {
 			break
@@ -252,8 +257,8 @@ func (st *state) applyStreamEditLocked(e *edit, se *streamEdit) error {
 	s := st.streams[se.id]
 	if s == nil {
 		if !se.created {
-			if se.id < st.nextID && se.destroyed {
-				return nil
+			if se.id < st.nextID && (se.destroyed || e.applied < st.applied) {
+				return nil // the log has destroyed it
 			}
 			return fmt.Errorf("edit of %s, which does not exist", se.id)
 		}
@@ -383,7 +388,8 @@ type manifestReader struct {
 	size     int64  // bytes of the base and the edits since
 	baseSize int64
 	base     storage.Version
-	edits    int // since the base
+	edits    int    // since the base
+	oldest   uint64 // edit that may still be there, for the owner to delete once a base contains it
 }
 
 // load returns the state that the manifest describes; an empty one if there is no
@@ -472,8 +478,10 @@ func (m *manifestReader) baseIsNewer(ctx context.Context) (bool, error) {
 }
 
 // checkNoGap makes sure that no edit is missing before the newest one: a hole is
-// damage, never an older state.
+// damage, never an older state. It also finds the oldest: an owner that ended after
+// it wrote a base has left edits behind.
 func (m *manifestReader) checkNoGap(ctx context.Context) error {
+	m.oldest = m.version + 1
 	for info, err := range m.blob.List(ctx, manifestPrefix+"edit-") {
 		if err != nil {
 			return fmt.Errorf("tidemark: list the manifest: %w", err)
@@ -485,6 +493,7 @@ func (m *manifestReader) checkNoGap(ctx context.Context) error {
 		if v > m.version {
 			return storage.Corruptf(editKey(m.version+1), -1, "this edit of the manifest is missing, although %s exists", info.Key)
 		}
+		m.oldest = min(m.oldest, v)
 	}
 	return nil
 }

@@ -23,7 +23,6 @@ type manifestWriter struct {
 	manifestReader
 	blob    storage.Blob
 	metrics *metrics
-	oldest  uint64 // oldest edit that may still have to be deleted
 
 	// pending is the edit on its way. If its outcome is not known it is written again
 	// as it is until it is there, since a reader may have seen it.
@@ -37,23 +36,33 @@ type pendingEdit struct {
 	dropped []*batch
 }
 
-// write makes durable what has changed since the last call. Without a change it
-// writes nothing. After an error it is to be called again.
+// write makes durable what has changed before the call. Without a change it writes
+// nothing. After an error it is to be called again.
+//
+// The log may be truncated by what it returned for, so an edit that was left over
+// from a failure is not enough: a tail that was flushed since is in no log entry
+// that is kept and in no batch that this edit names.
 func (m *manifestWriter) write(ctx context.Context, st *state) error {
-	if m.pending == nil {
-		st.mu.Lock()
-		if len(st.changed) > 0 {
-			full := m.edits >= maxEdits || m.size-m.baseSize > max(m.baseSize, minBaseBytes)
-			p := &pendingEdit{full: full}
-			p.edit, p.dropped = st.takeEditLocked(m.version+1, full)
-			m.pending = p
+	if m.pending != nil {
+		if err := m.writePending(ctx, st); err != nil {
+			return err
 		}
-		st.mu.Unlock()
-		if m.pending == nil {
-			return nil
-		}
-		m.pending.data = m.pending.edit.encode()
 	}
+	st.mu.Lock()
+	if len(st.changed) > 0 {
+		full := m.edits >= maxEdits || m.size-m.baseSize > max(m.baseSize, minBaseBytes)
+		m.pending = &pendingEdit{full: full}
+		m.pending.edit, m.pending.dropped = st.takeEditLocked(m.version+1, full)
+	}
+	st.mu.Unlock()
+	if m.pending == nil {
+		return nil
+	}
+	m.pending.data = m.pending.edit.encode()
+	return m.writePending(ctx, st)
+}
+
+func (m *manifestWriter) writePending(ctx context.Context, st *state) error {
 	p := m.pending
 	key, expected := editKey(p.edit.version), storage.NoVersion
 	if p.full {

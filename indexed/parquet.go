@@ -14,10 +14,12 @@ import (
 )
 
 // parquetRow is the schema of a part. docs/format.md describes it for other
-// programs; columns are required, so they carry no levels.
+// programs; columns are required, so they carry no levels. Rows are sorted, so the
+// encodings that store what differs from the row before (in Parquet's words
+// DELTA_BYTE_ARRAY and DELTA_BINARY_PACKED) pay off in every column.
 type parquetRow struct {
-	Key  []byte `parquet:"key,plain"`
-	Val  []byte `parquet:"val,plain"`
+	Key  []byte `parquet:"key,delta"`
+	Val  []byte `parquet:"val,delta"`
 	Time uint64 `parquet:"time,delta"`
 	Diff int64  `parquet:"diff,delta"`
 }
@@ -44,25 +46,33 @@ const (
 // partFormatVersion is bumped when a part can no longer be read by older programs.
 const partFormatVersion = 1
 
-// encodePart returns the Parquet file of a part. It writes whole columns through
-// the page interface: rows would cost an allocation each.
+// encodePart returns the Parquet file of a part. It hands values to the columns in
+// chunks: rows would cost an allocation each, and a buffer of all would be another
+// copy of the part.
 func encodePart(c *Columns, stream string, b *batch, index int) ([]byte, error) {
 	var out bytes.Buffer
 	out.Grow(c.Size()/2 + 4096)
 	w := parquet.NewGenericWriter[parquetRow](&out, parquetSchema,
 		parquet.Compression(&snappy.Codec{}),
+		// Each page header would hold the least and the greatest value, whole and twice,
+		// and readers refuse headers of megabytes. The page index has them, cut short.
+		parquet.DataPageStatistics(false),
+		parquet.ColumnIndexSizeLimit(func(path []string) int { return boundLimit(c, path[0]) }),
 		parquet.KeyValueMetadata(metaVersion, strconv.Itoa(partFormatVersion)),
 		parquet.KeyValueMetadata(metaStream, stream),
 		parquet.KeyValueMetadata(metaBatch, b.String()),
 		parquet.KeyValueMetadata(metaPart, strconv.Itoa(index)),
 		parquet.CreatedBy("tidemark", strconv.Itoa(partFormatVersion), ""),
 	)
-	rows := parquet.NewBuffer(parquetSchema)
-	if err := fillBuffer(rows, c); err != nil {
-		return nil, err
-	}
-	if _, err := w.WriteRowGroup(rows); err != nil {
-		return nil, err
+	for column, value := range [columnCount]func(i int) parquet.Value{
+		columnKey:  func(i int) parquet.Value { return parquet.ByteArrayValue(c.Key(i)) },
+		columnVal:  func(i int) parquet.Value { return parquet.ByteArrayValue(c.Val(i)) },
+		columnTime: func(i int) parquet.Value { return parquet.Int64Value(int64(c.Time(i))) },
+		columnDiff: func(i int) parquet.Value { return parquet.Int64Value(c.Diff(i)) },
+	} {
+		if err := writeColumn(w.ColumnWriters()[column], c.Len(), value); err != nil {
+			return nil, fmt.Errorf("column %s: %w", columnName(column), err)
+		}
 	}
 	if err := w.Close(); err != nil {
 		return nil, err
@@ -70,45 +80,53 @@ func encodePart(c *Columns, stream string, b *batch, index int) ([]byte, error) 
 	return out.Bytes(), nil
 }
 
-func fillBuffer(rows *parquet.Buffer, c *Columns) error {
-	cols := rows.ColumnBuffers()
-	n := c.Len()
+// A page ends with the chunk that fills it, so chunks are small beside the
+// library's pages of 256 KiB.
+const (
+	chunkRows  = 512
+	chunkBytes = 16 << 10
+)
 
-	plain := make([]byte, 0, c.Size())
+func writeColumn(w *parquet.ColumnWriter, n int, value func(i int) parquet.Value) error {
+	chunk := make([]parquet.Value, 0, chunkRows)
+	size := 0
 	for i := range n {
-		plain = appendPlain(plain, c.Key(i))
+		v := value(i)
+		chunk = append(chunk, v)
+		if v.Kind() == parquet.ByteArray {
+			size += len(v.ByteArray())
+		}
+		if len(chunk) == chunkRows || size >= chunkBytes || i == n-1 {
+			if _, err := w.WriteRowValues(chunk); err != nil {
+				return err
+			}
+			chunk, size = chunk[:0], 0
+		}
 	}
-	if _, err := cols[columnKey].(parquet.ByteArrayWriter).WriteByteArrays(plain); err != nil {
-		return err
-	}
-	plain = plain[:0]
-	for i := range n {
-		plain = appendPlain(plain, c.Val(i))
-	}
-	if _, err := cols[columnVal].(parquet.ByteArrayWriter).WriteByteArrays(plain); err != nil {
-		return err
-	}
-	times, diffs := make([]uint64, n), make([]int64, n)
-	for i := range n {
-		times[i], diffs[i] = c.Time(i), c.Diff(i)
-	}
-	if _, err := cols[columnTime].(uint64Writer).WriteUint64s(times); err != nil {
-		return err
-	}
-	_, err := cols[columnDiff].(parquet.Int64Writer).WriteInt64s(diffs)
-	return err
+	return nil
 }
 
-// uint64Writer is what the library's buffers of unsigned columns implement; it
-// exports such an interface for signed ones only.
-type uint64Writer interface {
-	WriteUint64s(values []uint64) (int, error)
+// onesPrefix is as long as the bounds of a page are in its page index.
+var onesPrefix = bytes.Repeat([]byte{0xff}, parquet.DefaultColumnIndexSizeLimit)
+
+// boundLimit returns how many bytes of a page's least and greatest value its index
+// holds; 0 is all of them. The library rounds a greatest value that it cuts short up
+// to the next one of that length, and if there is none the index would exclude
+// values that are in the page.
+func boundLimit(c *Columns, column string) int {
+	value := c.Key
+	if column == columnName(columnVal) {
+		value = c.Val
+	}
+	for i := range c.Len() {
+		if bytes.HasPrefix(value(i), onesPrefix) {
+			return 0
+		}
+	}
+	return len(onesPrefix)
 }
 
-func appendPlain(dst, b []byte) []byte {
-	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(b)))
-	return append(dst, b...)
-}
+func columnName(column int) string { return parquetSchema.Columns()[column][0] }
 
 // decodePart reads a part. It accepts any Parquet file with our columns, whatever
 // its row groups and encodings, but wants exactly as many rows as were promised
@@ -133,10 +151,11 @@ func decodePart(data []byte, p *part) (c Columns, err error) {
 		return Columns{}, fmt.Errorf("%d rows, expected %d", f.NumRows(), p.rows)
 	}
 	d := newPartDecoder(p)
-	for _, group := range f.RowGroups() {
-		for i, chunk := range group.ColumnChunks() {
-			if err := d.readChunk(i, chunk); err != nil {
-				return Columns{}, fmt.Errorf("column %s: %w", parquetSchema.Columns()[i][0], err)
+	// Column by column, so that keys and values land where they stay.
+	for i := range columnCount {
+		for _, group := range f.RowGroups() {
+			if err := d.readChunk(i, group.ColumnChunks()[i]); err != nil {
+				return Columns{}, fmt.Errorf("column %s: %w", columnName(i), err)
 			}
 		}
 	}
@@ -165,21 +184,22 @@ func checkSchema(f *parquet.File) error {
 	return nil
 }
 
-// partDecoder lays the columns of a part out as Columns does.
+// partDecoder lays the columns of a part out as Columns does: buf has room for all
+// of it from the start.
 type partDecoder struct {
 	rows, bytes int // as promised by the manifest
-	fixed       []byte
-	keys, vals  []byte
+	buf         []byte
+	keyBytes    int
 	filled      [columnCount]int // rows read so far
 }
 
 func newPartDecoder(p *part) *partDecoder {
-	return &partDecoder{rows: p.rows, bytes: p.bytes, fixed: make([]byte, rowOverhead*p.rows, max(p.bytes, rowOverhead*p.rows))}
+	return &partDecoder{rows: p.rows, bytes: p.bytes, buf: make([]byte, rowOverhead*p.rows, max(p.bytes, rowOverhead*p.rows))}
 }
 
-func (d *partDecoder) readChunk(column int, chunk parquet.ColumnChunk) error {
+func (d *partDecoder) readChunk(column int, chunk parquet.ColumnChunk) (err error) {
 	pages := chunk.Pages()
-	defer pages.Close()
+	defer func() { err = errors.Join(err, pages.Close()) }()
 	for {
 		page, err := pages.ReadPage()
 		if errors.Is(err, io.EOF) {
@@ -209,44 +229,49 @@ func (d *partDecoder) readPage(column int, page parquet.Page) error {
 	var err error
 	switch column {
 	case columnKey:
-		d.keys, err = d.appendByteArrays(d.keys, d.fixed[16*d.rows+4*at:], &data, n)
+		err = d.appendByteArrays(16*d.rows+4*at, rowOverhead*d.rows, &data, n)
+		d.keyBytes = len(d.buf) - rowOverhead*d.rows
 	case columnVal:
-		d.vals, err = d.appendByteArrays(d.vals, d.fixed[20*d.rows+4*at:], &data, n)
+		err = d.appendByteArrays(20*d.rows+4*at, rowOverhead*d.rows+d.keyBytes, &data, n)
 	case columnTime:
 		for i, t := range data.Uint64()[:n] {
-			binary.LittleEndian.PutUint64(d.fixed[8*(at+i):], t)
+			binary.LittleEndian.PutUint64(d.buf[8*(at+i):], t)
 		}
 	case columnDiff:
 		for i, v := range data.Int64()[:n] {
-			binary.LittleEndian.PutUint64(d.fixed[8*(d.rows+at+i):], uint64(v))
+			binary.LittleEndian.PutUint64(d.buf[8*(d.rows+at+i):], uint64(v))
 		}
 	}
 	return err
 }
 
-func (d *partDecoder) appendByteArrays(dst, ends []byte, data *encoding.Values, n int) ([]byte, error) {
+// appendByteArrays appends values to the column whose bytes begin at start, and
+// puts their ends at ends.
+func (d *partDecoder) appendByteArrays(ends, start int, data *encoding.Values, n int) error {
 	values, offsets := data.ByteArray()
 	if len(offsets) < n+1 {
-		return nil, fmt.Errorf("%d offsets for %d values", len(offsets), n)
+		return fmt.Errorf("%d offsets for %d values", len(offsets), n)
 	}
-	if len(dst)+len(values) > d.bytes {
-		return nil, fmt.Errorf("more than %d bytes", d.bytes)
+	values = values[offsets[0]:offsets[n]]
+	if len(d.buf)+len(values) > d.bytes {
+		return fmt.Errorf("more than %d bytes", d.bytes)
 	}
-	first, base := int(offsets[0]), len(dst)
-	for i := range n {
-		binary.LittleEndian.PutUint32(ends[4*i:], uint32(base+int(offsets[i+1])-first))
+	base := len(d.buf) - start - int(offsets[0])
+	for i, end := range offsets[1 : n+1] {
+		binary.LittleEndian.PutUint32(d.buf[ends+4*i:], uint32(base+int(end)))
 	}
-	return append(dst, values[first:offsets[n]]...), nil
+	d.buf = append(d.buf, values...)
+	return nil
 }
 
 func (d *partDecoder) finish() (Columns, error) {
 	for i, n := range d.filled {
 		if n != d.rows {
-			return Columns{}, fmt.Errorf("column %s has %d rows, expected %d", parquetSchema.Columns()[i][0], n, d.rows)
+			return Columns{}, fmt.Errorf("column %s has %d rows, expected %d", columnName(i), n, d.rows)
 		}
 	}
-	if size := len(d.fixed) + len(d.keys) + len(d.vals); size != d.bytes {
-		return Columns{}, fmt.Errorf("%d bytes of updates, expected %d", size, d.bytes)
+	if len(d.buf) != d.bytes {
+		return Columns{}, fmt.Errorf("%d bytes of updates, expected %d", len(d.buf), d.bytes)
 	}
-	return columnsOver(append(append(d.fixed, d.keys...), d.vals...), d.rows, len(d.keys))
+	return columnsOver(d.buf, d.rows, d.keyBytes)
 }

@@ -81,6 +81,8 @@ func (e *Engine) admit(ctx context.Context, weight int64) error {
 	if weight == 0 || e.admission.TryAcquire(weight) {
 		return nil
 	}
+	e.waiting.Add(weight)
+	defer e.waiting.Add(-weight)
 	e.wakeMaintenance()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

@@ -187,6 +187,10 @@ func (s *Snapshot) Between(ctx context.Context, lower, upper frontier.Antichain)
 			yield(Row{}, streamErrorf(s.stream, ErrAsOfBeforeSince, "updates from time %s on were asked for, but the since is %s: start there", lower, s.since))
 		}
 	}
+	if lower == s.since && lower.LessThan(upper) {
+		// Times before the since count as the since, whether or not a merge has moved them.
+		lower = frontier.Antichain{}
+	}
 	return s.consolidated(ctx, timeFilter{lower, upper}, s.since)
 }
 

@@ -32,7 +32,10 @@ type state struct {
 
 	tailBytes int64 // over all streams
 	tailCount int   // streams with a tail
-	drainable bool  // a stream with unsealed batches was sealed since the last round
+	// untidy says that something has happened since the last round of maintenance that
+	// it will tidy up and that no limit tells of: a seal of a stream with unsealed
+	// batches, an allowed compaction of one with batches, a destroy.
+	untidy bool
 	// onDrop, if set, hears how many bytes have left the tails. It must not block.
 	onDrop func(bytes int64)
 	window eventWindow
@@ -40,9 +43,12 @@ type state struct {
 	// err is why the runtime ended, once it has; listeners and waiting readers see it.
 	err error
 
-	garbage []*batch             // in no set and in no manifest: their blobs can be deleted
-	held    map[*batch]struct{}  // out of their streams, kept for snapshots
-	changed map[StreamID]*stream // those that the manifest does not describe yet
+	garbage []*batch // in no set and in no manifest: their blobs can be deleted
+	// onGarbage, if set, hears that a set was given up that had garbage in it. It must
+	// not block.
+	onGarbage func()
+	held      map[*batch]struct{}  // out of their streams, kept for snapshots
+	changed   map[StreamID]*stream // those that the manifest does not describe yet
 }
 
 func newState(windowBytes int64) *state {
@@ -137,7 +143,7 @@ func (st *state) applyOpLocked(seqno storage.SeqNo, o *op, now time.Time) error 
 			return fmt.Errorf("seal of stream %q to %s before its upper %s", s.name, o.frontier, s.upper)
 		}
 		s.upper = o.frontier
-		st.drainable = st.drainable || len(s.set.unsealed) > 0
+		st.untidy = st.untidy || len(s.set.unsealed) > 0
 		e := st.window.addLocked(s, seqno, Columns{})
 		e.seal, e.sealed = true, o.frontier
 	case opAllowCompaction:
@@ -145,6 +151,7 @@ func (st *state) applyOpLocked(seqno storage.SeqNo, o *op, now time.Time) error 
 			return fmt.Errorf("compaction of stream %q to %s before its since %s", s.name, o.frontier, s.since)
 		}
 		s.since = o.frontier
+		st.untidy = st.untidy || len(s.set.trace) > 0
 	case opDestroy:
 		st.destroyLocked(s)
 	}
@@ -164,7 +171,7 @@ func (st *state) addStreamLocked(s *stream) {
 }
 
 func (st *state) destroyLocked(s *stream) {
-	s.destroyed = true
+	s.destroyed, st.untidy = true, true
 	st.dropTailLocked(s, math.MaxUint64)
 	st.replaceSetLocked(s, &batchSet{})
 	delete(st.streams, s.id)
@@ -250,6 +257,7 @@ func (st *state) releaseSetLocked(set *batchSet) {
 	if set.refs--; set.refs > 0 {
 		return
 	}
+	had := len(st.garbage)
 	for _, b := range set.all() {
 		if b.sets--; b.sets > 0 {
 			continue
@@ -258,6 +266,9 @@ func (st *state) releaseSetLocked(set *batchSet) {
 		if b.unlisted {
 			st.garbage = append(st.garbage, b)
 		}
+	}
+	if len(st.garbage) > had && st.onGarbage != nil {
+		st.onGarbage()
 	}
 }
 

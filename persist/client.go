@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"runtime"
 	"sync"
+	"sync/atomic"
 
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
@@ -84,9 +85,11 @@ type owned struct {
 
 // share is what is left of an owner when it is forgotten.
 type share struct {
-	of     *shared
-	once   sync.Once
-	closed chan struct{}
+	of   *shared
+	once sync.Once
+	// given is set when the share was given up. It is no channel, since cleanups run
+	// outside the synctest bubble that made it.
+	given atomic.Bool
 }
 
 func newOwned(e engine, logger *slog.Logger) *owned {
@@ -100,7 +103,7 @@ func (s *shared) addOwner() *owned {
 	s.mu.Lock()
 	s.owners++
 	s.mu.Unlock()
-	o := &owned{shared: s, share: &share{of: s, closed: make(chan struct{})}}
+	o := &owned{shared: s, share: &share{of: s}}
 	runtime.AddCleanup(o, func(sh *share) { sh.forgotten() }, o.share)
 	return o
 }
@@ -108,7 +111,7 @@ func (s *shared) addOwner() *owned {
 // release gives the share up; the last one stops the runtime.
 func (sh *share) release() (err error) {
 	sh.once.Do(func() {
-		close(sh.closed)
+		sh.given.Store(true)
 		sh.of.mu.Lock()
 		sh.of.owners--
 		last := sh.of.owners == 0
@@ -122,10 +125,8 @@ func (sh *share) release() (err error) {
 
 // forgotten runs when a client and all its handles were collected as garbage.
 func (sh *share) forgotten() {
-	select {
-	case <-sh.closed:
+	if sh.given.Load() {
 		return
-	default:
 	}
 	sh.of.logger.Warn("a client was forgotten without Close; giving it up", "runtime", string(sh.of.id))
 	// Stopping waits for the log; the runtime's cleanups must not wait for it. The

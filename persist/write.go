@@ -43,6 +43,17 @@ func (h *handle) StreamID() (StreamID, error) { return h.id, h.err }
 // Err returns the error that the handle carries, if any.
 func (h *handle) Err() error { return h.err }
 
+// Description returns the frontiers of the stream, as of every command whose call
+// returned before: where a writer or reader that was stopped goes on.
+//
+// Errors: the handle's; ErrDestroyed, ErrStopped; the context's.
+func (h *handle) Description(ctx context.Context) (frontier.Description, error) {
+	if h.err != nil {
+		return frontier.Description{}, h.err
+	}
+	return h.owned.engine.Describe(ctx, h.name)
+}
+
 // WriteHandle writes to a stream. It may be used by several goroutines at once.
 //
 // Its methods return once the command has its place in the order of commands. They

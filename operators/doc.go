@@ -1,0 +1,38 @@
+// Package operators connects Tidemark's streams to pipelines of go-streams: the
+// elements that flow, the split of updates and errors, probes, and flows that keep
+// what a pipeline must not lose. Sources are in operators/source, sinks in
+// operators/sink.
+//
+// # Two modes
+//
+// In record mode a source emits single updates, sealed or not, as soon as they are
+// durable ([Result]). What is complete is not in the stream of elements: the
+// source's [Probe] tells.
+//
+// In batch mode it emits a [Batch] for every advance of the stream's upper: all
+// updates of an interval of times, with the interval. Batches carry their own
+// progress, so flows may work on several at once and pass them on in any order; a
+// sink puts them in order, and writes and seals each in one atomic command. With a
+// source that starts at the sink's upper a pipeline can be stopped anywhere, killed
+// as well, and writes every update exactly once.
+//
+//	source.NewBatches -- any flow on batches, parallel or not -- sink.New
+//
+// # Errors and ends
+//
+// Errors are values: elements in record mode ([SplitOkErr]), an [ErrSide] and Err in
+// batch mode. Bad input, a foreign element among it, is an error and never a panic.
+//
+// A channel that is closed says nothing about why: a stream may be finished, a
+// runtime stopped, a context cancelled. So nothing is ever sealed because a channel
+// was closed, and an interval that is missing is never sealed over. Probes and Err
+// tell how an operator has ended.
+//
+// # Wiring
+//
+// An operator starts to work when it is wired, and one that is not wired has no
+// goroutine. Its outlet takes one consumer; copy with flow.FanOut. Its inlet takes
+// one upstream; join with flow.Merge. All goroutines end with the stream, at an
+// error, or with the context that the operator was built with, then at once, also
+// if nobody takes what they send.
+package operators

@@ -1,0 +1,128 @@
+package operators
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/reugn/go-streams"
+
+	"github.com/tidemark-go/tidemark/frontier"
+	"github.com/tidemark-go/tidemark/operators/internal/edge"
+	"github.com/tidemark-go/tidemark/persist"
+)
+
+// BatchFlow is a flow from batches to batches. Work starts when it is wired.
+//
+// It ends when its upstream closes it, at its first error, or with its context. A
+// batch that failed is not passed on, nor is any after it; what its upstream still
+// sends is thrown away. So a sink downstream seals nothing from there on, and the
+// pipeline can be run again from the sink's upper.
+type BatchFlow struct {
+	ctx    context.Context // of the work; set when it starts, and its own
+	cancel context.CancelFunc
+	in     *edge.Inlet
+	out    *edge.Outlet
+	errs   *ErrSide
+
+	mu  sync.Mutex
+	err error // guarded by mu
+}
+
+var _ streams.Flow = (*BatchFlow)(nil)
+
+// newBatchFlow makes a flow whose work reads f.in.C, ends at the latest when f.ctx
+// does, and does not send after it has returned.
+func newBatchFlow(ctx context.Context, name string, work func(f *BatchFlow)) *BatchFlow {
+	f := &BatchFlow{errs: NewErrSide(ctx.Done(), name)}
+	run := func() {
+		f.ctx, f.cancel = context.WithCancel(ctx)
+		work(f)
+		f.out.Close()
+		if err := f.out.Err(); err != nil {
+			f.fail(err, frontier.Antichain{})
+		} else if err := context.Cause(ctx); err != nil {
+			f.addErr(err)
+		}
+		f.errs.Finish()
+		f.cancel()
+		f.in.Drain()
+	}
+	f.in = edge.NewInlet(run)
+	f.out = edge.NewOutlet(ctx.Done(), f.in.Start, func() any {
+		f.report(ConnectedTwice(name), frontier.Antichain{})
+		return nil
+	})
+	return f
+}
+
+// receive returns the next element, or false when there is none or it is over.
+func (f *BatchFlow) receive() (element any, ok bool) {
+	select {
+	case element, ok = <-f.in.C:
+		return element, ok && f.ctx.Err() == nil
+	case <-f.ctx.Done():
+		return nil, false
+	}
+}
+
+// fail reports an error at the lower of a batch and ends the work.
+func (f *BatchFlow) fail(err error, at frontier.Antichain) {
+	f.report(err, at)
+	f.cancel()
+}
+
+func (f *BatchFlow) report(err error, at frontier.Antichain) {
+	f.addErr(err)
+	time, _ := at.Elem()
+	f.errs.Report(Error{Err: err, Time: time, Diff: 1})
+}
+
+func (f *BatchFlow) addErr(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.err = errors.Join(f.err, err)
+}
+
+// Err returns why the flow has failed, or nil. Ask when the pipeline has ended.
+func (f *BatchFlow) Err() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.err
+}
+
+// Errs returns the flow's err side. It may be left alone; Err tells the same.
+func (f *BatchFlow) Errs() *ErrSide { return f.errs }
+
+// In returns the channel to which the upstream sends batches.
+func (f *BatchFlow) In() chan<- any { return f.in.In() }
+
+// Out returns the channel of batches.
+func (f *BatchFlow) Out() <-chan any { return f.out.Out() }
+
+// Via wires the batches to a flow and returns it. A second call is an error: the
+// flow is given nothing, and Err matches ErrConnected.
+func (f *BatchFlow) Via(flow streams.Flow) streams.Flow { return f.out.Via(flow) }
+
+// To wires the batches to a sink and blocks until it has completed.
+func (f *BatchFlow) To(sink streams.Sink) { f.out.To(sink) }
+
+// Done is closed when the context of the flow has ended.
+func (f *BatchFlow) Done() <-chan struct{} { return f.out.Done() }
+
+// batchOf returns the element as a batch that covers some time, or why it is none.
+// A batch that covers no time and holds no update is to be skipped.
+func batchOf[K, V any](element any) (b Batch[K, V], skip bool, err error) {
+	b, ok := element.(Batch[K, V])
+	switch {
+	case !ok:
+		return b, false, ForeignElement(element, typeName[Batch[K, V]]())
+	case !b.IsEmpty():
+		return b, false, nil
+	case b.Lower == b.Upper && len(b.Updates) == 0:
+		return b, true, nil
+	}
+	return b, false, fmt.Errorf("tidemark: %w: batch [%s, %s) with %d updates covers no time: keep descriptions as they are",
+		persist.ErrInvalid, b.Lower, b.Upper, len(b.Updates))
+}

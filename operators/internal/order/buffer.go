@@ -1,0 +1,127 @@
+// Package order puts batches back in order by their descriptions.
+package order
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/tidemark-go/tidemark/frontier"
+)
+
+var (
+	// ErrOverlap: two batches cover the same times, and not exactly the same.
+	ErrOverlap = errors.New("batches overlap")
+	// ErrMissing: a batch that others wait for did not come.
+	ErrMissing = errors.New("batch missing")
+)
+
+// Limits bound a buffer.
+type Limits struct {
+	Batches int
+	Updates int
+}
+
+// Buffer holds batches that came before their turn, of any type T. It is used by
+// one goroutine.
+type Buffer[T any] struct {
+	limits  Limits
+	held    []held[T] // by lower; no two overlap
+	updates int
+}
+
+type held[T any] struct {
+	frontier.Description
+	updates int
+	batch   T
+}
+
+// NewBuffer returns an empty buffer.
+func NewBuffer[T any](limits Limits) *Buffer[T] { return &Buffer[T]{limits: limits} }
+
+// Len returns the number of batches held.
+func (b *Buffer[T]) Len() int { return len(b.held) }
+
+// Add holds a batch with the given number of updates. One with the description of
+// one that is held already is dropped: it is a repetition. If the limits are
+// exceeded, next says what everything waits for.
+//
+// Errors: ErrOverlap; ErrMissing if the limits are exceeded.
+func (b *Buffer[T]) Add(d frontier.Description, updates int, batch T, next frontier.Antichain) error {
+	if err := b.Restore(d, updates, batch); err != nil {
+		return err
+	}
+	if b.held[0].Lower != next && (len(b.held) > b.limits.Batches || b.updates > b.limits.Updates) {
+		return fmt.Errorf("tidemark: %w: [%s, %s) did not come while %d batches with %d updates that follow it were held back (at most %d and %d)",
+			ErrMissing, next, b.held[0].Lower, len(b.held), b.updates, b.limits.Batches, b.limits.Updates)
+	}
+	return nil
+}
+
+// Restore is Add without limits, for a batch that was taken.
+func (b *Buffer[T]) Restore(d frontier.Description, updates int, batch T) error {
+	i, found := slices.BinarySearchFunc(b.held, d.Lower, func(h held[T], lower frontier.Antichain) int {
+		return h.Lower.Compare(lower)
+	})
+	if found && b.held[i].Upper == d.Upper {
+		return nil
+	}
+	switch {
+	case found:
+		return overlap(d, b.held[i].Description)
+	case i > 0 && d.Lower.LessThan(b.held[i-1].Upper):
+		return overlap(d, b.held[i-1].Description)
+	case i < len(b.held) && b.held[i].Lower.LessThan(d.Upper):
+		return overlap(d, b.held[i].Description)
+	}
+	b.held = slices.Insert(b.held, i, held[T]{d, updates, batch})
+	b.updates += updates
+	return nil
+}
+
+func overlap(a, b frontier.Description) error {
+	return fmt.Errorf("tidemark: %w: [%s, %s) and [%s, %s): let one source feed this operator, and keep descriptions as they are",
+		ErrOverlap, a.Lower, a.Upper, b.Lower, b.Upper)
+}
+
+// Take returns the batch whose lower is next.
+func (b *Buffer[T]) Take(next frontier.Antichain) (batch T, ok bool) {
+	if len(b.held) == 0 || b.held[0].Lower != next {
+		return batch, false
+	}
+	return b.TakeFirst()
+}
+
+// TakeFirst returns the batch with the least lower.
+func (b *Buffer[T]) TakeFirst() (batch T, ok bool) {
+	if len(b.held) == 0 {
+		return batch, false
+	}
+	first := b.held[0]
+	b.held = slices.Delete(b.held, 0, 1)
+	b.updates -= first.updates
+	return first.batch, true
+}
+
+// Skip drops what lies before next, which is done already.
+//
+// Errors: ErrOverlap if a batch lies on both sides of next.
+func (b *Buffer[T]) Skip(next frontier.Antichain) error {
+	for len(b.held) > 0 && b.held[0].Lower.LessThan(next) {
+		if next.LessThan(b.held[0].Upper) {
+			return overlap(frontier.Description{Upper: next}, b.held[0].Description)
+		}
+		b.TakeFirst()
+	}
+	return nil
+}
+
+// Missing returns an error that names the interval that the held batches wait for,
+// or nil if none is held.
+func (b *Buffer[T]) Missing(next frontier.Antichain) error {
+	if len(b.held) == 0 {
+		return nil
+	}
+	return fmt.Errorf("tidemark: %w: the input ended without [%s, %s), so %d batches after it were given up",
+		ErrMissing, next, b.held[0].Lower, len(b.held))
+}

@@ -1,0 +1,131 @@
+package operators
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"sync"
+
+	"github.com/tidemark-go/tidemark/operators/internal/edge"
+	"github.com/tidemark-go/tidemark/persist"
+)
+
+// FlatMap turns every (key, value) of every batch into any number of others, with
+// the time and the diff of the update it stands in: map emits one, filter one or
+// none. It works on parallelism batches at once (at least 1) and passes them on in
+// the order in which they came.
+//
+// f may be called by several goroutines at once. Its context ends when the flow
+// does. It must give the same answer for the same key and value, or retractions
+// will not cancel what they retract. An error or a panic of f ends the flow: see
+// BatchFlow.
+func FlatMap[K, V, K2, V2 any](ctx context.Context, parallelism int, f func(ctx context.Context, key K, val V, emit func(K2, V2)) error) *BatchFlow {
+	return MapBatches(ctx, parallelism, func(ctx context.Context, b Batch[K, V]) ([]persist.Update[K2, V2], error) {
+		out := make([]persist.Update[K2, V2], 0, len(b.Updates))
+		for i := range b.Updates {
+			u := &b.Updates[i]
+			emit := func(key K2, val V2) {
+				out = append(out, persist.Update[K2, V2]{Key: key, Val: val, Time: u.Time, Diff: u.Diff})
+			}
+			if err := f(ctx, u.Key, u.Val, emit); err != nil {
+				return nil, fmt.Errorf("update %d at time %d: %w", i, u.Time, err)
+			}
+		}
+		return out, nil
+	})
+}
+
+// MapBatches turns the updates of every batch into others and keeps its
+// description, so their times must lie in it. Else it is as FlatMap; the batch that
+// f is given may be shared, so f must not change it.
+func MapBatches[K, V, K2, V2 any](ctx context.Context, parallelism int, f func(ctx context.Context, b Batch[K, V]) ([]persist.Update[K2, V2], error)) *BatchFlow {
+	m := &mapper[K, V, K2, V2]{apply: f, slots: make(chan struct{}, max(parallelism, 1))}
+	return newBatchFlow(ctx, "MapBatches", m.run)
+}
+
+// mapper starts a goroutine for every batch, at most as many at once as there are
+// slots, and has one more goroutine, emit, that passes on what they made in the
+// order of the input. A slot is free again when its batch was passed on.
+type mapper[K, V, K2, V2 any] struct {
+	apply func(context.Context, Batch[K, V]) ([]persist.Update[K2, V2], error)
+	slots chan struct{}
+}
+
+// mapped is a batch being made; it is written before done is closed.
+type mapped[K, V any] struct {
+	done  chan struct{}
+	batch Batch[K, V]
+	err   error
+}
+
+// run takes batches until the input or the flow ends, and returns when all
+// goroutines have ended.
+func (m *mapper[K, V, K2, V2]) run(f *BatchFlow) {
+	queue := make(chan *mapped[K2, V2], cap(m.slots)) // never full: slots bound it
+	var emitting sync.WaitGroup
+	emitting.Go(func() { m.emit(f, queue) })
+	defer emitting.Wait()
+	defer close(queue)
+	for {
+		select {
+		case m.slots <- struct{}{}:
+		case <-f.ctx.Done():
+			return
+		}
+		element, ok := f.receive()
+		if !ok {
+			return
+		}
+		b, skip, err := batchOf[K, V](element)
+		if skip {
+			<-m.slots
+			continue
+		}
+		job := &mapped[K2, V2]{done: make(chan struct{}), err: err}
+		job.batch.Description = b.Description
+		queue <- job
+		if err != nil {
+			close(job.done)
+			return
+		}
+		go func() {
+			defer close(job.done)
+			job.batch.Updates, job.err = m.call(f.ctx, b)
+		}()
+	}
+}
+
+func (m *mapper[K, V, K2, V2]) emit(f *BatchFlow, queue <-chan *mapped[K2, V2]) {
+	for job := range queue {
+		<-job.done
+		switch {
+		case f.ctx.Err() != nil:
+		case job.err != nil:
+			f.fail(fmt.Errorf("tidemark: batch [%s, %s): %w", job.batch.Lower, job.batch.Upper, job.err), job.batch.Lower)
+		case !f.out.Send(job.batch):
+			f.cancel()
+		}
+		<-m.slots
+	}
+}
+
+// call runs the user's function; its panic becomes an error with the stack.
+func (m *mapper[K, V, K2, V2]) call(ctx context.Context, b Batch[K, V]) (updates []persist.Update[K2, V2], err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = edge.PanicError(r)
+		}
+	}()
+	updates, err = m.apply(ctx, b)
+	if err != nil {
+		return nil, err
+	}
+	for i := range updates {
+		if t := updates[i].Time; !b.Contains(t) {
+			return nil, fmt.Errorf("update %d has time %d: keep times in the interval of the batch", i, t)
+		}
+	}
+	return updates, nil
+}
+
+func typeName[T any]() string { return reflect.TypeFor[T]().String() }

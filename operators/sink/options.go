@@ -1,0 +1,49 @@
+package sink
+
+import (
+	"time"
+
+	"github.com/tidemark-go/tidemark/operators"
+)
+
+// Option changes how a sink writes.
+type Option func(*options)
+
+type options struct {
+	limits   operators.Limits
+	inFlight int
+	retries  int
+	backoff  time.Duration
+}
+
+// HoldBack bounds the batches that the sink holds back while one before them has
+// not come. When they exceed it, the sink fails and names what is missing. Zero
+// values mean the defaults: 1024 batches, 1<<20 updates.
+func HoldBack(limits operators.Limits) Option { return func(o *options) { o.limits = limits } }
+
+// InFlight bounds the commands that are on their way to the log at once. The
+// default, for 0 or less, is 64.
+func InFlight(n int) Option { return func(o *options) { o.inFlight = n } }
+
+// Retry sets how often, in a row, the sink tries again after the storage has
+// refused a command without effect, and how long it waits before the first time; it
+// waits twice as long each time after that, and a minute at most. The defaults are
+// 10 times, from 10ms on: 10 seconds in all. 0 times: never.
+func Retry(times int, wait time.Duration) Option {
+	return func(o *options) { o.retries, o.backoff = times, wait }
+}
+
+func optionsOf(opts []Option) options {
+	o := options{retries: 10}
+	for _, opt := range opts {
+		opt(&o)
+	}
+	o.limits = o.limits.OrDefault()
+	if o.inFlight <= 0 {
+		o.inFlight = 64
+	}
+	if o.backoff <= 0 {
+		o.backoff = 10 * time.Millisecond
+	}
+	return o
+}

@@ -1,0 +1,131 @@
+package sink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/reugn/go-streams"
+
+	"github.com/tidemark-go/tidemark/operators"
+	"github.com/tidemark-go/tidemark/operators/internal/edge"
+	"github.com/tidemark-go/tidemark/persist"
+)
+
+// Sink writes what it is given to a stream. Its inlet takes one upstream.
+//
+//	persist.Update, []persist.Update, operators.Result: written, not sealed
+//	operators.Batch: written, and sealed to its upper, in one atomic command
+type Sink[K, V any] struct {
+	ctx      context.Context
+	write    *persist.WriteHandle[K, V]
+	opts     options
+	in       *edge.Inlet
+	progress *operators.Progress
+	done     chan struct{} // closed when everything is durable or has failed
+
+	mu      sync.Mutex
+	errs    []error // guarded by mu: the first maxErrors
+	further int     // guarded by mu
+}
+
+var _ streams.Sink = (*Sink[string, string])(nil)
+
+// maxErrors is how many errors Err keeps; the rest are counted.
+const maxErrors = 16
+
+// New returns a sink that writes to the stream. Work starts when it is wired. A
+// handle that carries an error gives a sink all the same: it discards its input,
+// and Err says why.
+//
+// Records are written as they come, several in one command while others are on
+// their way. A record that is refused is recorded in Err, and the others are
+// written. The sink never seals for them.
+//
+// Batches may come in any order: they are put in order by their descriptions, and
+// each is written and sealed at once. The first one continues the stream at the
+// upper it has. Batches that lie before it are skipped: they were written before a
+// restart. So a pipeline whose source starts at or before the sink's upper writes
+// each update exactly once, no matter how it was stopped.
+//
+// Seals need evidence: a time is sealed because a batch said that it is complete.
+// The end of the input seals nothing. After an error among the elements (a Result
+// with one, a foreign element, a record that was refused) the sink seals nothing
+// more, since what is incomplete must not be declared complete.
+//
+// Elements belong to the sink when it has received them; nothing that their keys
+// and values refer to may be changed.
+//
+// Errors, by Err: operators.ErrForeignElement; the error of a Result; refusals
+// (persist.ErrSealed, ErrTooLarge, ErrInvalid, a codec's). These are fatal:
+// operators.ErrMissing, ErrOverlap; persist.ErrUpperMismatch, ErrStopped,
+// ErrOutcomeUnknown, ErrDestroyed; any refusal of a batch; a storage that stays
+// without effect (Retry); the context's. After a fatal error input is discarded
+// until it is closed, so that no sender hangs.
+func New[K, V any](ctx context.Context, write *persist.WriteHandle[K, V], opts ...Option) *Sink[K, V] {
+	s := &Sink[K, V]{
+		ctx: ctx, write: write, opts: optionsOf(opts),
+		progress: operators.NewProgress(), done: make(chan struct{}),
+	}
+	s.in = edge.NewInlet(s.run)
+	return s
+}
+
+// In returns the channel of elements, the same one every time. The upstream closes
+// it.
+func (s *Sink[K, V]) In() chan<- any { return s.in.In() }
+
+// AwaitCompletion blocks until the input was closed and everything that was
+// accepted is durable or has failed, or until a fatal error, the end of the context
+// among others. Then ask Err.
+func (s *Sink[K, V]) AwaitCompletion() {
+	s.in.Start()
+	<-s.done
+}
+
+// Done is closed when AwaitCompletion would return.
+func (s *Sink[K, V]) Done() <-chan struct{} { return s.done }
+
+// Err returns what went wrong, or nil: the first errors, joined, and how many there
+// were beside them. Ask after AwaitCompletion; before, it tells what went wrong so
+// far.
+func (s *Sink[K, V]) Err() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.further > 0 {
+		return errors.Join(append(s.errs[:len(s.errs):len(s.errs)],
+			fmt.Errorf("tidemark: sink of stream %q: and %d more errors", s.write.StreamName(), s.further))...)
+	}
+	return errors.Join(s.errs...)
+}
+
+// Probe tells what is durable and sealed: the upper of the stream, as far as the
+// sink has learnt it from its batches. When the sink has ended, waiting for more
+// ends with its error, or with operators.ErrEnded.
+func (s *Sink[K, V]) Probe() *operators.Probe { return s.progress.Probe() }
+
+func (s *Sink[K, V]) addErr(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.errs) == maxErrors {
+		s.further++
+		return
+	}
+	s.errs = append(s.errs, err)
+}
+
+// run is the sink's goroutine. It ends when the input is closed.
+func (s *Sink[K, V]) run() {
+	w := newWriter(s)
+	if err := w.run(); err != nil {
+		if cause := context.Cause(s.ctx); cause != nil && errors.Is(err, s.ctx.Err()) {
+			err = cause
+		}
+		s.addErr(err)
+		w.settleAll()
+	}
+	s.progress.End(s.Err())
+	close(s.done)
+	s.in.Drain()
+}

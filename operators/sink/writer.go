@@ -1,0 +1,325 @@
+package sink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/tidemark-go/tidemark/frontier"
+	"github.com/tidemark-go/tidemark/operators"
+	"github.com/tidemark-go/tidemark/operators/internal/edge"
+	"github.com/tidemark-go/tidemark/operators/internal/order"
+	"github.com/tidemark-go/tidemark/persist"
+	"github.com/tidemark-go/tidemark/storage"
+)
+
+// writer is the state of a sink's goroutine: what was received and not sent, and
+// what is on its way.
+//
+//	In -> records or held -> flight -> durable
+//
+// Futures settle in the order of flight. Records and batches are not on their way
+// together: a seal must not overtake a record.
+type writer[K, V any] struct {
+	*Sink[K, V]
+	open   bool
+	flight []flying[K, V]
+
+	records records[K, V]
+	again   []records[K, V] // to be written again: refused as a whole, or without effect
+
+	held   *order.Buffer[operators.Batch[K, V]]
+	upper  frontier.Antichain // of the stream, when known
+	next   frontier.Antichain // the upper after what is in flight
+	known  bool
+	rewind bool // a batch went back to held: next is upper once nothing is in flight
+
+	incomplete bool // an element failed: nothing more is sealed
+	attempts   int  // in a row without effect
+	retry      <-chan time.Time
+}
+
+// flying is a command on its way: a batch or records.
+type flying[K, V any] struct {
+	future  *persist.Future[storage.SeqNo]
+	batch   *operators.Batch[K, V]
+	records records[K, V]
+}
+
+func newWriter[K, V any](s *Sink[K, V]) *writer[K, V] {
+	return &writer[K, V]{
+		Sink: s, open: true,
+		held: order.NewBuffer[operators.Batch[K, V]](order.Limits(s.opts.limits)),
+	}
+}
+
+// run returns nil when the input was closed and everything has settled, or the
+// fatal error.
+func (w *writer[K, V]) run() (err error) {
+	defer func() {
+		if r := recover(); r != nil { // a codec's
+			err = edge.PanicError(r)
+		}
+	}()
+	if err := w.write.Err(); err != nil {
+		return err
+	}
+	for {
+		if err := w.submit(); err != nil {
+			return err
+		}
+		if !w.open && len(w.flight) == 0 && w.retry == nil {
+			break
+		}
+		var in <-chan any
+		if w.hasRoom() {
+			in = w.in.C
+		}
+		var settled <-chan struct{}
+		if len(w.flight) > 0 {
+			settled = w.flight[0].future.Done()
+		}
+		select {
+		case element, open := <-in:
+			if w.open = open; open {
+				err = w.receive(element)
+			}
+		case <-settled:
+			err = w.settle()
+		case <-w.retry:
+			w.retry = nil
+		case <-w.ctx.Done():
+			err = context.Cause(w.ctx)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if w.incomplete {
+		return nil // which says why batches were left
+	}
+	return w.held.Missing(w.next)
+}
+
+// hasRoom says whether more input is wanted. While a batch is on trial the position
+// of the stream is not known, so that what comes next may or may not be its turn.
+func (w *writer[K, V]) hasRoom() bool {
+	trial := !w.known && (w.held.Len() > 0 || w.flyingBatches())
+	return w.open && w.retry == nil && !w.rewind && !trial && len(w.again) == 0 &&
+		len(w.flight) < w.opts.inFlight && !w.records.full()
+}
+
+func (w *writer[K, V]) receive(element any) error {
+	switch e := element.(type) {
+	case persist.Update[K, V]:
+		w.records.add(e)
+	case []persist.Update[K, V]:
+		if len(e) > 0 {
+			w.records.add(e...)
+		}
+	case operators.Result[K, V]:
+		if e.Err != nil {
+			w.fault(operators.Error{Err: e.Err, Time: e.Time, Diff: e.Diff})
+		} else {
+			w.records.add(e.Update)
+		}
+	case operators.Error:
+		w.fault(e)
+	case operators.Batch[K, V]:
+		return w.receiveBatch(e)
+	default:
+		w.fault(operators.ForeignElement(element, fmt.Sprintf("%T or %T", operators.Result[K, V]{}, operators.Batch[K, V]{})))
+	}
+	return nil
+}
+
+// fault records an element that failed.
+func (w *writer[K, V]) fault(err error) {
+	w.addErr(err)
+	w.incomplete = true
+}
+
+func (w *writer[K, V]) receiveBatch(b operators.Batch[K, V]) error {
+	switch {
+	case w.incomplete:
+		return nil
+	case b.Lower == b.Upper && len(b.Updates) == 0:
+		return nil
+	case b.IsEmpty():
+		return &persist.StreamError{
+			Stream: w.write.StreamName(), Kind: persist.ErrInvalid,
+			Detail: fmt.Sprintf("batch [%s, %s) with %d updates covers no time: keep descriptions as they are", b.Lower, b.Upper, len(b.Updates)),
+		}
+	case w.known && b.Upper.LessEqual(w.next):
+		return nil // durable, or on its way
+	}
+	b.Updates = slices.Clone(b.Updates) // a branch of a FanOut may have the same slice
+	next := w.next
+	if !w.known {
+		next = b.Lower // it is going to be tried
+	}
+	if err := w.held.Add(b.Description, len(b.Updates), b, next); err != nil {
+		return err
+	}
+	if w.known {
+		return w.held.Skip(w.next)
+	}
+	return nil
+}
+
+// submit sends what can be sent.
+func (w *writer[K, V]) submit() error {
+	if w.retry != nil {
+		return nil
+	}
+	w.submitRecords()
+	if w.incomplete {
+		w.rewind = false
+		return nil
+	}
+	if w.rewind {
+		if len(w.flight) > 0 {
+			return nil
+		}
+		w.rewind, w.next = false, w.upper
+		if w.known {
+			if err := w.held.Skip(w.next); err != nil {
+				return err
+			}
+		}
+	}
+	if !w.records.empty() || len(w.again) > 0 || w.flyingRecords() {
+		return nil
+	}
+	for len(w.flight) < w.opts.inFlight {
+		b, ok := w.due()
+		if !ok {
+			return nil
+		}
+		w.flight = append(w.flight, flying[K, V]{
+			future: w.write.CompareAndAppend(w.ctx, b.Updates, b.Lower, b.Upper),
+			batch:  &b,
+		})
+		w.next = b.Upper
+	}
+	return nil
+}
+
+// due takes the batch whose turn it is from held. Where the stream stands is found
+// out with the first batch there is: it is due, or the stream says what is.
+func (w *writer[K, V]) due() (operators.Batch[K, V], bool) {
+	if w.known {
+		return w.held.Take(w.next)
+	}
+	if len(w.flight) > 0 {
+		return operators.Batch[K, V]{}, false // on trial
+	}
+	return w.held.TakeFirst()
+}
+
+func (w *writer[K, V]) flyingRecords() bool { return len(w.flight) > 0 && w.flight[0].batch == nil }
+func (w *writer[K, V]) flyingBatches() bool { return len(w.flight) > 0 && w.flight[0].batch != nil }
+
+// settle takes in the answer to the oldest command on its way.
+func (w *writer[K, V]) settle() error {
+	f := w.flight[0]
+	w.flight[0] = flying[K, V]{}
+	w.flight = w.flight[1:]
+	_, err := f.future.Wait(w.ctx)
+	if err == nil {
+	}
+	if f.batch != nil {
+		return w.settleBatch(*f.batch, err)
+	}
+	return w.settleRecords(f.records, err)
+}
+
+func (w *writer[K, V]) settleBatch(b operators.Batch[K, V], err error) error {
+	var mismatch *persist.UpperMismatchError
+	switch {
+	case err == nil:
+		w.learn(b.Upper)
+		return nil
+	case errors.As(err, &mismatch):
+		// Whoever wrote it, a former run of this pipeline or a try whose answer was lost:
+		// what the stream has is where to go on.
+		w.learn(mismatch.Upper)
+		switch {
+		case b.Upper.LessEqual(mismatch.Upper):
+			return nil
+		case b.Lower.LessThan(mismatch.Upper):
+			return fmt.Errorf("%w: %w: the stream is sealed in the middle of the batch [%s, %s): another writer seals it, or the batches are cut in another way than before a restart; start the source from the stream's upper",
+				err, operators.ErrOverlap, b.Lower, b.Upper)
+		}
+		return w.putBack(b)
+	case transient(err):
+		if err := w.backOff(err); err != nil {
+			return err
+		}
+		return w.putBack(b)
+	}
+	return fmt.Errorf("batch [%s, %s): %w", b.Lower, b.Upper, err)
+}
+
+// putBack holds a batch again that was on its way. What follows it is put back as
+// well, when its turn to settle comes.
+func (w *writer[K, V]) putBack(b operators.Batch[K, V]) error {
+	w.rewind = true
+	return w.held.Restore(b.Description, len(b.Updates), b)
+}
+
+// learn takes in an upper that the stream is known to have.
+func (w *writer[K, V]) learn(upper frontier.Antichain) {
+	w.known = true
+	w.upper = w.upper.Join(upper)
+	w.next = w.next.Join(w.upper)
+	w.progress.Advance(w.upper)
+}
+
+// transient says that the command had no effect because of the storage, and may
+// have one later.
+func transient(err error) bool {
+	return errors.Is(err, storage.ErrNoEffect) && !errors.Is(err, storage.ErrTooLarge) && !fatal(err)
+}
+
+// fatal says that no command will succeed any more.
+func fatal(err error) bool {
+	for _, kind := range []error{
+		persist.ErrStopped, persist.ErrOutcomeUnknown, persist.ErrDestroyed, persist.ErrUnknownStream,
+		persist.ErrReadOnly, context.Canceled, context.DeadlineExceeded,
+	} {
+		if errors.Is(err, kind) {
+			return true
+		}
+	}
+	return false
+}
+
+// maxBackoff bounds the wait between two tries.
+const maxBackoff = time.Minute
+
+// backOff arms the timer of the next try, once for all that failed meanwhile.
+func (w *writer[K, V]) backOff(err error) error {
+	if w.retry != nil {
+		return nil
+	}
+	if w.attempts >= w.opts.retries {
+		return fmt.Errorf("tidemark: sink of stream %q: given up after %d retries: %w", w.write.StreamName(), w.attempts, err)
+	}
+	wait := min(w.opts.backoff<<min(w.attempts, 30), maxBackoff)
+	w.attempts++
+	w.retry = time.After(max(wait, w.opts.backoff))
+	return nil
+}
+
+// settleAll waits for what is on its way after a fatal error, so that the probe
+// tells all that is durable. Answers that are errors follow from that one.
+func (w *writer[K, V]) settleAll() {
+	for _, f := range w.flight {
+		if _, err := f.future.Wait(w.ctx); err == nil && f.batch != nil {
+			w.learn(f.batch.Upper)
+		}
+	}
+}

@@ -1,0 +1,158 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/reugn/go-streams"
+
+	"github.com/tidemark-go/tidemark/operators"
+	"github.com/tidemark-go/tidemark/operators/internal/edge"
+	"github.com/tidemark-go/tidemark/persist"
+)
+
+// BatchSource emits a stream in batch mode: sealed updates alone, one batch for
+// every advance of the upper, each with the description of what it covers.
+//
+//	stream   u1 -- seal 2 -- u2 -- seal 5 -- seal 7 -- finish
+//
+//	out      ------ [0,2) --------- [2,5) --- [5,7) --- [7,{}) --|
+//
+//	probe    {0} --- {2} ----------- {5} ----- {7} ------ {} ----
+//
+// Elements are operators.Batch[K, V], in order, without gaps. Seals that come while
+// the consumer is busy are emitted as one batch. The outlet takes one consumer.
+type BatchSource[K, V any] struct {
+	ctx      context.Context
+	read     *persist.ReadHandle[K, V]
+	opts     options
+	history  history[K, V]
+	position position[K, V]
+	progress *operators.Progress
+	out      *edge.Outlet
+	errs     *operators.ErrSide
+}
+
+var _ streams.Source = (*BatchSource[string, string])(nil)
+
+// NewBatches returns a source of the stream's sealed contents. Like New it takes
+// its position here, and a stream that cannot be read gives a source all the same.
+//
+// Shape:  batches [l0, l1), [l1, l2), ... from the lower given with From on, each
+// complete and consolidated by the encoding of keys and values, times advanced to
+// the as-of. What is emitted depends on the contents of the stream alone, not on
+// when the source was built; how it is cut into batches does depend on that.
+//
+// Errors: a batch is complete or not emitted, so the first error is the last thing
+// that happens: the source reports it by Err, Errs and its probe and closes its
+// outlet. They are those of New, and persist.ErrInvalid for an as-of of {}.
+//
+// Ends:   as a source of New.
+//
+// Holds:  as a source of New; MaxPendingBytes of updates that are not sealed; the
+// batch that the consumer is to take next.
+func NewBatches[K, V any](ctx context.Context, read *persist.ReadHandle[K, V], opts ...Option) *BatchSource[K, V] {
+	s := &BatchSource[K, V]{
+		ctx: ctx, read: read, opts: optionsOf(opts), progress: operators.NewProgress(),
+		position: listen(ctx, read),
+	}
+	s.history = history[K, V]{stream: read.StreamName(), asOf: s.opts.asOf}
+	name := fmt.Sprintf("source of stream %q", read.StreamName())
+	s.errs = operators.NewErrSide(ctx.Done(), name)
+	s.out = edge.NewOutlet(ctx.Done(), s.run, func() any {
+		s.report(operators.ConnectedTwice(name))
+		return nil
+	})
+	s.progress.Advance(s.opts.from)
+	releaseWhenDone(ctx, s, s.progress)
+	return s
+}
+
+// Probe tells what the consumer has taken: it is the upper of the last batch that
+// was. Waiting ends with the source's error when it fails, and with the context's
+// when that ends.
+func (s *BatchSource[K, V]) Probe() *operators.Probe { return s.progress.Probe() }
+
+// Err returns why the source has ended, or nil while it has not and if the stream
+// was finished.
+func (s *BatchSource[K, V]) Err() error { return s.progress.Probe().Err() }
+
+// Errs returns the source's err side, for pipelines that collect errors. It may be
+// left alone. It closes when the source has ended.
+func (s *BatchSource[K, V]) Errs() *operators.ErrSide { return s.errs }
+
+// Out returns the channel of batches, the same one every time.
+func (s *BatchSource[K, V]) Out() <-chan any { return s.out.Out() }
+
+// Via wires the source to a flow and returns it. Whoever comes second, by Via, To
+// or Out, gets nothing, and an error that matches operators.ErrConnected goes to
+// Errs.
+func (s *BatchSource[K, V]) Via(flow streams.Flow) streams.Flow { return s.out.Via(flow) }
+
+// To wires the source to a sink and blocks until it has completed.
+func (s *BatchSource[K, V]) To(sink streams.Sink) { s.out.To(sink) }
+
+// Done is closed when the context of the source has ended.
+func (s *BatchSource[K, V]) Done() <-chan struct{} { return s.out.Done() }
+
+func (s *BatchSource[K, V]) outlet() *edge.Outlet { return s.out }
+
+func (s *BatchSource[K, V]) release() {
+	s.position.close()
+	s.errs.Finish()
+}
+
+func (s *BatchSource[K, V]) report(err error) {
+	time, _ := s.progress.Probe().Frontier().Elem()
+	s.errs.Report(operators.Error{Err: err, Time: time, Diff: 1})
+}
+
+// run is the source's goroutine. It ends with the stream, at an error, or with the
+// context.
+func (s *BatchSource[K, V]) run() {
+	defer s.errs.Finish()
+	defer s.out.Close()
+	err := s.emit()
+	switch {
+	case errors.Is(err, io.EOF):
+		s.progress.End(nil)
+	case s.ctx.Err() != nil:
+		s.progress.End(context.Cause(s.ctx))
+	default:
+		if closed := s.out.Err(); closed != nil {
+			err = closed
+		}
+		s.report(err)
+		s.progress.End(err)
+	}
+}
+
+// emit takes one position after the other: the first lasts until more updates are
+// pending than may be, and then it takes another to read them from.
+func (s *BatchSource[K, V]) emit() error {
+	defer s.out.Guard()
+	defer func() { s.position.close() }()
+	if s.position.err != nil {
+		return s.position.err
+	}
+	if s.opts.asOf.IsEmpty() {
+		return &persist.StreamError{
+			Stream: s.read.StreamName(), Kind: persist.ErrInvalid,
+			Detail: "batches as of {} were asked for, and no contents are ever complete as of {}: give a time, or use source.New",
+		}
+	}
+	e := &emitter[K, V]{BatchSource: s, target: s.out.Target(), lower: s.opts.from, pending: newPending(s.read)}
+	for {
+		err := e.follow()
+		if !errors.Is(err, errSpilled) {
+			return err
+		}
+		s.position.close()
+		s.position = listen(s.ctx, s.read)
+		if s.position.err != nil {
+			return s.position.err
+		}
+	}
+}

@@ -1,0 +1,222 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"github.com/tidemark-go/tidemark/frontier"
+	"github.com/tidemark-go/tidemark/operators"
+	"github.com/tidemark-go/tidemark/persist"
+)
+
+// emitter is the state of a batch source's goroutine.
+//
+// INVARIANT: every update with a time in advance of lower, and no other, is in
+// pending, in ready, or yet to come from the listener; or spilled is true, and then
+// it can be read from a later snapshot.
+type emitter[K, V any] struct {
+	*BatchSource[K, V]
+	target chan<- any
+
+	lower   frontier.Antichain // of the next batch to be made
+	sealed  frontier.Antichain // the upper, as far as the listener has told
+	ready   *operators.Batch[K, V]
+	pending *pending[K, V]
+	spilled bool
+}
+
+// errSpilled: what is sealed now is in no memory, so that it takes a new position
+// to read it.
+var errSpilled = errors.New("spilled")
+
+// follow emits what the position has: its snapshot's sealed updates, and then what
+// its listener delivers, until it returns errSpilled, io.EOF at the end of the
+// stream, or why it cannot go on.
+func (e *emitter[K, V]) follow() error {
+	if err := e.replay(); err != nil {
+		return err
+	}
+	if e.lower.IsEmpty() {
+		return io.EOF
+	}
+	listened := e.listen()
+	defer listened.stop()
+	for {
+		if err := e.make(); err != nil {
+			return err
+		}
+		var target chan<- any
+		var batch any
+		if e.ready != nil {
+			target, batch = e.target, *e.ready
+		}
+		events := listened.events
+		if e.full() {
+			events = nil // until the consumer has taken a batch
+		}
+		select {
+		case target <- batch:
+			e.taken()
+			if e.lower.IsEmpty() {
+				return io.EOF
+			}
+		case heard := <-events:
+			if err := e.hear(heard); err != nil {
+				return err
+			}
+		case <-e.ctx.Done():
+			return e.ctx.Err()
+		}
+	}
+}
+
+// replay emits [lower, upper) of the snapshot, and takes the rest of it as pending.
+func (e *emitter[K, V]) replay() error {
+	snapshot := e.position.snapshot
+	upper := snapshot.Upper()
+	if e.lower.IsEmpty() {
+		return nil // resumed at the end
+	}
+	if err := e.history.check(snapshot.Since(), e.lower); err != nil {
+		return err
+	}
+	for e.lower.LessThan(upper) {
+		updates, end, err := e.history.read(e.ctx, snapshot, e.lower, upper, e.opts.maxBatchUpdates)
+		if err != nil {
+			return err
+		}
+		e.prepare(end, updates)
+		select {
+		case e.target <- *e.ready:
+			e.taken()
+		case <-e.ctx.Done():
+			return e.ctx.Err()
+		}
+	}
+	e.sealed = e.lower
+	e.spilled = false
+	e.pending.clear()
+	for u, err := range e.history.rows(e.ctx, snapshot, e.lower, frontier.Empty()) {
+		if err == nil {
+			err = e.hold(u)
+		}
+		if err != nil {
+			return err
+		}
+		if e.spilled {
+			break
+		}
+	}
+	return snapshot.Close()
+}
+
+func (e *emitter[K, V]) prepare(upper frontier.Antichain, updates []persist.Update[K, V]) {
+	e.ready = &operators.Batch[K, V]{
+		Description: frontier.Description{Lower: e.lower, Upper: upper, Since: e.history.asOf},
+		Updates:     updates,
+	}
+	e.lower = upper
+}
+
+// make prepares the next batch if there is one and the last one was taken. So the
+// seals that come meanwhile make one batch.
+func (e *emitter[K, V]) make() error {
+	if e.ready != nil || !e.lower.LessThan(e.sealed) {
+		return nil
+	}
+	if e.spilled {
+		return errSpilled
+	}
+	e.prepare(e.sealed, e.pending.take(e.sealed))
+	return nil
+}
+
+// taken is called when the consumer has the batch.
+func (e *emitter[K, V]) taken() {
+	e.progress.Advance(e.ready.Upper)
+	e.ready = nil
+}
+
+// full says that there is more in memory than may be and that the consumer can
+// change that: what is pending beside the batch it has to take is sealed in part.
+func (e *emitter[K, V]) full() bool {
+	return e.ready != nil && e.lower.LessThan(e.sealed) && e.pending.bytes > e.opts.maxPendingBytes
+}
+
+// hold takes in an update, or gives up holding any.
+func (e *emitter[K, V]) hold(u persist.Update[K, V]) error {
+	u.Time = e.history.asOf.Advance(u.Time)
+	if e.spilled || !e.lower.Admits(u.Time) {
+		return nil
+	}
+	if err := e.pending.add(u); err != nil {
+		return err
+	}
+	if e.pending.bytes > e.opts.maxPendingBytes && !e.lower.LessThan(e.sealed) {
+		e.pending.clear()
+		e.spilled = true
+	}
+	return nil
+}
+
+// heard is what a listener answered.
+type heard[K, V any] struct {
+	event persist.ListenEvent[K, V]
+	err   error
+}
+
+func (e *emitter[K, V]) hear(h heard[K, V]) error {
+	if errors.Is(h.err, io.EOF) {
+		// The seal to {} came before it: it ends the loop when its batch was taken.
+		return nil
+	}
+	if h.err != nil {
+		return h.err
+	}
+	if h.event.Updates == nil {
+		e.sealed = e.sealed.Join(h.event.Sealed)
+		return nil
+	}
+	for _, u := range h.event.Updates {
+		if err := e.hold(u); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// listening is the goroutine that waits for a listener, so that the emitter can
+// wait for its consumer at the same time. It ends with the listener or by stop.
+type listening[K, V any] struct {
+	events chan heard[K, V]
+	cancel context.CancelFunc
+	over   chan struct{}
+}
+
+func (e *emitter[K, V]) listen() *listening[K, V] {
+	ctx, cancel := context.WithCancel(e.ctx)
+	l := &listening[K, V]{events: make(chan heard[K, V]), cancel: cancel, over: make(chan struct{})}
+	listener := e.position.listener
+	go func() {
+		defer close(l.over)
+		for {
+			event, err := listener.Next(ctx)
+			select {
+			case l.events <- heard[K, V]{event, err}:
+			case <-ctx.Done():
+				return
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	return l
+}
+
+// stop ends the goroutine and waits for it.
+func (l *listening[K, V]) stop() {
+	l.cancel()
+	<-l.over
+}

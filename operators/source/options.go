@@ -1,0 +1,74 @@
+package source
+
+import (
+	"fmt"
+
+	"github.com/tidemark-go/tidemark/frontier"
+	"github.com/tidemark-go/tidemark/persist"
+)
+
+// Option changes how a source reads.
+type Option func(*options)
+
+type options struct {
+	asOf            frontier.Antichain
+	from            frontier.Antichain
+	maxPendingBytes int64
+	maxBatchUpdates int
+}
+
+// AsOf sets the time as of which the stream is read: earlier times are advanced to
+// it. It must not be before the since of the stream (see Client.Description), or the
+// source emits an error that matches persist.ErrAsOfBeforeSince. The default is {0}:
+// all of the history, which must still be there.
+func AsOf(t frontier.Antichain) Option { return func(o *options) { o.asOf = t } }
+
+// From sets the lower of a batch source's first batch: what lies before it is not
+// emitted. Given the upper of the sink's stream, a pipeline goes on where it was
+// stopped. The default is {0}.
+//
+// If it is in advance of the as-of, the since of the stream must be before it, not
+// just at it: once times were advanced to the since, what was there before can no
+// longer be told from what came at it. So allow compaction of the source's stream
+// up to the time before the sink's upper at most.
+//
+// A source in record mode has no batches and cannot be resumed; with this option it
+// emits an error that matches persist.ErrInvalid.
+func From(lower frontier.Antichain) Option { return func(o *options) { o.from = lower } }
+
+// MaxPendingBytes bounds the memory of a batch source for updates that are not
+// sealed yet, in bytes. When they exceed it the source forgets them and reads them
+// from the stream again when they are sealed; the since must not have passed them
+// by then. The default, for 0 or less, is 32 MiB.
+func MaxPendingBytes(n int64) Option { return func(o *options) { o.maxPendingBytes = n } }
+
+// MaxBatchUpdates is the number of updates above which a batch source splits what
+// it reads from the stored history into batches of shorter intervals. A batch of
+// one time is never split, and with an as-of all times up to it are one time. The
+// default, for 0 or less, is 1<<18.
+func MaxBatchUpdates(n int) Option { return func(o *options) { o.maxBatchUpdates = n } }
+
+func optionsOf(opts []Option) options {
+	var o options
+	for _, opt := range opts {
+		opt(&o)
+	}
+	if o.maxPendingBytes <= 0 {
+		o.maxPendingBytes = 32 << 20
+	}
+	if o.maxBatchUpdates <= 0 {
+		o.maxBatchUpdates = 1 << 18
+	}
+	return o
+}
+
+// checkAsOf checks an as-of against the since in force.
+func checkAsOf(stream string, asOf, since frontier.Antichain) error {
+	if since.LessEqual(asOf) {
+		return nil
+	}
+	return &persist.StreamError{
+		Stream: stream, Kind: persist.ErrAsOfBeforeSince,
+		Detail: fmt.Sprintf("the as-of is %s, but the since is %s: read as of the since or later (source.AsOf)", asOf, since),
+	}
+}

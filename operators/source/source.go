@@ -1,0 +1,233 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+
+	"github.com/reugn/go-streams"
+
+	"github.com/tidemark-go/tidemark/frontier"
+	"github.com/tidemark-go/tidemark/operators"
+	"github.com/tidemark-go/tidemark/operators/internal/edge"
+	"github.com/tidemark-go/tidemark/persist"
+)
+
+// Source emits a stream in record mode: every update that is in it and every one
+// that is written to it, as soon as it is durable, sealed or not.
+//
+//	stream   snapshot: u1 u2 | u3 -- seal 5 -- u4 -- finish
+//
+//	out      -- u1 -- u2 ---- u3 ------------- u4 --|
+//
+//	probe    {0} ----------- {2} ---- {5} --------- {}
+//
+// Elements are operators.Result[K, V]. Its outlet takes one consumer.
+type Source[K, V any] struct {
+	ctx      context.Context
+	stream   string
+	asOf     frontier.Antichain
+	position position[K, V]
+	progress *operators.Progress
+	out      *edge.Outlet
+}
+
+var _ streams.Source = (*Source[string, string])(nil)
+
+// New returns a source that reads the stream from the position it has at this
+// moment: the snapshot and the listener are taken here, in one step, and all else
+// happens once the source is wired. A stream that cannot be read, a handle that
+// carries an error among others, gives a source all the same: it emits that error,
+// as its one element.
+//
+// Shape:  the snapshot's updates, then those that follow, in the order of writing,
+// times advanced to the as-of.
+//
+// Errors: as elements, with time and diff. An update that cannot be decoded is
+// persist.ErrDecode at its own time and with its own diff, and the source goes on;
+// all others are its last element, at the frontier: persist.ErrAsOfBeforeSince;
+// persist.ErrStopped, ErrDestroyed, ErrLagged, ErrCorrupt.
+//
+// Ends:   when the stream is finished, at an error, or when ctx ends, then at once
+// and without an element. The probe tells which it was.
+//
+// Holds:  the snapshot, and the log after it, until it was read or ctx ends.
+func New[K, V any](ctx context.Context, read *persist.ReadHandle[K, V], opts ...Option) *Source[K, V] {
+	o := optionsOf(opts)
+	s := &Source[K, V]{
+		ctx: ctx, stream: read.StreamName(), asOf: o.asOf,
+		position: listen(ctx, read), progress: operators.NewProgress(),
+	}
+	if o.from != (frontier.Antichain{}) {
+		s.position.close()
+		s.position = position[K, V]{err: &persist.StreamError{
+			Stream: s.stream, Kind: persist.ErrInvalid,
+			Detail: fmt.Sprintf("a source in record mode cannot start from %s: use source.NewBatches", o.from),
+		}}
+	}
+	s.out = edge.NewOutlet(ctx.Done(), s.run, func() any {
+		return s.failure(operators.ConnectedTwice(s.name()))
+	})
+	releaseWhenDone(ctx, s, s.progress)
+	return s
+}
+
+func (s *Source[K, V]) name() string { return fmt.Sprintf("source of stream %q", s.stream) }
+
+// Probe tells what the consumer has taken: a time is passed when all updates before
+// it were, and the upper of the stream has passed it. It is {} when the stream is
+// finished and all of it was taken. Waiting ends with the source's error when it
+// fails, and with the context's when that ends.
+func (s *Source[K, V]) Probe() *operators.Probe { return s.progress.Probe() }
+
+// Err returns why the source has ended, or nil while it has not and if the stream
+// was finished.
+func (s *Source[K, V]) Err() error { return s.progress.Probe().Err() }
+
+// Out returns the channel of elements, the same one every time.
+func (s *Source[K, V]) Out() <-chan any { return s.out.Out() }
+
+// Via wires the source to a flow and returns it. Whoever comes second, by Via, To,
+// Out or All, gets one element with an error that matches operators.ErrConnected.
+func (s *Source[K, V]) Via(flow streams.Flow) streams.Flow { return s.out.Via(flow) }
+
+// To wires the source to a sink and blocks until it has completed.
+func (s *Source[K, V]) To(sink streams.Sink) { s.out.To(sink) }
+
+// Done is closed when the context of the source has ended.
+func (s *Source[K, V]) Done() <-chan struct{} { return s.out.Done() }
+
+// All yields what Out would send, without channels: updates, and errors beside an
+// update of which only time and diff count. It blocks for more until the source
+// ends; breaking off ends it as well.
+func (s *Source[K, V]) All() iter.Seq2[persist.Update[K, V], error] {
+	return func(yield func(persist.Update[K, V], error) bool) {
+		if !s.out.Occupy() {
+			r := s.failure(operators.ConnectedTwice(s.name()))
+			yield(r.Update, r.Err)
+			return
+		}
+		defer s.out.Close()
+		s.emit(func(r operators.Result[K, V]) bool { return yield(r.Update, r.Err) })
+	}
+}
+
+func (s *Source[K, V]) outlet() *edge.Outlet { return s.out }
+func (s *Source[K, V]) release()             { s.position.close() }
+
+// run is the source's goroutine. It ends with the stream, at an error, or with the
+// context.
+func (s *Source[K, V]) run() {
+	defer s.out.Close()
+	defer func() {
+		// A codec has panicked.
+		if err := s.out.Err(); err != nil && s.ctx.Err() == nil {
+			s.progress.End(err)
+			s.out.Send(s.failure(err))
+		}
+	}()
+	defer s.out.Guard()
+	s.emit(func(r operators.Result[K, V]) bool { return s.out.Send(r) })
+}
+
+// errGone: the consumer takes nothing any more.
+var errGone = errors.New("consumer gone")
+
+// emit reads the stream and settles how the source ends.
+func (s *Source[K, V]) emit(send func(operators.Result[K, V]) bool) {
+	defer s.position.close()
+	err := s.read(send)
+	switch {
+	case errors.Is(err, io.EOF):
+		s.progress.Advance(frontier.Empty())
+		s.progress.End(nil)
+	case s.ctx.Err() != nil:
+		s.progress.End(context.Cause(s.ctx))
+	case errors.Is(err, errGone):
+		s.progress.End(s.out.Err())
+	default:
+		// Waiters learn of it whether or not the element is taken.
+		s.progress.End(err)
+		send(s.failure(err))
+	}
+}
+
+// failure is an error that stands for everything from the frontier on.
+func (s *Source[K, V]) failure(err error) operators.Result[K, V] {
+	time, _ := s.progress.Probe().Frontier().Elem()
+	return s.result(persist.Update[K, V]{Time: time, Diff: 1}, err)
+}
+
+func (s *Source[K, V]) result(u persist.Update[K, V], err error) operators.Result[K, V] {
+	u.Time = s.asOf.Advance(u.Time)
+	return operators.Result[K, V]{Update: u, Err: err}
+}
+
+// read returns io.EOF at the end of the stream, errGone if send fails, or why it
+// cannot go on.
+func (s *Source[K, V]) read(send func(operators.Result[K, V]) bool) error {
+	if s.position.err != nil {
+		return s.position.err
+	}
+	if err := s.replay(send); err != nil {
+		return err
+	}
+	for {
+		event, err := s.position.listener.Next(s.ctx)
+		if err != nil {
+			if err := s.undecodable(err, send); err != nil {
+				return err
+			}
+			continue
+		}
+		for _, u := range event.Updates {
+			if !send(s.result(u, nil)) {
+				return errGone
+			}
+		}
+		if event.Updates == nil {
+			s.progress.Advance(event.Sealed)
+		}
+	}
+}
+
+func (s *Source[K, V]) replay(send func(operators.Result[K, V]) bool) error {
+	snapshot := s.position.snapshot
+	if err := checkAsOf(s.stream, s.asOf, snapshot.Since()); err != nil {
+		return err
+	}
+	for u, err := range snapshot.All(s.ctx) {
+		if err != nil {
+			if err := s.undecodable(err, send); err != nil {
+				return err
+			}
+			continue
+		}
+		if !send(s.result(u, nil)) {
+			return errGone
+		}
+	}
+	upper := snapshot.Upper()
+	if err := snapshot.Close(); err != nil {
+		return err
+	}
+	if !upper.IsEmpty() { // else the listener says so, with io.EOF
+		s.progress.Advance(upper)
+	}
+	return nil
+}
+
+// undecodable emits an update that cannot be decoded as an error of its own, after
+// which reading goes on. It returns any other error.
+func (s *Source[K, V]) undecodable(err error, send func(operators.Result[K, V]) bool) error {
+	var decode *persist.DecodeError
+	if !errors.As(err, &decode) {
+		return err
+	}
+	if !send(s.result(persist.Update[K, V]{Time: decode.Time, Diff: decode.Diff}, err)) {
+		return errGone
+	}
+	return nil
+}

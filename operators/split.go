@@ -1,0 +1,178 @@
+package operators
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/reugn/go-streams"
+
+	"github.com/tidemark-go/tidemark/operators/internal/edge"
+	"github.com/tidemark-go/tidemark/persist"
+)
+
+// Lifetime is implemented by all outlets of ours. Operators that follow one give up
+// their sends when Done is closed: the context that it was built under has ended.
+// It may be nil, for never.
+type Lifetime interface{ Done() <-chan struct{} }
+
+// SplitOkErr splits a stream of Result into its updates and its errors.
+//
+//	in   -- r1 -- e1 -- r2 -- e2 -- r3 --
+//
+//	ok   -- u1 -------- u2 -------- u3 --     persist.Update[K, V]
+//
+//	errs -------- e1 -------- e2 --------     Error
+//
+// An element of another type, or nil, becomes an Error that matches
+// ErrForeignElement, at time 0; persist.Update and Error are passed on as they are.
+//
+// The err side never holds up the ok side: it may be wired late, drained slowly, or
+// ignored (see ErrSide). The ok side sets the pace: while an update is not taken,
+// nothing behind it is read. Drain ok first, or both at once.
+//
+// Work starts when either side is wired, and ends when the outlet closes, or when
+// its context does if it is one of ours (Lifetime); use SplitOkErrContext behind
+// another's operator.
+func SplitOkErr[K, V any](outlet streams.Outlet) (ok, errs streams.Flow) {
+	var done <-chan struct{}
+	if l, isOurs := outlet.(Lifetime); isOurs {
+		done = l.Done()
+	}
+	return split[K, V](done, outlet)
+}
+
+// SplitOkErrContext is SplitOkErr with a context that ends both sides.
+func SplitOkErrContext[K, V any](ctx context.Context, outlet streams.Outlet) (ok, errs streams.Flow) {
+	return split[K, V](ctx.Done(), outlet)
+}
+
+const splitName = "split of ok and err"
+
+// splitter owns the goroutine that reads the outlet: pump.
+type splitter[K, V any] struct {
+	upstream streams.Outlet
+	done     <-chan struct{}
+	ok       *edge.Outlet
+	errs     *ErrSide
+	started  atomic.Bool
+}
+
+func split[K, V any](done <-chan struct{}, outlet streams.Outlet) (ok, errs streams.Flow) {
+	s := &splitter[K, V]{upstream: outlet, done: done, errs: NewErrSide(done, splitName)}
+	s.ok = edge.NewOutlet(done, s.start, func() any {
+		s.errs.Report(Error{Err: ConnectedTwice(splitName), Diff: 1})
+		return nil
+	})
+	return s.side(s.ok), s.side(s.errs)
+}
+
+// start starts the pump when the first side is wired.
+func (s *splitter[K, V]) start() {
+	if s.started.CompareAndSwap(false, true) {
+		go s.pump()
+	}
+}
+
+// pump ends when the upstream closes or the context ends. It is the one sender of
+// the ok side.
+func (s *splitter[K, V]) pump() {
+	defer s.errs.Finish()
+	defer s.ok.Close()
+	in := s.upstream.Out()
+	for {
+		select {
+		case element, open := <-in:
+			if !open {
+				return
+			}
+			if !s.pass(element) {
+				// A closed inlet downstream: the rest is discarded, so that the upstream ends.
+				if err := s.ok.Err(); err != nil {
+					s.errs.Report(Error{Err: err, Diff: 1})
+					s.discard(in)
+				}
+				return
+			}
+		case <-s.done:
+			return
+		}
+	}
+}
+
+func (s *splitter[K, V]) pass(element any) bool {
+	switch e := element.(type) {
+	case Result[K, V]:
+		if e.Err == nil {
+			return s.ok.Send(e.Update)
+		}
+		s.errs.Report(Error{Err: e.Err, Time: e.Time, Diff: e.Diff})
+	case persist.Update[K, V]:
+		return s.ok.Send(e)
+	case Error:
+		s.errs.Report(e)
+	default:
+		s.errs.Report(Error{Err: ForeignElement(element, typeName[Result[K, V]]()), Diff: 1})
+	}
+	return true
+}
+
+func (s *splitter[K, V]) discard(in <-chan any) {
+	for {
+		select {
+		case _, open := <-in:
+			if !open {
+				return
+			}
+		case <-s.done:
+			return
+		}
+	}
+}
+
+// wired is what both sides are made of.
+type wired interface {
+	streams.Source
+	Lifetime
+	To(streams.Sink)
+}
+
+// side is one side of a split, as a flow.
+type side struct {
+	wired
+	start func()
+	in    *edge.Inlet
+}
+
+func (s *splitter[K, V]) side(outlet wired) streams.Flow {
+	side := &side{wired: outlet, start: s.start}
+	// go-streams has no type for an outlet with To, so a side has an inlet that nobody
+	// should use. What is sent to it is discarded, and reported once.
+	var once sync.Once
+	side.in = edge.NewInlet(func() {
+		for range side.in.C {
+			once.Do(func() {
+				s.errs.Report(Error{Err: fmt.Errorf("tidemark: %s: %w: its upstream is the outlet it was made of; merge with flow.Merge", splitName, ErrConnected), Diff: 1})
+			})
+		}
+	})
+	return side
+}
+
+func (s *side) In() chan<- any { return s.in.In() }
+
+func (s *side) Out() <-chan any {
+	s.start()
+	return s.wired.Out()
+}
+
+func (s *side) Via(flow streams.Flow) streams.Flow {
+	s.start()
+	return s.wired.Via(flow)
+}
+
+func (s *side) To(sink streams.Sink) {
+	s.start()
+	s.wired.To(sink)
+}
