@@ -40,13 +40,8 @@ func (c *Columns) Size() int { return len(c.buf) }
 // DataBytes returns the bytes of keys and vals, plus 16 for each time and diff.
 func (c *Columns) DataBytes() int { return len(c.buf) - 8*c.n }
 
-// TimeRange returns the least and the greatest time. It panics if there are no updates.
-func (c *Columns) TimeRange() (lo, hi uint64) {
-	if c.n == 0 {
-		panic("indexed: TimeRange of no updates")
-	}
-	return c.minTime, c.maxTime
-}
+// TimeRange returns the least and the greatest time, or zeros if there are no updates.
+func (c *Columns) TimeRange() (lo, hi uint64) { return c.minTime, c.maxTime }
 
 // Time returns the time of update i.
 func (c *Columns) Time(i int) uint64 { return binary.LittleEndian.Uint64(c.buf[8*i:]) }

@@ -316,14 +316,14 @@ func (st *state) rebaseLocked(e *edit) {
 }
 
 // edited returns the set without the dropped batches and with the added ones.
-func (set *batchSet) edited(se *streamEdit) (*batchSet, error) {
+func (s *batchSet) edited(se *streamEdit) (*batchSet, error) {
 	next := &batchSet{}
 	known := make(map[uint64]bool)
 	keep := func(b *batch) bool {
 		known[b.id] = true
 		return !slices.Contains(se.dropped, b.id)
 	}
-	for _, b := range set.all() {
+	for _, b := range s.all() {
 		if keep(b) {
 			next.add(b)
 		}
@@ -345,11 +345,11 @@ func (set *batchSet) edited(se *streamEdit) (*batchSet, error) {
 	return next, nil
 }
 
-func (set *batchSet) add(b *batch) {
+func (s *batchSet) add(b *batch) {
 	if b.trace {
-		set.trace = append(set.trace, b)
+		s.trace = append(s.trace, b)
 	} else {
-		set.unsealed = append(set.unsealed, b)
+		s.unsealed = append(s.unsealed, b)
 	}
 }
 

@@ -66,14 +66,17 @@ type WriteHandle[K, V any] struct {
 }
 
 // builders recycles the scratch space of encoding.
-var builders = sync.Pool{New: func() any { return new(indexed.ColumnsBuilder) }}
+var builders sync.Pool // of *indexed.ColumnsBuilder
 
 // maxPooledBytes keeps a single large write from staying in memory through the pool.
 const maxPooledBytes = 1 << 20
 
 // encode turns updates into columns; check sees the time of each.
 func (w *WriteHandle[K, V]) encode(updates []Update[K, V], check func(i int, t uint64) error) (indexed.Columns, error) {
-	b := builders.Get().(*indexed.ColumnsBuilder)
+	b, ok := builders.Get().(*indexed.ColumnsBuilder)
+	if !ok {
+		b = new(indexed.ColumnsBuilder)
+	}
 	defer func() {
 		if b.Size() <= maxPooledBytes {
 			b.Reset()
