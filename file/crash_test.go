@@ -25,7 +25,10 @@ type progress struct {
 func workload(m *memFS, p *progress, seed uint64) error {
 	random := rand.New(rand.NewPCG(seed, 1))
 	ctx := noContext{}
-	for range 2 {
+	for session := range 2 {
+		if session > 0 {
+			m.leave("/db/log/" + tempPrefix + "left")
+		}
 		l, err := tryOpenMem(m)
 		if err != nil {
 			return err

@@ -139,6 +139,7 @@ func TestDamage(t *testing.T) {
 	type expect struct {
 		where  string // of the CorruptError; empty if there is none
 		newest string // where a reader, which begins with the newest segment, finds it, if not there
+		inside int64  // and at which offset
 		offset int64
 		err    error         // another error
 		after  storage.SeqNo // what remains is after < p <= last
@@ -171,6 +172,20 @@ func TestDamage(t *testing.T) {
 			h.first++
 			h.put(b, salt(m), last.off)
 		}, expect{where: seg(3), offset: last.off}},
+		{"last group: an entry fewer than it has", func(m *memFS) {
+			b := m.file(seg(3))[last.off:]
+			h, ok := parseFrameHeader(b, salt(m), last.off)
+			require.True(t, ok)
+			h.count--
+			h.put(b, salt(m), last.off)
+		}, expect{where: seg(3), offset: last.off, newest: seg(3), inside: end.off}},
+		{"last group: a length beyond the file", func(m *memFS) {
+			b := m.file(seg(3))[last.off:]
+			h, ok := parseFrameHeader(b, salt(m), last.off)
+			require.True(t, ok)
+			h.length = 1 << 30
+			h.put(b, salt(m), last.off)
+		}, expect{where: seg(3), offset: last.off}},
 		{"first group of the last segment", flip(3, segmentDataStart+500), expect{where: seg(3), offset: segmentDataStart}},
 		{"first group of the last segment: header", flip(3, segmentDataStart+20), expect{where: seg(3), offset: segmentDataStart}},
 		{"middle segment: payload", flip(2, frames[2][1].off+99), expect{where: seg(2), offset: frames[2][1].off}},
@@ -191,6 +206,11 @@ func TestDamage(t *testing.T) {
 		{"last segment: header", flip(3, 25), expect{where: seg(3), offset: 0}},
 		{"last segment: all zeros", zero(3, 0, MinSegmentSize), expect{where: seg(3), offset: 0}},
 		{"last segment: magic", flip(3, 0), expect{where: seg(3), offset: 0}},
+		{"last segment: an earlier position", func(m *memFS) {
+			b := m.file(seg(3))
+			b[32]--
+			copy(b[60:], checksum(b[:60]))
+		}, expect{where: seg(3), offset: 0, newest: seg(3), inside: segmentDataStart}},
 		{"last segment: cut", func(m *memFS) { m.names[seg(3)].data = m.file(seg(3))[:9000] }, expect{where: seg(3), offset: 9000}},
 		{"last segment: empty", func(m *memFS) { m.names[seg(3)].data = nil }, expect{where: seg(3), offset: 0}},
 		{"middle segment: longer", func(m *memFS) { m.names[seg(2)].data = append(m.file(seg(2)), 0) }, expect{where: seg(2), offset: MinSegmentSize}},
@@ -211,7 +231,7 @@ func TestDamage(t *testing.T) {
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
-			requireError := func(err error, where string) {
+			requireError := func(err error, where string, offset int64) {
 				t.Helper()
 				if row.want.err != nil {
 					require.ErrorIs(t, err, row.want.err)
@@ -220,7 +240,7 @@ func TestDamage(t *testing.T) {
 				var damage *storage.CorruptError
 				require.ErrorAs(t, err, &damage)
 				require.Equal(t, where, damage.Where)
-				require.Equal(t, row.want.offset, damage.Offset, "%v", err)
+				require.Equal(t, offset, damage.Offset, "%v", err)
 			}
 			broken := row.want.where != "" || row.want.err != nil
 			m := threeSegments(t)
@@ -233,11 +253,11 @@ func TestDamage(t *testing.T) {
 			got, err := readAll(t, r, row.want.after)
 			require.NoError(t, r.Close())
 			if broken {
-				where := row.want.where
+				where, offset := row.want.where, row.want.offset
 				if row.want.newest != "" {
-					where = row.want.newest
+					where, offset = row.want.newest, row.want.inside
 				}
-				requireError(err, where)
+				requireError(err, where, offset)
 				require.Equal(t, upTo(storage.SeqNo(len(got))), append([]storage.SeqNo{}, got...), "a prefix before the damage")
 			} else {
 				require.NoError(t, err)
@@ -253,12 +273,12 @@ func TestDamage(t *testing.T) {
 
 			l, err := tryOpenMem(m)
 			if broken {
-				requireError(err, row.want.where)
+				requireError(err, row.want.where, row.want.offset)
 				for name, n := range before.names {
 					require.Equal(t, n.data, m.names[name].data, "a refused open changed %s", name)
 				}
 				_, err = tryOpenMem(m)
-				requireError(err, row.want.where) // and gave the lock back
+				requireError(err, row.want.where, row.want.offset) // and gave the lock back
 				return
 			}
 			require.NoError(t, err)
@@ -456,4 +476,53 @@ func TestEveryBit(t *testing.T) {
 		require.NotZero(t, outcomes[o], "%v", outcomes)
 	}
 	t.Log(outcomes)
+}
+
+// A file that was being renamed may have both names after a power cut. It must
+// not be used as a spare then: it is still the segment, too.
+func TestSpareThatIsASegment(t *testing.T) {
+	for index := uint64(1); index <= 3; index++ {
+		m := threeSegments(t)
+		m.names["/db/log/"+sparePrefix+"x"] = m.names[seg(index)]
+		l := openMem(t, m)
+		require.Empty(t, m.only(sparePrefix+"x"))
+		for range 5 {
+			appendGroups(t, l, []int{9000})
+		}
+		got, err := readAll(t, l, 0)
+		require.NoError(t, err)
+		require.Equal(t, upTo(19), got)
+		require.NoError(t, l.Close())
+		openMem(t, m)
+	}
+}
+
+// A writer that was killed between making a segment and proving it: opening the
+// log makes up for it, so that the segment cannot go missing unnoticed.
+func TestProofIsMadeUpFor(t *testing.T) {
+	m := threeSegments(t)
+	at := groups(t, m, 2)
+	clear(m.file(seg(2))[at[len(at)-1].off:][:markSize])
+	m.names[seg(2)].durable = slices.Clone(m.file(seg(2)))
+	require.NoError(t, openMem(t, m).Close())
+	m = m.crash(nil, 0)
+	delete(m.names, seg(3))
+	_, err := tryOpenMem(m)
+	var damage *storage.CorruptError
+	require.ErrorAs(t, err, &damage)
+	require.Equal(t, seg(3), damage.Where)
+}
+
+// What was closed is whole also for a reader that finds it after a power cut.
+func TestCloseIsDurable(t *testing.T) {
+	m := newMemFS()
+	l := openMem(t, m)
+	appendGroups(t, l, []int{10}, []int{20, 30})
+	require.NoError(t, l.Close())
+	r, err := NewLogReader("/db", withFileSystem(m.crash(nil, 0)))
+	require.NoError(t, err)
+	got, err := readAll(t, r, 0)
+	require.NoError(t, err)
+	require.Equal(t, upTo(3), got)
+	require.NoError(t, r.Close())
 }

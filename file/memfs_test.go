@@ -234,7 +234,13 @@ func (h *memHandle) begin(op string) error {
 	if h.closed {
 		return pathError(op, h.name, iofs.ErrClosed)
 	}
-	return h.m.begin(op, h.name)
+	name := h.name // as it was when the file was opened; it may have another one now
+	for now, n := range h.m.names {
+		if n == h.n {
+			name = now
+		}
+	}
+	return h.m.begin(op, name)
 }
 
 func (h *memHandle) ReadAt(p []byte, off int64) (int, error) {
@@ -447,6 +453,13 @@ func (m *memFS) clone() *memFS {
 	}
 	after.names, after.durable = copied(m.names), copied(m.durable)
 	return after
+}
+
+// leave puts an empty file there, as if an earlier process had.
+func (m *memFS) leave(name string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.names[name] = &inode{dirty: map[int64]bool{}}
 }
 
 // only returns the names of the files whose base begins with prefix.

@@ -112,6 +112,15 @@ func decodeSegmentHeader(b []byte, name string, index uint64, size int64) (segme
 	return h, nil
 }
 
+// headerIndex returns the index of the segment that a file was last, or is.
+func headerIndex(b []byte) (uint64, bool) {
+	le := binary.LittleEndian
+	if len(b) < segmentHeaderSize || le.Uint32(b[60:]) != crc32.Checksum(b[:60], castagnoli) {
+		return 0, false
+	}
+	return le.Uint64(b[24:]), string(b[:8]) == segmentMagic
+}
+
 // segment is an open segment file. Whoever keeps a pointer to it has a
 // reference; the file is closed when the last one is released.
 type segment struct {

@@ -3,8 +3,10 @@ package file
 import (
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 	"sync"
@@ -229,8 +231,12 @@ func findSpares(fsys fileSystem, dir string, names []string) (free []spare, err 
 			if err != nil {
 				return free, fmt.Errorf("size of spare segment %s: %w", name, err)
 			}
+			linked, err := isSegment(s, names)
+			if err != nil {
+				return free, err
+			}
 			// A reader may still hold what this file was: then it must not change.
-			if len(free) > maxSpares || s.size < MinSegmentSize || s.f.tryLock(true) != nil {
+			if linked || len(free) > maxSpares || s.size < MinSegmentSize || s.f.tryLock(true) != nil {
 				free = free[:len(free)-1]
 				if err := errors.Join(s.f.Close(), fsys.remove(name)); err != nil {
 					return free, fmt.Errorf("remove spare segment: %w", err)
@@ -241,4 +247,17 @@ func findSpares(fsys fileSystem, dir string, names []string) (free []spare, err 
 		}
 	}
 	return free, nil
+}
+
+// isSegment reports whether a spare is one of the segments, too. A file that was
+// being renamed when the power failed may have both names on file systems without
+// a journal, and using it would destroy the segment.
+func isSegment(s spare, names []string) (bool, error) {
+	b := make([]byte, segmentHeaderSize)
+	n, err := s.f.ReadAt(b, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return false, fmt.Errorf("read spare segment %s: %w", s.name, err)
+	}
+	index, ok := headerIndex(b[:n])
+	return ok && slices.Contains(names, segmentName(index)), nil
 }

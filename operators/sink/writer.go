@@ -36,7 +36,7 @@ type writer[K, V any] struct {
 	known  bool
 	rewind bool // a batch went back to held: next is upper once nothing is in flight
 
-	incomplete bool // an element failed: nothing more is sealed
+	incomplete bool // an element failed: batches that come after it are not taken
 	attempts   int  // in a row without effect
 	retry      <-chan time.Time
 }
@@ -175,10 +175,6 @@ func (w *writer[K, V]) submit() error {
 		return nil
 	}
 	w.submitRecords()
-	if w.incomplete {
-		w.rewind = false
-		return nil
-	}
 	if w.rewind {
 		if len(w.flight) > 0 {
 			return nil
@@ -229,6 +225,7 @@ func (w *writer[K, V]) settle() error {
 	w.flight = w.flight[1:]
 	_, err := f.future.Wait(w.ctx)
 	if err == nil {
+		w.attempts = 0
 	}
 	if f.batch != nil {
 		return w.settleBatch(*f.batch, err)

@@ -95,8 +95,7 @@ func (e *emitter[K, V]) replay() error {
 		}
 	}
 	e.sealed = e.lower
-	e.spilled = false
-	e.pending.clear()
+	e.spilled = false // nothing is pending: spilling has cleared it
 	for u, err := range e.history.rows(e.ctx, snapshot, e.lower, frontier.Empty()) {
 		if err == nil {
 			err = e.hold(u)

@@ -66,7 +66,7 @@ func (q *Errors[E]) signal() {
 
 // run is the goroutine of the outlet. It ends after Finish, or with the context.
 func (q *Errors[E]) run() {
-	defer q.Outlet.Close()
+	defer q.Close()
 	for {
 		e, ok, over := q.next()
 		switch {
