@@ -513,6 +513,22 @@ func TestProofIsMadeUpFor(t *testing.T) {
 	require.Equal(t, seg(3), damage.Where)
 }
 
+// Once something was acknowledged in a segment, its loss is noticed, also after
+// a power cut.
+func TestLossOfTheNewestSegment(t *testing.T) {
+	m := newMemFS()
+	l := openMem(t, m)
+	appendGroups(t, l, []int{8000}, []int{8000})
+	m.mu.Lock() // the next segment is being prepared
+	after := m.crash(nil, 0)
+	m.mu.Unlock()
+	delete(after.names, seg(2))
+	_, err := tryOpenMem(after)
+	var damage *storage.CorruptError
+	require.ErrorAs(t, err, &damage)
+	require.Equal(t, seg(2), damage.Where)
+}
+
 // What was closed is whole also for a reader that finds it after a power cut.
 func TestCloseIsDurable(t *testing.T) {
 	m := newMemFS()

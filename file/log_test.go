@@ -124,6 +124,7 @@ func TestFullDisk(t *testing.T) {
 	require.EqualValues(t, next+1, lastOf(t, l))
 	require.True(t, l.Recovery().Cut)
 	require.Empty(t, l.Recovery().Kept, "there was no room for a copy")
+	require.Empty(t, m.only(tornPrefix), "nor is there a half of one")
 }
 
 // Segments double up to the limit; a group that is larger gets one that fits.
