@@ -84,7 +84,7 @@ func TestBatchesCoalesce(t *testing.T) {
 		var descriptions []string
 		updates := 0
 		for e := range out {
-			descriptions = append(descriptions, e.(batch).Description.String())
+			descriptions = append(descriptions, e.(batch).String())
 			updates += len(e.(batch).Updates)
 			synctest.Wait()
 		}

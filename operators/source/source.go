@@ -91,6 +91,7 @@ func (s *Source[K, V]) Out() <-chan any { return s.out.Out() }
 
 // Via wires the source to a flow and returns it. Whoever comes second, by Via, To,
 // Out or All, gets one element with an error that matches operators.ErrConnected.
+// The same flow again is the same consumer.
 func (s *Source[K, V]) Via(flow streams.Flow) streams.Flow { return s.out.Via(flow) }
 
 // To wires the source to a sink and blocks until it has completed.

@@ -111,6 +111,9 @@ func (o *Outlet) connect(inlet streams.Inlet) <-chan struct{} {
 		o.wireLocked(in)
 		return o.finished
 	}
+	if o.target == in {
+		return o.finished // wired to it already, and its channel has one sender
+	}
 	e := o.refuse()
 	refused := make(chan struct{})
 	// The goroutine ends when the element is taken or the context ends.
