@@ -35,9 +35,9 @@ var _ streams.Sink = (*Sink[string, string])(nil)
 // maxErrors is how many errors Err keeps; the rest are counted.
 const maxErrors = 16
 
-// New returns a sink that writes to the stream. Work starts when it is wired. A
-// handle that carries an error gives a sink all the same: it discards its input,
-// and Err says why.
+// New returns a sink that writes to the stream. Work starts with the first element,
+// or AwaitCompletion. A handle that carries an error gives a sink all the same: it
+// discards its input, and Err says why.
 //
 // Records are written as they come, several in one command while others are on
 // their way. A record that is refused is recorded in Err, and the others are
@@ -69,6 +69,11 @@ func New[K, V any](ctx context.Context, write *persist.WriteHandle[K, V], opts .
 		progress: operators.NewProgress(), done: make(chan struct{}),
 	}
 	s.in = edge.NewInlet(s.run)
+	// go-streams asks for the inlet with the first element only, and there may be none
+	// to come: whoever waits for what is durable already need not wait for that.
+	if d, err := write.Description(ctx); err == nil {
+		s.progress.Advance(d.Upper)
+	}
 	return s
 }
 
@@ -100,8 +105,8 @@ func (s *Sink[K, V]) Err() error {
 	return errors.Join(s.errs...)
 }
 
-// Probe tells what is durable and sealed: the upper of the stream, as far as the
-// sink has learnt it from its batches. When the sink has ended, waiting for more
+// Probe tells what is durable and sealed: the upper that the stream had when the
+// sink was built, and then that of its batches. When the sink has ended, waiting for more
 // ends with its error, or with operators.ErrEnded.
 func (s *Sink[K, V]) Probe() *operators.Probe { return s.progress.Probe() }
 

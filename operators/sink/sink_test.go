@@ -95,6 +95,17 @@ func feed(to streams.Sink, elements ...any) {
 	to.AwaitCompletion()
 }
 
+// A pipeline that is restarted with nothing new to do has no first element. What is
+// durable already is known all the same.
+func TestProbeBeforeTheFirstElement(t *testing.T) {
+	s := newStream(t, persist.Config{})
+	_, err := s.write.Seal(s.ctx, 7).Wait(s.ctx)
+	require.NoError(t, err)
+	k := sink.New(s.ctx, s.write)
+	require.Equal(t, frontier.At(7), k.Probe().Frontier())
+	require.NoError(t, k.Probe().Wait(s.ctx, 7))
+}
+
 func TestRecordsAreWrittenAndNotSealed(t *testing.T) {
 	s := newStream(t, persist.Config{})
 	to := sink.New(s.ctx, s.write)

@@ -31,10 +31,9 @@ type writer[K, V any] struct {
 	again   []records[K, V] // to be written again: refused as a whole, or without effect
 
 	held   *order.Buffer[operators.Batch[K, V]]
-	upper  frontier.Antichain // of the stream, when known
+	upper  frontier.Antichain // of the stream
 	next   frontier.Antichain // the upper after what is in flight
-	known  bool
-	rewind bool // a batch went back to held: next is upper once nothing is in flight
+	rewind bool               // a batch went back to held: next is upper once nothing is in flight
 
 	incomplete bool // an element failed: batches that come after it are not taken
 	attempts   int  // in a row without effect
@@ -63,9 +62,11 @@ func (w *writer[K, V]) run() (err error) {
 			err = edge.PanicError(r)
 		}
 	}()
-	if err := w.write.Err(); err != nil {
+	at, err := w.write.Description(w.ctx)
+	if err != nil {
 		return err
 	}
+	w.learn(at.Upper)
 	for {
 		if err := w.submit(); err != nil {
 			return err
@@ -103,11 +104,9 @@ func (w *writer[K, V]) run() (err error) {
 	return w.held.Missing(w.next)
 }
 
-// hasRoom says whether more input is wanted. While a batch is on trial the position
-// of the stream is not known, so that what comes next may or may not be its turn.
+// hasRoom says whether more input is wanted.
 func (w *writer[K, V]) hasRoom() bool {
-	trial := !w.known && (w.held.Len() > 0 || w.flyingBatches())
-	return w.open && w.retry == nil && !w.rewind && !trial && len(w.again) == 0 &&
+	return w.open && w.retry == nil && !w.rewind && len(w.again) == 0 &&
 		len(w.flight) < w.opts.inFlight && !w.records.full()
 }
 
@@ -152,21 +151,14 @@ func (w *writer[K, V]) receiveBatch(b operators.Batch[K, V]) error {
 			Stream: w.write.StreamName(), Kind: persist.ErrInvalid,
 			Detail: fmt.Sprintf("batch [%s, %s) with %d updates covers no time: keep descriptions as they are", b.Lower, b.Upper, len(b.Updates)),
 		}
-	case w.known && b.Upper.LessEqual(w.next):
+	case b.Upper.LessEqual(w.next):
 		return nil // durable, or on its way
 	}
 	b.Updates = slices.Clone(b.Updates) // a branch of a FanOut may have the same slice
-	next := w.next
-	if !w.known {
-		next = b.Lower // it is going to be tried
-	}
-	if err := w.held.Add(b.Description, len(b.Updates), b, next); err != nil {
+	if err := w.held.Add(b.Description, len(b.Updates), b, w.next); err != nil {
 		return err
 	}
-	if w.known {
-		return w.held.Skip(w.next)
-	}
-	return nil
+	return w.held.Skip(w.next)
 }
 
 // submit sends what can be sent.
@@ -180,17 +172,15 @@ func (w *writer[K, V]) submit() error {
 			return nil
 		}
 		w.rewind, w.next = false, w.upper
-		if w.known {
-			if err := w.held.Skip(w.next); err != nil {
-				return err
-			}
+		if err := w.held.Skip(w.next); err != nil {
+			return err
 		}
 	}
 	if !w.records.empty() || len(w.again) > 0 || w.flyingRecords() {
 		return nil
 	}
 	for len(w.flight) < w.opts.inFlight {
-		b, ok := w.due()
+		b, ok := w.held.Take(w.next)
 		if !ok {
 			return nil
 		}
@@ -203,20 +193,7 @@ func (w *writer[K, V]) submit() error {
 	return nil
 }
 
-// due takes the batch whose turn it is from held. Where the stream stands is found
-// out with the first batch there is: it is due, or the stream says what is.
-func (w *writer[K, V]) due() (operators.Batch[K, V], bool) {
-	if w.known {
-		return w.held.Take(w.next)
-	}
-	if len(w.flight) > 0 {
-		return operators.Batch[K, V]{}, false // on trial
-	}
-	return w.held.TakeFirst()
-}
-
 func (w *writer[K, V]) flyingRecords() bool { return len(w.flight) > 0 && w.flight[0].batch == nil }
-func (w *writer[K, V]) flyingBatches() bool { return len(w.flight) > 0 && w.flight[0].batch != nil }
 
 // settle takes in the answer to the oldest command on its way.
 func (w *writer[K, V]) settle() error {
@@ -269,7 +246,6 @@ func (w *writer[K, V]) putBack(b operators.Batch[K, V]) error {
 
 // learn takes in an upper that the stream is known to have.
 func (w *writer[K, V]) learn(upper frontier.Antichain) {
-	w.known = true
 	w.upper = w.upper.Join(upper)
 	w.next = w.next.Join(w.upper)
 	w.progress.Advance(w.upper)
