@@ -32,7 +32,7 @@ func BenchmarkAppend(b *testing.B) {
 				const room = 32 << 20
 				f, err := os.Create(filepath.Join(b.TempDir(), "raw"))
 				require.NoError(b, err)
-				defer f.Close() //nolint:errcheck // a benchmark's file
+				defer f.Close()
 				if v == "raw" {
 					zeros := make([]byte, 1<<20)
 					for off := int64(0); off < room; off += int64(len(zeros)) {
@@ -102,7 +102,7 @@ func BenchmarkAppendRatio(b *testing.B) {
 			data := [][]byte{make([]byte, size)}
 			raw, err := os.Create(filepath.Join(b.TempDir(), "raw"))
 			require.NoError(b, err)
-			defer raw.Close() //nolint:errcheck // a benchmark's file
+			defer raw.Close()
 			const room = 32 << 20
 			_, err = raw.WriteAt(make([]byte, room), 0)
 			require.NoError(b, err)
@@ -186,8 +186,8 @@ func BenchmarkPoll(b *testing.B) {
 	r, err := file.NewLogReader(dir)
 	require.NoError(b, err)
 	for b.Loop() {
-		for range r.Read(b.Context(), 1) {
-			b.Fatal("an entry")
+		for e, err := range r.Read(b.Context(), 1) {
+			b.Fatalf("entry %v, error %v", e.SeqNo, err)
 		}
 	}
 	require.NoError(b, r.Close())

@@ -110,7 +110,7 @@ func positions(t *testing.T, l storage.LogReader) (all []storage.SeqNo, err erro
 		require.LessOrEqual(t, size, MinSegmentSize)
 		all = append(all, e.SeqNo)
 	}
-	require.Equal(t, b.Last, want)
+	require.Equal(t, want, b.Last)
 	return all, nil
 }
 

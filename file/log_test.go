@@ -92,7 +92,7 @@ func TestFullDisk(t *testing.T) {
 	m := newMemFS()
 	l, err := tryOpenMem(m, SegmentSize(MinSegmentSize, 8*MinSegmentSize))
 	require.NoError(t, err)
-	defer l.Close()                      //nolint:errcheck // checked below
+	defer l.Close()
 	m.capacity = 6*MinSegmentSize + 1000 // for 16 and 32 KiB, and not for 64 KiB after those
 	next := storage.SeqNo(0)
 	for err == nil {
@@ -113,7 +113,7 @@ func TestFullDisk(t *testing.T) {
 
 	require.NoError(t, l.Truncate(t.Context(), l.mu.segs[1].first), "truncating needs no room")
 	appendGroups(t, l, []int{1000}, []int{1000})
-	require.EqualValues(t, next+1, lastOf(t, l))
+	require.Equal(t, next+1, lastOf(t, l))
 	newest, end := l.mu.segs[len(l.mu.segs)-1].name, l.write.off
 	require.NoError(t, l.Close())
 
@@ -121,7 +121,7 @@ func TestFullDisk(t *testing.T) {
 	copy(m.file(newest)[end+markSize/2-8:], "torn")
 	copy(m.file(newest)[end:], "torn")
 	l = openMem(t, m)
-	require.EqualValues(t, next+1, lastOf(t, l))
+	require.Equal(t, next+1, lastOf(t, l))
 	require.True(t, l.Recovery().Cut)
 	require.Empty(t, l.Recovery().Kept, "there was no room for a copy")
 	require.Empty(t, m.only(tornPrefix), "nor is there a half of one")
@@ -157,7 +157,7 @@ func TestPollIsCheap(t *testing.T) {
 	l := openMem(t, m)
 	r, err := NewLogReader("/db", withFileSystem(m))
 	require.NoError(t, err)
-	defer r.Close() //nolint:errcheck // only read
+	defer r.Close()
 	ops := 0
 	counting := func(_, name string) error {
 		if _, ok := segmentIndex(filepath.Base(name)); ok || name == "/db/log" { // not the spares
@@ -207,7 +207,7 @@ func TestReaderSuspects(t *testing.T) {
 	appendGroups(t, l, []int{10})
 	r, err := NewLogReader("/db", withFileSystem(m))
 	require.NoError(t, err)
-	defer r.Close() //nolint:errcheck // only read
+	defer r.Close()
 	require.EqualValues(t, 1, lastOf(t, r))
 	at := l.write.off
 	appendGroups(t, l, []int{10}, []int{10})

@@ -6,12 +6,12 @@ import (
 	"bufio"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -64,7 +64,7 @@ func child(dir string) error {
 	for last := b.Last; ; {
 		// One line of input allows a number of appends.
 		line, err := in.ReadString('\n')
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return l.Close()
 		}
 		n, err := strconv.Atoi(strings.TrimSpace(line))
@@ -198,7 +198,7 @@ func TestKillAndFollow(t *testing.T) {
 	dir := t.TempDir()
 	follower, err := file.NewLogReader(dir)
 	require.NoError(t, err)
-	defer follower.Close() //nolint:errcheck // only read
+	defer follower.Close()
 	var seen, acked storage.SeqNo
 	for round := range 5 {
 		c := startChild(t, dir)
@@ -267,9 +267,6 @@ func TestHoldAgainstAnotherProcess(t *testing.T) {
 
 // A location is its owner's business.
 func TestPermissions(t *testing.T) {
-	if runtime.GOOS == "windows" {
-		t.Skip("permissions are of another kind")
-	}
 	old := syscall.Umask(0)
 	defer syscall.Umask(old)
 	dir := filepath.Join(t.TempDir(), "a", "b")

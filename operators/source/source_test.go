@@ -83,7 +83,8 @@ func TestSnapshotAndEventsAreOneStep(t *testing.T) {
 		})
 		src := source.New(s.ctx, s.read, source.AsOf(frontier.At(0)))
 		sums, count := map[string]int64{}, 0
-		for r := range src.All() {
+		for r, err := range src.All() {
+			require.NoError(t, err)
 			sums[r.Key] += r.Diff
 			count++
 		}
