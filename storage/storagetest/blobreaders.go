@@ -99,7 +99,8 @@ func testBlobSetIfRace(t testing.TB, open Blobs) {
 		close(start)
 		group.Wait()
 		require.EqualValues(t, 1, wins.Load(), "winners in round %d", round)
-		won := winner.Load().([2]string)
+		won, ok := winner.Load().([2]string)
+		require.True(t, ok)
 		requireBlob(t, writers[0], "a", []byte(won[0]), storage.Version(won[1]))
 		expected = storage.Version(won[1])
 		if round%3 == 2 {
