@@ -259,7 +259,6 @@ func (f *Follower) load(ctx context.Context) error {
 		if _, _, err := replay(ctx, st, f.log); err != nil {
 			return err
 		}
-		f.holdLog(st)
 	}
 	f.manifest, f.pending, f.rebase = manifest, nil, false
 	f.view.Lock()

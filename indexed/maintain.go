@@ -41,8 +41,8 @@ func (e *Engine) initMaintenance(m manifestReader, meter logMeter) {
 	e.maintenance.manifest = manifestWriter{manifestReader: m, blob: e.blob, metrics: e.metrics}
 	e.maintenance.meter = meter
 	e.maintenance.named = make(map[string]bool)
-	for _, s := range e.st.names { // what the log destroyed is named until the next edit
-		for _, b := range slices.Concat(s.set.all(), s.manifest.dropped) {
+	for _, s := range e.st.streams {
+		for _, b := range s.set.all() {
 			for i := range b.parts {
 				e.maintenance.named[b.parts[i].key] = true
 			}

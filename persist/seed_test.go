@@ -3,6 +3,7 @@ package persist_test
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"sync"
 	"testing"
 
@@ -291,6 +292,9 @@ func regression8606(t *testing.T, c *persist.Client, round int) {
 		writers.Go(func() { _ = c.Maintain(ctx) })
 	}
 
+	for range round % 7 {
+		runtime.Gosched() // later from round to round
+	}
 	s, l, err := r.Listen(ctx)
 	require.NoError(t, err)
 	defer func() { _, _ = s.Close(), l.Close() }()

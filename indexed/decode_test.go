@@ -1,0 +1,498 @@
+package indexed
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/cespare/xxhash/v2"
+	"github.com/stretchr/testify/require"
+
+	"github.com/tidemark-go/tidemark/frontier"
+	"github.com/tidemark-go/tidemark/storage"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+func sampleColumns() Columns {
+	var b ColumnsBuilder
+	for _, r := range []row{
+		{[]byte("apple"), []byte("1"), 3, 1},
+		{[]byte("apple"), []byte("2"), 5, -1},
+		{nil, nil, math.MaxUint64, math.MinInt64},
+		{[]byte("pear"), nil, 0, 0},
+	} {
+		if err := b.Add(r.key, r.val, r.time, r.diff); err != nil {
+			panic(err)
+		}
+	}
+	return b.Finish()
+}
+
+// sampleOps has an operation of every kind.
+func sampleOps() []op {
+	return []op{
+		{kind: opRegister, stream: 7, name: "orders", keyCodec: "string", valCodec: "json"},
+		{kind: opDestroy, stream: 2},
+		{kind: opWrite, stream: 1, cols: sampleColumns()},
+		{kind: opWrite, stream: 300},
+		{kind: opSeal, stream: 1, frontier: frontier.At(1 << 40)},
+		{kind: opSeal, stream: 3, frontier: frontier.Empty()},
+		{kind: opAllowCompaction, stream: 1, frontier: frontier.At(0)},
+	}
+}
+
+// sampleEdit has a stream of every sort, with batches of every sort.
+func sampleEdit() *edit {
+	return &edit{
+		version: 9, applied: 77, nextID: 4, nextBatch: 40,
+		streams: []streamEdit{
+			{
+				id: 0, created: true, name: "orders", keyCodec: "string", valCodec: "json",
+				upper: frontier.At(9), since: frontier.At(4), flushed: 70, flushedUpper: frontier.At(8),
+				added: []*batch{
+					{
+						id: 11, trace: true, level: 2, rows: 5, minTime: 3, maxTime: 6, foldable: 1,
+						desc:  frontier.Description{Upper: frontier.At(7), Since: frontier.At(2)},
+						parts: []part{{"batch/0/x-11-0.parquet", 900, 0xfeed, 3, 100}, {"batch/0/x-11-1.parquet", 800, 0xbeef, 2, 90}},
+					},
+					{
+						id: 12, rows: 1, minTime: 8, maxTime: 8, after: 60, through: 70,
+						desc:  frontier.Description{Upper: frontier.Empty()},
+						parts: []part{{"batch/0/x-12-0.parquet", 700, 0xcafe, 1, 30}},
+					},
+				},
+			},
+			{id: 1, destroyed: true, upper: frontier.Empty(), since: frontier.Empty(), flushedUpper: frontier.Empty(), dropped: []uint64{1, 2, 300}},
+			{
+				id: 3, upper: frontier.Empty(), since: frontier.Empty(), flushed: 77, flushedUpper: frontier.Empty(),
+				added: []*batch{emptyTrace(0)}, // the shortest encoding of a batch, at the end
+			},
+		},
+	}
+}
+
+// emptyTrace is a trace batch whose updates cancelled out, up to the end of time.
+func emptyTrace(id uint64) *batch {
+	return &batch{id: id, trace: true, desc: frontier.Description{Upper: frontier.Empty(), Since: frontier.Empty()}}
+}
+
+// requireEqualOps compares operations but for where columns without updates point.
+func requireEqualOps(t testing.TB, want, got []op) {
+	for _, ops := range [][]op{want, got} {
+		for i := range ops {
+			if ops[i].cols.n == 0 {
+				ops[i].cols.buf = nil
+			}
+		}
+	}
+	require.Equal(t, want, got)
+}
+
+func TestEntryRoundTrip(t *testing.T) {
+	ops := sampleOps()
+	data := encodeEntry(ops)
+	back, err := decodeEntry(data)
+	require.NoError(t, err)
+	requireEqualOps(t, ops, back)
+	cols := &back[2].cols
+	require.Equal(t, "apple=1", fmt.Sprintf("%s=%s", cols.Key(0), cols.Val(0)))
+	lo, hi := cols.TimeRange()
+	require.Equal(t, []uint64{0, math.MaxUint64}, []uint64{lo, hi})
+	require.EqualValues(t, math.MinInt64, cols.Diff(2))
+}
+
+// The log has a checksum of its own, so what is left to the entry is that no damage
+// makes it panic, and that a part of it is never taken for the whole.
+func TestDecodeEntryDamaged(t *testing.T) {
+	data := encodeEntry(sampleOps())
+	for n := range data {
+		_, err := decodeEntry(data[:n])
+		require.Error(t, err, "%d of %d bytes", n, len(data))
+	}
+	eachBitFlipped(data, func(flipped []byte, _ int) {
+		if ops, err := decodeEntry(flipped); err == nil {
+			readAll(ops)
+		}
+	})
+	_, err := decodeEntry(append(data, 0))
+	require.ErrorContains(t, err, "1 bytes too many")
+	for text, data := range map[string][]byte{
+		"version 2":           {2, 1, 2, 0},
+		"without operations":  {1, 0},
+		"operation of kind 9": {1, 1, 9, 0},
+		"frontier tag 2":      {1, 1, byte(opSeal), 0, 2, 0},
+		"is larger than":      {1, 0xff, 0xff, 0xff, 0xff, 0x0f, 2, 0},
+		"ends early":          {1, 1, byte(opSeal), 0},
+		"column of":           append([]byte{1, 1, byte(opWrite), 0, 0}, 0x80, 0x80, 0x80, 0x80, 0x10, 0),
+		"without updates":     {1, 1, byte(opWrite), 0, 0, 1, 0, 'k'},
+	} {
+		_, err := decodeEntry(data)
+		require.ErrorContains(t, err, text)
+	}
+}
+
+func eachBitFlipped(data []byte, do func(flipped []byte, bit int)) {
+	for bit := range 8 * len(data) {
+		flipped := bytes.Clone(data)
+		flipped[bit/8] ^= 1 << (bit % 8)
+		do(flipped, bit)
+	}
+}
+
+// readAll touches every update, as readers will.
+func readAll(ops []op) (n int) {
+	for i := range ops {
+		c := &ops[i].cols
+		for j := range c.Len() {
+			n += len(c.Key(j)) + len(c.Val(j)) + int(c.Time(j)&1) + int(c.Diff(j)&1)
+		}
+	}
+	return n
+}
+
+func TestColumnsOverRefusesRowsOutside(t *testing.T) {
+	sample := sampleColumns()
+	good := sample.buf
+	_, err := columnsOver(good, sample.n, sample.keyBytes)
+	require.NoError(t, err)
+	for name, change := range map[string]func(b []byte){
+		"key ends go back":    func(b []byte) { b[16*4+4] = 0 },
+		"val ends go back":    func(b []byte) { b[20*4+4] = 0 },
+		"key beyond its end":  func(b []byte) { b[16*4+4*3] = 200 },
+		"val beyond its end":  func(b []byte) { b[20*4+4*3] = 200 },
+		"key bytes left over": func(b []byte) { b[16*4+4*3]-- },
+		"val bytes left over": func(b []byte) { b[20*4+4]--; b[20*4+8]--; b[20*4+12]-- },
+		"end above what fits": func(b []byte) { b[16*4+4*3+3] = 255 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			bad := bytes.Clone(good)
+			change(bad)
+			_, err := columnsOver(bad, sample.n, sample.keyBytes)
+			require.Error(t, err)
+		})
+	}
+}
+
+func TestEditRoundTrip(t *testing.T) {
+	e := sampleEdit()
+	back, err := decodeEdit(e.encode())
+	require.NoError(t, err)
+	e.streams[1].name = "" // only of a created stream
+	require.Equal(t, e, back)
+}
+
+// decode_errors, checksum: every truncation and every flipped bit of a manifest is
+// an error.
+func TestDecodeEditDamaged(t *testing.T) {
+	data := sampleEdit().encode()
+	for n := range data {
+		_, err := decodeEdit(data[:n])
+		require.Error(t, err, "%d of %d bytes", n, len(data))
+	}
+	eachBitFlipped(data, func(flipped []byte, bit int) {
+		_, err := decodeEdit(flipped)
+		require.Error(t, err, "bit %d", bit)
+	})
+	for text, data := range map[string][]byte{
+		"too few for a manifest": data[:manifestHeader+3],
+		"expected \"TIDEMANI\"":  bytes.Replace(data, []byte("TIDEMANI"), []byte("OTHERMAN"), 1),
+		"format version 9":       bytes.Replace(data, []byte("TIDEMANI\x01"), []byte("TIDEMANI\x09"), 1),
+		"xxhash64 is":            append(data[:len(data)-1:len(data)-1], data[len(data)-1]^1),
+	} {
+		_, err := decodeEdit(data)
+		require.ErrorContains(t, err, text)
+	}
+}
+
+// A manifest whose checksum is right and whose contents are not is refused as well.
+func TestDecodeEditRefusesNonsense(t *testing.T) {
+	for text, change := range map[string]func(data []byte) []byte{
+		"bytes too many":  func(d []byte) []byte { return append(d, 0) },
+		"ends early":      func(d []byte) []byte { return d[:len(d)-1] },
+		"is larger than":  func(d []byte) []byte { return append(d[:manifestHeader], 1, 1, 1, 0xff, 0x7f) },
+		"with flags":      func(d []byte) []byte { return append(d[:manifestHeader], 1, 1, 1, 1, 0, 4, 0, 0, 1, 0, 0, 0) },
+		"batch of kind 2": func(d []byte) []byte { return append(d[:len(d)-14], 1, 2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0) },
+	} {
+		t.Run(text, func(t *testing.T) {
+			data := sampleEdit().encode()
+			_, err := decodeEdit(signed(change(bytes.Clone(data[:len(data)-manifestTrailer]))))
+			require.ErrorContains(t, err, text)
+		})
+	}
+}
+
+// signed appends the checksum that makes a body look like a manifest.
+func signed(body []byte) []byte {
+	sum := xxhash.Sum64(body)
+	for i := range 8 {
+		body = append(body, byte(sum>>(8*i)))
+	}
+	return body
+}
+
+// A manifest may end with the shortest encoding that a batch has.
+func TestManifestEndsWithAnEmptyBatch(t *testing.T) {
+	e := &edit{version: 1, applied: 1, streams: []streamEdit{{upper: frontier.Empty(), added: []*batch{emptyTrace(1)}}}}
+	require.Len(t, e.streams[0].added[0].appendTo(nil), minBatchBytes+1, "its lower is a time")
+	back, err := decodeEdit(e.encode())
+	require.NoError(t, err)
+	require.Equal(t, e, back)
+}
+
+func samplePart(t testing.TB) (data []byte, p *part, c Columns) {
+	c = sampleColumns()
+	data, err := encodePart(&c, "orders", &batch{id: 1, trace: true, desc: frontier.Description{Upper: frontier.At(9)}}, 0)
+	require.NoError(t, err)
+	return data, &part{key: "batch/0/x-1-0.parquet", size: int64(len(data)), sum: xxhash.Sum64(data), rows: c.Len(), bytes: c.Size()}, c
+}
+
+// oneBlob is a store that holds one blob.
+type oneBlob struct {
+	storage.BlobReader
+	data []byte
+	err  error
+}
+
+func (b *oneBlob) Get(context.Context, string) ([]byte, storage.Version, error) {
+	return b.data, "1", b.err
+}
+
+// Every flipped bit and every truncation of a part is found and named.
+func TestFetchDamagedPart(t *testing.T) {
+	data, p, c := samplePart(t)
+	store := &oneBlob{data: data}
+	b, err := newBlobs(store, 1<<20, newMetrics(func() *state { return newState(1) }))
+	require.NoError(t, err)
+	back, err := b.fetch(t.Context(), p)
+	require.NoError(t, err)
+	requireEqualColumns(t, c, back)
+
+	requireCorrupt := func(err error) {
+		var corrupt *storage.CorruptError
+		require.ErrorAs(t, err, &corrupt)
+		require.Equal(t, p.key, corrupt.Where)
+	}
+	eachBitFlipped(data, func(flipped []byte, bit int) {
+		store.data = flipped
+		_, err := b.fetch(t.Context(), p)
+		requireCorrupt(err)
+		if bit%8 == bit/8%8 {
+			// Nor may it panic if the checksum were to match by chance.
+			_, _ = decodePart(flipped, p)
+		}
+	})
+	for n := range data {
+		store.data = data[:n]
+		_, err := b.fetch(t.Context(), p)
+		requireCorrupt(err)
+		_, err = decodePart(data[:n], p)
+		require.Error(t, err)
+	}
+	store.data, store.err = nil, storage.ErrNotFound
+	_, err = b.fetch(t.Context(), p)
+	requireCorrupt(err)
+	store.err = storage.ErrClosed
+	_, err = b.readPart(t.Context(), p)
+	require.ErrorIs(t, err, storage.ErrClosed)
+	require.NotErrorIs(t, err, storage.ErrCorrupt)
+}
+
+// A store whose own context ended fails the read; it is not asked for ever.
+func TestReadPartGivesUpOnItsOwnCancellation(t *testing.T) {
+	_, p, _ := samplePart(t)
+	b, err := newBlobs(&oneBlob{err: context.Canceled}, 1<<20, newMetrics(func() *state { return newState(1) }))
+	require.NoError(t, err)
+	_, err = b.readPart(t.Context(), p)
+	require.ErrorIs(t, err, context.Canceled)
+}
+
+// A part that is not what the manifest promised is refused, also if it is whole.
+func TestDecodePartRefusesAnother(t *testing.T) {
+	data, p, _ := samplePart(t)
+	for text, change := range map[string]func(p *part){
+		"4 rows, expected 5":         func(p *part) { p.rows = 5 },
+		"bytes of updates, expected": func(p *part) { p.bytes++ },
+		"more than":                  func(p *part) { p.bytes = rowOverhead*p.rows + 1 },
+	} {
+		t.Run(text, func(t *testing.T) {
+			other := *p
+			change(&other)
+			_, err := decodePart(data, &other)
+			require.ErrorContains(t, err, text)
+		})
+	}
+}
+
+// encoded_batch_sizes: pinned, so that a change that makes them grow is seen.
+func TestEncodedSizes(t *testing.T) {
+	var many ColumnsBuilder
+	for i := range 1000 {
+		require.NoError(t, many.Add(fmt.Appendf(nil, "key-%06d", i), []byte("value"), uint64(i), 1))
+	}
+	thousand := many.Finish()
+	one := Columns{}
+	{
+		var b ColumnsBuilder
+		require.NoError(t, b.Add([]byte("key"), []byte("val"), 1, 1))
+		one = b.Finish()
+	}
+	write := func(c Columns) int { return len(encodeEntry([]op{{kind: opWrite, stream: 1, cols: c}})) }
+	for _, test := range []struct {
+		name      string
+		got, want int
+	}{
+		{"entry with a seal", len(encodeEntry([]op{{kind: opSeal, stream: 1, frontier: frontier.At(100)}})), 6},
+		{"entry with one update", write(one), 37},
+		{"entry with a thousand updates", write(thousand), 39_010},
+		{"empty batch in the manifest", len(emptyTrace(1).appendTo(nil)), 14},
+		{"edit of one seal", len((&edit{version: 1, streams: []streamEdit{{upper: frontier.At(100)}}}).encode()), 40},
+		{"manifest of every sort", len(sampleEdit().encode()), 229},
+	} {
+		require.Equal(t, test.want, test.got, test.name)
+	}
+}
+
+// Golden files: what format version 1 looks like, for as long as it is to be read.
+func TestGolden(t *testing.T) {
+	part, p, c := samplePart(t)
+	for _, test := range []struct {
+		name   string
+		encode []byte
+		pinned bool // what is written today is the same, byte by byte
+		check  func(t *testing.T, data []byte)
+	}{
+		{"entry-v1.bin", encodeEntry(sampleOps()), true, func(t *testing.T, data []byte) {
+			ops, err := decodeEntry(data)
+			require.NoError(t, err)
+			requireEqualOps(t, sampleOps(), ops)
+		}},
+		{"edit-v1.bin", sampleEdit().encode(), true, func(t *testing.T, data []byte) {
+			e, err := decodeEdit(data)
+			require.NoError(t, err)
+			require.Equal(t, sampleEdit(), e)
+		}},
+		// The Parquet library may change what it writes.
+		{"part-v1.parquet", part, false, func(t *testing.T, data []byte) {
+			back, err := decodePart(data, p)
+			require.NoError(t, err)
+			requireEqualColumns(t, c, back)
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			path := filepath.Join("testdata", "golden", test.name)
+			if *update {
+				require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
+				require.NoError(t, os.WriteFile(path, test.encode, 0o644))
+			}
+			data, err := os.ReadFile(path)
+			require.NoError(t, err)
+			if test.pinned {
+				require.Equal(t, data, test.encode)
+			}
+			test.check(t, data)
+		})
+	}
+}
+
+func FuzzDecodeEntry(f *testing.F) {
+	f.Add(encodeEntry(sampleOps()))
+	f.Add(encodeEntry([]op{{kind: opDestroy, stream: 1}}))
+	f.Add([]byte{entryVersion, 1, byte(opWrite), 0, 0, 0, 0})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		ops, err := decodeEntry(data)
+		if err != nil {
+			return
+		}
+		readAll(ops)
+		back, err := decodeEntry(encodeEntry(ops))
+		require.NoError(t, err)
+		requireEqualOps(t, ops, back)
+	})
+}
+
+// FuzzDecodeEdit fuzzes what is behind the checksum.
+func FuzzDecodeEdit(f *testing.F) {
+	for _, e := range []*edit{sampleEdit(), {version: 1}, {version: 2, streams: []streamEdit{{id: 3, dropped: []uint64{4}}}}} {
+		data := e.encode()
+		f.Add(data[:len(data)-manifestTrailer])
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		_, _ = decodeEdit(body)
+		e, err := decodeEdit(signed(bytes.Clone(body)))
+		if err != nil {
+			return
+		}
+		back, err := decodeEdit(e.encode())
+		require.NoError(t, err)
+		require.Equal(t, e, back)
+		// A state takes it or refuses it.
+		st := newState(1)
+		if st.applyEditLocked(e) == nil {
+			require.NoError(t, st.check())
+		}
+	})
+}
+
+func FuzzDecodeBatch(f *testing.F) {
+	for _, s := range sampleEdit().streams {
+		for _, b := range s.added {
+			f.Add(b.appendTo(nil))
+		}
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		r := &wireReader{buf: data}
+		b := decodeBatch(r)
+		if r.err != nil {
+			return
+		}
+		require.NoError(t, b.validate())
+		again := &wireReader{buf: b.appendTo(nil)}
+		require.Equal(t, b, decodeBatch(again))
+		require.NoError(t, again.end())
+	})
+}
+
+func FuzzDecodeColumns(f *testing.F) {
+	sample := sampleColumns()
+	f.Add(sample.appendTo(nil))
+	f.Add((&Columns{}).appendTo(nil))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		r := &wireReader{buf: data}
+		c := decodeColumns(r)
+		if r.err != nil {
+			return
+		}
+		readAll([]op{{cols: c}})
+		again := &wireReader{buf: c.appendTo(nil)}
+		back := decodeColumns(again)
+		require.NoError(t, again.end())
+		requireEqualColumns(t, c, back)
+	})
+}
+
+func FuzzDecodePart(f *testing.F) {
+	data, p, _ := samplePart(f)
+	f.Add(data, p.rows, p.bytes)
+	f.Add(data[:len(data)/2], p.rows, p.bytes)
+	f.Add(data, p.rows+1, p.bytes)
+	f.Fuzz(func(t *testing.T, data []byte, rows, size int) {
+		// The manifest vouches for these.
+		rows, size = min(max(rows, 1), 1000), min(max(size, rowOverhead), 100_000)
+		if rows > size/rowOverhead {
+			return
+		}
+		c, err := decodePart(data, &part{key: "k", rows: rows, bytes: size})
+		if err != nil {
+			return
+		}
+		require.Equal(t, rows, c.Len())
+		require.Equal(t, size, c.Size())
+		readAll([]op{{cols: c}})
+	})
+}

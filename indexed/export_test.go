@@ -1,0 +1,212 @@
+package indexed
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/tidemark-go/tidemark/frontier"
+	"github.com/tidemark-go/tidemark/storage"
+)
+
+// The tests of the whole engine run on the storage of package mem, which imports
+// this package, so they live in indexed_test and reach inside through this file.
+
+// OpenStill is Open without background work: a test takes each step itself.
+func OpenStill(ctx context.Context, log storage.Log, blob storage.Blob, cfg Config) (*Engine, error) {
+	return open(ctx, log, blob, cfg)
+}
+
+// Step is one round of maintenance.
+func (e *Engine) Step(ctx context.Context, force bool) error { return e.step(ctx, force) }
+
+// MergeOnce is one merge, if there is one to do.
+func (e *Engine) MergeOnce(ctx context.Context) (bool, error) { return e.mergeOnce(ctx) }
+
+// CollectOrphans looks for blobs that no manifest names.
+func (e *Engine) CollectOrphans(ctx context.Context) error { return e.collectOrphans(ctx) }
+
+// PreferBase makes the next manifest write a full copy.
+func (e *Engine) PreferBase() {
+	e.maintenance.round.Lock()
+	defer e.maintenance.round.Unlock()
+	if m := &e.maintenance.manifest; m.pending == nil {
+		m.edits = maxEdits
+	}
+}
+
+// ManifestVersion returns the version of the newest edit written.
+func (e *Engine) ManifestVersion() uint64 {
+	e.maintenance.round.Lock()
+	defer e.maintenance.round.Unlock()
+	return e.maintenance.manifest.version
+}
+
+// BatchView is what a test may know of a batch.
+type BatchView struct {
+	Desc             frontier.Description
+	After, Through   storage.SeqNo
+	Level, Rows      int
+	MinTime, MaxTime uint64
+	Parts            int
+}
+
+func view(list []*batch) []BatchView {
+	views := make([]BatchView, len(list))
+	for i, b := range list {
+		views[i] = BatchView{b.desc, b.after, b.through, b.level, b.rows, b.minTime, b.maxTime, len(b.parts)}
+	}
+	return views
+}
+
+// Buckets is where the updates of a stream are.
+type Buckets struct {
+	Trace, Unsealed []BatchView
+	TailChunks      int
+}
+
+// Buckets returns where the updates of a stream are.
+func (e *Engine) Buckets(id StreamID) Buckets {
+	e.st.mu.Lock()
+	defer e.st.mu.Unlock()
+	s := e.st.streams[id]
+	return Buckets{view(s.set.trace), view(s.set.unsealed), len(s.tail)}
+}
+
+// Garbage returns the number of blobs that wait to be deleted.
+func (e *Engine) Garbage() (parts int) {
+	e.st.mu.Lock()
+	defer e.st.mu.Unlock()
+	for _, b := range e.st.garbage {
+		parts += len(b.parts)
+	}
+	return parts
+}
+
+// NamedBlobs returns the keys of the blobs of live streams.
+func (e *Engine) NamedBlobs() []string {
+	e.st.mu.Lock()
+	defer e.st.mu.Unlock()
+	keys := []string{}
+	for _, s := range e.st.streams {
+		for _, b := range s.set.all() {
+			for i := range b.parts {
+				keys = append(keys, b.parts[i].key)
+			}
+		}
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// CheckIdle checks what must hold of an engine that nothing is on its way in.
+func (e *Engine) CheckIdle() error {
+	if err := e.st.check(); err != nil {
+		return err
+	}
+	e.st.mu.Lock()
+	defer e.st.mu.Unlock()
+	if n := e.inFlight.get(); n != 0 {
+		return fmt.Errorf("%d bytes in flight", n)
+	}
+	free := e.cfg.MaxTailBytes - e.st.tailBytes
+	if !e.admission.TryAcquire(free) {
+		return fmt.Errorf("admission: less than %d bytes are free", free)
+	}
+	defer e.admission.Release(free)
+	if e.admission.TryAcquire(1) {
+		e.admission.Release(1)
+		return fmt.Errorf("admission: more than %d bytes are free", free)
+	}
+	return nil
+}
+
+// Check checks the view of a follower.
+func (f *Follower) Check() error { return f.current().check() }
+
+// check checks what must always hold of a state.
+func (st *state) check() error {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	var bytes, used int64
+	tails, held := 0, 0
+	for _, s := range st.names {
+		if (st.streams[s.id] == nil) != s.destroyed {
+			return fmt.Errorf("stream %q: destroyed is %v", s.name, s.destroyed)
+		}
+		if err := s.validateSet(s.set, st.applied); err != nil {
+			return fmt.Errorf("stream %q: %w", s.name, err)
+		}
+		var own int64
+		last := s.flushed
+		for _, c := range s.tail {
+			if c.seqno <= last || c.seqno > st.applied {
+				return fmt.Errorf("stream %q: chunk at %s follows %s", s.name, c.seqno, last)
+			}
+			last = c.seqno
+			own += int64(c.cols.Size())
+		}
+		if own != s.tailBytes {
+			return fmt.Errorf("stream %q: tail of %d bytes, counted %d", s.name, own, s.tailBytes)
+		}
+		bytes += own
+		if len(s.tail) > 0 {
+			tails++
+		}
+		for _, b := range s.set.all() {
+			if b.sets < 1 || b.unlisted {
+				return fmt.Errorf("stream %q: %s is in %d sets, unlisted %v", s.name, b, b.sets, b.unlisted)
+			}
+			if _, ok := st.held[b]; ok {
+				return fmt.Errorf("stream %q: %s is in use and held", s.name, b)
+			}
+		}
+		after := s.windowAfter
+		for _, ev := range s.events {
+			unread := 0
+			for l := range s.listeners {
+				if l.cursor < ev.seqno {
+					unread++
+				}
+			}
+			if ev.unread != unread || unread == 0 || ev.seqno <= after || ev.stream != s {
+				return fmt.Errorf("stream %q: event at %s after %s is unread by %d, counted %d", s.name, ev.seqno, after, ev.unread, unread)
+			}
+			after = ev.seqno
+			used += ev.size
+			held++
+		}
+	}
+	for b := range st.held {
+		if b.sets < 1 {
+			return fmt.Errorf("%s is held by nobody", b)
+		}
+	}
+	for _, b := range st.garbage {
+		if b.sets != 0 || !b.unlisted {
+			return fmt.Errorf("%s is garbage, but in %d sets, unlisted %v", b, b.sets, b.unlisted)
+		}
+	}
+	if bytes != st.tailBytes || tails != st.tailCount || used != st.window.used || held != st.window.held {
+		return fmt.Errorf("counted %d bytes in %d tails, %d bytes of %d events: have %d, %d, %d, %d",
+			bytes, tails, used, held, st.tailBytes, st.tailCount, st.window.used, st.window.held)
+	}
+	if used > st.window.limit {
+		return fmt.Errorf("window of %d bytes, limit %d", used, st.window.limit)
+	}
+	return nil
+}
+
+// WaitingListeners returns how many listeners wait to be woken.
+func (e *Engine) WaitingListeners() (n int) {
+	e.st.mu.Lock()
+	defer e.st.mu.Unlock()
+	for s := range maps.Values(e.st.names) {
+		n += len(s.waiting)
+	}
+	return n
+}
+
+// WaitingBytes returns the bytes that writers wait for room for.
+func (e *Engine) WaitingBytes() int64 { return e.waiting.Load() }

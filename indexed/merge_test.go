@@ -1,0 +1,408 @@
+package indexed
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/tidemark-go/tidemark/frontier"
+	"github.com/tidemark-go/tidemark/storage"
+)
+
+func drawAntichain(t *rapid.T, label string) frontier.Antichain {
+	if rapid.IntRange(0, 5).Draw(t, label+" is empty") == 0 {
+		return frontier.Empty()
+	}
+	return frontier.At(rapid.OneOf(rapid.Uint64Range(0, 5), rapid.Just(uint64(math.MaxUint64))).Draw(t, label))
+}
+
+func drawRow(t *rapid.T) row {
+	return row{
+		key:  rapid.SliceOfN(rapid.SampledFrom([]byte{0, 1, 255}), 0, 10).Draw(t, "key"),
+		val:  rapid.SliceOfN(rapid.SampledFrom([]byte{0, 1}), 0, 2).Draw(t, "val"),
+		time: rapid.OneOf(rapid.Uint64Range(0, 5), rapid.Just(uint64(math.MaxUint64))).Draw(t, "time"),
+		diff: rapid.Int64Range(-1, 2).Draw(t, "diff"),
+	}
+}
+
+func drawRun(t *rapid.T) ([]row, Columns) {
+	var b ColumnsBuilder
+	rows := rapid.SliceOfN(rapid.Custom(drawRow), 0, 12).Draw(t, "run")
+	for _, r := range rows {
+		require.NoError(t, b.Add(r.key, r.val, r.time, r.diff))
+	}
+	return rows, b.Finish()
+}
+
+// naive is what consolidating rows amounts to.
+func naive(rows []row, filter timeFilter, since frontier.Antichain) []string {
+	sums := map[string]row{}
+	for _, r := range rows {
+		if !filter.admits(r.time) {
+			continue
+		}
+		r.time = since.Advance(r.time)
+		id := fmt.Sprintf("%x %x %d", r.key, r.val, r.time)
+		r.diff += sums[id].diff
+		sums[id] = r
+	}
+	var left []row
+	for _, r := range sums {
+		if r.diff != 0 {
+			left = append(left, r)
+		}
+	}
+	slices.SortFunc(left, func(a, b row) int {
+		return cmp.Or(bytes.Compare(a.key, b.key), bytes.Compare(a.val, b.val), cmp.Compare(a.time, b.time))
+	})
+	out := make([]string, len(left))
+	for i, r := range left {
+		out[i] = fmt.Sprintf("%x=%x @%d %+d", r.key, r.val, r.time, r.diff)
+	}
+	return out
+}
+
+// Merging sorted runs is consolidating all of their rows.
+func TestConsolidateIsNaive(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		filter := timeFilter{drawAntichain(t, "lower"), drawAntichain(t, "upper")}
+		since := drawAntichain(t, "since")
+		var all []row
+		var sources []rowSource
+		for range rapid.IntRange(0, 5).Draw(t, "sources") {
+			var runs []Columns
+			for range rapid.IntRange(1, 3).Draw(t, "runs") {
+				rows, cols := drawRun(t)
+				all = append(all, rows...)
+				runs = append(runs, cols)
+			}
+			source := sortRuns(runs, filter)
+			requireSorted(t, source)
+			sources = append(sources, source)
+		}
+		out := []string{}
+		for r, err := range consolidate(t.Context(), sources, since) {
+			require.NoError(t, err)
+			out = append(out, fmt.Sprintf("%x=%x @%d %+d", r.key, r.val, r.time, r.diff))
+		}
+		require.Equal(t, naive(all, filter, since), out)
+	})
+}
+
+// requireSorted checks the order without using the source up.
+func requireSorted(t *rapid.T, s *sortedRefs) {
+	again := &sortedRefs{runs: s.runs, refs: s.refs}
+	var prev *row
+	for {
+		r, ok, err := again.next(t.Context())
+		require.NoError(t, err)
+		if !ok {
+			return
+		}
+		if prev != nil {
+			require.LessOrEqual(t, compareRows(prev, &r), 0)
+		}
+		prev = &r
+	}
+}
+
+// failingSource fails after some rows.
+type failingSource struct{ left int }
+
+var errSource = errors.New("source failed")
+
+func (s *failingSource) next(context.Context) (row, bool, error) {
+	if s.left == 0 {
+		return row{}, false, errSource
+	}
+	s.left--
+	return row{key: []byte{byte(10 - s.left)}, diff: 1}, true, nil
+}
+
+// A failing source ends the merge with its error, and a reader that stops is left alone.
+func TestConsolidateEndsWithTheFirstError(t *testing.T) {
+	for _, left := range []int{0, 1, 3} {
+		var err error
+		for _, err = range consolidate(t.Context(), []rowSource{&failingSource{left}}, frontier.Antichain{}) {
+		}
+		require.ErrorIs(t, err, errSource)
+	}
+	n := 0
+	for range consolidate(t.Context(), []rowSource{&failingSource{5}}, frontier.Antichain{}) {
+		if n++; n == 2 {
+			break
+		}
+	}
+	require.Equal(t, 2, n)
+}
+
+func TestBatchRoundTrip(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		b := drawBatch(t)
+		r := &wireReader{buf: b.appendTo(nil)}
+		back := decodeBatch(r)
+		require.NoError(t, r.end())
+		require.Equal(t, b, back)
+	})
+}
+
+// drawBatch draws a batch that is valid.
+func drawBatch(t *rapid.T) *batch {
+	b := &batch{id: rapid.Uint64().Draw(t, "id"), trace: rapid.Bool().Draw(t, "trace"), level: rapid.IntRange(0, 40).Draw(t, "level")}
+	for range rapid.IntRange(0, 3).Draw(t, "parts") {
+		rows := rapid.IntRange(1, 1000).Draw(t, "part rows")
+		b.rows += rows
+		b.parts = append(b.parts, part{
+			key:  rapid.StringN(1, 20, 40).Draw(t, "key"),
+			size: rapid.Int64Range(1, math.MaxInt64).Draw(t, "size"),
+			sum:  rapid.Uint64().Draw(t, "sum"),
+			rows: rows, bytes: rowOverhead*rows + rapid.IntRange(0, 1000).Draw(t, "data"),
+		})
+	}
+	b.foldable = rapid.IntRange(0, b.rows).Draw(t, "foldable")
+	from := rapid.Uint64Range(0, 10).Draw(t, "lower")
+	b.desc.Upper = frontier.Empty()
+	if b.trace {
+		b.desc.Lower, b.desc.Since = frontier.At(from), drawAntichain(t, "since")
+		if width := rapid.Uint64Range(0, 5).Draw(t, "width"); width > 0 {
+			b.desc.Upper = frontier.At(from + width)
+		}
+	} else {
+		b.after = storage.SeqNo(rapid.Uint64Range(0, 1<<60).Draw(t, "after"))
+		b.through = b.after + storage.SeqNo(rapid.Uint64Range(1, 100).Draw(t, "through"))
+	}
+	if b.rows > 0 {
+		b.minTime, b.maxTime = from, from
+	}
+	return b
+}
+
+func unsealedBatch(id uint64, after, through storage.SeqNo) *batch {
+	return &batch{id: id, desc: frontier.Description{Upper: frontier.Empty()}, after: after, through: through}
+}
+
+func traceBatch(id, lower, upper uint64) *batch {
+	return &batch{id: id, trace: true, desc: frontier.Description{Lower: frontier.At(lower), Upper: frontier.At(upper)}}
+}
+
+// trace_batch_meta_validate, unsealed_batch_meta_validate: one bad case for each
+// invariant, which a good case differs from in that alone.
+func TestBatchValidate(t *testing.T) {
+	trace := func() *batch {
+		b := traceBatch(1, 2, 5)
+		b.rows, b.minTime, b.maxTime = 3, 2, 4
+		b.parts = []part{{"a", 10, 1, 2, 48}, {"b", 10, 1, 1, 24}}
+		return b
+	}
+	unsealed := func() *batch { return unsealedBatch(1, 3, 4) }
+	require.NoError(t, trace().validate())
+	require.NoError(t, unsealed().validate())
+	moved := trace()
+	moved.desc.Since, moved.minTime, moved.maxTime = frontier.At(9), 9, 9
+	require.NoError(t, moved.validate(), "times may have been moved up to the since")
+
+	for text, b := range map[string]*batch{
+		"empty or has no key":  edited(trace(), func(b *batch) { b.parts[0].key = "" }),
+		"part 1 is empty":      edited(trace(), func(b *batch) { b.parts[1].rows = 0 }),
+		"part 0 is empty":      edited(trace(), func(b *batch) { b.parts[0].size = 0 }),
+		"2 rows in 47 bytes":   edited(trace(), func(b *batch) { b.parts[0].bytes = 47 }),
+		"3 rows in its parts":  edited(trace(), func(b *batch) { b.rows = 4 }),
+		"more rows in its":     edited(trace(), func(b *batch) { b.rows = 2 }),
+		"times from 5 to 4":    edited(trace(), func(b *batch) { b.minTime = 5 }),
+		"empty interval":       edited(trace(), func(b *batch) { b.desc.Upper = frontier.At(2) }),
+		"before its lower":     edited(trace(), func(b *batch) { b.minTime = 1 }),
+		"not before its upper": edited(trace(), func(b *batch) { b.maxTime = 5 }),
+		"(3, 3]: empty":        edited(unsealed(), func(b *batch) { b.through = 3 }),
+	} {
+		require.ErrorContains(t, b.validate(), text)
+	}
+}
+
+func edited(b *batch, change func(b *batch)) *batch {
+	change(b)
+	return b
+}
+
+// trace_meta_validate, unsealed_meta_validate: what must hold between batches.
+func TestSetValidate(t *testing.T) {
+	open := func() *stream {
+		return &stream{name: "s", upper: frontier.At(9), since: frontier.At(4), flushed: 20}
+	}
+	set := func() *batchSet {
+		return &batchSet{
+			trace:    []*batch{traceBatch(1, 0, 3), traceBatch(2, 3, 9)},
+			unsealed: []*batch{unsealedBatch(3, 0, 10), unsealedBatch(4, 12, 20)},
+		}
+	}
+	require.NoError(t, open().validateSet(set(), 20))
+	for text, change := range map[string]func(s *stream, set *batchSet){
+		"does not follow on {0}":          func(_ *stream, set *batchSet) { set.trace[0].desc.Lower = frontier.At(1) },
+		"does not follow on {3}":          func(_ *stream, set *batchSet) { set.trace[1].desc.Lower = frontier.At(4) },
+		"compacted beyond the since":      func(_ *stream, set *batchSet) { set.trace[1].desc.Since = frontier.At(5) },
+		"beyond the upper {8}":            func(s *stream, _ *batchSet) { s.upper = frontier.At(8) },
+		"overlaps the one before":         func(_ *stream, set *batchSet) { set.unsealed[1].after = 9 },
+		"reflects the log up to 20":       func(_ *stream, set *batchSet) { set.unsealed[1].through = 21 },
+		"but the manifest reflects the l": func(s *stream, _ *batchSet) { s.flushed = 21 },
+	} {
+		s, set := open(), set()
+		change(s, set)
+		require.ErrorContains(t, s.validateSet(set, 20), text)
+	}
+}
+
+// An edit that contradicts the state is refused.
+func TestEditValidate(t *testing.T) {
+	open := func() *state {
+		st := newState(1)
+		require.NoError(t, st.applyEditLocked(&edit{version: 1, applied: 5, nextID: 2, nextBatch: 2, streams: []streamEdit{
+			{id: 0, created: true, name: "a", flushed: 5, added: []*batch{unsealedBatch(1, 0, 5)}},
+			{id: 1, created: true, name: "b", destroyed: true},
+		}}))
+		return st
+	}
+	require.NoError(t, open().check())
+	good := edit{version: 2, applied: 6, nextID: 2, nextBatch: 3, streams: []streamEdit{
+		{id: 0, flushed: 6, dropped: []uint64{1}, added: []*batch{unsealedBatch(2, 0, 6)}},
+	}}
+	st := open()
+	require.NoError(t, st.applyEditLocked(&good))
+	require.NoError(t, st.check())
+	for text, se := range map[string]streamEdit{
+		"which does not exist":    {id: 7},
+		"drops batch 9, which is": {id: 0, dropped: []uint64{9}},
+		"adds batch 1 twice":      {id: 0, added: []*batch{unsealedBatch(1, 5, 6)}},
+		"overlaps the one before": {id: 0, added: []*batch{unsealedBatch(2, 4, 6)}},
+		"stream \"a\" twice":      {id: 2, created: true, name: "a"},
+	} {
+		err := open().applyEditLocked(&edit{version: 2, applied: 6, nextID: 2, nextBatch: 3, streams: []streamEdit{se}})
+		require.ErrorContains(t, err, text)
+	}
+	require.ErrorContains(t, open().applyEditLocked(&edit{version: 2, applied: 6, streams: []streamEdit{{id: 1, upper: frontier.At(1)}}}), "does not exist",
+		"it was destroyed before the edit")
+}
+
+// A reader that has read the log further than an edit reflects it meets streams that
+// were destroyed since.
+func TestEditOfAStreamThatTheLogDestroyed(t *testing.T) {
+	for name, se := range map[string]streamEdit{
+		"known before": {id: 0, upper: frontier.At(3), flushed: 2},
+		"created":      {id: 0, created: true, name: "a", keyCodec: "k", valCodec: "v", upper: frontier.At(3)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			st := newState(1)
+			for seqno, ops := range [][]op{
+				{{kind: opRegister, name: "a", keyCodec: "k", valCodec: "v"}},
+				{{kind: opSeal, frontier: frontier.At(3)}},
+				{{kind: opDestroy}},
+			} {
+				require.NoError(t, st.applyLocked(storage.SeqNo(seqno+1), ops, time.Time{}))
+			}
+			require.NoError(t, st.applyEditLocked(&edit{version: 1, applied: 2, nextID: 1, streams: []streamEdit{se}}))
+			require.True(t, st.names["a"].destroyed)
+			require.NoError(t, st.check())
+		})
+	}
+}
+
+// compact_trace_errors: gap, overlap, since below either input.
+func TestCheckMerge(t *testing.T) {
+	b0, b1 := traceBatch(1, 0, 3), traceBatch(2, 3, 5)
+	b0.desc.Since, b1.desc.Since = frontier.At(2), frontier.At(1)
+	require.NoError(t, checkMerge([]*batch{b0, b1}, frontier.At(2)))
+	require.NoError(t, checkMerge([]*batch{unsealedBatch(1, 0, 4), unsealedBatch(2, 6, 9)}, frontier.Antichain{}))
+	for name, test := range map[string]struct {
+		inputs []*batch
+		since  uint64
+		text   string
+	}{
+		"gap":                {[]*batch{b0, traceBatch(2, 4, 5)}, 2, "not neighbours"},
+		"overlap":            {[]*batch{b0, traceBatch(2, 2, 5)}, 2, "not neighbours"},
+		"wrong order":        {[]*batch{b1, b0}, 2, "not neighbours"},
+		"two kinds":          {[]*batch{b0, unsealedBatch(2, 0, 1)}, 2, "not neighbours"},
+		"unsealed overlap":   {[]*batch{unsealedBatch(1, 0, 4), unsealedBatch(2, 3, 9)}, 2, "not neighbours"},
+		"since below first":  {[]*batch{b0, b1}, 1, "before its own"},
+		"since below second": {[]*batch{traceBatch(1, 0, 3), b1}, 0, "before its own"},
+	} {
+		err := checkMerge(test.inputs, frontier.At(test.since))
+		require.ErrorIs(t, err, ErrInvalid, name)
+		require.ErrorContains(t, err, test.text, name)
+	}
+}
+
+func TestReplaceRun(t *testing.T) {
+	a, b, c, d := traceBatch(1, 0, 1), traceBatch(2, 1, 2), traceBatch(3, 2, 3), traceBatch(4, 0, 2)
+	list := []*batch{a, b, c}
+	next, ok := replaceRun(list, []*batch{a, b}, d)
+	require.True(t, ok)
+	require.Equal(t, []*batch{d, c}, next)
+	next, ok = replaceRun(list, []*batch{c})
+	require.True(t, ok)
+	require.Equal(t, []*batch{a, b}, next)
+	next, ok = replaceRun(list, nil, d)
+	require.True(t, ok)
+	require.Equal(t, []*batch{a, b, c, d}, next)
+	for _, old := range [][]*batch{{d}, {a, c}, {c, d}, {b, a}} {
+		_, ok = replaceRun(list, old, d)
+		require.False(t, ok)
+	}
+	require.Equal(t, []*batch{a, b, c}, list, "a set never changes")
+}
+
+// append_detect_min_max_times.
+func TestColumnsDetectMinAndMaxTimes(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		times := rapid.SliceOfN(rapid.Uint64(), 1, 20).Draw(t, "times")
+		var b ColumnsBuilder
+		for _, time := range times {
+			require.NoError(t, b.Add(nil, nil, time, 1))
+		}
+		require.Equal(t, len(times), b.Len())
+		c := b.Columns()
+		lo, hi := c.TimeRange()
+		require.Equal(t, slices.Min(times), lo)
+		require.Equal(t, slices.Max(times), hi)
+		r := &wireReader{buf: c.appendTo(nil)}
+		back := decodeColumns(r)
+		require.NoError(t, r.end())
+		requireEqualColumns(t, c, back)
+	})
+}
+
+// stringEncoder appends; shortEncoder breaks the rule that it must.
+type stringEncoder struct{ err error }
+
+func (e stringEncoder) Append(dst []byte, v string) ([]byte, error) { return append(dst, v...), e.err }
+
+type shortEncoder struct{}
+
+func (shortEncoder) Append([]byte, string) ([]byte, error) { return nil, nil }
+
+// columnar_records: a refused update leaves the builder as it was.
+func TestAddTyped(t *testing.T) {
+	var b ColumnsBuilder
+	good, bad := stringEncoder{}, stringEncoder{errSource}
+	require.NoError(t, AddTyped(&b, good, good, "k", "", 1, 0))
+	require.ErrorIs(t, AddTyped(&b, bad, good, "x", "y", 2, 1), errSource)
+	require.ErrorIs(t, AddTyped(&b, good, bad, "x", "y", 2, 1), errSource)
+	require.ErrorContains(t, AddTyped(&b, shortEncoder{}, good, "x", "y", 2, 1), "must append")
+	require.NoError(t, AddTyped(&b, good, good, "", "v", 3, -1))
+	size := b.Size()
+	c := b.Finish()
+	require.Zero(t, b.Len())
+	require.Equal(t, size, c.Size())
+	require.Equal(t, 2*16+1+1, c.DataBytes(), "keys, vals, and 16 for each time and diff")
+	require.Equal(t, []string{"k=", "=v"}, []string{
+		fmt.Sprintf("%s=%s", c.Key(0), c.Val(0)), fmt.Sprintf("%s=%s", c.Key(1), c.Val(1)),
+	})
+	empty := b.Columns()
+	require.Equal(t, Columns{}, empty)
+}

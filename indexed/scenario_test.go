@@ -1,0 +1,476 @@
+package indexed_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tidemark-go/tidemark/frontier"
+	"github.com/tidemark-go/tidemark/indexed"
+	"github.com/tidemark-go/tidemark/mem"
+)
+
+// single_stream: two records through every bucket, with the same contents all along.
+func TestSingleStream(t *testing.T) {
+	f := newFixture(t, still())
+	id := f.register("s")
+	snap, l, err := f.Listen(f.ctx, id)
+	require.NoError(t, err)
+	require.Empty(t, collect(t, snap.Consolidated(f.ctx)))
+	require.NoError(t, snap.Close())
+
+	first := f.write(id, up("a", 1), up("b", 2))
+	where := func(tail, unsealed, trace int) {
+		t.Helper()
+		b := f.Buckets(id)
+		rows := func(list []indexed.BatchView) (n int) {
+			for _, v := range list {
+				n += v.Rows
+			}
+			return n
+		}
+		require.Equal(t, []int{tail, unsealed, trace}, []int{b.TailChunks, rows(b.Unsealed), rows(b.Trace)})
+		require.Equal(t, []string{"k=a @1 +1", "k=b @2 +1"}, show(f.read(id)))
+		require.Equal(t, []string{"k=a @1 +1", "k=b @2 +1"}, show(consolidate(f.raw(id), frontier.Empty())))
+	}
+	where(1, 0, 0)
+	f.step(false)
+	where(0, 2, 0)
+	second := f.seal(id, frontier.At(2))
+	where(0, 2, 0)
+	f.step(true)
+	where(0, 2, 1) // the record at 1 is in both, and counts in the trace alone
+	third := f.seal(id, frontier.At(3))
+	f.step(true)
+	where(0, 0, 2)
+	f.allow(id, frontier.At(2))
+	require.Equal(t, []string{"k=a @2 +1", "k=b @2 +1"}, show(f.read(id)))
+	require.Less(t, first, second)
+	require.Less(t, second, third)
+
+	last := f.seal(id, frontier.Empty())
+	events, err := drain(t, l)
+	require.NoError(t, err)
+	require.Equal(t, []string{
+		fmt.Sprintf("%s [k=a @1 +1 k=b @2 +1]", first), second.String() + " sealed {2}",
+		third.String() + " sealed {3}", last.String() + " sealed {}",
+	}, events)
+	require.NoError(t, l.Close())
+}
+
+// batch_sorting, and batch_consolidation: four copies in two batches become one row.
+func TestBatchSortingAndConsolidation(t *testing.T) {
+	f := newFixture(t, still())
+	id := f.register("s")
+	f.write(id, row("b", "1", 0, 1), row("a", "2", 1, 1), row("a", "2", 0, 1), row("a", "1", 1, 1))
+	f.step(true)
+	require.Equal(t, []string{"a=1 @1 +1", "a=2 @0 +1", "a=2 @1 +1", "b=1 @0 +1"}, show(f.raw(id)))
+
+	other := f.register("t")
+	f.write(other, up("x", 0), up("x", 0))
+	f.step(true)
+	f.write(other, up("x", 0), up("x", 0))
+	f.step(true)
+	require.Equal(t, []string{"k=x @0 +2", "k=x @0 +2"}, show(f.raw(other)), "each batch is consolidated by itself")
+	f.seal(other, frontier.At(1))
+	f.step(true)
+	require.Equal(t, []string{"k=x @0 +4"}, show(f.raw(other)))
+	require.Empty(t, f.Buckets(other).Unsealed)
+
+	f.write(other, row("k", "y", 1, 1), row("k", "y", 1, -1))
+	f.seal(other, frontier.At(2))
+	f.step(true)
+	require.Equal(t, []string{"k=x @0 +4"}, show(f.raw(other)))
+	require.Equal(t, frontier.At(2), f.Buckets(other).Trace[1].Desc.Upper, "what cancelled out is complete as well")
+}
+
+// trace_compaction: when there is something to merge, and what a failure leaves.
+func TestTraceCompaction(t *testing.T) {
+	f := newFixture(t, still())
+	require.Zero(t, f.mergeAll(), "no streams")
+	id := f.register("s")
+	require.Zero(t, f.mergeAll(), "no data")
+	for i := range uint64(2) {
+		f.write(id, up(fmt.Sprint(i), i))
+		f.seal(id, frontier.At(i+1))
+		f.step(true)
+		if i == 0 {
+			require.Zero(t, f.mergeAll(), "one batch")
+		}
+	}
+	before := f.Buckets(id)
+	blobs := f.batchKeys()
+
+	f.faults.Inject(mem.Fault{Op: mem.OpSet})
+	_, err := f.MergeOnce(f.ctx)
+	require.ErrorIs(t, err, mem.ErrUnavailable)
+	require.Equal(t, before, f.Buckets(id))
+	f.faults.Inject(mem.Fault{Op: mem.OpSet, Outcome: mem.AnswerLost})
+	_, err = f.MergeOnce(f.ctx)
+	require.ErrorIs(t, err, mem.ErrTimedOut)
+	require.Len(t, f.batchKeys(), len(blobs)+1, "it may be there")
+	require.Equal(t, 1, f.mergeAll(), "the same merge again")
+	require.Len(t, f.Buckets(id).Trace, 1)
+	require.Zero(t, f.mergeAll())
+
+	// The manifest does not say so yet: the inputs stay.
+	f.faults.Inject(mem.Fault{Op: mem.OpSetIf})
+	require.ErrorContains(t, f.Step(f.ctx, true), "unavailable: blob set")
+	require.Subset(t, f.batchKeys(), blobs)
+	f.step(true)
+	require.Equal(t, f.NamedBlobs(), f.batchKeys(), "inputs and the failed attempt are gone")
+	require.Len(t, f.batchKeys(), 1)
+	require.Equal(t, []string{"k=0 @0 +1", "k=1 @1 +1"}, show(f.read(id)))
+}
+
+// A stream that is destroyed while its batches are merged, and while its tail is
+// flushed: the results are dropped and their blobs deleted.
+func TestDestroyWhileMaintained(t *testing.T) {
+	for name, work := range map[string]func(f *fixture) error{
+		"merge": func(f *fixture) error { _, err := f.MergeOnce(f.ctx); return err },
+		"flush": func(f *fixture) error { return f.Step(f.ctx, true) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t, still())
+			id := f.register("s")
+			for i := range uint64(2) {
+				f.write(id, up(fmt.Sprint(i), i))
+				f.seal(id, frontier.At(i+1))
+				f.step(true)
+			}
+			f.write(id, up("tail", 2))
+			gate := f.faults.GateAfter(mem.OpSet)
+			done := make(chan error, 1)
+			go func() { done <- work(f) }()
+			require.NoError(t, gate.Wait(f.ctx, 1))
+			destroyed, err := f.Destroy(f.ctx, "s")
+			require.NoError(t, err)
+			require.True(t, destroyed)
+			gate.Open()
+			require.NoError(t, <-done)
+			require.NoError(t, f.CheckIdle())
+			f.step(true)
+			require.Empty(t, f.batchKeys())
+			_, err = f.Snapshot(f.ctx, id)
+			require.ErrorIs(t, err, indexed.ErrDestroyed)
+			f.crash()
+			_, err = f.Snapshot(f.ctx, id)
+			require.ErrorIs(t, err, indexed.ErrDestroyed)
+		})
+	}
+}
+
+// trace_compact. The original waits until a pair lies at or before the since. Here
+// merging (physical compaction) does not wait: it keeps the number of batches small
+// also for a stream whose since never moves, and only advancing times (logical
+// compaction) depends on the since, as far as it is.
+func TestTraceCompact(t *testing.T) {
+	f := newFixture(t, still())
+	id := f.register("s")
+	batch := func(upper uint64, rows ...indexed.Row) {
+		f.write(id, rows...)
+		f.seal(id, frontier.At(upper))
+		f.step(true)
+	}
+	batch(2, up("a", 0), up("b", 1))
+	batch(3, up("a", 2))
+	require.Equal(t, 1, f.mergeAll())
+	b := f.Buckets(id).Trace
+	require.Len(t, b, 1)
+	require.Equal(t, frontier.Description{Upper: frontier.At(3)}, b[0].Desc)
+	require.Equal(t, 1, b[0].Level, "larger than both")
+	require.Equal(t, []string{"k=a @0 +1", "k=a @2 +1", "k=b @1 +1"}, show(f.raw(id)), "nothing moves without a since")
+
+	f.allow(id, frontier.At(3))
+	require.Equal(t, 1, f.mergeAll(), "now a batch is worth advancing by itself")
+	require.Equal(t, frontier.Description{Upper: frontier.At(3), Since: frontier.At(3)}, f.Buckets(id).Trace[0].Desc)
+	require.Equal(t, []string{"k=a @3 +2", "k=b @3 +1"}, show(f.raw(id)))
+	require.Zero(t, f.mergeAll(), "nothing more to do")
+
+	f.allow(id, frontier.At(10))
+	batch(9, up("c", 3), up("c", 4))
+	batch(10, row("k", "c", 9, -1))
+	require.Equal(t, 1, f.mergeAll(), "of the young neighbours alone")
+	b = f.Buckets(id).Trace
+	require.Len(t, b, 2)
+	require.Equal(t, frontier.Description{Upper: frontier.At(3), Since: frontier.At(3)}, b[0].Desc)
+	require.Equal(t, frontier.Description{Lower: frontier.At(3), Upper: frontier.At(10), Since: frontier.At(10)}, b[1].Desc)
+	require.Equal(t, []int{1, 0}, []int{b[0].Level, b[1].Level}, "not larger than its inputs")
+
+	// Data that cancels out leaves a batch without rows.
+	other := f.register("t")
+	f.write(other, up("x", 0))
+	f.seal(other, frontier.At(1))
+	f.step(true)
+	f.write(other, row("k", "x", 1, -1))
+	f.seal(other, frontier.At(2))
+	f.allow(other, frontier.At(5))
+	f.step(true)
+	f.mergeAll()
+	b = f.Buckets(other).Trace
+	require.Len(t, b, 1)
+	require.Zero(t, b[0].Level)
+	require.Zero(t, b[0].Rows)
+	require.Empty(t, f.read(other))
+	require.NoError(t, f.CheckIdle())
+}
+
+// compact_trace: many parts in, many parts out, whatever their size.
+func TestCompactTraceInParts(t *testing.T) {
+	for _, partBytes := range []int{1, 100, 1 << 20} {
+		t.Run(fmt.Sprint(partBytes), func(t *testing.T) {
+			cfg := still()
+			cfg.PartBytes = partBytes
+			f := newFixture(t, cfg)
+			id := f.register("s")
+			var all []indexed.Row
+			for batch := range uint64(4) {
+				var rows []indexed.Row
+				for i := range uint64(20) {
+					rows = append(rows, row(fmt.Sprintf("key-%02d", i*(batch+1)%23), "v", batch, 1))
+				}
+				all = append(all, rows...)
+				f.write(id, rows...)
+				f.seal(id, frontier.At(batch+1))
+				f.step(true)
+			}
+			f.allow(id, frontier.At(3))
+			f.mergeAll()
+			b := f.Buckets(id).Trace
+			require.Len(t, b, 1)
+			require.Equal(t, frontier.Description{Upper: frontier.At(4), Since: frontier.At(3)}, b[0].Desc)
+			want := consolidate(all, frontier.At(3))
+			require.Equal(t, len(want), b[0].Rows)
+			require.Equal(t, []int{1: len(want), 100: (len(want) + 3) / 4, 1 << 20: 1}[partBytes], b[0].Parts)
+			require.Equal(t, show(want), show(f.raw(id)))
+			f.step(true)
+			require.Equal(t, f.NamedBlobs(), f.batchKeys())
+			require.Len(t, f.batchKeys(), b[0].Parts)
+			f.crash()
+			require.Equal(t, show(want), show(f.read(id)))
+		})
+	}
+}
+
+// unsealed_evict: a batch goes when all of its times are in the trace.
+func TestUnsealedEvict(t *testing.T) {
+	f := newFixture(t, still())
+	id := f.register("s")
+	for _, times := range [][]uint64{{0}, {1}, {0, 1}} {
+		var rows []indexed.Row
+		for _, time := range times {
+			rows = append(rows, up("x", time))
+		}
+		f.write(id, rows...)
+		f.step(true)
+	}
+	left := func() (n [][2]uint64) {
+		for _, b := range f.Buckets(id).Unsealed {
+			n = append(n, [2]uint64{b.MinTime, b.MaxTime})
+		}
+		return n
+	}
+	require.Equal(t, [][2]uint64{{0, 0}, {1, 1}, {0, 1}}, left())
+	f.step(true)
+	require.Len(t, left(), 3, "nothing to evict")
+	f.seal(id, frontier.At(1))
+	f.step(true)
+	require.Equal(t, [][2]uint64{{1, 1}, {0, 1}}, left())
+	f.step(true)
+	require.Len(t, left(), 2)
+	f.seal(id, frontier.At(2))
+	f.step(true)
+	require.Empty(t, left())
+	require.Equal(t, []string{"k=x @0 +2", "k=x @1 +2"}, show(f.read(id)))
+	require.Equal(t, f.NamedBlobs(), f.batchKeys())
+}
+
+// unsealed_snapshot: records at 3 and 5 against intervals, in whatever bucket.
+func TestBetweenBoundaries(t *testing.T) {
+	f := newFixture(t, still())
+	id := f.register("s")
+	f.write(id, up("three", 3), up("five", 5))
+	at := func(t uint64) frontier.Antichain { return frontier.At(t) }
+	end := frontier.Empty()
+	check := func(where string) {
+		s, err := f.Snapshot(f.ctx, id)
+		require.NoError(t, err)
+		defer s.Close()
+		for _, test := range []struct {
+			lower, upper frontier.Antichain
+			want         int // 1: three, 2: five, 3: both
+		}{
+			{at(0), end, 3}, {at(0), at(0), 0}, {at(0), at(3), 0}, {at(0), at(4), 1}, {at(0), at(5), 1}, {at(0), at(6), 3},
+			{at(2), at(6), 3}, {at(3), at(3), 0}, {at(3), at(4), 1}, {at(3), at(6), 3}, {at(4), at(5), 0}, {at(4), at(6), 2},
+			{at(5), at(5), 0}, {at(5), at(6), 2}, {at(5), end, 2}, {at(6), at(7), 0}, {at(6), end, 0},
+			{at(4), at(3), 0}, {end, end, 0}, {end, at(4), 0},
+		} {
+			got := 0
+			for _, r := range collect(t, s.Between(f.ctx, test.lower, test.upper)) {
+				got |= map[uint64]int{3: 1, 5: 2}[r.Time]
+			}
+			require.Equal(t, test.want, got, "%s: [%s, %s)", where, test.lower, test.upper)
+		}
+	}
+	check("tail")
+	f.step(true)
+	check("unsealed")
+	f.seal(id, at(4))
+	f.step(true)
+	check("unsealed and trace")
+	f.seal(id, at(9))
+	f.step(true)
+	check("trace")
+	f.mergeAll()
+	check("one trace batch")
+	f.seal(id, end)
+	check("finished")
+}
+
+// What a read yields does not depend on which merges have run.
+func TestReadsAreAsIfCompacted(t *testing.T) {
+	f := newFixture(t, still())
+	id := f.register("s")
+	f.write(id, up("x", 1), up("y", 5), up("z", 7))
+	f.seal(id, frontier.At(9))
+	f.step(true)
+	f.allow(id, frontier.At(5))
+	read := func() (all [][]string) {
+		s, err := f.Snapshot(f.ctx, id)
+		require.NoError(t, err)
+		defer s.Close()
+		for _, rows := range []func(func(indexed.Row, error) bool){
+			s.Consolidated(f.ctx), s.AsOf(f.ctx, 5), s.AsOf(f.ctx, 7), s.AsOf(f.ctx, 1<<64-1),
+			s.Between(f.ctx, frontier.At(5), frontier.At(6)), s.Between(f.ctx, frontier.At(5), frontier.Empty()),
+			s.Between(f.ctx, frontier.At(6), frontier.At(8)), s.Between(f.ctx, frontier.At(5), frontier.At(5)),
+		} {
+			all = append(all, show(collect(t, rows)))
+		}
+		for _, bad := range []func(func(indexed.Row, error) bool){
+			s.AsOf(f.ctx, 4), s.Between(f.ctx, frontier.At(4), frontier.At(9)),
+		} {
+			for _, err := range bad {
+				require.ErrorIs(t, err, indexed.ErrAsOfBeforeSince)
+			}
+		}
+		return all
+	}
+	before := read()
+	require.Equal(t, []string{"k=x @5 +1", "k=y @5 +1"}, before[4])
+	f.write(id, up("w", 9))
+	f.seal(id, frontier.At(10))
+	f.step(true)
+	require.Positive(t, f.mergeAll())
+	f.write(id, row("k", "w", 10, 1))
+	after := read()
+	require.Equal(t, before[1:3], after[1:3])
+	require.Equal(t, before[4], after[4])
+	require.Equal(t, before[6:], after[6:])
+}
+
+// unsealed_batch_trim. Batches are not trimmed one by one: reads leave out what the
+// trace has, and a merge of unsealed batches does not write it again.
+func TestUnsealedMergesTrim(t *testing.T) {
+	f := newFixture(t, still())
+	id := f.register("s")
+	var all []indexed.Row
+	for i := range uint64(10) {
+		rows := []indexed.Row{up(fmt.Sprint(i), 0), up(fmt.Sprint(i), 100+i)}
+		all = append(all, rows...)
+		f.write(id, rows...)
+		f.step(true)
+	}
+	f.seal(id, frontier.At(1))
+	f.step(true)
+	b := f.Buckets(id)
+	require.Len(t, b.Unsealed, 10)
+	require.EqualValues(t, 0, b.Unsealed[0].MinTime)
+	require.Positive(t, f.mergeAll())
+	b = f.Buckets(id)
+	require.Less(t, len(b.Unsealed), 8)
+	require.EqualValues(t, 100, b.Unsealed[0].MinTime)
+	rows := 0
+	for i, u := range b.Unsealed {
+		rows += u.Rows
+		if i > 0 {
+			require.LessOrEqual(t, b.Unsealed[i-1].Through, u.After)
+		}
+	}
+	require.Less(t, rows, 20)
+	require.Equal(t, show(consolidate(all, frontier.Antichain{})), show(f.read(id)))
+	f.crash()
+	require.Equal(t, show(consolidate(all, frontier.Antichain{})), show(f.read(id)))
+}
+
+// Unsealed batches of which the trace has everything vanish in a merge.
+func TestUnsealedMergeToNothing(t *testing.T) {
+	f := newFixture(t, still())
+	id := f.register("s")
+	for range 4 {
+		f.write(id, up("x", 0), up("y", 50))
+		f.step(true)
+		f.write(id, row("k", "y", 50, -1))
+		f.step(true)
+	}
+	f.seal(id, frontier.At(1))
+	f.step(true)
+	require.Len(t, f.Buckets(id).Unsealed, 8)
+	require.Positive(t, f.mergeAll())
+	require.Less(t, len(f.Buckets(id).Unsealed), 8)
+	require.Equal(t, []string{"k=x @0 +4"}, show(f.read(id)))
+	f.step(true)
+	require.Equal(t, f.NamedBlobs(), f.batchKeys())
+}
+
+// compaction_beyond_upper: everything reads at the since, sealed or not, before and
+// after it is compacted.
+func TestCompactionBeyondUpper(t *testing.T) {
+	f := newFixture(t, still())
+	id := f.register("s")
+	f.write(id, up("a", 1), up("b", 5))
+	f.seal(id, frontier.At(4))
+	f.step(true)
+	f.seal(id, frontier.At(10))
+	f.step(true)
+	f.write(id, up("unsealed", 12))
+	f.allow(id, frontier.At(30))
+	want := []string{"k=a @30 +1", "k=b @30 +1", "k=unsealed @30 +1"}
+	require.Equal(t, want, show(f.read(id)))
+	f.step(true)
+	require.Equal(t, want, show(f.read(id)))
+	require.Positive(t, f.mergeAll())
+	require.Equal(t, want, show(f.read(id)))
+	require.Equal(t, frontier.At(30), f.Buckets(id).Trace[0].Desc.Since)
+	f.step(true)
+	f.crash()
+	require.Equal(t, want, show(f.read(id)))
+	f.seal(id, frontier.At(13))
+	f.step(true)
+	f.mergeAll()
+	require.Equal(t, want, show(f.read(id)))
+	f.seal(id, frontier.Empty())
+	f.allow(id, frontier.Empty())
+	f.write(f.register("t"), up("x", 1))
+	f.step(true)
+	f.mergeAll()
+	require.Len(t, f.read(id), 3, "a since of {} moves nothing and loses nothing")
+}
+
+// A stream whose updates all cancelled out before it was finished can be opened again.
+func TestFinishedEmptyStreamOpens(t *testing.T) {
+	f := newFixture(t, still())
+	id := f.register("s")
+	f.write(id, row("k", "x", 0, 1), row("k", "x", 0, -1))
+	f.seal(id, frontier.Empty())
+	f.step(true)
+	f.crash()
+	require.Empty(t, f.read(id))
+	_, err := f.submit(func(c *indexed.Command) { c.Write(id, columns(up("x", 1))) })
+	require.ErrorIs(t, err, indexed.ErrSealed)
+	_, l, err := f.Listen(f.ctx, id)
+	require.NoError(t, err)
+	events, err := drain(t, l)
+	require.NoError(t, err)
+	require.Empty(t, events)
+}
