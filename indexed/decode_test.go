@@ -336,12 +336,9 @@ func TestEncodedSizes(t *testing.T) {
 		require.NoError(t, many.Add(fmt.Appendf(nil, "key-%06d", i), []byte("value"), uint64(i), 1))
 	}
 	thousand := many.Finish()
-	one := Columns{}
-	{
-		var b ColumnsBuilder
-		require.NoError(t, b.Add([]byte("key"), []byte("val"), 1, 1))
-		one = b.Finish()
-	}
+	var single ColumnsBuilder
+	require.NoError(t, single.Add([]byte("key"), []byte("val"), 1, 1))
+	one := single.Finish()
 	write := func(c Columns) int { return len(encodeEntry([]op{{kind: opWrite, stream: 1, cols: c}})) }
 	for _, test := range []struct {
 		name      string

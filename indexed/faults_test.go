@@ -502,7 +502,7 @@ func TestIdleEngineTidiesUp(t *testing.T) {
 			s, err := f.Snapshot(f.ctx, 0)
 			require.NoError(f, err)
 			f.seal(0, frontier.At(3))
-			time.Sleep(time.Minute)
+			<-time.After(time.Minute)
 			require.Len(f, f.batchKeys(), 2)
 			require.NoError(f, s.Close())
 		}},
@@ -514,10 +514,10 @@ func TestIdleEngineTidiesUp(t *testing.T) {
 				test.before(f)
 				f.restart(indexed.Config{FlushInterval: time.Second})
 				if test.after != nil {
-					time.Sleep(time.Minute)
+					<-time.After(time.Minute)
 					test.after(f)
 				}
-				time.Sleep(time.Minute)
+				<-time.After(time.Minute)
 				synctest.Wait()
 				require.Len(t, f.batchKeys(), test.batches)
 				require.Equal(t, f.NamedBlobs(), f.batchKeys())
@@ -526,7 +526,7 @@ func TestIdleEngineTidiesUp(t *testing.T) {
 					test.check(f)
 				}
 				calls := f.calls()
-				time.Sleep(24 * time.Hour)
+				<-time.After(24 * time.Hour)
 				require.Equal(t, calls, f.calls(), "an idle engine does nothing")
 				require.NoError(t, f.Engine.Stop())
 			})

@@ -41,8 +41,10 @@ func (e *Engine) initMaintenance(m manifestReader, meter logMeter) {
 	e.maintenance.manifest = manifestWriter{manifestReader: m, blob: e.blob, metrics: e.metrics}
 	e.maintenance.meter = meter
 	e.maintenance.named = make(map[string]bool)
-	for _, s := range e.st.streams {
-		for _, b := range s.set.all() {
+	// What the log has destroyed is named until the next edit, and readers of blobs
+	// alone may be reading it.
+	for _, s := range e.st.names {
+		for _, b := range slices.Concat(s.set.all(), s.manifest.dropped) {
 			for i := range b.parts {
 				e.maintenance.named[b.parts[i].key] = true
 			}

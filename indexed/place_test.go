@@ -3,6 +3,7 @@ package indexed_test
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -259,7 +260,7 @@ func showEvent(e indexed.Event) string {
 func drain(t testing.TB, l *indexed.Listener) (events []string, err error) {
 	for {
 		e, err := l.Next(t.Context())
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return events, nil
 		}
 		if err != nil {

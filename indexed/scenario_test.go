@@ -474,3 +474,17 @@ func TestFinishedEmptyStreamOpens(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, events)
 }
+
+// What was sealed before it was flushed is written once.
+func TestSealedTailGoesStraightToTheTrace(t *testing.T) {
+	f := newFixture(t, still())
+	id := f.register("s")
+	f.write(id, up("a", 1), up("b", 5))
+	f.seal(id, frontier.At(3))
+	f.step(true)
+	b := f.Buckets(id)
+	require.Len(t, b.Trace, 1)
+	require.Len(t, b.Unsealed, 1)
+	require.Equal(t, []int{1, 1}, []int{b.Trace[0].Rows, b.Unsealed[0].Rows})
+	require.EqualValues(t, 5, b.Unsealed[0].MinTime)
+}

