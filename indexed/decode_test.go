@@ -329,6 +329,19 @@ func TestDecodePartRefusesAnother(t *testing.T) {
 	}
 }
 
+// The footer's length is checked before anything is allocated for it.
+func TestDecodePartChecksItsFooter(t *testing.T) {
+	data, p, _ := samplePart(t)
+	huge := bytes.Clone(data)
+	copy(huge[len(huge)-8:], []byte{0xff, 0xff, 0xff, 0x7f})
+	_, err := decodePart(huge, p)
+	require.ErrorContains(t, err, "footer of 2147483647 bytes")
+	for n := range 12 {
+		_, err := decodePart(data[:n], p)
+		require.ErrorContains(t, err, "too few")
+	}
+}
+
 // encoded_batch_sizes: pinned, so that a change that makes them grow is seen.
 func TestEncodedSizes(t *testing.T) {
 	var many ColumnsBuilder

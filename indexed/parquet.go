@@ -139,6 +139,9 @@ func decodePart(data []byte, p *part) (c Columns, err error) {
 			err = fmt.Errorf("parquet: %v", r)
 		}
 	}()
+	if err := checkFooter(data); err != nil {
+		return Columns{}, err
+	}
 	f, err := parquet.OpenFile(bytes.NewReader(data), int64(len(data)),
 		parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
 	if err != nil {
@@ -160,6 +163,21 @@ func decodePart(data []byte, p *part) (c Columns, err error) {
 		}
 	}
 	return d.finish()
+}
+
+// checkFooter makes sure that the footer fits the file: the library would allocate
+// whatever length is written there. A file is magic, pages, footer, its length in
+// four bytes, and magic.
+func checkFooter(data []byte) error {
+	const magic, length = 4, 4
+	if len(data) < 2*magic+length {
+		return fmt.Errorf("%d bytes are too few for a Parquet file", len(data))
+	}
+	footer := binary.LittleEndian.Uint32(data[len(data)-magic-length:])
+	if room := len(data) - 2*magic - length; int64(footer) > int64(room) {
+		return fmt.Errorf("footer of %d bytes, where %d are left", footer, room)
+	}
+	return nil
 }
 
 func checkSchema(f *parquet.File) error {
