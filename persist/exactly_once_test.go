@@ -23,7 +23,7 @@ import (
 func TestSnapshotPlusListener(t *testing.T) {
 	onPlaces(t, func(t *testing.T, p place) {
 		const writers, streams, listeners, perWrite = 8, 2, 100, 4
-		writes := scale(50, 1500)
+		writes := scale(50, 600)
 		c := start(t, p, tiny())
 		var ws [streams]*writer
 		var rs [streams]*reader
