@@ -13,15 +13,17 @@ func (r *LogReader) pollLocked(ctx context.Context) error {
 	if err := r.openLocked(); err != nil {
 		return err
 	}
-	first := len(r.mu.kept) == 0
-	if first {
+	if len(r.mu.kept) == 0 {
 		if found, err := r.jumpLocked(); err != nil || !found {
 			return err
 		}
 	}
 	for {
-		more, err := r.advanceLocked(first)
+		more, err := r.advanceLocked(!r.mu.searched)
 		if err != nil || !more {
+			// Damage is reported by every look until one finds none: whoever looked first
+			// may not have been asked what it found.
+			r.mu.searched = r.mu.searched || err == nil
 			r.dropLocked()
 			return err
 		}
@@ -81,12 +83,12 @@ func (r *LogReader) advanceLocked(search bool) (more bool, err error) {
 	}
 	stuck := &r.mu.stuck
 	if stuck.seg != s || stuck.off != tail.at.off {
-		stuck.seg, stuck.off, stuck.polls = s, tail.at.off, 0
+		stuck.seg, stuck.off, stuck.polls, stuck.err = s, tail.at.off, 0, nil
 	}
 	if stuck.polls++; stuck.polls == suspectAfter {
-		return false, s.suspect(r.mu.end, tail)
+		stuck.err = s.suspect(r.mu.end, tail)
 	}
-	return false, nil
+	return false, stuck.err
 }
 
 // enterLocked goes from the segment s to the next one, whose existence proves

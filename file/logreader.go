@@ -42,6 +42,8 @@ type LogReader struct {
 		// The last one is the newest. It is empty as long as the log is.
 		kept []*segment
 		end  point // behind the newest durable group, in the last of kept
+		// searched: what lies behind the end was searched once, and is no damage.
+		searched bool
 
 		cursor  cursor // where the last Read ended
 		holding bool   // after holdAfter everything is kept
@@ -53,6 +55,7 @@ type LogReader struct {
 			seg   *segment
 			off   int64
 			polls int
+			err   error // what the closer look has found
 		}
 	}
 }

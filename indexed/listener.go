@@ -377,10 +377,10 @@ func (l *Listener) endLocked(err error) {
 	if l.waiting {
 		l.waiting = false
 		l.stream.waiting = slices.DeleteFunc(l.stream.waiting, func(w *Listener) bool { return w == l })
-	}
-	select {
-	case l.notify <- struct{}{}:
-	default:
+		select {
+		case l.notify <- struct{}{}:
+		default:
+		}
 	}
 }
 

@@ -28,7 +28,7 @@ func (m *logMeter) add(seqno storage.SeqNo, bytes int) {
 	}
 }
 
-// after returns the bytes after a position, at most one sample too few.
+// after returns the bytes after a position, to within a sample: 1 MiB.
 func (m *logMeter) after(seqno storage.SeqNo) int64 {
 	i := sort.Search(len(m.samples), func(i int) bool { return m.samples[i].seqno > seqno })
 	if i == 0 {
