@@ -193,6 +193,8 @@ func (c *committer) fail(g *group) {
 	var answer error
 	switch {
 	case errors.Is(g.err, storage.ErrConflict), errors.Is(g.err, storage.ErrClosed):
+		// Someone else owns the location now: what is in it is theirs to tidy up.
+		c.e.replaced.Store(true)
 		c.failed = g.err
 		answer = stoppedError(g.err)
 	case errors.Is(g.err, storage.ErrNoEffect), errors.Is(g.err, storage.ErrTooLarge):

@@ -66,6 +66,9 @@ func (e *Engine) compactLoop() {
 func (e *Engine) mergeOnce(ctx context.Context) (bool, error) {
 	e.maintenance.merge.Lock()
 	defer e.maintenance.merge.Unlock()
+	if e.replaced.Load() {
+		return false, nil
+	}
 	m := e.planMerge()
 	if m == nil {
 		return false, nil

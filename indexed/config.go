@@ -53,7 +53,8 @@ type Config struct {
 	MaxLogBytes int64
 
 	// PartBytes is the size of encoded updates at which a batch is split into another
-	// part. A merge holds about one part of each input in memory. 0 means 8 MiB.
+	// part. A merge holds about one part of each input in memory. 0 means 8 MiB; at
+	// most 1 GiB.
 	PartBytes int
 
 	// ListenerWindowBytes bounds the events kept in memory for listeners, over all
@@ -107,8 +108,15 @@ func (c Config) withDefaults() (Config, error) {
 			return c, fmt.Errorf("tidemark: %w: Config.%s is %d: it must be positive, or 0 for its default", ErrInvalid, f.name, f.value)
 		}
 	}
+	if c.PartBytes > maxPartBytes {
+		return c, fmt.Errorf("tidemark: %w: Config.PartBytes is %d: it must be at most %d", ErrInvalid, c.PartBytes, maxPartBytes)
+	}
 	return c, nil
 }
+
+// maxPartBytes leaves room below the limit of a column for the row that completes a
+// part.
+const maxPartBytes = 1 << 30
 
 func setDefault[T comparable](field *T, value T) {
 	var zero T

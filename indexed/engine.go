@@ -40,6 +40,7 @@ type Engine struct {
 	admission *semaphore.Weighted
 	inFlight  inFlightBytes
 	waiting   atomic.Int64 // bytes of updates that wait for admission
+	replaced  atomic.Bool  // another owner has the log: no more background work
 
 	// submit guards closed: submitters hold it shared while they send to the queue, so
 	// that once closed is set nothing more gets in.

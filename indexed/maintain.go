@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/tidemark-go/tidemark/storage"
 )
 
 // maintenance is what the background work of an engine needs. A round of it
@@ -124,6 +126,9 @@ func (e *Engine) maintainLoop() {
 			return
 		}
 		timer.Stop()
+		if e.replaced.Load() {
+			return
+		}
 		if err != nil {
 			failures++
 			e.logger.Warn("maintenance failed; it will be tried again", "failures", failures, "error", err)
@@ -208,6 +213,9 @@ func (e *Engine) step(ctx context.Context, force bool) (err error) {
 	m := &e.maintenance
 	m.round.Lock()
 	defer m.round.Unlock()
+	if e.replaced.Load() {
+		return stoppedError(storage.ErrConflict)
+	}
 	start := time.Now()
 	e.metrics.steps.Inc()
 	defer func() {

@@ -246,3 +246,35 @@ func faultStruck(faults *mem.Unreliable, fault mem.Fault) bool {
 	}
 	return calls >= fault.Nth
 }
+
+// A runtime that was replaced by another owner's (as on a replicated log, or by the
+// same owner in memory) refuses writes, and its background work touches nothing: what
+// is in the location is the new owner's to tidy up.
+func TestReplacedRuntimeLeavesTheLocationAlone(t *testing.T) {
+	ctx := t.Context()
+	registry := mem.NewMultiRegistry()
+	old, err := registry.Open(ctx, "place", "owner", persist.Config{})
+	require.NoError(t, err)
+	write, _, err := persist.CreateOrLoad(ctx, old, "s", codec.String, codec.Unit)
+	require.NoError(t, err)
+	_, err = write.Write(ctx, []persist.Update[string, struct{}]{{Key: "before", Time: 1, Diff: 1}}).Wait(ctx)
+	require.NoError(t, err)
+
+	replacement, err := registry.Open(ctx, "place", "owner", persist.Config{})
+	require.NoError(t, err)
+	_, err = write.Write(ctx, []persist.Update[string, struct{}]{{Key: "late", Time: 1, Diff: 1}}).Wait(ctx)
+	require.ErrorIs(t, err, persist.ErrStopped)
+	require.ErrorIs(t, old.Maintain(ctx), persist.ErrStopped)
+
+	_, read, err := persist.CreateOrLoad(ctx, replacement, "s", codec.String, codec.Unit)
+	require.NoError(t, err)
+	require.NoError(t, replacement.Maintain(ctx))
+	_ = old.Stop()
+	snapshot, err := read.Snapshot(ctx)
+	require.NoError(t, err)
+	got, err := snapshot.ReadToEnd(ctx)
+	require.NoError(t, err)
+	require.Equal(t, []persist.Update[string, struct{}]{{Key: "before", Time: 1, Diff: 1}}, got)
+	require.NoError(t, snapshot.Close())
+	require.NoError(t, replacement.Stop())
+}
