@@ -29,7 +29,7 @@ func TestAcknowledgedAtOnce(t *testing.T) {
 		for i := range 10 {
 			at := must(t, w.Write(t.Context(), twoUpdates))
 			require.Equal(t, event{Updates: twoUpdates, SeqNo: at}, next(t, l))
-			require.Len(t, stored(t, take(t, r)), 2*i+2)
+			require.EqualValues(t, 2*i+2, count(t, r)) // a first round may consolidate some
 		}
 		must(t, w.Seal(t.Context(), 5))
 		next(t, l)
