@@ -93,7 +93,7 @@ func contents(ctx context.Context, dir string) (string, error) {
 // One flipped bit anywhere in a closed store is harmless, or an error that says
 // where: never other contents, never fewer, never a panic.
 func TestStoreWithAFlippedBit(t *testing.T) {
-	t.Logf("reproduce: go test ./file -run %s -damage-seed %d", t.Name(), *damageSeed)
+	t.Logf("reproduce: go test ./file -run %s -damage-seed %d [-every-bit]", t.Name(), *damageSeed)
 	ctx := context.Background()
 	dir := t.TempDir()
 	smallStore(t, dir)
