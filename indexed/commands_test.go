@@ -230,8 +230,8 @@ func TestMetrics(t *testing.T) {
 	require.Error(t, f.Step(f.ctx, true))
 	got := gather(t, registry)
 	for name, want := range map[string]float64{
-		`tidemark_stream_upper s`: 2, `tidemark_stream_since s`: 0, `tidemark_listener_count s`: 1,
-		`tidemark_stream_count`: 1, `tidemark_unsealed_batch_count`: 1, `tidemark_trace_batch_count`: 1,
+		`tidemark_stream_upper s`: 2, `tidemark_stream_since s`: 0, `tidemark_listeners s`: 1,
+		`tidemark_streams`: 1, `tidemark_unsealed_batches`: 1, `tidemark_trace_batches`: 1,
 		`tidemark_tail_bytes`: 26, `tidemark_in_flight_bytes`: 0, `tidemark_cmd_write_record_total`: 3,
 		`tidemark_blob_write_total trace`: 1, `tidemark_blob_write_total unsealed`: 1, `tidemark_blob_write_total manifest`: 1,
 		`tidemark_blob_write_error_total quota`: 1, `tidemark_step_total`: 2, `tidemark_step_error_total`: 1,
@@ -257,7 +257,7 @@ func TestMetrics(t *testing.T) {
 	r, err := indexed.OpenRead(f.ctx, f.place.OpenLogReader(), f.place.OpenBlobReader(), still())
 	require.NoError(t, err)
 	require.NoError(t, registry.Register(r.Collector()), "it may be registered later")
-	require.InDelta(t, 1, gather(t, registry)["tidemark_stream_count"], 0)
+	require.InDelta(t, 1, gather(t, registry)["tidemark_streams"], 0)
 	require.NoError(t, r.Stop())
 }
 

@@ -189,7 +189,7 @@ func TestIdle(t *testing.T) {
 		<-time.After(10 * time.Second) // of the bubble
 		synctest.Wait()
 		require.Equal(t, before, work(t, faults, metrics))
-		require.InDelta(t, streams, before["tidemark_stream_count"], 0)
+		require.InDelta(t, streams, before["tidemark_streams"], 0)
 	})
 }
 
