@@ -185,57 +185,51 @@ func TestBatchModeThroughParallelMap(t *testing.T) {
 
 func parallelMap(t *testing.T, delay time.Duration, open func(context.Context) (*persist.Client, error)) {
 	t.Logf("reproduce: go test . -run %s -seed %d", t.Name(), *seed)
+	ctx := context.Background()
 	rng := rand.New(rand.NewPCG(*seed, 2))
 	want := make(map[string]int64) // of the output
 	var upper uint64
 	for range 6 {
-		func() {
-			ctx := context.Background()
-			p, err := open(ctx)
-			require.NoError(t, err)
-			defer func() { require.NoError(t, p.Stop()) }()
-			in, readIn, err := persist.CreateOrLoad(ctx, p, "in", codec.String, codec.Unit)
-			require.NoError(t, err)
-			out, readOut, err := persist.CreateOrLoad(ctx, p, "out", codec.String, codec.Unit)
-			require.NoError(t, err)
-			at, err := out.Description(ctx)
-			require.NoError(t, err)
-
-			sourceCtx, cancel := context.WithCancel(ctx)
-			src := source.NewBatches(sourceCtx, readIn, source.From(at.Upper))
-			dst := sink.New(ctx, out)
-			var pipeline sync.WaitGroup
-			pipeline.Go(func() { src.Via(flow.NewMap(slowly(delay), 8)).To(dst) })
-
-			for range 20 {
-				var updates []update
-				next := upper + 1 + rng.Uint64N(3)
-				for range rng.IntN(5) {
-					u := update{Key: fmt.Sprint("k", rng.IntN(6)), Time: upper + rng.Uint64N(next-upper), Diff: rng.Int64N(5) - 2}
-					updates = append(updates, u)
-					want["mapped "+u.Key] += u.Diff
-				}
-				_, err := in.CompareAndAppend(ctx, updates, frontier.At(upper), frontier.At(next)).Wait(ctx)
-				require.NoError(t, err)
-				upper = next
-				// Sometimes the pipeline keeps up, sometimes seals pile up, and it may be stopped
-				// far behind.
-				if rng.IntN(3) == 0 {
-					require.NoError(t, dst.Probe().Wait(ctx, upper))
-					requireContents(ctx, t, readOut, upper, want)
-				}
+		m := startMapped(ctx, t, delay, open)
+		for range 20 {
+			var updates []update
+			next := upper + 1 + rng.Uint64N(3)
+			for range rng.IntN(5) {
+				u := update{Key: fmt.Sprint("k", rng.IntN(6)), Time: upper + rng.Uint64N(next-upper), Diff: rng.Int64N(5) - 2}
+				updates = append(updates, u)
+				want["mapped "+u.Key] += u.Diff
 			}
-			cancel()
-			pipeline.Wait()
-			require.NoError(t, dst.Err())
-		}()
+			_, err := m.in.CompareAndAppend(ctx, updates, frontier.At(upper), frontier.At(next)).Wait(ctx)
+			require.NoError(t, err)
+			upper = next
+			// Sometimes the pipeline keeps up, sometimes seals pile up, and it may be stopped
+			// far behind.
+			if rng.IntN(3) == 0 {
+				require.NoError(t, m.sink.Probe().Wait(ctx, upper))
+				requireContents(ctx, t, m.out, upper, want)
+			}
+		}
+		m.stop(t)
 	}
 	// After the last restart the pipeline catches up.
-	ctx := context.Background()
+	m := startMapped(ctx, t, delay, open)
+	require.NoError(t, m.sink.Probe().Wait(ctx, upper))
+	requireContents(ctx, t, m.out, upper, want)
+	m.stop(t)
+}
+
+// mapped is a running pipeline from the stream "in" to the stream "out".
+type mapped struct {
+	in   *persist.WriteHandle[string, struct{}]
+	out  *persist.ReadHandle[string, struct{}]
+	sink *sink.Sink[string, struct{}]
+	stop func(*testing.T) // stops it where it is, and its runtime
+}
+
+func startMapped(ctx context.Context, t *testing.T, delay time.Duration, open func(context.Context) (*persist.Client, error)) mapped {
 	p, err := open(ctx)
 	require.NoError(t, err)
-	defer func() { require.NoError(t, p.Stop()) }()
-	_, readIn, err := persist.CreateOrLoad(ctx, p, "in", codec.String, codec.Unit)
+	in, readIn, err := persist.CreateOrLoad(ctx, p, "in", codec.String, codec.Unit)
 	require.NoError(t, err)
 	out, readOut, err := persist.CreateOrLoad(ctx, p, "out", codec.String, codec.Unit)
 	require.NoError(t, err)
@@ -246,11 +240,12 @@ func parallelMap(t *testing.T, delay time.Duration, open func(context.Context) (
 	dst := sink.New(ctx, out)
 	var pipeline sync.WaitGroup
 	pipeline.Go(func() { src.Via(flow.NewMap(slowly(delay), 8)).To(dst) })
-	require.NoError(t, dst.Probe().Wait(ctx, upper))
-	requireContents(ctx, t, readOut, upper, want)
-	cancel()
-	pipeline.Wait()
-	require.NoError(t, dst.Err())
+	return mapped{in: in, out: readOut, sink: dst, stop: func(t *testing.T) {
+		cancel()
+		pipeline.Wait()
+		require.NoError(t, dst.Err())
+		require.NoError(t, p.Stop())
+	}}
 }
 
 // slowly maps a batch, and takes a random time for it.
