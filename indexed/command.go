@@ -50,7 +50,6 @@ type op struct {
 type Command struct {
 	ops      []op
 	expected []expectedUpper
-	err      error
 }
 
 type expectedUpper struct {

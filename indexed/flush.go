@@ -38,32 +38,32 @@ func (p *flushPlan) sealed() timeFilter {
 	return timeFilter{lower: p.set.traceUpper(), upper: p.upper}
 }
 
-// flush flushes a stream's tail and reports whether it changed anything.
-func (e *Engine) flush(ctx context.Context, s *stream, force bool) (bool, error) {
+// flush flushes a stream's tail, if there is anything to do.
+func (e *Engine) flush(ctx context.Context, s *stream, force bool) error {
 	p := e.planFlush(s, force)
 	if p == nil {
-		return false, nil
+		return nil
 	}
 	defer e.releaseSet(p.set)
 	var trace, unsealed *batch
 	var err error
 	if p.drain {
 		if trace, err = e.writeTrace(ctx, p); err != nil {
-			return false, fmt.Errorf("tidemark: move sealed updates of stream %q to its trace: %w", s.name, err)
+			return fmt.Errorf("tidemark: move sealed updates of stream %q to its trace: %w", s.name, err)
 		}
 	}
 	if unsealed, err = e.writeUnsealed(ctx, p); err != nil {
 		e.discard(trace)
-		return false, fmt.Errorf("tidemark: flush the tail of stream %q: %w", s.name, err)
+		return fmt.Errorf("tidemark: flush the tail of stream %q: %w", s.name, err)
 	}
 	if !e.commitFlush(p, trace, unsealed) {
 		e.metrics.staleResults.Inc()
 		e.discard(trace)
 		e.discard(unsealed)
-		return false, nil
+		return nil
 	}
 	e.metrics.flushes.Inc()
-	return true, nil
+	return nil
 }
 
 func (e *Engine) releaseSet(set *batchSet) {

@@ -226,7 +226,7 @@ func (e *Engine) step(ctx context.Context, force bool) (err error) {
 	}()
 
 	for _, s := range e.flushCandidates(force) {
-		if _, err := e.flush(ctx, s, force); err != nil {
+		if err := e.flush(ctx, s, force); err != nil {
 			return err
 		}
 	}

@@ -59,9 +59,6 @@ func (e *Engine) enqueue(ctx context.Context, r *request) error {
 
 // prepare encodes a command, in the caller's goroutine.
 func (e *Engine) prepare(r *request) error {
-	if r.cmd.err != nil {
-		return r.cmd.err
-	}
 	r.cmd.normalise()
 	r.ops = r.cmd.ops
 	for i := range r.ops {

@@ -89,18 +89,15 @@ func (b *Buffer[T]) Take(next frontier.Antichain) (batch T, ok bool) {
 	if len(b.held) == 0 || b.held[0].Lower != next {
 		return batch, false
 	}
-	return b.TakeFirst()
+	return b.removeFirst(), true
 }
 
-// TakeFirst returns the batch with the least lower.
-func (b *Buffer[T]) TakeFirst() (batch T, ok bool) {
-	if len(b.held) == 0 {
-		return batch, false
-	}
+// removeFirst takes the batch with the least lower, which there must be.
+func (b *Buffer[T]) removeFirst() T {
 	first := b.held[0]
 	b.held = slices.Delete(b.held, 0, 1)
 	b.updates -= first.updates
-	return first.batch, true
+	return first.batch
 }
 
 // Skip drops what lies before next, which is done already.
@@ -111,7 +108,7 @@ func (b *Buffer[T]) Skip(next frontier.Antichain) error {
 		if next.LessThan(b.held[0].Upper) {
 			return overlap(frontier.Description{Upper: next}, b.held[0].Description)
 		}
-		b.TakeFirst()
+		b.removeFirst()
 	}
 	return nil
 }
