@@ -78,6 +78,9 @@ func (e *Engine) mergeOnce(ctx context.Context) (bool, error) {
 	out, err := e.runMerge(ctx, m)
 	if err != nil {
 		e.metrics.compactionErrors.Inc()
+		if e.foundDamage(m.stream, err) {
+			return true, nil // others may have merges to do
+		}
 		return false, err
 	}
 	if !e.commitMerge(m, out) {
@@ -130,6 +133,9 @@ func (e *Engine) planMerge() *merge {
 //     and has enough rows that may become equal;
 //  3. neighbours among the unsealed batches, if there are many.
 func (s *stream) mergeLocked() *merge {
+	if s.damage != nil {
+		return nil
+	}
 	m := &merge{stream: s, set: s.set, since: s.since}
 	trace := s.set.trace
 	for i := range trace[:max(0, len(trace)-1)] {

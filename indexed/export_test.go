@@ -21,6 +21,9 @@ func OpenStill(ctx context.Context, log storage.Log, blob storage.Blob, cfg Conf
 // Step is one round of maintenance.
 func (e *Engine) Step(ctx context.Context, force bool) error { return e.step(ctx, force) }
 
+// LogBounds returns the bounds of the engine's log.
+func (e *Engine) LogBounds(ctx context.Context) (storage.Bounds, error) { return e.log.Bounds(ctx) }
+
 // MergeOnce is one merge, if there is one to do.
 func (e *Engine) MergeOnce(ctx context.Context) (bool, error) { return e.mergeOnce(ctx) }
 

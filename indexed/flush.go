@@ -48,7 +48,9 @@ func (e *Engine) flush(ctx context.Context, s *stream, force bool) error {
 	var trace, unsealed *batch
 	var err error
 	if p.drain {
-		if trace, err = e.writeTrace(ctx, p); err != nil {
+		if trace, err = e.writeTrace(ctx, p); e.foundDamage(s, err) {
+			return e.flush(ctx, s, force) // again, without the batches
+		} else if err != nil {
 			return fmt.Errorf("tidemark: move sealed updates of stream %q to its trace: %w", s.name, err)
 		}
 	}
@@ -97,7 +99,7 @@ func (e *Engine) planFlush(s *stream, force bool) *flushPlan {
 // about half of what would be read is sealed.
 func (s *stream) drainDueLocked(force bool) bool {
 	sealed := timeFilter{lower: s.set.traceUpper(), upper: s.upper}
-	if !sealed.lower.LessThan(sealed.upper) {
+	if s.damage != nil || !sealed.lower.LessThan(sealed.upper) {
 		return false
 	}
 	var read, moved float64

@@ -174,7 +174,8 @@ func (e *Engine) arm(timer *time.Timer) {
 // the manifest names, so that readers of blobs alone and other programs see it,
 // and batches are merged as far as they will be. It is not needed for durability.
 //
-// Errors: the storage's; the context's. What was done stays done.
+// Errors: storage.CorruptError for every stream with a damaged batch, after the work
+// for all others; the storage's; the context's. What was done stays done.
 func (e *Engine) Maintain(ctx context.Context) error {
 	if e.ctx.Err() != nil {
 		return stoppedError(nil)
@@ -195,7 +196,7 @@ func (e *Engine) Maintain(ctx context.Context) error {
 			}
 		}
 		if e.maintenance.merges.Load() == before {
-			return nil
+			return e.damage()
 		}
 	}
 }

@@ -86,6 +86,8 @@ type stream struct {
 	windowAfter storage.SeqNo
 
 	manifest streamDelta // what the manifest does not say yet
+
+	damage error // what background work met in the batches, once it has
 }
 
 // tailChunk is the data of one command for one stream.
