@@ -1,0 +1,18 @@
+package main
+
+import (
+	"slices"
+
+	"github.com/tidemark-go/tidemark/internal/proof"
+)
+
+// ours: a bug that this code had once.
+const ours = "Tidemark"
+
+// exhibits are all bugs, by subject.
+var exhibits = slices.Concat(logExhibits, engineExhibits, readExhibits, pipelineExhibits)
+
+const (
+	a = proof.A
+	b = proof.B
+)

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/tidemark-go/tidemark/internal/proof"
+)
+
+func main() {
+	tier := flag.String("tier", "B", "A: the exhibits that are shown with every change; B: all")
+	only := flag.String("only", "", "those whose names this regular expression matches")
+	verbose := flag.Bool("v", false, "print what the tests print")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, proof.Tier(*tier), *only, *verbose); err != nil {
+		fmt.Fprintln(os.Stderr, "museum:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, tier proof.Tier, only string, verbose bool) error {
+	root, err := moduleDir(ctx)
+	if err != nil {
+		return err
+	}
+	wanted, err := regexp.Compile(only)
+	if err != nil {
+		return fmt.Errorf("-only: %w", err)
+	}
+	var missed []string
+	shown := 0
+	fmt.Println("| bug | had by | caught by | tier | seconds |")
+	fmt.Println("| --- | --- | --- | --- | --- |")
+	for _, x := range inTier(exhibits, tier) {
+		if !wanted.MatchString(x.name) {
+			continue
+		}
+		v, err := show(ctx, root, x)
+		if err != nil {
+			return err
+		}
+		shown++
+		caught := fmt.Sprintf("`%s` in `%s`", x.test, x.pkg)
+		if !v.caught {
+			caught = "**not caught** by " + caught
+			missed = append(missed, x.name)
+		}
+		fmt.Printf("| %s: %s | %s | %s | %s | %d |\n", x.name, x.bug, x.origin, caught, x.tier, v.took.Round(time.Second)/time.Second)
+		if verbose || !v.caught {
+			fmt.Fprintln(os.Stderr, v.output)
+		}
+	}
+	switch {
+	case shown == 0:
+		return fmt.Errorf("no exhibit in tier %s matches %q", tier, only)
+	case missed != nil:
+		return fmt.Errorf("%d of %d bugs were not caught: %s", len(missed), shown, strings.Join(missed, ", "))
+	}
+	fmt.Printf("\n%d of %d bugs were caught.\n", shown, shown)
+	return nil
+}
+
+// moduleDir is the directory of the module that the command was started in.
+func moduleDir(ctx context.Context) (string, error) {
+	gomod, err := exec.CommandContext(ctx, "go", "env", "GOMOD").Output()
+	if err != nil {
+		return "", fmt.Errorf("go env GOMOD: %w", err)
+	}
+	return filepath.Dir(strings.TrimSpace(string(gomod))), nil
+}

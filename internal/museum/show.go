@@ -1,0 +1,93 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/tidemark-go/tidemark/internal/proof"
+)
+
+// verdict is what became of an exhibit.
+type verdict struct {
+	caught bool
+	took   time.Duration
+	output string // of the go command
+}
+
+// show runs an exhibit's test with the bug planted. The test runs in tier A, or in
+// the exhibit's own if that is higher. An error means that nothing was shown: the
+// bug could not be planted or built.
+func show(ctx context.Context, root string, x exhibit) (verdict, error) {
+	dir, err := os.MkdirTemp("", "museum")
+	if err != nil {
+		return verdict{}, err
+	}
+	defer os.RemoveAll(dir)
+	overlay, err := x.overlay(root, dir)
+	if err != nil {
+		return verdict{}, err
+	}
+	cmd := exec.CommandContext(ctx, "go", "test", "-overlay", overlay, "-count=1", "-timeout=5m", "-failfast",
+		"-run", "^"+x.test+"$", x.pkg)
+	cmd.Dir = root
+	cmd.Env = append(os.Environ(), "TIDEMARK_TIER="+string(x.tier), "TIDEMARK_FIGURES=")
+	var output bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &output, &output
+	start := time.Now()
+	err = cmd.Run()
+	v := verdict{took: time.Since(start), output: output.String()}
+	switch {
+	case ctx.Err() != nil:
+		return v, ctx.Err()
+	case strings.Contains(v.output, "[build failed]") || strings.Contains(v.output, "[setup failed]"):
+		return v, fmt.Errorf("exhibit %s does not build:\n%s", x.name, v.output)
+	case strings.Contains(v.output, "no tests to run"):
+		return v, fmt.Errorf("exhibit %s: no test %s in %s", x.name, x.test, x.pkg)
+	}
+	name, _, _ := strings.Cut(x.test, "/")
+	// A test that was still running at the time limit has not caught anything.
+	hung := strings.Contains(v.output, "panic: test timed out")
+	v.caught = err != nil && !hung && strings.Contains(v.output, "--- FAIL: "+name)
+	return v, nil
+}
+
+// overlay writes the changed files into dir, and returns the name of the file that
+// tells the go command about them.
+func (x exhibit) overlay(root, dir string) (string, error) {
+	texts, err := x.plantAll(root)
+	if err != nil {
+		return "", err
+	}
+	replace := map[string]string{}
+	for name, text := range texts {
+		changed := filepath.Join(dir, strings.ReplaceAll(name, "/", "_"))
+		if err := os.WriteFile(changed, text, 0o600); err != nil {
+			return "", err
+		}
+		replace[filepath.Join(root, name)] = changed
+	}
+	data, err := json.Marshal(map[string]any{"Replace": replace})
+	if err != nil {
+		return "", err
+	}
+	overlay := filepath.Join(dir, "overlay.json")
+	return overlay, os.WriteFile(overlay, data, 0o600)
+}
+
+// inTier returns the exhibits that a tier shows: B shows all.
+func inTier(all []exhibit, tier proof.Tier) []exhibit {
+	var shown []exhibit
+	for _, x := range all {
+		if tier != proof.A || x.tier == proof.A {
+			shown = append(shown, x)
+		}
+	}
+	return shown
+}
