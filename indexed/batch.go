@@ -15,8 +15,11 @@ import (
 // consolidated, in one or more blobs (parts). Its fields do not change after it
 // was built, but for those that are marked.
 type batch struct {
-	id    uint64 // unique within the location, never used again
-	trace bool   // a trace batch; otherwise an unsealed batch
+	id uint64 // unique within the location, never used again
+	// newest is the id of the newest batch that a flush of this opening wrote and that
+	// was merged into this one; 0 if there is none.
+	newest uint64
+	trace  bool // a trace batch; otherwise an unsealed batch
 
 	// desc is the interval of times and the since of a trace batch. An unsealed batch
 	// has Lower {0}, Upper {} and only its since: it holds whatever was written.

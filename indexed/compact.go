@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"time"
 
@@ -39,7 +40,7 @@ func (e *Engine) compactLoop() {
 			return
 		}
 		for {
-			did, err := e.mergeOnce(e.ctx)
+			did, err := e.mergeOnce(e.ctx, anyBatch)
 			if e.ctx.Err() != nil {
 				return
 			}
@@ -62,14 +63,20 @@ func (e *Engine) compactLoop() {
 	}
 }
 
-// mergeOnce does one merge and reports whether there was one to do.
-func (e *Engine) mergeOnce(ctx context.Context) (bool, error) {
-	e.maintenance.merge.Lock()
-	defer e.maintenance.merge.Unlock()
+// anyBatch is a limit that admits all batches.
+const anyBatch = math.MaxUint64
+
+// mergeOnce does one merge and reports whether there was one to do. Only batches
+// whose updates were in one before the id limit was given out are merged.
+func (e *Engine) mergeOnce(ctx context.Context, limit uint64) (bool, error) {
+	if err := e.maintenance.merge.Acquire(ctx, 1); err != nil {
+		return false, err
+	}
+	defer e.maintenance.merge.Release(1)
 	if e.replaced.Load() {
 		return false, nil
 	}
-	m := e.planMerge()
+	m := e.planMerge(limit)
 	if m == nil {
 		return false, nil
 	}
@@ -97,14 +104,14 @@ func (e *Engine) mergeOnce(ctx context.Context) (bool, error) {
 
 // planMerge chooses a merge: the smallest that some stream has, so that many small
 // batches do not wait for one large merge.
-func (e *Engine) planMerge() *merge {
+func (e *Engine) planMerge(limit uint64) *merge {
 	st := e.st
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	var best *merge
 	var bestRows int
 	for _, id := range slices.SortedFunc(maps.Keys(st.streams), cmp.Compare) {
-		m := st.streams[id].mergeLocked()
+		m := st.streams[id].mergeLocked(limit)
 		if m == nil {
 			continue
 		}
@@ -132,27 +139,27 @@ func (e *Engine) planMerge() *merge {
 //  2. a trace batch that lies wholly before the since, was never advanced to it,
 //     and has enough rows that may become equal;
 //  3. neighbours among the unsealed batches, if there are many.
-func (s *stream) mergeLocked() *merge {
+func (s *stream) mergeLocked(limit uint64) *merge {
 	if s.damage != nil {
 		return nil
 	}
 	m := &merge{stream: s, set: s.set, since: s.since}
 	trace := s.set.trace
 	for i := range trace[:max(0, len(trace)-1)] {
-		if trace[i].level == trace[i+1].level {
+		if trace[i].level == trace[i+1].level && trace[i+1].newest < limit {
 			m.inputs = trace[i : i+2]
 			return m
 		}
 	}
 	for i, b := range trace {
-		if b.desc.Upper.LessEqual(s.since) && b.desc.Since.LessThan(b.desc.Upper) && 4*b.foldable >= b.rows && b.foldable > 0 {
+		if b.newest < limit && b.desc.Upper.LessEqual(s.since) && b.desc.Since.LessThan(b.desc.Upper) && 4*b.foldable >= b.rows && b.foldable > 0 {
 			m.inputs = trace[i : i+1]
 			return m
 		}
 	}
 	if unsealed := s.set.unsealed; len(unsealed) >= maxUnsealed {
 		for i := range unsealed[:len(unsealed)-1] {
-			if unsealed[i].level == unsealed[i+1].level {
+			if unsealed[i].level == unsealed[i+1].level && unsealed[i+1].newest < limit {
 				m.inputs, m.since, m.lower = unsealed[i:i+2], frontier.Antichain{}, s.set.traceUpper()
 				return m
 			}
@@ -175,6 +182,7 @@ func (e *Engine) runMerge(ctx context.Context, m *merge) (*batch, error) {
 	for i, b := range m.inputs {
 		sources[i] = newBatchRows(b, uncached{e.blobs}, filter)
 		out.level = max(out.level, b.level)
+		out.newest = max(out.newest, b.newest)
 	}
 	out, err := e.writeBatch(ctx, m.stream, sources, m.since, out)
 	if err != nil {

@@ -21,19 +21,28 @@ func OpenStill(ctx context.Context, log storage.Log, blob storage.Blob, cfg Conf
 // Step is one round of maintenance.
 func (e *Engine) Step(ctx context.Context, force bool) error { return e.step(ctx, force) }
 
+// StepIfFree is a round of maintenance unless one is under way.
+func (e *Engine) StepIfFree(ctx context.Context) error {
+	if !e.maintenance.round.TryAcquire(1) {
+		return nil
+	}
+	e.maintenance.round.Release(1)
+	return e.step(ctx, true)
+}
+
 // LogBounds returns the bounds of the engine's log.
 func (e *Engine) LogBounds(ctx context.Context) (storage.Bounds, error) { return e.log.Bounds(ctx) }
 
 // MergeOnce is one merge, if there is one to do.
-func (e *Engine) MergeOnce(ctx context.Context) (bool, error) { return e.mergeOnce(ctx) }
+func (e *Engine) MergeOnce(ctx context.Context) (bool, error) { return e.mergeOnce(ctx, anyBatch) }
 
 // CollectOrphans looks for blobs that no manifest names.
 func (e *Engine) CollectOrphans(ctx context.Context) error { return e.collectOrphans(ctx) }
 
 // PreferBase makes the next manifest write a full copy.
 func (e *Engine) PreferBase() {
-	e.maintenance.round.Lock()
-	defer e.maintenance.round.Unlock()
+	_ = e.maintenance.round.Acquire(context.Background(), 1)
+	defer e.maintenance.round.Release(1)
 	if m := &e.maintenance.manifest; m.pending == nil {
 		m.edits = maxEdits
 	}
@@ -41,8 +50,8 @@ func (e *Engine) PreferBase() {
 
 // ManifestVersion returns the version of the newest edit written.
 func (e *Engine) ManifestVersion() uint64 {
-	e.maintenance.round.Lock()
-	defer e.maintenance.round.Unlock()
+	_ = e.maintenance.round.Acquire(context.Background(), 1)
+	defer e.maintenance.round.Release(1)
 	return e.maintenance.manifest.version
 }
 

@@ -151,7 +151,7 @@ func (e *Engine) writeTrace(ctx context.Context, p *flushPlan) (*batch, error) {
 		sources = append(sources, sortRuns(p.tail, filter))
 	}
 	return e.writeBatch(ctx, p.stream, sources, p.since, &batch{
-		id: p.traceID, trace: true,
+		id: p.traceID, newest: p.traceID, trace: true,
 		desc: frontier.Description{Lower: filter.lower, Upper: filter.upper, Since: p.since},
 	})
 }
@@ -170,7 +170,7 @@ func (e *Engine) writeUnsealed(ctx context.Context, p *flushPlan) (*batch, error
 	}
 	// Times stay as they are: which of them are sealed is not known yet.
 	b, err := e.writeBatch(ctx, p.stream, []rowSource{sortRuns(p.tail, filter)}, frontier.Antichain{}, &batch{
-		id: p.unsealID, desc: frontier.Description{Upper: frontier.Empty()}, after: p.after, through: p.through,
+		id: p.unsealID, newest: p.unsealID, desc: frontier.Description{Upper: frontier.Empty()}, after: p.after, through: p.through,
 	})
 	if err != nil || b.rows == 0 {
 		return nil, err

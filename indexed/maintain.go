@@ -7,9 +7,10 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/semaphore"
 
 	"github.com/tidemark-go/tidemark/storage"
 )
@@ -24,13 +25,14 @@ type maintenance struct {
 	// an idle runtime is woken once and a busy one not by every command.
 	armed atomic.Bool
 
-	// round is held by the one round that runs; it guards manifest and orphans.
-	round    sync.Mutex
+	// round is held by the one round that runs; it guards manifest and orphans. Like
+	// merge it is waited for under a context.
+	round    *semaphore.Weighted
 	manifest manifestWriter
 	orphans  []string // blobs that no manifest names, to be deleted
 
 	// merge is held by the one merge that runs; merges counts those that were applied.
-	merge  sync.Mutex
+	merge  *semaphore.Weighted
 	merges atomic.Uint64
 
 	meter logMeter // guarded by state.mu
@@ -38,6 +40,7 @@ type maintenance struct {
 }
 
 func (e *Engine) initMaintenance(m manifestReader, meter logMeter) {
+	e.maintenance.round, e.maintenance.merge = semaphore.NewWeighted(1), semaphore.NewWeighted(1)
 	e.maintenance.wake = make(chan struct{}, 1)
 	e.maintenance.compact = make(chan struct{}, 1)
 	e.maintenance.manifest = manifestWriter{manifestReader: m, blob: e.blob, metrics: e.metrics}
@@ -173,6 +176,7 @@ func (e *Engine) arm(timer *time.Timer) {
 // goroutine: afterwards everything that was acknowledged before is in batches that
 // the manifest names, so that readers of blobs alone and other programs see it,
 // and batches are merged as far as they will be. It is not needed for durability.
+// What others write meanwhile is not waited for, so it ends however much that is.
 //
 // Errors: storage.CorruptError for every stream with a damaged batch, after the work
 // for all others; the storage's; the context's. What was done stays done.
@@ -183,22 +187,26 @@ func (e *Engine) Maintain(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(e.ctx, func() { cancel(stoppedError(nil)) })()
-	for {
-		// A merge of the compact goroutine counts as well: the manifest is to name it.
-		before := e.maintenance.merges.Load()
+	// A merge of the compact goroutine counts as well: the manifest is to name it.
+	before := e.maintenance.merges.Load()
+	if err := e.step(ctx, true); err != nil {
+		return causeOf(ctx, err)
+	}
+	e.st.mu.Lock()
+	existing := e.st.nextBatch
+	e.st.mu.Unlock()
+	for did := true; did; {
+		var err error
+		if did, err = e.mergeOnce(ctx, existing); err != nil {
+			return causeOf(ctx, err)
+		}
+	}
+	if e.maintenance.merges.Load() != before {
 		if err := e.step(ctx, true); err != nil {
 			return causeOf(ctx, err)
 		}
-		for did := true; did; {
-			var err error
-			if did, err = e.mergeOnce(ctx); err != nil {
-				return causeOf(ctx, err)
-			}
-		}
-		if e.maintenance.merges.Load() == before {
-			return e.damage()
-		}
 	}
+	return e.damage()
 }
 
 // causeOf returns why a context ended, if that is why the work failed.
@@ -212,8 +220,10 @@ func causeOf(ctx context.Context, err error) error {
 // step does one round of maintenance: what is due, or everything if forced.
 func (e *Engine) step(ctx context.Context, force bool) (err error) {
 	m := &e.maintenance
-	m.round.Lock()
-	defer m.round.Unlock()
+	if err := m.round.Acquire(ctx, 1); err != nil {
+		return err
+	}
+	defer m.round.Release(1)
 	if e.replaced.Load() {
 		return stoppedError(storage.ErrConflict)
 	}
@@ -396,9 +406,11 @@ func (e *Engine) collectOrphans(ctx context.Context) error {
 			orphans = append(orphans, info.Key)
 		}
 	}
-	m.round.Lock()
+	if err := m.round.Acquire(ctx, 1); err != nil {
+		return err
+	}
 	m.orphans, m.named = orphans, nil
-	m.round.Unlock()
+	m.round.Release(1)
 	if len(orphans) > 0 {
 		e.logger.Info("found blobs that no manifest names; deleting them", "count", len(orphans))
 		e.wakeMaintenance()

@@ -1,0 +1,289 @@
+package indexed_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tidemark-go/tidemark/frontier"
+	"github.com/tidemark-go/tidemark/indexed"
+	"github.com/tidemark-go/tidemark/mem"
+	"github.com/tidemark-go/tidemark/storage"
+)
+
+// A writer whose command needs more room than the tails leave is not left waiting for
+// a limit or a timer that never comes: they are flushed for it.
+func TestWriterThatWaitsIsMadeRoomFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // which ends a writer that waits for ever
+		f := newFixture(t, still())
+		f.restart(indexed.Config{MinStepInterval: time.Hour, FlushInterval: -1, MaxTailBytes: 1000, FlushBytes: 500})
+		one, two := f.register("one"), f.register("two")
+		for range 2 {
+			for range 2 {
+				f.write(one, up(strings.Repeat("x", 100), 1))
+				f.write(two, up(strings.Repeat("x", 100), 1))
+				f.write(one, up(strings.Repeat("y", 900), 1))
+			}
+			f.write(one, up(strings.Repeat("y", 900), 1))
+		}
+		require.Zero(t, f.WaitingBytes())
+		_, err := f.submit(func(c *indexed.Command) { c.Write(one, columns(up(strings.Repeat("z", 1000), 1))) })
+		require.ErrorIs(t, err, indexed.ErrTooLarge)
+	})
+}
+
+// restart opens the place with background work.
+func (f *fixture) restart(cfg indexed.Config) {
+	f.Helper()
+	require.NoError(f, f.Engine.Stop())
+	f.faults = mem.NewUnreliable()
+	log, blob := f.storage()
+	e, err := indexed.Open(f.ctx, log, blob, cfg)
+	require.NoError(f, err)
+	f.Engine = e
+}
+
+// A writer that waits for room ends with the engine, or with its own context.
+func TestWaitingWriterEnds(t *testing.T) {
+	cfg := still()
+	cfg.MaxTailBytes, cfg.FlushBytes = 100, 50
+	f := newFixture(t, cfg)
+	id := f.register("s")
+	f.write(id, up(strings.Repeat("x", 70), 1))
+	ctx, cancel := context.WithCancel(f.ctx)
+	answers := make(chan error, 2)
+	submit := func(ctx context.Context) {
+		var c indexed.Command
+		c.Write(id, columns(up("more", 1)))
+		_, err := f.Submit(ctx, &c).Wait(context.Background())
+		answers <- err
+	}
+	go submit(ctx)
+	cancel()
+	require.ErrorIs(t, <-answers, context.Canceled)
+	go submit(f.ctx)
+	for f.WaitingBytes() == 0 {
+		// It is on its way to the semaphore and nothing tells when it is there.
+		require.NoError(t, f.ctx.Err())
+	}
+	require.NoError(t, f.Engine.Stop())
+	require.ErrorIs(t, <-answers, indexed.ErrStopped)
+	require.Zero(t, f.WaitingBytes())
+
+	require.ErrorIs(t, f.Maintain(f.ctx), indexed.ErrStopped)
+	_, err := f.Register(f.ctx, "late", "k", "v")
+	require.ErrorIs(t, err, indexed.ErrStopped)
+	_, err = f.Streams(f.ctx)
+	require.ErrorIs(t, err, indexed.ErrStopped)
+	require.NoError(t, f.Engine.Stop())
+}
+
+// What is left to do is done without another command, and then nothing more is: of an
+// earlier opening, after a destroy, after a seal or an allowed compaction, after the
+// last snapshot was closed.
+func TestIdleEngineTidiesUp(t *testing.T) {
+	flushed := func(f *fixture) { f.write(0, up("a", 1), up("a", 2)); f.step(true) }
+	sealed := func(f *fixture) { f.seal(0, frontier.At(3)); f.step(true) }
+	destroy := func(f *fixture) {
+		_, err := f.Destroy(f.ctx, "s")
+		require.NoError(f, err)
+	}
+	for name, test := range map[string]struct {
+		before, after func(f *fixture) // the restart
+		batches       int              // there are when all is done
+		check         func(f *fixture)
+	}{
+		"inherited tail":   {before: func(f *fixture) { f.write(0, up("a", 1)) }, batches: 1},
+		"destroyed before": {before: func(f *fixture) { flushed(f); destroy(f) }},
+		"destroy":          {before: flushed, after: destroy},
+		"seal": {
+			before: flushed, after: func(f *fixture) { f.seal(0, frontier.At(3)) }, batches: 1,
+			check: func(f *fixture) { require.Len(f, f.Buckets(0).Trace, 1) },
+		},
+		"allowed compaction": {
+			before: func(f *fixture) { flushed(f); sealed(f) }, after: func(f *fixture) { f.allow(0, frontier.At(3)) }, batches: 1,
+			check: func(f *fixture) { require.Equal(f, []string{"k=a @3 +2"}, show(f.raw(0))) },
+		},
+		"snapshot": {before: flushed, batches: 1, after: func(f *fixture) {
+			s, err := f.Snapshot(f.ctx, 0)
+			require.NoError(f, err)
+			f.seal(0, frontier.At(3))
+			<-time.After(time.Minute)
+			require.Len(f, f.batchKeys(), 2)
+			require.NoError(f, s.Close())
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFixture(t, still())
+				f.register("s")
+				test.before(f)
+				f.restart(indexed.Config{FlushInterval: time.Second})
+				if test.after != nil {
+					<-time.After(time.Minute)
+					test.after(f)
+				}
+				<-time.After(time.Minute)
+				synctest.Wait()
+				require.Len(t, f.batchKeys(), test.batches)
+				require.Equal(t, f.NamedBlobs(), f.batchKeys())
+				require.Zero(t, f.Garbage())
+				if test.check != nil {
+					test.check(f)
+				}
+				calls := f.calls()
+				<-time.After(24 * time.Hour)
+				require.Equal(t, calls, f.calls(), "an idle engine does nothing")
+				require.NoError(t, f.Engine.Stop())
+			})
+		})
+	}
+}
+
+// calls returns how often each operation of the storage was called.
+func (f *fixture) calls() map[mem.Op]int {
+	calls := map[mem.Op]int{}
+	for _, op := range []mem.Op{mem.OpAppend, mem.OpTruncate, mem.OpRead, mem.OpGet, mem.OpList, mem.OpSet, mem.OpSetIf, mem.OpDelete} {
+		calls[op] = f.faults.Calls(op)
+	}
+	return calls
+}
+
+// Background work that fails is tried again.
+func TestBackgroundWorkIsTriedAgain(t *testing.T) {
+	f := newFixture(t, still())
+	f.restart(indexed.Config{MinStepInterval: time.Millisecond, FlushInterval: time.Millisecond, FlushBytes: 1})
+	id := f.register("s")
+	f.faults.Inject(mem.Fault{Op: mem.OpSet})
+	f.faults.Inject(mem.Fault{Op: mem.OpSetIf, Outcome: mem.AnswerLost})
+	f.faults.Inject(mem.Fault{Op: mem.OpSet, Nth: 4}) // a merge, or another flush
+	f.faults.Inject(mem.Fault{Op: mem.OpTruncate})
+	deleted := f.faults.GateAfter(mem.OpDelete)
+	for i := range uint64(4) {
+		named := f.faults.GateAfter(mem.OpSetIf)
+		_, err := f.submit(func(c *indexed.Command) {
+			c.Write(id, columns(up("a", i)))
+			c.Seal(id, frontier.At(i+1))
+		})
+		require.NoError(t, err)
+		require.NoError(t, named.Wait(f.ctx, 1))
+		named.Open()
+	}
+	require.NoError(t, deleted.Wait(f.ctx, 1), "what was merged")
+	deleted.Open()
+	require.Len(t, f.read(id), 4)
+}
+
+// Maintain returns when the manifest names all that it did, and what the background
+// did meanwhile: a merge that was under way as well.
+func TestMaintainWaitsForAMergeUnderWay(t *testing.T) {
+	f := newFixture(t, still())
+	id := f.register("s")
+	for i := range uint64(2) {
+		f.write(id, up("a", i))
+		f.seal(id, frontier.At(i+1))
+		f.step(true)
+	}
+	merging, named := f.faults.GateBefore(mem.OpSet), f.faults.GateBefore(mem.OpSetIf)
+	merged, maintained := make(chan error, 1), make(chan error, 1)
+	go func() {
+		_, err := f.MergeOnce(f.ctx)
+		merged <- err
+	}()
+	require.NoError(t, merging.Wait(f.ctx, 1))
+	f.seal(id, frontier.At(3)) // something to name
+	go func() { maintained <- f.Maintain(f.ctx) }()
+	require.NoError(t, named.Wait(f.ctx, 1), "with an edit that knows nothing of the merge")
+	merging.Open()
+	require.NoError(t, <-merged)
+	named.Open()
+	require.NoError(t, <-maintained)
+	f.crash()
+	require.Len(t, f.Buckets(id).Trace, 1)
+}
+
+// An owner whose log says that somebody else has written takes its hands off the
+// place: what is garbage to it may be in the other's manifest.
+func TestReplacedOwnerTouchesNothing(t *testing.T) {
+	f := newFixture(t, still())
+	id := f.register("s")
+	for i := range uint64(2) {
+		f.write(id, up("a", i))
+		f.seal(id, frontier.At(i+1))
+		f.step(true)
+	}
+	f.write(id, up("tail", 9))
+	f.faults.Inject(mem.Fault{Op: mem.OpAppend, Err: storage.ErrConflict})
+	_, err := f.submit(func(c *indexed.Command) { c.Write(id, columns(up("late", 9))) })
+	require.ErrorIs(t, err, indexed.ErrStopped)
+	require.ErrorIs(t, err, storage.ErrConflict)
+	before := f.calls()
+	require.ErrorIs(t, f.Step(f.ctx, true), indexed.ErrStopped)
+	require.ErrorIs(t, f.Maintain(f.ctx), indexed.ErrStopped)
+	did, err := f.MergeOnce(f.ctx)
+	require.NoError(t, err)
+	require.False(t, did)
+	require.Equal(t, before, f.calls())
+}
+
+// writtenMeanwhile is a store whose owner gets more to do with every batch it writes.
+type writtenMeanwhile struct {
+	storage.Blob
+	write func()
+}
+
+func (b writtenMeanwhile) Set(ctx context.Context, key string, value []byte) (storage.Version, error) {
+	b.write()
+	return b.Blob.Set(ctx, key, value)
+}
+
+// Maintain does what there was to do when it was called, and does not chase writers.
+func TestMaintainEndsUnderLoad(t *testing.T) {
+	f := newFixture(t, still())
+	id := f.register("s")
+	require.NoError(t, f.Engine.Stop())
+	log, blob := f.storage()
+	n := uint64(0)
+	ctx, cancel := context.WithCancel(f.ctx)
+	defer cancel()
+	e, err := indexed.OpenStill(ctx, log, writtenMeanwhile{blob, func() {
+		if n++; n > 1000 {
+			cancel() // it would go on for ever
+			return
+		}
+		_, err := f.submit(func(c *indexed.Command) {
+			c.Write(id, columns(up("x", n)))
+			c.Seal(id, frontier.At(n+1))
+		})
+		require.NoError(t, err)
+		require.NoError(t, f.StepIfFree(f.ctx), "as the background does during a merge")
+	}}, f.cfg)
+	require.NoError(t, err)
+	f.Engine = e
+	for range 10 {
+		f.write(id, up("a", n+1))
+		require.NoError(t, f.Maintain(ctx))
+	}
+	require.Less(t, n, uint64(500))
+}
+
+// Who waits for a round under way waits under a context.
+func TestMaintainWaitsUnderItsContext(t *testing.T) {
+	f := newFixture(t, still())
+	f.write(f.register("s"), up("a", 1))
+	writing := f.faults.GateBefore(mem.OpSet)
+	first := make(chan error, 1)
+	go func() { first <- f.Maintain(f.ctx) }()
+	require.NoError(t, writing.Wait(f.ctx, 1))
+	ctx, cancel := context.WithCancel(f.ctx)
+	second := make(chan error, 1)
+	go func() { second <- f.Maintain(ctx) }()
+	cancel()
+	require.ErrorIs(t, <-second, context.Canceled)
+	writing.Open()
+	require.NoError(t, <-first)
+}
