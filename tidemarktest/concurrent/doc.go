@@ -1,0 +1,58 @@
+// Package concurrent checks the promise of a snapshot and its tail while everything
+// happens at once: many writers, many listeners that fall behind, go away and resume,
+// compaction, restarts and crashes.
+//
+// # Check a store
+//
+// [Check] runs such a load on a store of your own, with your configuration, and fails
+// the test if what the clients saw is not what was promised:
+//
+//	func TestMyStore(t *testing.T) {
+//		dir := t.TempDir()
+//		concurrent.Check(t, concurrent.Store{
+//			Open:   func(ctx context.Context) (*persist.Client, error) { return file.Open(ctx, dir, myConfig) },
+//			Follow: func(ctx context.Context) (*persist.ReadClient, error) { return file.OpenRead(ctx, dir, myConfig) },
+//		}, concurrent.Options{Seed: 1})
+//	}
+//
+// [Record] and [Verify] are its two halves, for use without a test. [CheckLists] does
+// the same for transactions over several streams. Both end with an error rather than
+// with success if too little has happened to show anything.
+//
+// # Check a pipeline
+//
+// The checks work on a [History], wherever it comes from. Record the commands of your
+// own pipeline as [Command] and what its readers get as [Tail] (see [RecordTail]), and
+// give both to [CheckTails], or to one of the checks by itself.
+//
+// # What is checked
+//
+// A stream is a register: its state is the upper, the since and the contents. Commands
+// change it and reads return it, each as if at one moment between call and return
+// ([Linearizable], with the checker github.com/anishathalye/porcupine). The moments of
+// commands are in the order of their calls, over all streams ([OrderOfCalls]).
+//
+// A tail has nine properties ([Properties]), in the manner of etcd's robustness tests:
+//
+//	InOrder                     SeqNos never decrease
+//	Unique                      nothing comes twice
+//	Complete                    nothing acknowledged is missing, nothing is made up
+//	Atomic                      a command is seen as a whole, in every stream
+//	ProgressAfterData           a seal comes after all it covers
+//	Resumable                   snapshot + tail = any later snapshot
+//	NothingBeforeSnapshot       the tail begins after its snapshot
+//	NothingLostUnderCompaction  events are neither merged nor left out nor moved in time
+//	NothingLostForSlowReader    a reader that lags gets all, or is told (ErrLagged)
+//
+// and an open snapshot is [Stable].
+//
+// Streams as lists, appended to by transactions, are [StrictSerializable]: a graph of
+// who must have come before whom has no cycle. What is promised here, exactly: a write
+// over several streams is one transaction; a snapshot is a transaction that reads one
+// stream; no call reads several at one moment, but listeners of several streams know
+// all of them as of any SeqNo they have passed, which is a consistent cut of the past.
+//
+// A command whose outcome its client does not know may take effect at any moment until
+// the location has been opened again, or never. Until then the owner's own reads may
+// show less than others do ([Read].Detached).
+package concurrent

@@ -1,0 +1,247 @@
+package concurrent
+
+import (
+	"errors"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/tidemark-go/tidemark/frontier"
+	"github.com/tidemark-go/tidemark/persist"
+	"github.com/tidemark-go/tidemark/storage"
+)
+
+// Update is an update of a stream of any types, with key and value in the encoding
+// of the stream's codecs, which is what makes two of them the same.
+type Update = persist.Update[string, string]
+
+// History is what a set of clients did to streams and what they saw of them.
+//
+// Ticks order calls and returns: a call that has a larger tick than a return began
+// after it. Any numbers do that grow with real time, such as those of a counter that
+// all clients share.
+//
+// A history is built by one goroutine, and may then be checked by several at once.
+type History struct {
+	Commands []Command
+	Reads    []Read
+	Tails    []Tail
+
+	// Operations counts all that was asked for: commands and reads, also those that
+	// had no effect and are not listed. Elapsed is how long that took.
+	Operations int
+	Elapsed    time.Duration
+	// Struck is what befell the location: restarts and troubles by name, in order.
+	Struck []string
+	// Failures are answers that no client must ever get.
+	Failures []error
+}
+
+// Outcome is what became of a command, as far as its client knows.
+type Outcome int
+
+const (
+	// Done: it was acknowledged, and SeqNo is its position.
+	Done Outcome = iota
+	// Refused: the streams were in a state that does not allow it, which Err tells.
+	// Nothing changed.
+	Refused
+	// NoEffect: it was not taken, whatever the state of the streams. Nothing changed.
+	NoEffect
+	// Unknown: it may have taken effect at any moment from its call up to its return.
+	Unknown
+)
+
+// String returns the name of the outcome.
+func (o Outcome) String() string {
+	switch o {
+	case Done:
+		return "done"
+	case Refused:
+		return "refused"
+	case NoEffect:
+		return "no effect"
+	case Unknown:
+		return "unknown"
+	default:
+		return fmt.Sprintf("Outcome(%d)", int(o))
+	}
+}
+
+// Command is a call that changes streams, all of them at once.
+type Command struct {
+	Client int
+	// Call and Return are ticks. The Return of a command of unknown outcome is the tick
+	// from which on it can no longer take effect, such as that of opening the location
+	// again; math.MaxInt64 if there is none.
+	Call, Return int64
+	// Submitted is the tick at which the call returned that handed the command over: from
+	// then on it has its place in the order of commands. 0 if that is not known.
+	Submitted int64
+	Outcome   Outcome
+	SeqNo     storage.SeqNo // meaningful when Done
+	Err       error         // nil when Done
+	Effects   []Effect      // at most one for a stream
+}
+
+// Effect is what a command does to one stream. All its updates come before its
+// seal.
+type Effect struct {
+	Stream   string
+	Expected *frontier.Antichain // the upper that a compare-and-append asks for
+	Updates  []Update
+	Seal     *frontier.Antichain // the new upper
+	Since    *frontier.Antichain // the new since
+}
+
+// on returns what the command does to a stream, or nil.
+func (c *Command) on(stream string) *Effect {
+	for i := range c.Effects {
+		if c.Effects[i].Stream == stream {
+			return &c.Effects[i]
+		}
+	}
+	return nil
+}
+
+// Read is a snapshot of one stream, or a look at its frontiers.
+type Read struct {
+	Stream, Reader string // Reader is a name for messages
+	Client         int
+	Follower       bool // by a read-only runtime, which sees only what was acknowledged
+	// Detached: by the owner, while a command of unknown outcome was on its way or after
+	// that. Until it is opened again, the owner then shows what had been acknowledged
+	// before, although others may see more: nothing is promised about when.
+	Detached     bool
+	Call, Return int64 // ticks
+	Upper, Since frontier.Antichain
+	// FrontiersOnly: it was a look at the frontiers; what follows means nothing.
+	FrontiersOnly bool
+	SeqNo         storage.SeqNo
+	Updates       []Update // in any order, with times advanced to Since
+	// Reread: the snapshot was read once more before it was closed, with this result.
+	Reread bool
+	Again  []Update
+}
+
+// Tail is a snapshot and what a listener delivered after it.
+type Tail struct {
+	Start  Read
+	Events []Event
+	// Ended is why nothing more is in Events: nil if the reader asked for no more,
+	// io.EOF after the end of the stream, [ErrSilent] if nothing more came although the
+	// reader waited for all of it, or the error that the listener returned.
+	Ended error
+	// Asked is the tick at which the reader asked for what it did not get any more.
+	Asked int64
+}
+
+// Event is something that a listener delivered: updates, or a seal.
+type Event struct {
+	SeqNo   storage.SeqNo
+	Updates []Update           // nil when the event is a seal
+	Sealed  frontier.Antichain // meaningful when Updates is nil
+	// Asked and Heard are the ticks at which the reader asked for the event and got it.
+	Asked, Heard int64
+}
+
+var (
+	// ErrViolated is what every violation of a property matches.
+	ErrViolated = errors.New("property violated")
+	// ErrSilent ends a tail to which nothing more came, although its reader waited until
+	// everything had been acknowledged long ago.
+	ErrSilent = errors.New("nothing more came")
+	// ErrVoid is what a run matches that did too little to show anything.
+	ErrVoid = errors.New("the run did too little to count")
+)
+
+// Violation is a property that a history does not have. It matches ErrViolated.
+type Violation struct {
+	Property string // its name in [Properties], or another that the check documents
+	Stream   string
+	Reader   string // "" if no single one is concerned
+	SeqNo    storage.SeqNo
+	Detail   string
+}
+
+// Error names the property, where it was violated, and how.
+func (v *Violation) Error() string {
+	where := fmt.Sprintf("stream %q", v.Stream)
+	if v.Reader != "" {
+		where += ", reader " + v.Reader
+	}
+	return fmt.Sprintf("%s: %s, SeqNo %s: %s", v.Property, where, v.SeqNo, v.Detail)
+}
+
+// Unwrap returns ErrViolated.
+func (v *Violation) Unwrap() error { return ErrViolated }
+
+// violation reports what a tail did wrong.
+func (t *Tail) violation(property string, at storage.SeqNo, format string, args ...any) error {
+	return &Violation{Property: property, Stream: t.Start.Stream, Reader: t.Start.Reader, SeqNo: at, Detail: fmt.Sprintf(format, args...)}
+}
+
+// reads yields all reads of the history, those that tails begin with too.
+func (h *History) reads() iter.Seq[*Read] {
+	return func(yield func(*Read) bool) {
+		for i := range h.Reads {
+			if !yield(&h.Reads[i]) {
+				return
+			}
+		}
+		for i := range h.Tails {
+			if !yield(&h.Tails[i].Start) {
+				return
+			}
+		}
+	}
+}
+
+// snapshots yields the reads that are snapshots.
+func (h *History) snapshots() iter.Seq[*Read] {
+	return func(yield func(*Read) bool) {
+		for r := range h.reads() {
+			if !r.FrontiersOnly && !yield(r) {
+				return
+			}
+		}
+	}
+}
+
+// String tells how much happened.
+func (h *History) String() string {
+	outcomes := make(map[Outcome]int)
+	for i := range h.Commands {
+		outcomes[h.Commands[i].Outcome]++
+	}
+	events, told := 0, 0
+	for i := range h.Tails {
+		t := &h.Tails[i]
+		events += len(t.Events)
+		if errors.Is(t.Ended, persist.ErrLagged) {
+			told++
+		}
+	}
+	return fmt.Sprintf("%d commands (%d done, %d refused, %d without effect, %d unknown), %d reads, %d tails with %d events, %d of them heard late, %d tails cut off, in %s",
+		len(h.Commands), outcomes[Done], outcomes[Refused], outcomes[NoEffect], outcomes[Unknown], len(h.Reads), len(h.Tails), events, h.heardLate(), told, h.Elapsed.Round(time.Millisecond))
+}
+
+// heardLate counts the events that their readers asked for only after the command
+// had been acknowledged: they had fallen behind.
+func (h *History) heardLate() int {
+	acknowledged := make(map[storage.SeqNo]int64)
+	for i := range h.Commands {
+		if c := &h.Commands[i]; c.Outcome == Done {
+			acknowledged[c.SeqNo] = c.Return
+		}
+	}
+	n := 0
+	for i := range h.Tails {
+		for _, e := range h.Tails[i].Events {
+			if at, ok := acknowledged[e.SeqNo]; ok && at < e.Asked {
+				n++
+			}
+		}
+	}
+	return n
+}

@@ -1,0 +1,95 @@
+package concurrent
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/tidemark-go/tidemark/persist"
+)
+
+// Store is an empty location that a run uses up: where its runtimes are opened, and
+// what may befall it.
+type Store struct {
+	// Open opens the one runtime that writes. It is called again after the runtime
+	// before was stopped.
+	Open func(ctx context.Context) (*persist.Client, error)
+	// Follow opens a read-only runtime beside it; half of the listeners are on such.
+	// nil: there are none.
+	Follow func(ctx context.Context) (*persist.ReadClient, error)
+	// Troubles are what may befall the location beside restarts, each at least once in a
+	// run that is long enough.
+	Troubles []Trouble
+	// Expected says which other errors clients may get while there is trouble. Those of
+	// package persist that tell a client what to do are expected anyway. nil: none.
+	Expected func(error) bool
+}
+
+// Trouble is something that befalls a location while clients use it.
+type Trouble struct {
+	Name string
+	// Strike makes it happen, and returns how it ends, or nil if there is nothing to
+	// end. seed is for what is left to chance.
+	Strike func(ctx context.Context, seed uint64) (end func())
+	// Reopen: the runtime does not get over it and is opened again afterwards.
+	Reopen bool
+}
+
+// Options say how much a run does. The zero value means the defaults.
+type Options struct {
+	// Seed is for everything that is left to chance. Goroutines make no two runs alike,
+	// so a failure may need several runs of its seed to come again.
+	Seed uint64
+	// Operations is how many commands and reads the writers ask for. 0 means 1000.
+	Operations int
+	Writers    int // 0 means 8
+	Listeners  int // 0 means 20
+	Followers  int // read-only runtimes, if the store has them; 0 means 2
+	Streams    int // 0 means 4
+	// CompactEvery is the time between two rounds of maintenance. 0 means 100ms.
+	CompactEvery time.Duration
+	// Pause is the longest time that a listener sleeps before it goes on, and that
+	// trouble lasts. 0 means 20ms.
+	Pause time.Duration
+	// Patience is how long listeners may take, after the end of the load, to deliver what
+	// is left. 0 means 30s.
+	Patience time.Duration
+	// CheckTimeout bounds the search of [Linearizable] for each stream. 0 means 30s.
+	CheckTimeout time.Duration
+	// MinRate is the number of operations a second below which a run is void. 0 means
+	// 100, < 0 none.
+	MinRate int
+}
+
+func (o Options) withDefaults() Options {
+	setDefault(&o.Operations, 1000)
+	setDefault(&o.Writers, 8)
+	setDefault(&o.Listeners, 20)
+	setDefault(&o.Followers, 2)
+	setDefault(&o.Streams, 4)
+	setDefault(&o.CompactEvery, 100*time.Millisecond)
+	setDefault(&o.Pause, 20*time.Millisecond)
+	setDefault(&o.Patience, 30*time.Second)
+	setDefault(&o.CheckTimeout, 30*time.Second)
+	setDefault(&o.MinRate, 100)
+	return o
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+func (o Options) validate(store Store) error {
+	switch {
+	case store.Open == nil:
+		return fmt.Errorf("concurrent: %w: Store.Open is nil: set it", persist.ErrInvalid)
+	case o.Operations < 0 || o.Writers < 0 || o.Listeners < 0 || o.Followers < 0 || o.Streams < 0:
+		return fmt.Errorf("concurrent: %w: %+v: counts must not be negative; 0 means the default", persist.ErrInvalid, o)
+	case o.CompactEvery < 0 || o.Pause < 0 || o.Patience < 0 || o.CheckTimeout < 0:
+		return fmt.Errorf("concurrent: %w: %+v: durations must not be negative; 0 means the default", persist.ErrInvalid, o)
+	}
+	return nil
+}

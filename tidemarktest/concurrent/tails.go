@@ -1,0 +1,73 @@
+package concurrent
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/tidemark-go/tidemark/persist"
+)
+
+// Encoded returns updates as a history has them: with keys and values encoded.
+//
+// Errors: the codecs'.
+func Encoded[K, V any](kc persist.Codec[K], vc persist.Codec[V], updates []persist.Update[K, V]) ([]Update, error) {
+	encoded := make([]Update, len(updates))
+	for i, u := range updates {
+		key, err := kc.Append(nil, u.Key)
+		if err != nil {
+			return nil, fmt.Errorf("concurrent: encode the key of update %d: %w", i, err)
+		}
+		val, err := vc.Append(nil, u.Val)
+		if err != nil {
+			return nil, fmt.Errorf("concurrent: encode the value of update %d: %w", i, err)
+		}
+		encoded[i] = Update{Key: string(key), Val: string(val), Time: u.Time, Diff: u.Diff}
+	}
+	return encoded, nil
+}
+
+// RecordTail takes a snapshot of a stream and listens to what comes after it, until
+// enough says so, the listener ends, or the context does. tick returns the next tick.
+// It is called by one goroutine, and several tails may be recorded at once.
+//
+// Errors: those of ReadHandle.Listen, of reading the snapshot, and of the codecs. How
+// the listener ends is no error but the tail's Ended; the end of the context leaves
+// that nil.
+func RecordTail[K, V any](ctx context.Context, read *persist.ReadHandle[K, V], tick func() int64, enough func(Event) bool) (Tail, error) {
+	t := Tail{Start: Read{Stream: read.StreamName(), Reader: "of " + read.StreamName(), Call: tick()}}
+	s, l, err := read.Listen(ctx)
+	t.Start.Return = tick()
+	if err != nil {
+		return t, err
+	}
+	defer func() { _, _ = s.Close(), l.Close() }()
+	kc, vc := read.Codecs()
+	updates, err := s.ReadToEnd(ctx)
+	if err != nil {
+		return t, err
+	}
+	t.Start.SeqNo, t.Start.Upper, t.Start.Since = s.SeqNo(), s.Upper(), s.Since()
+	if t.Start.Updates, err = Encoded(kc, vc, updates); err != nil {
+		return t, err
+	}
+	for {
+		t.Asked = tick()
+		heard, err := l.Next(ctx)
+		if err != nil {
+			if ctx.Err() == nil {
+				t.Ended = err
+			}
+			return t, nil
+		}
+		e := Event{SeqNo: heard.SeqNo, Sealed: heard.Sealed, Asked: t.Asked, Heard: tick()}
+		if heard.Updates != nil {
+			if e.Updates, err = Encoded(kc, vc, heard.Updates); err != nil {
+				return t, err
+			}
+		}
+		t.Events = append(t.Events, e)
+		if enough(e) {
+			return t, nil
+		}
+	}
+}
