@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -80,73 +79,6 @@ func TestBlobNames(t *testing.T) {
 			require.Equal(t, i < len(parts)-1, strings.HasSuffix(part, nameContinues), "directories are known by their names")
 		}
 	})
-}
-
-// The power fails, or the process dies, before any operation: every blob has
-// the contents of an acknowledged set or of the one that was under way.
-func TestBlobCrashAtEveryOperation(t *testing.T) {
-	m := newMemFS()
-	long := strings.Repeat("Long/", 100)
-	type image struct {
-		m              *memFS
-		before, during map[string]string
-		where          string
-	}
-	var images []image
-	before, during := map[string]string{}, map[string]string{}
-	op := 0
-	m.setHook(func(kind, name string) error {
-		op++
-		for how, c := range map[string]*memFS{"killed": m.clone(), "nothing written": m.crash(nil, 0), "all written": m.crash(nil, 1)} {
-			images = append(images, image{c, maps.Clone(before), maps.Clone(during), fmt.Sprintf("operation %d, %s %s, %s", op, kind, name, how)})
-		}
-		return nil
-	})
-	b := openMemBlob(t, m)
-	set := func(key, value string) {
-		during[key] = value
-		_, err := b.Set(t.Context(), key, []byte(value))
-		require.NoError(t, err)
-		before[key] = value
-	}
-	set("a", strings.Repeat("1", 3000))
-	set("b", "2")
-	set("a", "3")
-	set(long, "4")
-	delete(during, "b")
-	require.NoError(t, b.Delete(t.Context(), "b"))
-	delete(before, "b")
-	delete(during, long)
-	require.NoError(t, b.Delete(t.Context(), long))
-	delete(before, long)
-	require.NoError(t, b.Close())
-	b = openMemBlob(t, m)
-	require.Equal(t, before, contents(t, b))
-	m.setHook(nil)
-	require.Empty(t, m.only("%4cong"), "directories of long keys are swept")
-
-	for _, i := range images {
-		for range 2 {
-			b := openMemBlob(t, i.m)
-			got := contents(t, b)
-			for _, key := range []string{"a", "b", long} {
-				allowed := []string{i.before[key], i.during[key]}
-				require.Contains(t, allowed, got[key], "%s: blob %.9q", i.where, key)
-				delete(got, key)
-			}
-			require.Empty(t, got, i.where)
-			names, err := i.m.list("/db/blob/tmp")
-			require.NoError(t, err)
-			require.Empty(t, names, "leftovers")
-			now := contents(t, b)
-			require.NoError(t, b.Close())
-			// What was seen once after a crash must not go with the next one.
-			i.m = i.m.crash(nil, 0)
-			b = openMemBlob(t, i.m)
-			require.Equal(t, now, contents(t, b), i.where)
-			require.NoError(t, b.Close())
-		}
-	}
 }
 
 // Every operation of a set fails: the old contents or the new, and the old ones

@@ -4,14 +4,20 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tidemark-go/tidemark/internal/proof"
 	"github.com/tidemark-go/tidemark/storage"
 )
+
+// logProgress is what a log's client knows, at one moment.
+type logProgress struct{ acked, tried, truncated storage.SeqNo }
 
 // progress is what a workload has been told so far.
 type progress struct {
@@ -20,11 +26,17 @@ type progress struct {
 	truncated atomic.Uint64 // highest truncation begun
 }
 
+// say puts what is known now into the journal, if there is one.
+func (p *progress) say(m *memFS) {
+	m.mark(logProgress{storage.SeqNo(p.acked.Load()), storage.SeqNo(p.tried.Load()), storage.SeqNo(p.truncated.Load())})
+}
+
 // workload appends, rotates, truncates, recycles, closes and opens. It goes on
 // after errors that leave the handle usable, and stops after others.
 func workload(m *memFS, p *progress, seed uint64) error {
 	random := rand.New(rand.NewPCG(seed, 1))
 	ctx := noContext{}
+	p.say(m)
 	for session := range 2 {
 		if session > 0 {
 			m.leave("/db/log/" + tempPrefix + "left")
@@ -43,14 +55,17 @@ func workload(m *memFS, p *progress, seed uint64) error {
 				data[i] = entryData(b.Last+storage.SeqNo(i)+1, random.IntN(1800))
 			}
 			p.tried.Store(uint64(b.Last) + uint64(len(data)))
+			p.say(m)
 			if _, err = l.Append(ctx, b.Last, data); err == nil {
 				p.acked.Store(p.tried.Load())
+				p.say(m)
 			} else if !errors.Is(err, storage.ErrNoEffect) {
 				break
 			}
 			if random.IntN(3) == 0 {
 				through := storage.SeqNo(random.Uint64N(p.acked.Load() + 1))
 				p.truncated.Store(max(p.truncated.Load(), uint64(through)))
+				p.say(m)
 				if err := l.Truncate(ctx, through); err != nil && !errors.Is(err, storage.ErrNoEffect) {
 					break
 				}
@@ -87,7 +102,17 @@ func requireRecovered(t *testing.T, m *memFS, acked, tried, truncated storage.Se
 	require.NoError(t, err, where)
 	require.Equal(t, upTo(b.Last)[b.After:], append([]storage.SeqNo{}, got...), where)
 	require.Equal(t, len(seen), int(rb.Last-rb.After), where)
+	m.mu.Lock()
+	cut := m.crash(nil, 0)
+	m.mu.Unlock()
 	appendGroups(t, l, []int{77, 1})
+	require.NoError(t, l.Close())
+
+	l, err = tryOpenMem(cut)
+	require.NoError(t, err, where)
+	again, err := l.Bounds(t.Context())
+	require.NoError(t, err, where)
+	require.Equal(t, b, again, "%s: after recovery and a power cut", where)
 	require.NoError(t, l.Close())
 
 	l, err = tryOpenMem(m.crash(nil, 0))
@@ -98,51 +123,36 @@ func requireRecovered(t *testing.T, m *memFS, acked, tried, truncated storage.Se
 	require.NoError(t, l.Close())
 }
 
-// The power fails, or the process dies, before any operation of the workload.
+// The power fails, or the process dies, after any operation of the workload: the
+// log is as it was promised to be.
 func TestCrashAtEveryOperation(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(1) {
+	share := proof.Pick(20, 100, 100) // of the images, in per cent
+	var images atomic.Int64
+	proof.Run(t, proof.Pick(1, 4, 60), func(t *testing.T, seed uint64) {
 		m := newMemFS()
+		j := m.record()
 		var p progress
-		type image struct {
-			m                       *memFS
-			acked, tried, truncated storage.SeqNo
-			where                   string
-		}
-		var images []image
-		random := rand.New(rand.NewPCG(seed, 2))
-		op, truncated := 0, 0
-		m.setHook(func(kind, name string) error {
-			op++
-			switch kind {
-			case "tryLock":
-				truncated++
-				return nil
-			case "open", "read", "size", "list", "stat":
-				return nil // these change nothing
-			}
-			take := func(how string, c *memFS) {
-				images = append(images, image{
-					c, storage.SeqNo(p.acked.Load()), storage.SeqNo(p.tried.Load()), storage.SeqNo(p.truncated.Load()),
-					fmt.Sprintf("seed %d, before operation %d, %s %s, %s", seed, op, kind, name, how),
-				})
-			}
-			take("killed", m.clone())
-			take("power cut, all written", m.crash(random, 1))
-			take("power cut, nothing written", m.crash(random, 0))
-			take("power cut, half written", m.crash(random, 0.5))
-			take("power cut, most written", m.crash(random, 0.9))
-			return nil
-		})
 		require.NoError(t, workload(m, &p, seed))
-		m.setHook(nil)
+		m.end()
 		require.Greater(t, p.acked.Load(), uint64(30), "the workload did too little")
-		require.NotZero(t, truncated, "the workload must truncate segments")
-		for _, i := range images {
-			requireRecovered(t, i.m, i.acked, i.tried, i.truncated, i.where)
+		require.True(t, slices.ContainsFunc(j.steps, func(s step) bool {
+			return s.op == "rename" && strings.HasSuffix(s.name, segmentSuffix)
+		}), "the workload must truncate segments")
+		byKind := map[kind]int{}
+		for i := range j.images(seed, func(rng *rand.Rand) bool { return rng.IntN(100) < share }) {
+			know := i.mark.(logProgress)
+			i.onFailure(t, func() {
+				requireRecovered(t, i.fs, know.acked, know.tried, know.truncated, string(i.kind))
+			})
+			byKind[i.kind]++
+			images.Add(1)
 		}
-		t.Logf("seed %d: %d images", seed, len(images))
-	}
+		for _, k := range kinds {
+			require.NotZero(t, byKind[k], "no image: %s", k)
+		}
+	})
+	proof.Reached(t, 1, "crash images of a log", images.Load())
 }
 
 // Every operation fails once, or from then on, without and with a power cut

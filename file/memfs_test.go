@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"io"
 	iofs "io/fs"
-	"maps"
-	"math/rand/v2"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -14,35 +12,26 @@ import (
 	"syscall"
 )
 
-// memFS is a file system in memory that knows what a power cut would leave. A
-// write is dirty until it is flushed, sector by sector; a name is volatile until
-// its directory is flushed. A flush that fails leaves the dirty sectors clean
-// but not durable, as a kernel may.
+// memFS is a file system in memory that knows what a power cut would leave: see
+// disk_test.go for its states, and images_test.go for those that a crash allows.
 type memFS struct {
 	// hook is called before every operation, with mu held, and may fail it. The
 	// name is that of the file concerned.
 	hook func(op, name string) error
 
-	mu      sync.Mutex
-	names   map[string]*inode
-	durable map[string]*inode // names after a power cut
-	locked  map[*inode]bool   // by lock
-	handles int               // open now
+	mu       sync.Mutex
+	names    map[string]*inode
+	durable  map[string]*inode // names after a power cut
+	unsynced []naming          // what has made names of durable
+	renames  int               // numbers renames
+	journal  *journal          // records changes, if not nil
+	changes  int               // counts them
+	locked   map[*inode]bool   // by lock
+	handles  int               // open now
 
 	// capacity, if it is not 0, is how many bytes all files may have together.
 	capacity int
 }
-
-type inode struct {
-	dir     bool
-	data    []byte
-	durable []byte
-	dirty   map[int64]bool // sectors
-	shared  int            // by tryLock
-	held    bool           // by tryLock, exclusively
-}
-
-const sector = 512
 
 func newMemFS() *memFS {
 	root := &inode{dir: true}
@@ -98,14 +87,14 @@ func (m *memFS) add(op, name string, n *inode) error {
 	if parent := m.names[filepath.Dir(name)]; parent == nil || !parent.dir {
 		return pathError(op, name, iofs.ErrNotExist)
 	}
-	m.names[name] = n
+	m.do(change{op: op, name: name, n: n})
 	return nil
 }
 
 func (m *memFS) create(name string) (handle, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	n := &inode{dirty: map[int64]bool{}}
+	n := &inode{}
 	if err := m.add("create", name, n); err != nil {
 		return nil, err
 	}
@@ -128,8 +117,7 @@ func (m *memFS) rename(from, to string) error {
 	if m.names[from] == nil {
 		return pathError("rename", from, iofs.ErrNotExist)
 	}
-	m.names[to] = m.names[from]
-	delete(m.names, from)
+	m.do(change{op: "rename", name: from, to: to})
 	return nil
 }
 
@@ -142,7 +130,7 @@ func (m *memFS) remove(name string) error {
 	if m.names[name] == nil {
 		return pathError("remove", name, iofs.ErrNotExist)
 	}
-	delete(m.names, name)
+	m.do(change{op: "remove", name: name})
 	return nil
 }
 
@@ -185,16 +173,7 @@ func (m *memFS) syncDir(dir string) error {
 	if m.names[dir] == nil {
 		return pathError("syncDir", dir, iofs.ErrNotExist)
 	}
-	for name := range m.durable {
-		if name != "/" && filepath.Dir(name) == dir && m.names[name] == nil {
-			delete(m.durable, name)
-		}
-	}
-	for name, n := range m.names {
-		if filepath.Dir(name) == dir {
-			m.durable[name] = n
-		}
-	}
+	m.do(change{op: "syncDir", name: dir})
 	return nil
 }
 
@@ -206,8 +185,8 @@ func (m *memFS) lock(name string) (func() error, error) {
 	}
 	n := m.names[name]
 	if n == nil {
-		n = &inode{dirty: map[int64]bool{}}
-		m.names[name] = n
+		n = &inode{}
+		m.do(change{op: "create", name: name, n: n})
 	}
 	if m.locked[n] {
 		return nil, errHeld
@@ -285,13 +264,10 @@ func (m *memFS) used() (n int) {
 }
 
 func (h *memHandle) put(p []byte, off int64) int {
-	if grow := off + int64(len(p)) - int64(len(h.n.data)); grow > 0 {
-		h.n.data = append(h.n.data, make([]byte, grow)...)
+	if len(p) == 0 {
+		return 0
 	}
-	copy(h.n.data[off:], p)
-	for s := off / sector; s*sector < off+int64(len(p)); s++ {
-		h.n.dirty[s] = true
-	}
+	h.m.do(change{op: "write", name: h.name, n: h.n, off: off, data: slices.Clone(p)})
 	return len(p)
 }
 
@@ -299,10 +275,7 @@ func (h *memHandle) flush(op string) error {
 	h.m.mu.Lock()
 	defer h.m.mu.Unlock()
 	err := h.begin(op)
-	if err == nil {
-		h.n.durable = h.n.image(func(int64) bool { return true })
-	}
-	clear(h.n.dirty) // if it failed, nothing will ever write them
+	h.m.do(change{op: op, name: h.name, n: h.n, failed: err != nil})
 	return err
 }
 
@@ -315,7 +288,7 @@ func (h *memHandle) truncate(size int64) error {
 	if err := h.begin("truncate"); err != nil {
 		return err
 	}
-	h.n.data = append([]byte(nil), h.n.data[:size]...)
+	h.m.do(change{op: "truncate", name: h.name, n: h.n, off: size})
 	return nil
 }
 
@@ -375,91 +348,11 @@ func (h *memHandle) Close() error {
 	return err
 }
 
-// image is what is on the medium if of the dirty sectors those are written that
-// choose says.
-func (n *inode) image(choose func(sector int64) bool) []byte {
-	image := append([]byte(nil), n.durable...)
-	for s := range n.dirty {
-		if !choose(s) {
-			continue
-		}
-		end := min((s+1)*sector, int64(len(n.data)))
-		if grow := end - int64(len(image)); grow > 0 {
-			image = append(image, make([]byte, grow)...)
-		}
-		if end > s*sector {
-			copy(image[s*sector:end], n.data[s*sector:end])
-		}
-	}
-	return image
-}
-
-// crash returns the file system after a power cut. Of what was not flushed, each
-// sector and each name is kept with the given probability. mu must be held, or
-// nobody else be there.
-func (m *memFS) crash(random *rand.Rand, keep float64) *memFS {
-	kept := func() bool { return keep > 0 && (keep == 1 || random.Float64() < keep) }
-	names := map[string]*inode{}
-	all := maps.Clone(m.durable)
-	maps.Copy(all, m.names)
-	for name := range all {
-		n := m.durable[name]
-		if kept() {
-			n = m.names[name]
-		}
-		if n != nil {
-			names[name] = n
-		}
-	}
-	after := newMemFS()
-	copies := map[*inode]*inode{}
-	for name, n := range names {
-		if !reachable(names, name) {
-			continue
-		}
-		if copies[n] == nil {
-			image := n.image(func(int64) bool { return kept() })
-			copies[n] = &inode{dir: n.dir, data: image, durable: append([]byte(nil), image...), dirty: map[int64]bool{}}
-		}
-		after.names[name] = copies[n]
-	}
-	after.durable = maps.Clone(after.names)
-	return after
-}
-
-func reachable(names map[string]*inode, name string) bool {
-	for dir := filepath.Dir(name); dir != "/"; dir = filepath.Dir(dir) {
-		if names[dir] == nil {
-			return false
-		}
-	}
-	return true
-}
-
-// clone returns an independent copy of what a killed process leaves: files and
-// page cache as they are, no locks.
-func (m *memFS) clone() *memFS {
-	after := newMemFS()
-	copies := map[*inode]*inode{}
-	copied := func(names map[string]*inode) map[string]*inode {
-		to := map[string]*inode{}
-		for name, n := range names {
-			if copies[n] == nil {
-				copies[n] = &inode{dir: n.dir, data: slices.Clone(n.data), durable: slices.Clone(n.durable), dirty: maps.Clone(n.dirty)}
-			}
-			to[name] = copies[n]
-		}
-		return to
-	}
-	after.names, after.durable = copied(m.names), copied(m.durable)
-	return after
-}
-
 // leave puts an empty file there, as if an earlier process had.
 func (m *memFS) leave(name string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.names[name] = &inode{dirty: map[int64]bool{}}
+	m.do(change{op: "create", name: name, n: &inode{}})
 }
 
 // only returns the names of the files whose base begins with prefix.
@@ -481,6 +374,7 @@ func (m *memFS) file(name string) []byte {
 	if n == nil {
 		panic(fmt.Sprintf("no file %s among %v", name, m.only("")))
 	}
+	n.own()
 	return n.data
 }
 

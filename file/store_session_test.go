@@ -1,0 +1,300 @@
+package file
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tidemark-go/tidemark/frontier"
+	"github.com/tidemark-go/tidemark/persist"
+	"github.com/tidemark-go/tidemark/persist/codec"
+	"github.com/tidemark-go/tidemark/storage"
+)
+
+// Limits so small that a few hundred commands make every part of the engine work.
+func smallConfig() persist.Config {
+	return persist.Config{
+		MinStepInterval: 1, FlushInterval: -1,
+		MaxTailBytes: 16 << 10, FlushBytes: 1200, MaxLogBytes: 10 << 10, MaxGroupBytes: 2 << 10, PartBytes: 1 << 10,
+	}
+}
+
+// openStore opens the store of a file system. If the test fails, the store is closed
+// before the test's bubble ends.
+func openStore(t *testing.T, m *memFS) *persist.Client {
+	t.Helper()
+	c, err := Open(t.Context(), "/db", smallConfig(), withFileSystem(m), SegmentSize(MinSegmentSize, MinSegmentSize))
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+// told is what the client of a store has been told, in commands: what it has
+// handed over, and what of that was acknowledged.
+type told struct{ acked, submitted int }
+
+// storeSession is a client at work on a store, and the model of what it has done.
+type storeSession struct {
+	t       *testing.T
+	m       *memFS
+	c       *persist.Client
+	rng     *rand.Rand
+	states  []storeModel // after each command, refused ones left out; [0] is empty
+	told    told
+	waiting []*persist.Future[storage.SeqNo] // of the commands after told.acked
+	writers map[string]*persist.WriteHandle[string, uint64]
+	did     map[string]int
+}
+
+func (s *storeSession) open() {
+	s.t.Helper()
+	s.c, s.writers = openStore(s.t, s.m), map[string]*persist.WriteHandle[string, uint64]{}
+}
+
+func (s *storeSession) state() storeModel { return s.states[len(s.states)-1] }
+
+func (s *storeSession) writer(name string) *persist.WriteHandle[string, uint64] {
+	if w := s.writers[name]; w != nil {
+		return w
+	}
+	w, _, err := persist.CreateOrLoad(s.t.Context(), s.c, name, codec.String, codec.Uint64)
+	require.NoError(s.t, err)
+	s.writers[name] = w
+	return w
+}
+
+// submit hands a command over. The mark that says so comes first.
+func (s *storeSession) submit(c storeCommand) {
+	ctx := s.t.Context()
+	before := s.state()
+	if c.create == "" && c.destroy == "" {
+		for _, p := range c.parts {
+			s.writer(p.stream)
+		}
+	}
+	s.states = append(s.states, before.apply(c))
+	s.told.submitted++
+	s.m.mark(s.told)
+	var f *persist.Future[storage.SeqNo]
+	switch {
+	case c.create != "":
+		s.did["create"]++
+		s.writer(c.create)
+		s.wait() // those before it have been answered before
+		s.acknowledge()
+		return
+	case c.destroy != "":
+		s.did["destroy"]++
+		destroyed, err := s.c.Destroy(ctx, c.destroy)
+		require.NoError(s.t, err)
+		require.True(s.t, destroyed)
+		s.wait()
+		s.acknowledge()
+		return
+	default:
+		f = s.write(c)
+	}
+	s.waiting = append(s.waiting, f)
+}
+
+// write hands over a command that is about streams which exist.
+func (s *storeSession) write(c storeCommand) *persist.Future[storage.SeqNo] {
+	ctx := s.t.Context()
+	if p := c.parts[0]; len(c.parts) == 1 {
+		w, upper := s.writer(p.stream), s.states[len(s.states)-2][p.stream].upper
+		switch {
+		case p.cas:
+			s.did["compare and append"]++
+			return w.CompareAndAppend(ctx, p.updates, upper, *p.seal)
+		case p.allow != nil:
+			s.did["allow compaction"]++
+			return w.AllowCompaction(ctx, *p.allow)
+		case p.seal != nil && p.seal.IsEmpty():
+			s.did["finish"]++
+			return w.Finish(ctx)
+		}
+	}
+	s.did[fmt.Sprintf("write to %d", len(c.parts))]++
+	var streams []persist.Stream
+	for _, p := range c.parts {
+		streams = append(streams, s.writer(p.stream))
+	}
+	multi, err := persist.NewMultiWriteHandle(streams...)
+	require.NoError(s.t, err)
+	return multi.WriteAtomic(ctx, func(b *persist.AtomicWrite) error {
+		var errs []error
+		for _, p := range c.parts {
+			errs = append(errs, persist.AddWrite(b, s.writer(p.stream), p.updates))
+			if p.seal != nil {
+				at, _ := p.seal.Elem()
+				errs = append(errs, persist.AddSeal(b, s.writer(p.stream), at))
+			}
+		}
+		return errors.Join(errs...)
+	})
+}
+
+// wait waits for the answers to what was submitted.
+func (s *storeSession) wait() {
+	for _, f := range s.waiting {
+		seqno, err := f.Wait(s.t.Context())
+		require.NoError(s.t, err)
+		s.acknowledge()
+		require.EqualValues(s.t, s.told.acked, seqno, "every command is one entry of the log")
+	}
+	s.waiting = nil
+}
+
+func (s *storeSession) acknowledge() {
+	s.told.acked++
+	s.m.mark(s.told)
+}
+
+// refuse hands over a command that the store must refuse: nothing of it may ever be
+// seen.
+func (s *storeSession) refuse() {
+	s.wait()
+	open := s.state().open()
+	if len(open) == 0 {
+		return
+	}
+	s.did["refused"]++
+	upper, _ := s.state()[open[0]].upper.Elem()
+	_, err := s.writer(open[0]).CompareAndAppend(s.t.Context(), []update{{Key: "never", Time: upper + 8, Diff: 1}},
+		frontier.At(upper+7), frontier.At(upper+9)).Wait(s.t.Context())
+	require.ErrorIs(s.t, err, persist.ErrUpperMismatch)
+}
+
+// readStore returns what a client sees, as storeModel.String says it, and the
+// position of the log that it reflects; 0 if there is no stream to ask for it.
+func readStore(ctx context.Context, streams []persist.StreamInfo, load func(name string) (*persist.ReadHandle[string, uint64], error)) (string, storage.SeqNo, error) {
+	slices.SortFunc(streams, func(a, b persist.StreamInfo) int { return cmp.Compare(a.Name, b.Name) })
+	var text []byte
+	var seqno storage.SeqNo
+	for _, info := range streams {
+		read, err := load(info.Name)
+		if err != nil {
+			return "", 0, err
+		}
+		snapshot, err := read.Snapshot(ctx)
+		if err != nil {
+			return "", 0, err
+		}
+		updates, err := snapshot.ReadToEnd(ctx)
+		if err = errors.Join(err, snapshot.Close()); err != nil {
+			return "", 0, err
+		}
+		if seqno != 0 && snapshot.SeqNo() != seqno {
+			return "", 0, fmt.Errorf("snapshots of an idle store at %s and at %s", seqno, snapshot.SeqNo())
+		}
+		seqno = snapshot.SeqNo()
+		text = appendStream(text, info.Name, snapshot.Upper(), snapshot.Since(), updates)
+	}
+	return string(text), seqno, nil
+}
+
+func readClient(ctx context.Context, c *persist.Client) (string, storage.SeqNo, error) {
+	streams, err := c.Streams(ctx)
+	if err != nil {
+		return "", 0, err
+	}
+	return readStore(ctx, streams, func(name string) (*persist.ReadHandle[string, uint64], error) {
+		_, read, err := persist.CreateOrLoad(ctx, c, name, codec.String, codec.Uint64)
+		return read, err
+	})
+}
+
+func readReader(ctx context.Context, c *persist.ReadClient) (string, storage.SeqNo, error) {
+	streams, err := c.Streams(ctx)
+	if err != nil {
+		return "", 0, err
+	}
+	return readStore(ctx, streams, func(name string) (*persist.ReadHandle[string, uint64], error) {
+		return persist.Load(ctx, c, name, codec.String, codec.Uint64)
+	})
+}
+
+// recording is one run of a workload.
+type recording struct {
+	journal *journal
+	states  []storeModel
+	did     map[string]int
+}
+
+// recordStore runs a workload of so many commands.
+func recordStore(t *testing.T, seed uint64, commands int) (r recording) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemFS()
+		s := &storeSession{
+			t: t, m: m, rng: rand.New(rand.NewPCG(seed, 0)), states: []storeModel{{}}, did: map[string]int{},
+		}
+		r.journal = m.record()
+		m.mark(s.told)
+		s.open()
+		for range commands {
+			s.submit(s.state().next(s.rng))
+			if s.rng.IntN(3) > 0 {
+				s.wait()
+			}
+			switch p := s.rng.IntN(120); {
+			case p < 40:
+				synctest.Wait() // what is done in the background is done
+			case p < 42:
+				s.refuse()
+			case p < 44:
+				s.did["maintain"]++
+				require.NoError(t, s.c.Maintain(t.Context()))
+			case p < 47:
+				s.wait()
+				s.did["reopen"]++
+				require.NoError(t, s.c.Close())
+				s.open()
+			}
+		}
+		s.wait()
+		require.NoError(t, s.c.Close())
+		m.end()
+		r.states, r.did = s.states, s.did
+	})
+	for _, st := range r.journal.steps {
+		switch base := filepath.Base(st.name); {
+		case st.op == "":
+		case st.op == "rename" && strings.HasPrefix(filepath.Base(st.to), sparePrefix) && !strings.HasPrefix(base, tempPrefix):
+			r.did["segment truncated"]++
+		case st.op == "rename" && strings.HasPrefix(base, sparePrefix):
+			r.did["segment made"]++
+		case st.op == "rename" && filepath.Base(st.to) == blobPath("manifest/base"):
+			r.did["manifest base"]++
+		case st.op == "rename" && strings.Contains(st.to, "manifest"):
+			r.did["manifest edit"]++
+		case st.op == "rename" && strings.Contains(st.to, "batch"):
+			r.did["batch written"]++
+		case st.op == "remove" && strings.Contains(st.name, "batch"):
+			r.did["batch removed"]++
+		}
+		r.did["op "+st.op]++
+	}
+	return r
+}
+
+// requireActive checks that a run did everything that it is there for.
+func (r recording) requireActive(t *testing.T) {
+	for _, what := range []string{
+		"create", "destroy", "finish", "compare and append", "allow compaction", "write to 1", "write to 2", "write to 3",
+		"refused", "maintain", "reopen", "segment made", "segment truncated",
+		"manifest base", "manifest edit", "batch written", "batch removed",
+		"op create", "op mkdir", "op rename", "op remove", "op write", "op truncate", "op sync", "op datasync", "op syncDir",
+	} {
+		require.NotZero(t, r.did[what], "the workload has done too little: no %s among %v", what, r.did)
+	}
+	require.Greater(t, len(r.journal.steps), 2500)
+}
