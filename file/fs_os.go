@@ -1,10 +1,6 @@
 package file
 
-import (
-	"os"
-
-	"github.com/gofrs/flock"
-)
+import "os"
 
 // Only the owner may see a location: it holds the user's data.
 const (
@@ -12,8 +8,11 @@ const (
 	dirPerm  = 0o700
 )
 
-// osFileSystem is the operating system's.
-type osFileSystem struct{}
+// osFileSystem is the operating system's. What changes names fails once the
+// directory that was locked is not where it was.
+type osFileSystem struct {
+	locked *lockedDir // nil for a reader, or where nothing is ever locked
+}
 
 func (osFileSystem) open(name string) (handle, error) {
 	return openOS(name, os.O_RDONLY)
@@ -23,7 +22,10 @@ func (osFileSystem) openWrite(name string) (handle, error) {
 	return openOS(name, os.O_RDWR)
 }
 
-func (osFileSystem) create(name string) (handle, error) {
+func (fs osFileSystem) create(name string) (handle, error) {
+	if err := fs.locked.check(); err != nil {
+		return nil, err
+	}
 	return openOS(name, os.O_RDWR|os.O_CREATE|os.O_EXCL)
 }
 
@@ -35,10 +37,28 @@ func openOS(name string, flag int) (handle, error) {
 	return osFile{f}, nil
 }
 
-func (osFileSystem) rename(from, to string) error { return os.Rename(from, to) }
-func (osFileSystem) remove(name string) error     { return os.Remove(name) }
-func (osFileSystem) mkdir(name string) error      { return os.Mkdir(name, dirPerm) }
-func (osFileSystem) syncDir(dir string) error     { return syncDirectory(dir) }
+func (fs osFileSystem) rename(from, to string) error {
+	if err := fs.locked.check(); err != nil {
+		return err
+	}
+	return os.Rename(from, to)
+}
+
+func (fs osFileSystem) remove(name string) error {
+	if err := fs.locked.check(); err != nil {
+		return err
+	}
+	return os.Remove(name)
+}
+
+func (fs osFileSystem) mkdir(name string) error {
+	if err := fs.locked.check(); err != nil {
+		return err
+	}
+	return os.Mkdir(name, dirPerm)
+}
+
+func (osFileSystem) syncDir(dir string) error { return syncDirectory(dir) }
 
 func (osFileSystem) list(dir string) (names []string, err error) {
 	d, err := os.Open(dir)
@@ -59,18 +79,6 @@ func (osFileSystem) stat(name string) (int64, error) {
 		return 0, err
 	}
 	return info.Size(), nil
-}
-
-func (osFileSystem) lock(name string) (func() error, error) {
-	l := flock.New(name, flock.SetPermissions(filePerm))
-	ok, err := l.TryLock()
-	if err != nil {
-		return nil, err
-	}
-	if !ok {
-		return nil, errHeld
-	}
-	return l.Unlock, nil
 }
 
 // osFile adds to os.File what differs between platforms.

@@ -73,7 +73,7 @@ type config struct {
 
 func newConfig(opts []Option) (config, error) {
 	c := config{
-		fsys:         osFileSystem{},
+		fsys:         osFileSystem{locked: new(lockedDir)},
 		lock:         storage.LockInfo{Owner: filepath.Base(os.Args[0]), Details: lockDetails()},
 		logger:       slog.New(slog.DiscardHandler),
 		firstSegment: defaultFirstSegment,
