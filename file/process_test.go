@@ -4,294 +4,208 @@ package file_test
 
 import (
 	"bufio"
-	"context"
-	"encoding/binary"
-	"errors"
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"strconv"
-	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"github.com/tidemark-go/tidemark/file"
 	"github.com/tidemark-go/tidemark/storage"
 )
 
+// The test binary runs itself as another process. What it is to be stands in the
+// environment; what it does, it says line by line on its standard output; and it
+// ends when its standard input does, so no child outlives its parent.
+const childEnv = "TIDEMARK_TEST_CHILD"
+
 func TestMain(m *testing.M) {
-	if runChild() {
-		return
+	if role := os.Getenv(childEnv); role != "" {
+		os.Exit(runChild(role))
 	}
 	goleak.VerifyTestMain(m)
 }
 
-// The test binary runs itself as another process that owns a location.
-const childEnv = "TIDEMARK_TEST_CHILD" // its value is the directory
-
-// runChild appends one entry after the other to the log in the directory it is
-// given, each the number of its position, and prints every position that was
-// acknowledged, until it is killed or its input ends.
-func runChild() bool {
-	dir := os.Getenv(childEnv)
-	if dir == "" {
-		return false
-	}
-	if err := child(dir); err != nil {
-		fmt.Println("error:", err)
-		os.Exit(1)
-	}
-	return true
+// childRole is what a child is to do.
+type childRole struct {
+	Role string // one of childRoles
+	Dir  string
+	Seed uint64 `json:",omitempty"`
+	// Incarnation numbers the writers of one location, so that they never use a key
+	// twice.
+	Incarnation int `json:",omitempty"`
 }
 
-func child(dir string) error {
-	ctx := context.Background()
-	l, err := file.NewLog(dir, file.LockInfo(storage.LockInfo{Owner: "child"}), file.SegmentSize(file.MinSegmentSize, 4*file.MinSegmentSize))
-	if err != nil {
-		return err
-	}
-	b, err := l.Bounds(ctx)
-	if err != nil {
-		return err
-	}
-	fmt.Println("open", os.Getpid())
-	in := bufio.NewReader(os.Stdin)
-	for last := b.Last; ; {
-		// One line of input allows a number of appends.
-		line, err := in.ReadString('\n')
-		if errors.Is(err, io.EOF) {
-			return l.Close()
-		}
-		n, err := strconv.Atoi(strings.TrimSpace(line))
-		if err != nil {
-			return err
-		}
-		for range n {
-			data := make([]byte, 8+int(last%7)*200)
-			binary.LittleEndian.PutUint64(data, uint64(last+1))
-			positions, err := l.Append(ctx, last, [][]byte{data})
-			if err != nil {
-				return err
-			}
-			last = positions[0]
-			fmt.Println(uint64(last))
-		}
+// childRoles is a function, as a child may start children.
+func childRoles() map[string]func(*voice, childRole) error {
+	return map[string]func(*voice, childRole) error{
+		"log":    appendNumbers,
+		"open":   holdRuntime,
+		"spawn":  holdRuntimeAndSpawn,
+		"sleep":  func(v *voice, _ childRole) error { v.say(said{What: "sleeping"}); v.untilToldToEnd(); return nil },
+		"writer": writeUntilKilled,
+		"reader": readAlong,
 	}
 }
+
+func runChild(encoded string) int {
+	var role childRole
+	v := &voice{in: bufio.NewReader(os.Stdin)}
+	err := json.Unmarshal([]byte(encoded), &role)
+	if err == nil {
+		err = childRoles()[role.Role](v, role)
+	}
+	if err != nil {
+		v.say(said{What: "error", Text: err.Error()})
+		return 1
+	}
+	return 0
+}
+
+// said is one line that a child says. Which fields mean something depends on What.
+type said struct {
+	What    string
+	Text    string        `json:",omitempty"`
+	ID      string        `json:",omitempty"` // of a command
+	SeqNo   storage.SeqNo `json:",omitempty"`
+	Command *command      `json:",omitempty"`
+	View    *view         `json:",omitempty"`
+	Event   *heard        `json:",omitempty"`
+}
+
+// voice is how a child talks to its parent.
+type voice struct {
+	in *bufio.Reader
+
+	mu sync.Mutex // guards the standard output: a line is written as a whole
+}
+
+// say writes a line. It is in the pipe when it returns, and so it is not lost when
+// the process is killed.
+func (v *voice) say(s said) {
+	line, err := json.Marshal(s)
+	if err != nil {
+		panic(err)
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if _, err := os.Stdout.Write(append(line, '\n')); err != nil {
+		os.Exit(2) // nobody listens any more
+	}
+}
+
+// order waits for the next line of the parent. It reports false at the end.
+func (v *voice) order() (string, bool) {
+	line, err := v.in.ReadString('\n')
+	return string(bytes.TrimSpace([]byte(line))), err == nil
+}
+
+func (v *voice) untilToldToEnd() { _, _ = io.Copy(io.Discard, v.in) }
 
 type childProcess struct {
-	t    *testing.T
+	t    testing.TB
 	cmd  *exec.Cmd
 	in   io.WriteCloser
-	out  *bufio.Scanner
+	out  *bufio.Reader
+	errs bytes.Buffer // what it wrote to its standard error: a panic
 	done bool
 }
 
-func startChild(t *testing.T, dir string) *childProcess {
+// startChild starts a child, which ends with the test at the latest.
+func startChild(t testing.TB, role childRole) *childProcess {
 	t.Helper()
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), childEnv+"="+dir)
-	in, err := cmd.StdinPipe()
+	encoded, err := json.Marshal(role)
 	require.NoError(t, err)
-	out, err := cmd.StdoutPipe()
+	c := &childProcess{t: t, cmd: exec.Command(os.Args[0])}
+	c.cmd.Env = append(os.Environ(), childEnv+"="+string(encoded))
+	c.cmd.SysProcAttr = childAttributes
+	c.cmd.Stderr = &c.errs
+	c.in, err = c.cmd.StdinPipe()
 	require.NoError(t, err)
-	require.NoError(t, cmd.Start())
-	c := &childProcess{t: t, cmd: cmd, in: in, out: bufio.NewScanner(out)}
-	t.Cleanup(c.kill)
-	require.Equal(t, fmt.Sprintf("open %d", cmd.Process.Pid), c.line())
+	out, err := c.cmd.StdoutPipe()
+	require.NoError(t, err)
+	c.out = bufio.NewReader(out)
+	require.NoError(t, c.cmd.Start())
+	t.Cleanup(func() { c.kill() })
 	return c
 }
 
-func (c *childProcess) line() string {
-	c.t.Helper()
-	require.True(c.t, c.out.Scan(), "the child ended: %v", c.out.Err())
-	return c.out.Text()
-}
+func (c *childProcess) pid() int { return c.cmd.Process.Pid }
 
-// allow lets the child append n entries.
-func (c *childProcess) allow(n int) {
+// tell sends the child a line.
+func (c *childProcess) tell(line string) {
 	c.t.Helper()
-	_, err := fmt.Fprintln(c.in, n)
+	_, err := fmt.Fprintln(c.in, line)
 	require.NoError(c.t, err)
 }
 
-// acked waits for the next acknowledgement.
-func (c *childProcess) acked() storage.SeqNo {
+// hear waits for the next line of the child. It reports false when the child has
+// ended; a line that a kill cut off does not count.
+func (c *childProcess) hear() (s said, ok bool) {
 	c.t.Helper()
-	n, err := strconv.ParseUint(c.line(), 10, 64)
-	require.NoError(c.t, err)
-	return storage.SeqNo(n)
+	line, err := c.out.ReadBytes('\n')
+	if err != nil {
+		return said{}, false
+	}
+	require.NoError(c.t, json.Unmarshal(line, &s), "%s", line)
+	require.NotEqual(c.t, "error", s.What, "the child failed: %s", s.Text)
+	return s, true
 }
 
-// kill ends the child with SIGKILL and returns what it had acknowledged before.
-func (c *childProcess) kill() {
+// until waits until the child says something.
+func (c *childProcess) until(what string) said {
+	c.t.Helper()
+	for {
+		s, ok := c.hear()
+		require.True(c.t, ok, "the child ended before it said %q: %s", what, &c.errs)
+		if s.What == what {
+			return s
+		}
+	}
+}
+
+// signal sends SIGSTOP, SIGCONT or SIGKILL.
+func (c *childProcess) signal(s syscall.Signal) {
+	c.t.Helper()
+	require.NoError(c.t, c.cmd.Process.Signal(s))
+}
+
+// kill ends the child with SIGKILL, if it has not ended, and returns what it could
+// still say.
+func (c *childProcess) kill() (rest []said) {
 	if c.done {
-		return
-	}
-	c.done = true
-	_ = c.cmd.Process.Kill()
-	_ = c.in.Close()
-	_ = c.cmd.Wait()
-}
-
-func readNumbers(t *testing.T, l storage.LogReader, after storage.SeqNo) storage.SeqNo {
-	t.Helper()
-	for e, err := range l.Read(t.Context(), after) {
-		require.NoError(t, err)
-		require.Equal(t, after+1, e.SeqNo)
-		require.EqualValues(t, e.SeqNo, binary.LittleEndian.Uint64(e.Data))
-		after = e.SeqNo
-	}
-	return after
-}
-
-func TestLockOfAnotherProcess(t *testing.T) {
-	dir := t.TempDir()
-	c := startChild(t, dir)
-	host, err := os.Hostname()
-	require.NoError(t, err)
-	_, err = file.NewLog(dir)
-	require.ErrorIs(t, err, storage.ErrLocked)
-	var locked *storage.LockedError
-	require.ErrorAs(t, err, &locked)
-	require.Equal(t, dir, locked.Location)
-	require.Equal(t, "child", locked.Holder.Owner)
-	require.Contains(t, locked.Holder.Details, fmt.Sprintf("pid %d on %s since ", c.cmd.Process.Pid, host))
-	require.ErrorContains(t, err, "child")
-
-	// The lock dies with its holder, however that dies, and with nobody else.
-	c.kill()
-	l, err := file.NewLog(dir)
-	require.NoError(t, err)
-	_, err = file.NewLog(dir)
-	require.ErrorAs(t, err, &locked)
-	require.Contains(t, locked.Holder.Details, fmt.Sprintf("pid %d on %s since ", os.Getpid(), host))
-	require.Equal(t, filepath.Base(os.Args[0]), locked.Holder.Owner)
-	require.NoError(t, l.Close())
-	l, err = file.NewLog(dir)
-	require.NoError(t, err)
-	require.NoError(t, l.Close())
-
-	// Log and blobs of one location have locks of their own.
-	l, err = file.NewLog(dir)
-	require.NoError(t, err)
-	b, err := file.NewBlob(dir)
-	require.NoError(t, err)
-	_, err = file.NewBlob(dir)
-	require.ErrorIs(t, err, storage.ErrLocked)
-	require.NoError(t, b.Close())
-	require.NoError(t, l.Close())
-
-	_, err = file.NewLog(dir, file.LockInfo(storage.LockInfo{Owner: "a\nb"}))
-	require.ErrorContains(t, err, "line break")
-}
-
-// A process is killed in the middle of appending, again and again: what it had
-// acknowledged is there, and a reader that follows loses nothing and sees nothing
-// twice.
-func TestKillAndFollow(t *testing.T) {
-	dir := t.TempDir()
-	follower, err := file.NewLogReader(dir)
-	require.NoError(t, err)
-	defer follower.Close()
-	var seen, acked storage.SeqNo
-	for round := range 5 {
-		c := startChild(t, dir)
-		c.allow(200)
-		for range 30 + 17*round {
-			acked = c.acked()
-			seen = readNumbers(t, follower, seen)
-			require.GreaterOrEqual(t, seen, acked, "the follower misses what was acknowledged")
-		}
-		c.kill()
-		for c.out.Scan() { // what it could still say
-			n, err := strconv.ParseUint(c.out.Text(), 10, 64)
-			if err != nil {
-				break // cut off
-			}
-			acked = storage.SeqNo(n)
-		}
-		seen = readNumbers(t, follower, seen)
-		require.GreaterOrEqual(t, seen, acked)
-
-		l, err := file.NewLog(dir)
-		require.NoError(t, err)
-		b, err := l.Bounds(t.Context())
-		require.NoError(t, err)
-		require.GreaterOrEqual(t, b.Last, seen, "the follower saw what is not there")
-		require.Equal(t, b.Last, readNumbers(t, l, 0))
-		require.NoError(t, l.Close())
-		seen = readNumbers(t, follower, seen)
-		require.Equal(t, b.Last, seen, "what was written and not acknowledged is settled by opening the log")
-	}
-	require.Equal(t, seen, readNumbers(t, follower, 0), "from the beginning")
-}
-
-// A held segment stays readable when its writer, another process, truncates it.
-func TestHoldAgainstAnotherProcess(t *testing.T) {
-	dir := t.TempDir()
-	c := startChild(t, dir)
-	c.allow(120)
-	for range 120 {
-		c.acked()
-	}
-	holder, err := file.NewLogReader(dir)
-	require.NoError(t, err)
-	holder.Hold(0)
-	c.kill()
-
-	l, err := file.NewLog(dir, file.SegmentSize(file.MinSegmentSize, file.MinSegmentSize))
-	require.NoError(t, err)
-	last := storage.SeqNo(120)
-	for range 60 {
-		data := make([]byte, 1000)
-		binary.LittleEndian.PutUint64(data, uint64(last+1))
-		positions, err := l.Append(t.Context(), last, [][]byte{data})
-		require.NoError(t, err)
-		last = positions[0]
-		require.NoError(t, l.Truncate(t.Context(), last))
-		require.Equal(t, last, readNumbers(t, holder, 0))
-	}
-	b, err := l.Bounds(t.Context())
-	require.NoError(t, err)
-	require.Greater(t, b.After, storage.SeqNo(120))
-	require.NoError(t, l.Close())
-	require.Equal(t, last, readNumbers(t, holder, 0))
-	require.NoError(t, holder.Close())
-}
-
-// A location is its owner's business.
-func TestPermissions(t *testing.T) {
-	old := syscall.Umask(0)
-	defer syscall.Umask(old)
-	dir := filepath.Join(t.TempDir(), "a", "b")
-	l, err := file.NewLog(dir)
-	require.NoError(t, err)
-	_, err = l.Append(t.Context(), 0, [][]byte{{1}})
-	require.NoError(t, err)
-	b, err := file.NewBlob(dir)
-	require.NoError(t, err)
-	_, err = b.Set(t.Context(), "key", []byte("value"))
-	require.NoError(t, err)
-	files := 0
-	require.NoError(t, filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
-		require.NoError(t, err)
-		info, err := d.Info()
-		require.NoError(t, err)
-		if d.IsDir() {
-			require.Equal(t, os.FileMode(0o700), info.Mode().Perm(), path)
-		} else {
-			files++
-			require.Equal(t, os.FileMode(0o600), info.Mode().Perm(), path)
-		}
 		return nil
-	}))
-	require.Equal(t, 4, files, "two locks, a segment, a blob")
-	require.NoError(t, b.Close())
-	require.NoError(t, l.Close())
+	}
+	_ = c.cmd.Process.Kill()
+	return c.rest()
+}
+
+// end lets the child end in its own time.
+func (c *childProcess) end() (rest []said) {
+	c.t.Helper()
+	require.NoError(c.t, c.in.Close())
+	rest = c.rest()
+	require.True(c.t, c.cmd.ProcessState.Success(), "the child ended with %s: %s", c.cmd.ProcessState, &c.errs)
+	return rest
+}
+
+func (c *childProcess) rest() (rest []said) {
+	c.done = true
+	for {
+		s, ok := c.hear()
+		if !ok {
+			break
+		}
+		rest = append(rest, s)
+	}
+	_ = c.in.Close()
+	_ = c.cmd.Wait() // how it ended is in ProcessState
+	require.NotContains(c.t, c.errs.String(), "panic:", "in the child")
+	return rest
 }

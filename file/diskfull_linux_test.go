@@ -1,0 +1,385 @@
+package file_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tidemark-go/tidemark/file"
+	"github.com/tidemark-go/tidemark/frontier"
+	"github.com/tidemark-go/tidemark/internal/proof"
+	"github.com/tidemark-go/tidemark/persist"
+	"github.com/tidemark-go/tidemark/persist/codec"
+)
+
+// diskEnv holds the directory over which a scenario mounts a small disk. It runs in a
+// process with a mount namespace of its own, so that nobody else sees the disk, and
+// it is gone with the process.
+const diskEnv = "TIDEMARK_TEST_DISK"
+
+// TestDiskFull fills a real file system. While it is full, everything that needs no
+// room works, and everything else is refused with ENOSPC and changes nothing; when
+// there is room, all goes on without opening anew; and nothing acknowledged is lost.
+func TestDiskFull(t *testing.T) {
+	const small, large = file.MinSegmentSize, 256 << 10 // a large one is not filled
+	scenarios := []struct {
+		name    string
+		inodes  int // 0: as many as there is room for
+		segment int64
+		run     func(*smallDisk)
+	}{
+		{"comes and goes", 0, small, (*smallDisk).comesAndGoes},
+		{"log", 0, small, (*smallDisk).inLog},
+		{"segment", 0, small, (*smallDisk).inSegment},
+		{"blob", 0, large, (*smallDisk).inBlob},
+		{"manifest", 0, large, (*smallDisk).inManifest},
+		{"merge", 0, large, (*smallDisk).inMerge},
+		{"open", 0, small, (*smallDisk).atOpen},
+		{"torn", 0, small, (*smallDisk).atRecovery},
+		{"close", 0, small, (*smallDisk).atClose},
+		{"inodes", 60, small, (*smallDisk).noInodes},
+		{"follower", 0, small, (*smallDisk).withFollower},
+		{"release", 0, small, (*smallDisk).release},
+		{"background", 0, small, (*smallDisk).inBackground},
+	}
+	scenarios = scenarios[:proof.Pick(1, len(scenarios), len(scenarios))]
+	seeds := proof.Pick(1, 1, 5)
+	ran := 0
+	for _, s := range scenarios {
+		t.Run(s.name, func(t *testing.T) {
+			for seed := range uint64(seeds) {
+				if dir := os.Getenv(diskEnv); dir != "" {
+					s.run(mountDisk(t, filepath.Join(dir, fmt.Sprint(seed)), s.inodes, s.segment, seed))
+				}
+			}
+			if os.Getenv(diskEnv) == "" {
+				runOnDisk(t)
+				ran += seeds
+			}
+		})
+	}
+	if ran > 0 {
+		proof.Reached(t, 5, "scenarios of a full disk", ran)
+	}
+}
+
+// runOnDisk runs the test that calls it in a process that may mount.
+func runOnDisk(t *testing.T) {
+	var pattern []string
+	for part := range strings.SplitSeq(t.Name(), "/") {
+		pattern = append(pattern, "^"+part+"$")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, os.Args[0], "-test.run="+strings.Join(pattern, "/"), "-test.v", "-test.count=1")
+	cmd.Env = append(os.Environ(), diskEnv+"="+t.TempDir(), "TIDEMARK_FIGURES=")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Cloneflags: syscall.CLONE_NEWNS}
+	if uid := os.Getuid(); uid != 0 {
+		cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
+		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: uid, Size: 1}}
+		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}}
+	}
+	out, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Skipf("no mount namespace here: %v", err)
+	}
+	if strings.Contains(string(out), noMount) {
+		t.Skipf("no mounting here: %s", out)
+	}
+	require.NoError(t, err, "%s", out)
+	require.Contains(t, string(out), "--- PASS: "+t.Name(), "it did not run")
+	t.Logf("%s", out)
+}
+
+// inLog: a write that needs a new segment is refused, and what was prepared is used.
+func (d *smallDisk) inLog() {
+	d.load("s")
+	require.True(d.t, d.put("s", 3000))
+	d.fill(0)
+	require.Positive(d.t, d.putUntilFull("s", 1000), "there is room in the segment")
+	d.allowCompaction("s", 1) // a small command may still fit, or is refused
+	d.goesOn()
+}
+
+// inSegment: making a segment fails half-way, and leaves nothing of it.
+func (d *smallDisk) inSegment() {
+	d.load("s")
+	for pages := range 5 {
+		d.fill(pages)
+		d.putUntilFull("s", 1000)
+		require.NoError(d.t, d.client.Stop())
+		names, err := filepath.Glob(filepath.Join(d.dir, "log", "tmp-*"))
+		require.NoError(d.t, err)
+		require.Empty(d.t, names, "a file that was not finished")
+		d.open()
+		d.empty()
+		require.True(d.t, d.put("s", 1000))
+	}
+	d.goesOn()
+}
+
+// inBlob: nothing can be moved to batches, which holds up nothing else.
+func (d *smallDisk) inBlob() {
+	d.load("s")
+	for range 5 {
+		require.True(d.t, d.put("s", 1000))
+	}
+	d.fill(0)
+	for range 3 {
+		require.False(d.t, d.maintain())
+		names, err := filepath.Glob(filepath.Join(d.dir, "blob", "tmp", "*"))
+		require.NoError(d.t, err)
+		require.Empty(d.t, names, "a blob that was not finished takes room")
+		require.True(d.t, d.put("s", 10))
+	}
+	d.goesOn()
+}
+
+// inManifest: there is room for some of the files of a round and not for all.
+func (d *smallDisk) inManifest() {
+	d.load("s")
+	d.load("u")
+	failed := 0
+	for pages := range 12 {
+		for range 4 {
+			require.True(d.t, d.put("s", 2000))
+			require.True(d.t, d.put("u", 2000))
+		}
+		d.fill(pages)
+		if !d.maintain() {
+			failed++
+		}
+		d.reopen() // with half of a round done
+		d.empty()
+		require.True(d.t, d.maintain())
+	}
+	require.Positive(d.t, failed)
+	d.goesOn()
+}
+
+// inMerge: batches cannot be merged, and stay.
+func (d *smallDisk) inMerge() {
+	d.load("s")
+	for round := range 8 {
+		for range 4 {
+			require.True(d.t, d.put("s", 2000))
+		}
+		d.allowCompaction("s", d.streams["s"].upper-1)
+		d.fill(4 + round)
+		d.maintain()
+		d.empty()
+	}
+	d.goesOn()
+}
+
+// atOpen: a full disk does not keep a location from being opened.
+func (d *smallDisk) atOpen() {
+	d.load("s")
+	for range 10 {
+		require.True(d.t, d.put("s", 1000))
+	}
+	d.fill(0)
+	for range 3 {
+		d.reopen()
+		d.maintain()
+		d.put("s", 10)
+	}
+	d.goesOn()
+}
+
+// atRecovery: nor if there is something to recover.
+func (d *smallDisk) atRecovery() {
+	d.load("s")
+	for range 3 {
+		require.True(d.t, d.put("s", 500))
+	}
+	d.fill(0)
+	require.NoError(d.t, d.client.Stop())
+	names, err := filepath.Glob(filepath.Join(d.dir, "log", "*.log"))
+	require.NoError(d.t, err)
+	last := slices.Max(names)
+	data, err := os.ReadFile(last)
+	require.NoError(d.t, err)
+	// The mark at the end gives way to bytes that are no frame: a torn append.
+	end := len(strings.TrimRight(string(data), "\x00"))
+	f, err := os.OpenFile(last, os.O_WRONLY, 0)
+	require.NoError(d.t, err)
+	_, err = f.WriteAt([]byte(strings.Repeat("torn", 30)), int64(end-end%8-64+8*(min(1, end%8))))
+	require.NoError(d.t, errors.Join(err, f.Close()))
+	d.open()
+	require.True(d.t, d.put("s", 10))
+	d.goesOn()
+}
+
+// atClose: closing needs no room.
+func (d *smallDisk) atClose() {
+	d.load("s")
+	require.True(d.t, d.put("s", 1000))
+	d.fill(0)
+	d.putUntilFull("s", 300)
+	require.NoError(d.t, d.client.Stop())
+	d.open()
+	d.goesOn()
+}
+
+// noInodes: there is room, but not for another name.
+func (d *smallDisk) noInodes() {
+	d.load("s")
+	require.True(d.t, d.put("s", 1000))
+	for full := false; !full; {
+		d.ballast++
+		f, err := os.Create(filepath.Join(d.root, fmt.Sprintf("ballast-%d", d.ballast)))
+		if full = err != nil; full {
+			d.requireFull(err)
+		} else {
+			require.NoError(d.t, f.Close())
+		}
+	}
+	require.False(d.t, d.maintain())
+	d.putUntilFull("s", 1000)
+	d.reopen()
+	d.goesOn()
+}
+
+// withFollower: a reader beside the writer sees and hears all that was acknowledged.
+func (d *smallDisk) withFollower() {
+	d.load("s")
+	require.True(d.t, d.put("s", 1000))
+	require.True(d.t, d.maintain())
+	reader, err := file.OpenRead(d.t.Context(), d.dir, persist.Config{FollowInterval: time.Millisecond, CacheSizeLimit: 1})
+	require.NoError(d.t, err)
+	defer reader.Close()
+	r, err := persist.Load(d.t.Context(), reader, "s", codec.String, codec.String)
+	require.NoError(d.t, err)
+	_, listener, err := r.Listen(d.t.Context())
+	require.NoError(d.t, err)
+	from := d.streams["s"].upper
+	d.fill(0)
+	require.Positive(d.t, d.putUntilFull("s", 500))
+	d.maintain()
+	heard := func() {
+		for ; from < d.streams["s"].upper; from++ {
+			e, err := listener.Next(d.t.Context())
+			require.NoError(d.t, err)
+			require.Len(d.t, e.Updates, 1)
+			require.Equal(d.t, from, e.Updates[0].Time)
+			e, err = listener.Next(d.t.Context())
+			require.NoError(d.t, err)
+			require.Equal(d.t, frontier.At(from+1), e.Sealed)
+		}
+		views, err := viewDir(d.t.Context(), d.dir)
+		require.NoError(d.t, err)
+		require.NoError(d.t, d.streams["s"].compare(views[0]))
+	}
+	heard()
+	d.empty()
+	for range 40 {
+		require.True(d.t, d.put("s", 1000))
+	}
+	heard() // before the log is truncated: a reader that is away too long is cut off
+	require.True(d.t, d.maintain())
+	require.True(d.t, d.put("s", 1000))
+	heard()
+	require.NoError(d.t, listener.Close())
+	d.goesOn()
+}
+
+// release: what is known to be of no use any more makes room, also when there is none
+// to write down that it is gone.
+func (d *smallDisk) release() {
+	d.load("s")
+	d.load("u")
+	for range 100 {
+		require.True(d.t, d.put("s", 4000))
+		require.True(d.t, d.put("u", 1000))
+		if d.next%40 == 0 {
+			require.True(d.t, d.maintain())
+		}
+	}
+	require.True(d.t, d.maintain())
+	d.fill(0)
+	_, err := d.client.Destroy(d.t.Context(), "s")
+	require.NoError(d.t, err, "the log has room for small commands")
+	delete(d.streams, "s")
+	d.allowCompaction("u", d.streams["u"].upper-1)
+	// The manifest has to say that the batches are gone before they go, which takes a
+	// page: a spare segment gives it.
+	require.True(d.t, d.releases())
+	require.True(d.t, d.put("u", 20<<10), "there is room again, and the ballast is still there")
+	require.True(d.t, d.maintain())
+	d.goesOn()
+}
+
+// releases does what maintenance can do and reports whether there is room after it.
+func (d *smallDisk) releases() bool {
+	d.maintain()
+	return d.room() > 300<<10
+}
+
+// inBackground: writers wait for room under their context when nothing can be moved
+// to batches, and go on when it can, without being opened again.
+func (d *smallDisk) inBackground() {
+	d.config = persist.Config{
+		MinStepInterval: time.Millisecond, FlushInterval: time.Millisecond,
+		FlushBytes: 4 << 10, MaxTailBytes: 64 << 10, PartBytes: 8 << 10, CacheSizeLimit: 1,
+	}
+	d.reopen()
+	d.load("s")
+	require.True(d.t, d.put("s", 1000))
+	d.fill(0)
+	d.putUntilFull("s", 1000)
+	d.empty()
+	for range 200 { // three times what the tail may hold
+		require.True(d.t, d.put("s", 1000))
+	}
+	d.requireExact()
+	d.goesOn()
+}
+
+// comesAndGoes: room comes and goes at random, and so do all kinds of requests.
+func (d *smallDisk) comesAndGoes() {
+	d.load("s")
+	d.load("u")
+	refused, failed := 0, 0
+	for range 300 {
+		name := []string{"s", "u"}[d.rng.IntN(2)]
+		switch d.rng.IntN(8) {
+		case 0:
+			d.fill(d.rng.IntN(20))
+		case 1:
+			if d.rng.IntN(4) == 0 {
+				d.empty()
+			}
+		case 2:
+			if !d.maintain() {
+				failed++
+			}
+		case 3:
+			if s := d.streams[name]; s.upper > s.since+3 {
+				d.allowCompaction(name, s.upper-2)
+			}
+		case 4:
+			if d.rng.IntN(4) == 0 {
+				d.reopen()
+			}
+		default:
+			if !d.put(name, d.rng.IntN(6000)) {
+				refused++
+			}
+		}
+	}
+	require.Positive(d.t, refused, "no write was refused")
+	require.Positive(d.t, failed, "no maintenance failed")
+	d.goesOn()
+}
