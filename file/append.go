@@ -110,17 +110,18 @@ func (l *Log) writeGroup(s *segment, last storage.SeqNo, entries [][]byte) error
 	if err := s.f.datasync(); err != nil {
 		return fmt.Errorf("flush segment %s: %w", s.name, err)
 	}
-	s.note(at)
-	last += storage.SeqNo(len(entries))
-	l.write.off += int64(len(buf))
-	l.mu.Lock()
-	l.mu.last = last
-	l.mu.Unlock()
-	if err := l.writeMark(s, kindMark, point{next: last + 1, off: l.write.off}); err != nil {
-		// The group is durable, so this append has succeeded. Only readers in other
-		// processes are not told, and nothing may follow what they cannot see.
-		_ = l.fail(err)
+	end := point{next: at.next + storage.SeqNo(len(entries)), off: at.off + int64(len(buf))}
+	if err := l.writeMark(s, kindMark, end); err != nil {
+		// The group is durable, but readers in other processes are not told. They would
+		// take a manifest that reflects it for one whose log has lost something. So it is
+		// not acknowledged: the next opening finds it.
+		return err
 	}
+	s.note(at)
+	l.write.off = end.off
+	l.mu.Lock()
+	l.mu.last = end.next - 1
+	l.mu.Unlock()
 	return nil
 }
 

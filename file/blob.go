@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"syscall"
 
 	"github.com/tidemark-go/tidemark/storage"
 )
@@ -27,6 +28,9 @@ type Blob struct {
 	base   string // the parent of the data and of the temporary files
 	unlock func() error
 	temps  atomic.Uint64 // numbers temporary files
+	// makeRoom, if it is there, gives up something when the disk is full, and reports
+	// whether it could. It is set before the first mutation.
+	makeRoom func() bool
 
 	// open is held, shared, during every mutation, and by Close; it guards closed.
 	open   sync.RWMutex
@@ -218,10 +222,20 @@ func (b *Blob) mutate(ctx context.Context, key string, value []byte, condition f
 			return storage.NoVersion, storage.NoEffect(err)
 		}
 	}
-	if err := b.set(key, value); err != nil {
+	err = b.set(key, value)
+	for isFull(err) && b.makeRoom != nil && b.makeRoom() {
+		b.logger.Warn("the disk is full: gave up a spare segment of the log to write a blob", "key", key, "bytes", len(value))
+		err = b.set(key, value)
+	}
+	if err != nil {
 		return storage.NoVersion, fmt.Errorf("set blob %q: %w", key, b.fail(err))
 	}
 	return blobVersion(value), nil
+}
+
+// isFull reports that a write had no effect because there was no room for it.
+func isFull(err error) bool {
+	return errors.Is(err, storage.ErrNoEffect) && (errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT))
 }
 
 // set writes a temporary file, flushes it, gives it its name and flushes that.

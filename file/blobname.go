@@ -11,7 +11,8 @@ import (
 // undone, that never depends on a file system's idea of letter case or of
 // reserved names, and that leaves usual keys readable, extension included:
 //
-//   - the bytes a-z 0-9 - _ and . stand for themselves, except a . at the start;
+//   - the bytes a-z 0-9 - _ and . stand for themselves, except a . at the start of a
+//     piece;
 //   - every other byte is % and two lower-case hexadecimal digits;
 //   - what is longer than maxNamePart is cut into pieces of that size, and each
 //     piece but the last gets a ~ and is a directory that holds the next one.
@@ -41,7 +42,7 @@ func blobPath(key string) string {
 	}
 	for i := range len(key) {
 		c := key[i]
-		if 'a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '-' || c == '_' || c == '.' && part > 0 {
+		if 'a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '-' || c == '_' || c == '.' && 0 < part && part < maxNamePart {
 			put(key[i : i+1])
 		} else {
 			put(string([]byte{'%', hexDigits[c>>4], hexDigits[c&15]}))

@@ -1,6 +1,10 @@
 package file
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/tidemark-go/tidemark/storage"
+)
 
 // ErrFailed: a write or a flush failed, so the outcome of the mutation in
 // question is unknown, and this handle changes nothing any more. Close it and
@@ -8,6 +12,6 @@ import "errors"
 // flush once more could only pretend that what it dropped is safe.
 var ErrFailed = errors.New("file: stopped after a failed write or flush")
 
-// ErrNewerFormat: a file was written by a newer version of this package. It was
-// not touched. Upgrade the program.
-var ErrNewerFormat = errors.New("file: written in a newer format")
+// ErrNewerFormat: a file was written by a newer version of Tidemark. It was not
+// touched. Upgrade the program. It is [storage.ErrNewerFormat].
+var ErrNewerFormat = storage.ErrNewerFormat

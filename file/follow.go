@@ -63,6 +63,9 @@ func (r *LogReader) advanceLocked(search bool) (more bool, err error) {
 		return false, tail.err
 	}
 	r.mu.end = tail.durable
+	if tail.durable.next <= r.mu.confirmed {
+		r.mu.end = tail.at // the newest group, if it has no mark
+	}
 	if tail.ended || !tail.marked {
 		next, err := r.open(s.index + 1)
 		if err == nil {

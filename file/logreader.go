@@ -12,8 +12,9 @@ import (
 )
 
 var (
-	_ storage.LogReader = (*LogReader)(nil)
-	_ storage.LogHolder = (*LogReader)(nil)
+	_ storage.LogReader    = (*LogReader)(nil)
+	_ storage.LogHolder    = (*LogReader)(nil)
+	_ storage.LogConfirmer = (*LogReader)(nil)
 )
 
 // LogReader reads the log of a location that somebody else may be writing, in
@@ -21,7 +22,7 @@ var (
 // writes nothing and creates nothing; a location that was never created is empty.
 //
 // It yields only what is followed by proof that it was flushed: a mark, or the
-// next group. A poll that finds nothing new costs one small read.
+// next group; or what Confirm vouches for. A poll that finds nothing new costs one small read.
 //
 // Holds: the newest segment file and the one where the last Read ended; after
 // Hold also those in between, so as many files as the held part of the log has
@@ -48,6 +49,8 @@ type LogReader struct {
 		cursor  cursor // where the last Read ended
 		holding bool   // after holdAfter everything is kept
 		hold    storage.SeqNo
+
+		confirmed storage.SeqNo // durable up to here, by Confirm
 
 		// stuck counts how often in a row the log was found to end at the same
 		// invalid bytes, to decide when they are worth a closer look.
@@ -181,6 +184,14 @@ func (r *LogReader) Hold(after storage.SeqNo) {
 	segs, _ := r.extendLocked(after)
 	r.mu.kept = append(segs, r.mu.kept...)
 	r.dropLocked()
+}
+
+// Confirm implements [storage.LogConfirmer]. A power cut may take the mark behind
+// the newest group, and leave what was written because that group was durable.
+func (r *LogReader) Confirm(through storage.SeqNo) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.mu.confirmed = max(r.mu.confirmed, through)
 }
 
 // Close implements [storage.LogReader].

@@ -29,6 +29,7 @@ func Open(ctx context.Context, dir string, cfg persist.Config, opts ...Option) (
 		_ = log.Close()
 		return nil, err
 	}
+	blob.makeRoom = log.spares.giveBack
 	c, err := persist.Start(ctx, log, blob, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("file: open %s: %w", dir, err)

@@ -45,20 +45,7 @@ func (l *Log) recover() error {
 	if err := flushDir(l.fsys, l.dir); err != nil {
 		return err
 	}
-	free, err := findSpares(l.fsys, l.dir, names)
-	if err != nil {
-		return err
-	}
-	l.spares = startSpares(l.fsys, l.dir, free)
 	indexes := segmentIndexes(names)
-	if len(indexes) == 0 {
-		s, err := l.addSegment(1, 1, l.firstSegment, l.firstSegment)
-		if err != nil {
-			return err
-		}
-		l.enter(s)
-		return nil
-	}
 	if err := checkGaps(l.dir, indexes); err != nil {
 		return err
 	}
@@ -69,13 +56,31 @@ func (l *Log) recover() error {
 		}
 		l.enter(s)
 	}
-	return l.recoverSegments(l.mu.segs, names)
+	if err := l.recoverSegments(l.mu.segs, names); err != nil {
+		return err
+	}
+	// Spares come last: a log that is refused must be left as it is, and some of them
+	// are removed.
+	free, err := findSpares(l.fsys, l.dir, names)
+	if err != nil {
+		return err
+	}
+	l.spares = startSpares(l.fsys, l.dir, free)
+	if len(indexes) > 0 {
+		return nil
+	}
+	s, err := l.addSegment(1, 1, l.firstSegment, l.firstSegment)
+	if err != nil {
+		return err
+	}
+	l.enter(s)
+	return nil
 }
 
 // checkGaps checks that no segment between two others is missing.
 func checkGaps(dir string, indexes []uint64) error {
-	for i, index := range indexes[1:] {
-		if want := indexes[i] + 1; index != want {
+	for i, index := range indexes {
+		if want := indexes[0] + uint64(i); index != want {
 			return missingSegment(dir, want)
 		}
 	}

@@ -92,8 +92,11 @@ func decodeSegmentHeader(b []byte, name string, index uint64, size int64) (segme
 	case le.Uint32(b[60:]) != crc32.Checksum(b[:60], castagnoli):
 		return segmentHeader{}, storage.Corruptf(name, 0, "segment header: checksum does not match")
 	}
-	if v := le.Uint32(b[8:]); v > segmentVersion {
+	switch v := le.Uint32(b[8:]); {
+	case v > segmentVersion:
 		return segmentHeader{}, fmt.Errorf("%w: %s has format version %d, this program knows %d: upgrade it", ErrNewerFormat, name, v, segmentVersion)
+	case v < segmentVersion:
+		return segmentHeader{}, storage.Corruptf(name, 8, "segment header: format version %d, which never was", v)
 	}
 	h := segmentHeader{
 		salt:  le.Uint64(b[16:]),

@@ -79,8 +79,12 @@ func startSpares(fsys fileSystem, dir string, free []spare) *spares {
 func (p *spares) close() error {
 	close(p.stopped)
 	<-p.done
+	p.mu.Lock()
+	free := p.free
+	p.free = nil
+	p.mu.Unlock()
 	var errs []error
-	for _, s := range p.free {
+	for _, s := range free {
 		errs = append(errs, s.f.Close())
 	}
 	return errors.Join(errs...)
@@ -196,6 +200,21 @@ func (p *spares) add(s spare) error {
 		}
 	}
 	return nil
+}
+
+// giveBack removes the smallest file that is ready, for a blob that finds the disk
+// full: with it, history can be released, which makes room for a new segment too. It
+// reports whether there was one.
+func (p *spares) giveBack() bool {
+	p.mu.Lock()
+	if len(p.free) == 0 {
+		p.mu.Unlock()
+		return false
+	}
+	s := p.free[0]
+	p.free = append(p.free[:0], p.free[1:]...)
+	p.mu.Unlock()
+	return p.discard(s) == nil
 }
 
 // discard removes a file that is of no use.

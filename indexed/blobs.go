@@ -71,7 +71,7 @@ func (b *blobs) fetch(ctx context.Context, p *part) (Columns, error) {
 	if err != nil {
 		b.metrics.blobReadErrors.Inc()
 		if errors.Is(err, storage.ErrNotFound) {
-			return Columns{}, storage.Corruptf(p.key, -1, "the manifest names this blob, but it is gone: %w", err)
+			return Columns{}, errGone(p.key, err)
 		}
 		return Columns{}, fmt.Errorf("read blob %s: %w", p.key, err)
 	}
@@ -84,9 +84,14 @@ func (b *blobs) fetch(ctx context.Context, p *part) (Columns, error) {
 	}
 	cols, err := decodePart(data, p)
 	if err != nil {
-		return Columns{}, storage.Corruptf(p.key, -1, "%w", err)
+		return Columns{}, unreadable(p.key, err)
 	}
 	return cols, nil
+}
+
+// errGone says that a part is lost.
+func errGone(key string, err error) error {
+	return storage.Corruptf(key, -1, "the manifest names this blob, but it is gone: %w", err)
 }
 
 // offer puts a part that was just written into the cache.

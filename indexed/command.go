@@ -137,8 +137,11 @@ func encodeEntry(ops []op) []byte {
 // decodeEntry reads a log entry. Columns refer to data.
 func decodeEntry(data []byte) ([]op, error) {
 	r := &wireReader{buf: data}
-	if v := r.byte(); r.err == nil && v != entryVersion {
-		return nil, fmt.Errorf("log entry of version %d: this program reads version %d", v, entryVersion)
+	switch v := r.byte(); {
+	case v > entryVersion:
+		return nil, newerFormat("log entry", int(v), entryVersion)
+	case r.err == nil && v < entryVersion:
+		return nil, fmt.Errorf("log entry of version %d, which never was", v)
 	}
 	n := r.count(2)
 	if r.err == nil && n == 0 {
@@ -166,6 +169,6 @@ func decodeEntry(data []byte) ([]op, error) {
 	return ops, r.end()
 }
 
-func corruptEntry(seqno storage.SeqNo, err error) error {
-	return storage.Corruptf("log", -1, "entry %s: %w", seqno, err)
+func unreadableEntry(seqno storage.SeqNo, err error) error {
+	return unreadable("log", fmt.Errorf("entry %s: %w", seqno, err))
 }

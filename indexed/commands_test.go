@@ -186,7 +186,7 @@ func TestStopAnswersEverybody(t *testing.T) {
 func TestLogWithNonsenseIsDamage(t *testing.T) {
 	register := []byte{1, 1, 1, 0, 1, 's', 0, 0}
 	for text, entries := range map[string][][]byte{
-		"version 7":                  {{7}},
+		"version 0":                  {{0}},
 		"next id is Id(0)":           {{1, 1, 1, 1, 1, 's', 0, 0}},
 		"next id is Id(1)":           {register, {1, 1, 1, 1, 1, 's', 0, 0}},
 		"which does not exist":       {{1, 1, 2, 0}},

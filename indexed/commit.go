@@ -27,7 +27,11 @@ type committer struct {
 	appends  chan *group // to the append goroutine
 	appended chan *group // back from it
 
-	failed   error // why the log can no longer be written to
+	failed error // why no more commands are accepted
+	// broken says that something durable could not be applied. The plan had accepted it,
+	// so this is a fault of ours, and the state may be half-way between two commands:
+	// nothing is applied to it any more, and no file is written from it.
+	broken   error
 	stopping bool
 }
 
@@ -194,7 +198,7 @@ func (c *committer) fail(g *group) {
 	switch {
 	case errors.Is(g.err, storage.ErrConflict), errors.Is(g.err, storage.ErrClosed):
 		// Someone else owns the location now: what is in it is theirs to tidy up.
-		c.e.replaced.Store(true)
+		c.e.handsOff.Store(true)
 		c.failed = g.err
 		answer = stoppedError(g.err)
 	case errors.Is(g.err, storage.ErrNoEffect), errors.Is(g.err, storage.ErrTooLarge):
@@ -254,17 +258,25 @@ func (c *committer) settle(g *group) {
 		default:
 			seqnos[i] = positions[0]
 			positions = positions[1:]
-			// The plan has accepted it, so that it applies is an invariant of ours. If it
-			// does not, what is durable can no longer be applied: nothing more is accepted.
-			if err := st.applyLocked(seqnos[i], r.ops, start); err != nil {
-				r.err = outcomeUnknownError(corruptEntry(seqnos[i], err))
-				c.failed = r.err
+			if c.broken == nil {
+				if err := st.applyLocked(seqnos[i], r.ops, start); err != nil {
+					c.broken = unreadableEntry(seqnos[i], err)
+				}
+			}
+			if c.broken != nil {
+				r.err = outcomeUnknownError(c.broken)
 			}
 			c.e.maintenance.meter.add(seqnos[i], len(r.entry))
 		}
 	}
 	wake := c.e.maintenanceDueLocked()
 	st.mu.Unlock()
+	if c.broken != nil && c.failed == nil {
+		c.failed = c.broken
+		c.e.handsOff.Store(true)
+		c.e.logger.Error("a durable command cannot be applied: no more is accepted", "error", c.broken)
+		st.endListeners(stoppedError(c.broken))
+	}
 	if wake {
 		c.e.wakeMaintenance()
 	}

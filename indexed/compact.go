@@ -73,7 +73,7 @@ func (e *Engine) mergeOnce(ctx context.Context, limit uint64) (bool, error) {
 		return false, err
 	}
 	defer e.maintenance.merge.Release(1)
-	if e.replaced.Load() {
+	if e.handsOff.Load() {
 		return false, nil
 	}
 	m := e.planMerge(limit)
@@ -136,9 +136,12 @@ func (e *Engine) planMerge(limit uint64) *merge {
 //
 //  1. the first neighbours in the trace of equal level (spec B-1): with B-4 that
 //     leaves about log(n) batches, each about twice the next;
-//  2. a trace batch that lies wholly before the since, was never advanced to it,
+//  2. the last two of those that the since lets fold, if without the oldest they are
+//     more than a third of it: what they overwrite or delete there is still there, so
+//     that a third keeps what is stored below twice what is live;
+//  3. a trace batch that lies wholly before the since, was never advanced to it,
 //     and has enough rows that may become equal;
-//  3. neighbours among the unsealed batches, if there are many.
+//  4. neighbours among the unsealed batches, if there are many.
 func (s *stream) mergeLocked(limit uint64) *merge {
 	if s.damage != nil {
 		return nil
@@ -150,6 +153,10 @@ func (s *stream) mergeLocked(limit uint64) *merge {
 			m.inputs = trace[i : i+2]
 			return m
 		}
+	}
+	if run := s.foldingLocked(limit); len(run) > 1 && 3*sizeInMemory(run[1:]) > run[0].memBytes() {
+		m.inputs = run[len(run)-2:]
+		return m
 	}
 	for i, b := range trace {
 		if b.newest < limit && b.desc.Upper.LessEqual(s.since) && b.desc.Since.LessThan(b.desc.Upper) && 4*b.foldable >= b.rows && b.foldable > 0 {
@@ -166,6 +173,24 @@ func (s *stream) mergeLocked(limit uint64) *merge {
 		}
 	}
 	return nil
+}
+
+// foldingLocked returns the trace batches that may be merged all of whose times the
+// since makes equal: the first ones.
+func (s *stream) foldingLocked(limit uint64) []*batch {
+	for i, b := range s.set.trace {
+		if b.newest >= limit || b.rows > 0 && (s.since.IsEmpty() || s.since.Advance(b.maxTime) != s.since.Advance(0)) {
+			return s.set.trace[:i]
+		}
+	}
+	return s.set.trace
+}
+
+func sizeInMemory(run []*batch) (bytes int64) {
+	for _, b := range run {
+		bytes += b.memBytes()
+	}
+	return bytes
 }
 
 // runMerge streams the inputs into one batch: it holds a part of each input and

@@ -40,7 +40,7 @@ type Engine struct {
 	admission *semaphore.Weighted
 	inFlight  inFlightBytes
 	waiting   atomic.Int64 // bytes of updates that wait for admission
-	replaced  atomic.Bool  // another owner has the log: no more background work
+	handsOff  atomic.Bool  // no more background work: another owner has the log, or the state is broken
 
 	// submit guards closed: submitters hold it shared while they send to the queue, so
 	// that once closed is set nothing more gets in.
@@ -165,13 +165,21 @@ func replay(ctx context.Context, st *state, log storage.LogReader) (logMeter, st
 			return meter, 0, fmt.Errorf("tidemark: replay the log: %w", err)
 		}
 		if err := st.replayLocked(entry, checkpoint, now); err != nil {
-			return meter, 0, corruptEntry(entry.SeqNo, err)
+			return meter, 0, unreadableEntry(entry.SeqNo, err)
 		}
 		meter.add(entry.SeqNo, len(entry.Data))
 	}
 	// A reader beside the owner may have got further: the owner appends meanwhile.
 	if st.applied < bounds.Last {
 		return meter, 0, storage.Corruptf("log", -1, "it was read up to position %s, but ends at %s", st.applied, bounds.Last)
+	}
+	// The manifest was read to its end, as far as one can see. If it is older than what
+	// the log was truncated by, its newest edits are lost. A stream that
+	// the log destroys further on needs nothing of it, and is gone by now.
+	for _, s := range st.streams {
+		if s.unflushed && bounds.After > s.flushed {
+			return meter, 0, storage.Corruptf("log", -1, "it begins after position %s, but by the manifest, version of position %s, stream %q has updates after %s in it: entries of the log, or newer edits of the manifest, are missing: %w", bounds.After, checkpoint, s.name, s.flushed, storage.ErrTruncated)
+		}
 	}
 	st.checkpoint = checkpoint
 	return meter, st.applied, nil

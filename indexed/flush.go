@@ -201,7 +201,7 @@ func (e *Engine) commitFlush(p *flushPlan, trace, unsealed *batch) bool {
 		next.unsealed = append(next.unsealed, unsealed)
 	}
 	st.replaceSetLocked(s, next)
-	s.flushed, s.flushedUpper = p.through, p.upper
+	s.flushed, s.flushedUpper, s.manifest.flushed = p.through, p.upper, true
 	st.dropTailLocked(s, p.through)
 	if len(s.tail) > 0 {
 		s.tailStart = time.Now()

@@ -153,6 +153,9 @@ func (f *Follower) catchUp(ctx context.Context) error {
 		return err
 	}
 	if f.log != nil {
+		if n := len(f.pending); n > 0 {
+			f.confirmLog(f.pending[n-1].applied)
+		}
 		if err := f.readLog(ctx, st); err != nil {
 			return err
 		}
@@ -211,11 +214,19 @@ func (f *Follower) readLog(ctx context.Context, st *state) error {
 			st.mu.Unlock()
 		}
 		if err != nil {
-			return corruptEntry(entry.SeqNo, err)
+			return unreadableEntry(entry.SeqNo, err)
 		}
 		applied = entry.SeqNo
 	}
 	return nil
+}
+
+// confirmLog tells the log what the manifest proves: an edit is written after the
+// entries that it reflects were durable.
+func (f *Follower) confirmLog(applied storage.SeqNo) {
+	if confirmer, ok := f.log.(storage.LogConfirmer); ok {
+		confirmer.Confirm(applied)
+	}
 }
 
 // holdLog keeps readable what this view and its listeners have yet to read.
@@ -250,11 +261,12 @@ func (f *Follower) reload(ctx context.Context) error {
 
 func (f *Follower) load(ctx context.Context) error {
 	manifest := manifestReader{blob: f.blob}
-	st, err := manifest.load(ctx, f.cfg.ListenerWindowBytes)
+	st, err := f.loadManifest(ctx, &manifest)
 	if err != nil {
 		return err
 	}
 	if f.log != nil {
+		f.confirmLog(st.applied)
 		f.holdLog(st) // so that what the manifest does not reflect stays while it is replayed
 		if _, _, err := replay(ctx, st, f.log); err != nil {
 			return err
@@ -267,6 +279,26 @@ func (f *Follower) load(ctx context.Context) error {
 	f.view.Unlock()
 	old.endListeners(fmt.Errorf("tidemark: %w: the log was truncated while this reader was away: listen again", ErrLagged))
 	return nil
+}
+
+// loadManifest loads the manifest to its end. An edit that is missing before others is
+// damage if it is missing at a second look as well: at the first the owner may have
+// been about to write more, or to put a base in place of them.
+func (f *Follower) loadManifest(ctx context.Context, m *manifestReader) (*state, error) {
+	for seen, again := uint64(0), false; ; seen, again = m.version, true {
+		*m = manifestReader{blob: f.blob}
+		st, err := m.load(ctx, f.cfg.ListenerWindowBytes)
+		if err != nil {
+			return nil, err
+		}
+		err = m.checkNoGap(ctx)
+		if err == nil {
+			return st, nil
+		}
+		if !errors.Is(err, storage.ErrCorrupt) || again && m.version == seen {
+			return nil, err
+		}
+	}
 }
 
 // Lookup returns the id of a stream that exists.
@@ -346,6 +378,7 @@ func (f *Follower) Listen(ctx context.Context, id StreamID) (*Snapshot, *Listene
 }
 
 func (f *Follower) snapshot(ctx context.Context, id StreamID, listen bool) (*Snapshot, *Listener, error) {
+	missing := ""
 	for attempt := 0; ; attempt++ {
 		var snap *Snapshot
 		var l *Listener
@@ -365,7 +398,7 @@ func (f *Follower) snapshot(ctx context.Context, id StreamID, listen bool) (*Sna
 		}); err != nil {
 			return nil, nil, err
 		}
-		err := f.pin(ctx, snap)
+		key, err := f.pin(ctx, snap)
 		if err == nil {
 			return snap, l, nil
 		}
@@ -373,19 +406,25 @@ func (f *Follower) snapshot(ctx context.Context, id StreamID, listen bool) (*Sna
 		if l != nil {
 			_ = l.Close()
 		}
-		// The owner replaced and deleted a batch after the view was refreshed.
-		if !errors.Is(err, storage.ErrNotFound) || attempt >= maxReloads {
-			return nil, nil, err
+		// The owner may have replaced and deleted a batch after the view was refreshed. A
+		// blob that a newer view names as well was not deleted: it is lost.
+		if errors.Is(err, storage.ErrNotFound) && key == missing {
+			err = fmt.Errorf("tidemark: snapshot of stream %q: %w", snap.stream, errGone(key, err))
+		} else if errors.Is(err, storage.ErrNotFound) && attempt < maxReloads {
+			missing = key
+			continue
 		}
+		return nil, nil, err
 	}
 }
 
 // pin keeps the blobs of a snapshot from vanishing when the owner deletes them, if
-// the store can do that; otherwise reading them late may fail.
-func (f *Follower) pin(ctx context.Context, snap *Snapshot) error {
+// the store can do that; otherwise reading them late may fail. It returns the key of
+// the blob that an error is about.
+func (f *Follower) pin(ctx context.Context, snap *Snapshot) (key string, err error) {
 	pinner, ok := f.blob.(storage.Pinner)
 	if !ok {
-		return nil
+		return "", nil
 	}
 	var releases []func()
 	unpin := func() {
@@ -399,7 +438,7 @@ func (f *Follower) pin(ctx context.Context, snap *Snapshot) error {
 				release, err := pinner.Pin(ctx, b.parts[i].key)
 				if err != nil {
 					unpin()
-					return fmt.Errorf("tidemark: snapshot of stream %q: pin %s: %w", snap.stream, b.parts[i].key, err)
+					return b.parts[i].key, fmt.Errorf("tidemark: snapshot of stream %q: pin %s: %w", snap.stream, b.parts[i].key, err)
 				}
 				releases = append(releases, release)
 			}
@@ -410,7 +449,7 @@ func (f *Follower) pin(ctx context.Context, snap *Snapshot) error {
 		release()
 		unpin()
 	}
-	return nil
+	return "", nil
 }
 
 // Collector returns the metrics of the follower, registered or not.

@@ -307,7 +307,7 @@ func (l *Listener) takeFromLog(ctx context.Context) error {
 		}
 		ops, err := decodeEntry(entry.Data)
 		if err != nil {
-			return l.end(corruptEntry(entry.SeqNo, err))
+			return l.end(unreadableEntry(entry.SeqNo, err))
 		}
 		e := eventOf(id, entry.SeqNo, ops)
 		queue = append(queue, e.split()...)

@@ -129,7 +129,7 @@ func (e *Engine) maintainLoop() {
 			return
 		}
 		timer.Stop()
-		if e.replaced.Load() {
+		if e.handsOff.Load() {
 			return
 		}
 		if err != nil {
@@ -224,7 +224,7 @@ func (e *Engine) step(ctx context.Context, force bool) (err error) {
 		return err
 	}
 	defer m.round.Release(1)
-	if e.replaced.Load() {
+	if e.handsOff.Load() {
 		return stoppedError(storage.ErrConflict)
 	}
 	start := time.Now()
@@ -236,14 +236,21 @@ func (e *Engine) step(ctx context.Context, force bool) (err error) {
 		}
 	}()
 
+	var flushed error
 	for _, s := range e.flushCandidates(force) {
-		if err := e.flush(ctx, s, force); err != nil {
-			return err
+		if flushed = e.flush(ctx, s, force); flushed != nil {
+			break // on a full disk the rest needs little room, and makes some
 		}
 	}
 	e.wakeCompaction()
+	return errors.Join(flushed, e.tidy(ctx, force))
+}
+
+// tidy makes the manifest say what is in files now, and lets go of what is needed
+// no more. REQUIRES: round is held.
+func (e *Engine) tidy(ctx context.Context, force bool) error {
 	if e.manifestDue(force) {
-		if err := m.manifest.write(ctx, e.st); err != nil {
+		if err := e.maintenance.manifest.write(ctx, e.st); err != nil {
 			return err
 		}
 	}
@@ -299,7 +306,9 @@ func (e *Engine) flushCandidates(force bool) []*stream {
 }
 
 // manifestDue reports whether an edit is worth writing: frontiers alone are in the
-// log and can wait until the log is to be truncated.
+// log and can wait until the log is to be truncated. What was flushed cannot: the
+// log may be truncated in the middle of it, and replaying half of what cancelled out
+// is not nothing.
 func (e *Engine) manifestDue(force bool) bool {
 	e.st.mu.Lock()
 	defer e.st.mu.Unlock()
@@ -307,7 +316,7 @@ func (e *Engine) manifestDue(force bool) bool {
 		return true
 	}
 	for _, s := range e.st.changed {
-		if len(s.manifest.added) > 0 || len(s.manifest.dropped) > 0 {
+		if s.manifest.flushed || len(s.manifest.added) > 0 || len(s.manifest.dropped) > 0 {
 			return true
 		}
 	}

@@ -56,6 +56,7 @@ type streamEdit struct {
 // streamDelta collects what the manifest does not say about a stream yet.
 type streamDelta struct {
 	created        bool
+	flushed        bool // a tail was: also one that cancelled out and left no batch
 	added, dropped []*batch
 }
 
@@ -103,6 +104,9 @@ func (st *state) takeEditLocked(version uint64, full bool) (*edit, []*batch) {
 func (s *stream) editLocked(applied storage.SeqNo) streamEdit {
 	if len(s.tail) == 0 {
 		s.flushed, s.flushedUpper = applied, s.upper
+	} else {
+		// The log is kept from the tail on: that it is can then be checked.
+		s.flushed = max(s.flushed, s.tail[0].seqno-1)
 	}
 	return streamEdit{
 		id: s.id, destroyed: s.destroyed, name: s.name, keyCodec: s.keyCodec, valCodec: s.valCodec,
@@ -176,15 +180,21 @@ func peekManifestVersion(head []byte) (uint64, error) {
 		return 0, fmt.Errorf("%d bytes are too few for a manifest", len(head))
 	case string(head[:len(manifestMagic)]) != manifestMagic:
 		return 0, fmt.Errorf("starts with %q, expected %q", head[:len(manifestMagic)], manifestMagic)
-	case head[len(manifestMagic)] != manifestVersion:
-		return 0, fmt.Errorf("manifest of format version %d: this program reads version %d", head[len(manifestMagic)], manifestVersion)
+	}
+	switch v := head[len(manifestMagic)]; {
+	case v > manifestVersion:
+		return 0, newerFormat("manifest", int(v), manifestVersion)
+	case v < manifestVersion:
+		return 0, fmt.Errorf("manifest of format version %d, which never was", v)
 	}
 	return binary.LittleEndian.Uint64(head[len(manifestMagic)+1:]), nil
 }
 
+// decodeEdit reads what encode wrote. Magic, version and checksum keep their places
+// in every version, so that damage to the version is told from a newer one.
 func decodeEdit(data []byte) (*edit, error) {
 	version, err := peekManifestVersion(data)
-	if err != nil {
+	if err != nil && !errors.Is(err, storage.ErrNewerFormat) {
 		return nil, err
 	}
 	if len(data) < manifestHeader+manifestTrailer {
@@ -194,6 +204,9 @@ func decodeEdit(data []byte) (*edit, error) {
 	want := binary.LittleEndian.Uint64(data[len(body):])
 	if sum := xxhash.Sum64(body); sum != want {
 		return nil, fmt.Errorf("xxhash64 is %016x, expected %016x", sum, want)
+	}
+	if err != nil {
+		return nil, err
 	}
 	r := &wireReader{buf: body, off: manifestHeader}
 	e := &edit{version: version}
@@ -280,6 +293,7 @@ func (st *state) applyStreamEditLocked(e *edit, se *streamEdit) error {
 		s.upper, s.since = se.upper, se.since
 	}
 	s.flushed, s.flushedUpper = se.flushed, se.flushedUpper
+	s.unflushed = se.flushed < e.applied
 	if err := s.validateSet(set, e.applied); err != nil {
 		return fmt.Errorf("stream %q: %w", s.name, err)
 	}
@@ -427,7 +441,7 @@ func (m *manifestReader) loadBase(ctx context.Context) (*edit, error) {
 	}
 	e, err := decodeEdit(data)
 	if err != nil {
-		return nil, storage.Corruptf(manifestBase, -1, "%w", err)
+		return nil, unreadable(manifestBase, err)
 	}
 	m.version, m.base, m.edits = e.version, version, 0
 	m.size, m.baseSize = int64(len(data)), int64(len(data))
@@ -454,7 +468,7 @@ func (m *manifestReader) follow(ctx context.Context, apply func(*edit) error) (r
 			err = apply(e)
 		}
 		if err != nil {
-			return false, storage.Corruptf(key, -1, "%w", err)
+			return false, unreadable(key, err)
 		}
 		m.version++
 		m.size += int64(len(data))
@@ -472,7 +486,7 @@ func (m *manifestReader) baseIsNewer(ctx context.Context) (bool, error) {
 	}
 	version, err := peekManifestVersion(head)
 	if err != nil {
-		return false, storage.Corruptf(manifestBase, 0, "%w", err)
+		return false, unreadable(manifestBase, err)
 	}
 	return version > m.version, nil
 }

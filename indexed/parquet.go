@@ -181,8 +181,11 @@ func checkFooter(data []byte) error {
 }
 
 func checkSchema(f *parquet.File) error {
-	if v, ok := f.Lookup(metaVersion); ok && v != strconv.Itoa(partFormatVersion) {
-		return fmt.Errorf("part of format version %s: this program reads version %d", v, partFormatVersion)
+	if text, ok := f.Lookup(metaVersion); ok && text != strconv.Itoa(partFormatVersion) {
+		if v, err := strconv.Atoi(text); err == nil && v > partFormatVersion {
+			return newerFormat("part", v, partFormatVersion)
+		}
+		return fmt.Errorf("part of format version %q, which never was", text)
 	}
 	columns := f.Schema().Columns()
 	want := parquetSchema.Columns()

@@ -173,19 +173,19 @@ func TestTraceCompact(t *testing.T) {
 		f.seal(id, frontier.At(upper))
 		f.step(true)
 	}
-	batch(2, up("a", 0), up("b", 1))
+	batch(2, up("a", 0), up("b", 1), up("d", 1))
 	batch(3, up("a", 2))
 	require.Equal(t, 1, f.mergeAll())
 	b := f.Buckets(id).Trace
 	require.Len(t, b, 1)
 	require.Equal(t, frontier.Description{Upper: frontier.At(3)}, b[0].Desc)
 	require.Equal(t, 1, b[0].Level, "larger than both")
-	require.Equal(t, []string{"k=a @0 +1", "k=a @2 +1", "k=b @1 +1"}, show(f.raw(id)), "nothing moves without a since")
+	require.Equal(t, []string{"k=a @0 +1", "k=a @2 +1", "k=b @1 +1", "k=d @1 +1"}, show(f.raw(id)), "nothing moves without a since")
 
 	f.allow(id, frontier.At(3))
 	require.Equal(t, 1, f.mergeAll(), "now a batch is worth advancing by itself")
 	require.Equal(t, frontier.Description{Upper: frontier.At(3), Since: frontier.At(3)}, f.Buckets(id).Trace[0].Desc)
-	require.Equal(t, []string{"k=a @3 +2", "k=b @3 +1"}, show(f.raw(id)))
+	require.Equal(t, []string{"k=a @3 +2", "k=b @3 +1", "k=d @3 +1"}, show(f.raw(id)))
 	require.Zero(t, f.mergeAll(), "nothing more to do")
 
 	f.allow(id, frontier.At(10))
@@ -196,7 +196,7 @@ func TestTraceCompact(t *testing.T) {
 	require.Len(t, b, 2)
 	require.Equal(t, frontier.Description{Upper: frontier.At(3), Since: frontier.At(3)}, b[0].Desc)
 	require.Equal(t, frontier.Description{Lower: frontier.At(3), Upper: frontier.At(10), Since: frontier.At(10)}, b[1].Desc)
-	require.Equal(t, []int{1, 0}, []int{b[0].Level, b[1].Level}, "not larger than its inputs")
+	require.Equal(t, []int{1, 0}, []int{b[0].Level, b[1].Level}, "not larger than its inputs, nor more than a third of the old")
 
 	// Data that cancels out leaves a batch without rows.
 	other := f.register("t")

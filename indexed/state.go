@@ -74,6 +74,9 @@ type stream struct {
 	// at that moment, which is what a reader of blobs alone can vouch for.
 	flushed      storage.SeqNo
 	flushedUpper frontier.Antichain
+	// unflushed: the manifest says that there is a tail after flushed, so the log must
+	// have it.
+	unflushed bool
 
 	tail      []tailChunk // ascending by seqno; elements are never changed in place
 	tailBytes int64
@@ -336,6 +339,10 @@ type StreamInfo struct {
 	Batches    int
 	Rows       int64
 	BatchBytes int64
+}
+
+func (i StreamInfo) String() string {
+	return fmt.Sprintf("stream %q, %s: upper %s, since %s, %d updates in %d batches", i.Name, i.ID, i.Upper, i.Since, i.Rows, i.Batches)
 }
 
 func (s *stream) infoLocked() StreamInfo {

@@ -34,7 +34,8 @@
 // filled: a read sees every command whose call returned before it began. A command
 // is refused with an error that says why, and then nothing changed. If the log
 // fails while a command is on its way, its future says [ErrOutcomeUnknown], and the
-// runtime accepts no more writes until it is opened again.
+// runtime accepts no more writes until it is opened again. Its reads go on, and show
+// what had been acknowledged; a follower may show the command already.
 //
 // docs/design.md in the repository tells how this works, docs/time.md what upper and
 // since are for.

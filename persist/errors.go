@@ -48,6 +48,9 @@ var (
 	// ErrCorrupt: stored bytes are damaged; errors.As gives a *storage.CorruptError
 	// that says where.
 	ErrCorrupt = storage.ErrCorrupt
+	// ErrNewerFormat: stored bytes are whole, but in the format of a newer version of
+	// Tidemark. They were not touched. Upgrade the program.
+	ErrNewerFormat = storage.ErrNewerFormat
 	// ErrClosed: a snapshot or listener was used after it was closed.
 	ErrClosed = storage.ErrClosed
 	// ErrDifferentRuntimes: handles of two runtimes in one atomic command.

@@ -30,6 +30,9 @@ var (
 	// ErrCorrupt: stored bytes are damaged. errors.As gives a CorruptError, which
 	// says where.
 	ErrCorrupt = errors.New("storage: corrupt data")
+	// ErrNewerFormat: stored bytes are whole, but in the format of a newer version of
+	// Tidemark. They were not touched. Upgrade the program.
+	ErrNewerFormat = errors.New("storage: written in a newer format")
 	// ErrNoEffect: the mutation failed before it changed anything; it may be tried
 	// again. A failed mutation that does not match it has an unknown outcome.
 	ErrNoEffect = errors.New("storage: operation had no effect")

@@ -87,3 +87,11 @@ type Log interface {
 type LogHolder interface {
 	Hold(after SeqNo)
 }
+
+// LogConfirmer is an optional ability of a LogReader in a process that does not
+// own the log, if it yields only what it can tell to be durable. Something that
+// the owner made durable elsewhere, after an append was acknowledged, may prove
+// more: Confirm says that the entries up to and including through are durable.
+type LogConfirmer interface {
+	Confirm(through SeqNo)
+}
