@@ -233,7 +233,7 @@ func TestMetrics(t *testing.T) {
 		`tidemark_stream_upper s`: 2, `tidemark_stream_since s`: 0, `tidemark_listeners s`: 1,
 		`tidemark_streams`: 1, `tidemark_unsealed_batches`: 1, `tidemark_trace_batches`: 1,
 		`tidemark_tail_bytes`: 26, `tidemark_in_flight_bytes`: 0, `tidemark_cmd_write_record_total`: 3,
-		`tidemark_blob_write_total trace`: 1, `tidemark_blob_write_total unsealed`: 1, `tidemark_blob_write_total manifest`: 1,
+		`tidemark_blob_write_total trace`: 1, `tidemark_blob_write_total unsealed`: 1, `tidemark_blob_write_total manifest`: 2,
 		`tidemark_blob_write_error_total quota`: 1, `tidemark_step_total`: 2, `tidemark_step_error_total`: 1,
 	} {
 		have, ok := got[name]

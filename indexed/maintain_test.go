@@ -162,7 +162,11 @@ func TestBackgroundWorkIsTriedAgain(t *testing.T) {
 	f.faults.Inject(mem.Fault{Op: mem.OpSetIf, Outcome: mem.AnswerLost})
 	f.faults.Inject(mem.Fault{Op: mem.OpSet, Nth: 4}) // a merge, or another flush
 	f.faults.Inject(mem.Fault{Op: mem.OpTruncate})
-	deleted := f.faults.GateAfter(mem.OpDelete)
+	deleted, merged := f.faults.GateAfter(mem.OpDelete), make(chan error, 1)
+	go func() {
+		merged <- deleted.Wait(f.ctx, 1)
+		deleted.Open()
+	}()
 	for i := range uint64(4) {
 		named := f.faults.GateAfter(mem.OpSetIf)
 		_, err := f.submit(func(c *indexed.Command) {
@@ -173,8 +177,7 @@ func TestBackgroundWorkIsTriedAgain(t *testing.T) {
 		require.NoError(t, named.Wait(f.ctx, 1))
 		named.Open()
 	}
-	require.NoError(t, deleted.Wait(f.ctx, 1), "what was merged")
-	deleted.Open()
+	require.NoError(t, <-merged, "what was merged is deleted")
 	require.Len(t, f.read(id), 4)
 }
 
