@@ -1,0 +1,63 @@
+package file
+
+import (
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tidemark-go/tidemark/storage"
+)
+
+// The newest edit of the manifest is lost, and the log was truncated by what it said:
+// the edit before it names no batch for a tail that the log does not hold any more.
+func TestLostNewestEdit(t *testing.T) {
+	s := &damageStore{m: newMemFS()}
+	edits := func() (names []string) {
+		for name := range s.m.names {
+			if strings.Contains(name, "manifest%2fedit-") {
+				names = append(names, name)
+			}
+		}
+		return names
+	}
+	var before int
+	synctest.Test(t, func(t *testing.T) {
+		cfg := quietConfig()
+		cfg.MinStepInterval, cfg.FlushBytes = time.Millisecond, 20_000
+		db, err := startOwner(s.m, cfg)
+		require.NoError(t, err)
+		large, small := s.create(t, db, "large"), s.create(t, db, "small")
+		row := []rowUpdate{{Key: "in the tail", Diff: 1}}
+		s.command(t, wrote("small", row), small.Write(ctx0, row))
+		for range 8 { // enough for a flush of this stream alone, and for several segments
+			rows := []rowUpdate{{Key: strings.Repeat("x", 6000), Diff: 1}}
+			s.command(t, wrote("large", rows), large.Write(ctx0, rows))
+		}
+		time.Sleep(time.Minute) // of the bubble: until nothing is due
+		synctest.Wait()
+		before = len(edits())
+		require.Positive(t, before, "nothing was flushed")
+		require.NotEmpty(t, s.m.only(segmentName(1)))
+		require.NoError(t, db.Maintain(ctx0))
+		require.Empty(t, s.m.only(segmentName(1)), "the log was not truncated")
+		require.NoError(t, db.Close())
+	})
+	require.Len(t, edits(), before+1)
+	newest := ""
+	for _, name := range edits() {
+		newest = max(newest, name)
+	}
+	s.want = s.after(len(s.deeds))
+	delete(s.m.names, newest)
+	for who, read := range map[string]func() (map[string]string, error){
+		"follower": func() (map[string]string, error) { return s.read(s.m.clone()) },
+		"owner":    func() (map[string]string, error) { got, _, err := s.own(s.m.clone(), false); return got, err },
+	} {
+		got, err := read()
+		require.ErrorIs(t, err, storage.ErrCorrupt, "%s shows %v", who, got["small"])
+		require.Contains(t, err.Error(), "small")
+	}
+}

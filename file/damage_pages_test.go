@@ -1,0 +1,177 @@
+package file
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tidemark-go/tidemark/internal/proof"
+)
+
+const page = 4096
+
+// pageOf returns a page of a file, to be changed in place. The last one may be short.
+func pageOf(data []byte, i int) []byte { return data[i*page : min(len(data), (i+1)*page)] }
+
+func pages(data []byte) int { return (len(data) + page - 1) / page }
+
+// set replaces a file's contents.
+func (m *memFS) set(name string, data []byte) {
+	m.names[name] = &inode{data: slices.Clone(data), durable: slices.Clone(data)}
+}
+
+// firstChange is where two versions of a file differ first, or -1 if they do not.
+func firstChange(a, b []byte) int64 {
+	for i := range min(len(a), len(b)) {
+		if a[i] != b[i] {
+			return int64(i)
+		}
+	}
+	if len(a) == len(b) {
+		return -1
+	}
+	return int64(min(len(a), len(b)))
+}
+
+// pageDamages are all pages zeroed, exchanged with others, and as they once were.
+func (s *damageStore) pageDamages() (all []damage) {
+	add := func(what, name string, apply func(m *memFS), lost ...string) {
+		d := damage{what: what, file: name, apply: apply, lost: map[string]bool{}}
+		for _, other := range lost {
+			d.lost[other] = true
+		}
+		m := s.m.clone()
+		apply(m)
+		if d.from = firstChange(s.m.file(name), m.file(name)); d.from < 0 && len(lost) == 0 {
+			return
+		}
+		all = append(all, d)
+	}
+	type place struct {
+		name string
+		i    int
+	}
+	var places []place
+	for _, name := range s.files() {
+		for i := range pages(s.m.file(name)) {
+			places = append(places, place{name, i})
+		}
+	}
+	for n, p := range places {
+		what := fmt.Sprintf("page %d of %s", p.i, p.name)
+		add(what+" zeroed", p.name, func(m *memFS) { clear(pageOf(m.file(p.name), p.i)) })
+		if s.old.names[p.name] != nil && p.i < pages(s.old.file(p.name)) {
+			add(what+" from an older version", p.name, func(m *memFS) {
+				copy(pageOf(m.file(p.name), p.i), pageOf(s.old.file(p.name), p.i))
+			})
+		}
+		for _, q := range places[n+1:] {
+			a, b := pageOf(s.m.file(p.name), p.i), pageOf(s.m.file(q.name), q.i)
+			if slices.Equal(a, b) {
+				continue
+			}
+			var lost []string
+			if q.name != p.name {
+				lost = append(lost, q.name)
+			}
+			add(fmt.Sprintf("%s exchanged with page %d of %s", what, q.i, q.name), p.name, func(m *memFS) {
+				copy(pageOf(m.file(p.name), p.i), b)
+				copy(pageOf(m.file(q.name), q.i), a)
+			}, lost...)
+		}
+	}
+	return all
+}
+
+// fileDamages are all files missing, as they once were, or there under a name that
+// could be the next one's.
+func (s *damageStore) fileDamages() (all []damage) {
+	for _, name := range s.files() {
+		all = append(all, damage{what: name + " missing", file: name, from: -1, apply: func(m *memFS) { delete(m.names, name) }})
+		if s.old.names[name] != nil && firstChange(s.old.file(name), s.m.file(name)) >= 0 {
+			all = append(all, damage{
+				what: name + " as it once was", file: name, from: -1,
+				apply: func(m *memFS) { m.set(name, s.old.file(name)) },
+			})
+		}
+		for _, other := range s.plausible(name) {
+			all = append(all, damage{
+				what: fmt.Sprintf("%s there as %s, too", name, other), file: other, from: -1,
+				apply: func(m *memFS) { m.set(other, s.m.file(name)) },
+				lost:  map[string]bool{name: true, filepath.Join(filepath.Dir(name), segmentName(s.lastIndex()+1)): true},
+			})
+		}
+	}
+	return all
+}
+
+// plausible returns names that a copy of a file could have got.
+func (s *damageStore) plausible(name string) []string {
+	dir, base := filepath.Split(name)
+	switch {
+	case strings.HasPrefix(base, sparePrefix):
+		return []string{dir + sparePrefix + "0123456789abcdef", dir + segmentName(s.lastIndex()+1)}
+	case strings.HasSuffix(base, segmentSuffix):
+		index, _ := segmentIndex(base)
+		return []string{dir + segmentName(s.lastIndex()+1), dir + segmentName(index+2), dir + sparePrefix + "0123456789abcdef", dir + tempPrefix + "0"}
+	case strings.HasPrefix(base, "manifest"):
+		names := []string{dir + "manifest%2fbase"}
+		edits := slices.DeleteFunc(s.files(), func(n string) bool { return !strings.Contains(n, "manifest%2fedit-") })
+		newest, oldest := 0, 0
+		_, _ = fmt.Sscanf(filepath.Base(edits[len(edits)-1]), "manifest%%2fedit-%d", &newest)
+		_, _ = fmt.Sscanf(filepath.Base(edits[0]), "manifest%%2fedit-%d", &oldest)
+		for _, version := range []int{newest + 1, newest + 2, oldest - 1} {
+			names = append(names, fmt.Sprintf("%smanifest%%2fedit-%020d", dir, version))
+		}
+		return slices.DeleteFunc(names, func(n string) bool { return n == name })
+	default:
+		next := strings.Replace(base, "-0.parquet", "-1.parquet", 1)
+		return slices.DeleteFunc([]string{dir + next, dir + strings.Replace(base, "batch%2f1", "batch%2f2", 1)}, func(n string) bool { return s.m.names[n] != nil })
+	}
+}
+
+// truncations are all files cut to all lengths, or to every so many.
+func (s *damageStore) truncations(every int) (all []damage) {
+	for _, name := range s.files() {
+		for size := 0; size < len(s.m.file(name)); size += every {
+			all = append(all, damage{
+				what: fmt.Sprintf("%s cut to %d bytes", name, size), file: name, from: int64(size),
+				apply: func(m *memFS) { m.set(name, s.m.file(name)[:size]) },
+			})
+		}
+	}
+	return all
+}
+
+// Pages and files that are lost, exchanged, cut or older than the rest.
+func TestDamagedFiles(t *testing.T) {
+	s := sharedDamageStore(t)
+	for _, row := range []struct {
+		name    string
+		damages []damage
+		every   int
+	}{
+		{"pages damaged", s.pageDamages(), proof.Pick(17, 1, 1)},
+		{"files damaged", s.fileDamages(), proof.Pick(3, 1, 1)},
+		{"truncations", s.truncations(proof.Pick(1009, 61, 1)), 1},
+	} {
+		t.Run(strings.ReplaceAll(row.name, " ", "-"), func(t *testing.T) {
+			t.Parallel()
+			all := newVerdicts()
+			for i := 0; i < len(row.damages); i += row.every {
+				v := s.judge(t, row.damages[i], i%4 == 0)
+				if t.Failed() {
+					return
+				}
+				all.add(v)
+			}
+			t.Log(all.n)
+			require.NotZero(t, all.n[located])
+			proof.Reached(t, 3, row.name, all.total())
+		})
+	}
+}

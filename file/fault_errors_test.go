@@ -1,0 +1,202 @@
+package file
+
+import (
+	"maps"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tidemark-go/tidemark/internal/proof"
+	"github.com/tidemark-go/tidemark/storage"
+)
+
+// plansOf returns every fault that can happen to a run: each operation in each way
+// in which it can fail, once and from then on, and all that follow with it. With
+// first it takes only the first call from each place.
+func plansOf(ops []site, first bool) (plans []fault) {
+	calls := map[site]int{}
+	for _, s := range ops {
+		calls[s]++
+		dead := fault{site: s, nth: calls[s], kind: faultDead, sticky: true}
+		if first && calls[s] > 1 {
+			if s.op == "syncDir" { // all directories are flushed from one place
+				plans = append(plans, dead)
+			}
+			continue
+		}
+		for _, kind := range faultsOf(s.op) {
+			for _, sticky := range []bool{false, true} {
+				plans = append(plans, fault{site: s, nth: calls[s], kind: kind, sticky: sticky})
+			}
+		}
+		plans = append(plans, dead)
+	}
+	return plans
+}
+
+// tally counts what a test of faults has done, over parallel runs.
+type tally struct {
+	mu          sync.Mutex
+	runs, fired int
+	kinds       map[faultKind]int
+	sites       map[site]int // failures
+	acked       int
+	refused     int
+}
+
+func newTally() *tally { return &tally{kinds: map[faultKind]int{}, sites: map[site]int{}} }
+
+func (y *tally) add(f *faultFS, acked, refused int) {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	y.runs++
+	y.acked += acked
+	y.refused += refused
+	if f.fired {
+		y.fired++
+		y.kinds[f.was.kind]++
+	}
+	for _, s := range f.failed {
+		y.sites[s]++
+	}
+}
+
+// never returns the calls that have never failed.
+func (y *tally) never(calls []callSite) (missing []string) {
+	own := map[site]bool{} // lines that belong to a call of their own
+	for _, c := range calls {
+		own[c.site] = true
+	}
+	for _, c := range calls {
+		if !slices.ContainsFunc(slices.Collect(maps.Keys(y.sites)), func(s site) bool {
+			return s == c.site || s.file == c.file && c.isOp(s.op) && c.line <= s.line && s.line <= c.until && !own[s]
+		}) {
+			missing = append(missing, c.String())
+		}
+	}
+	slices.Sort(missing)
+	return missing
+}
+
+// runStore runs the workload of a seed on a file system with a fault, and holds what
+// is left against what was acknowledged.
+func runStore(t *testing.T, f *faultFS, seed uint64) (r *storeRun) {
+	synctest.Test(t, func(t *testing.T) {
+		r = &storeRun{t: t, f: f, rng: rand.New(rand.NewPCG(seed, 0))}
+		t.Cleanup(r.abandon)
+		explain(t, f)
+		r.run()
+		f.heal()
+		require.Empty(t, f.wrong, "after a failed flush")
+		require.Zero(t, f.m.handles, "files are left open")
+		r.verify(f.m, "reopened")
+		if r.cut != nil {
+			r.verify(r.cut, "power cut")
+		}
+	})
+	return r
+}
+
+func explain(t *testing.T, f *faultFS) {
+	t.Cleanup(func() {
+		if t.Failed() && f.was != nil {
+			t.Logf("the fault: %s, on %s", f.was, f.firedAt)
+		}
+	})
+}
+
+func runCorner(t *testing.T, c corner, f *faultFS) {
+	synctest.Test(t, func(t *testing.T) {
+		explain(t, f)
+		errs := c.run(t, f)
+		f.heal()
+		requireInjected(t, f, errs)
+		require.Empty(t, f.wrong, "after a failed flush")
+		c.check(t, f.m)
+	})
+}
+
+// Every operation of an engine on disk fails, in each way that it can. Nothing is
+// acknowledged that is not there afterwards, also after a power cut; nothing is
+// lost; what leaves the runtime usable leaves it usable; no flush is tried again; no
+// file is left open, nothing hangs. And every call of the file system in this package
+// has failed.
+func TestErrorAtEveryCall(t *testing.T) {
+	all := newTally()
+	smoke := proof.Current() == proof.Smoke
+	proof.Run(t, proof.Pick(1, 6, 40), func(t *testing.T, seed uint64) {
+		clean := newFaultFS(newMemFS(), nil)
+		clean.record = true
+		runStore(t, clean, seed)
+		for _, plan := range plansOf(clean.ops, smoke) {
+			f := newFaultFS(newMemFS(), &plan)
+			r := runStore(t, f, seed)
+			if t.Failed() {
+				return
+			}
+			all.add(f, r.acked, r.failed)
+		}
+	})
+	for _, c := range corners {
+		t.Run(strings.ReplaceAll(c.name, " ", "-"), func(t *testing.T) {
+			whole := c.prepare(t)
+			clean := newFaultFS(whole.clone(), nil)
+			clean.record = true
+			runCorner(t, c, clean)
+			for _, plan := range plansOf(clean.ops, smoke) {
+				f := newFaultFS(whole.clone(), &plan)
+				runCorner(t, c, f)
+				if t.Failed() {
+					return
+				}
+				all.add(f, 0, 0)
+			}
+		})
+	}
+	if t.Failed() || os.Getenv("TIDEMARK_SEED") != "" {
+		return
+	}
+	require.GreaterOrEqual(t, all.fired, all.runs*95/100, "faults that were planned did not happen")
+	for _, kind := range faultKinds {
+		require.NotZero(t, all.kinds[kind], "no %s", kind)
+	}
+	sites := callSites(t)
+	require.Greater(t, len(sites), 80, "the calls of the file system were not found")
+	require.Empty(t, all.never(sites), "calls that have never failed")
+	t.Logf("%d runs, %d acknowledgements, %d errors, %v", all.runs, all.acked, all.refused, all.kinds)
+	proof.Reached(t, 4, "runs with a fault", all.fired)
+	proof.Reached(t, 4, "call sites that failed", len(sites))
+}
+
+// A group whose mark cannot be written is not acknowledged: nobody else would see it.
+func TestFailedMark(t *testing.T) {
+	m := threeSegments(t)
+	l, err := logOn(m)
+	require.NoError(t, err)
+	writes := 0
+	m.setHook(func(op, _ string) error {
+		if op == "write" {
+			writes++
+		}
+		if writes == 2 {
+			return syscall.EIO
+		}
+		return nil
+	})
+	_, err = l.Append(ctx0, tornAt, [][]byte{entryData(tornAt+1, 10)})
+	m.setHook(nil)
+	require.ErrorIs(t, err, ErrFailed)
+	require.NotErrorIs(t, err, storage.ErrNoEffect)
+	b, err := l.Bounds(ctx0)
+	require.NoError(t, err)
+	require.EqualValues(t, tornAt, b.Last)
+	require.NoError(t, l.Close())
+	requireWholeLog(t, m)
+}
