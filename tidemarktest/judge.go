@@ -1,0 +1,514 @@
+package tidemarktest
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"math"
+	"slices"
+
+	"github.com/tidemark-go/tidemark/frontier"
+	"github.com/tidemark-go/tidemark/mem"
+	"github.com/tidemark-go/tidemark/persist"
+	"github.com/tidemark-go/tidemark/persist/codec"
+	"github.com/tidemark-go/tidemark/storage"
+)
+
+// judge holds the answers of a history against the model.
+//
+// Calls are judged in their order: that they were acknowledged or refused has to
+// follow from those before them that took effect. The ones with an unknown outcome
+// are branches, of which the next opening decides one.
+type judge struct {
+	versions     []*Model // after the first k calls
+	newest       storage.SeqNo
+	unsure       []int    // calls with an unknown outcome since the last opening
+	branches     []*Model // after the first k of them
+	maintenances []*maintenance
+}
+
+// refusals are the errors that mean: this can never be done as things are.
+var refusals = []error{
+	persist.ErrSealed, persist.ErrSealRegression, persist.ErrSinceRegression, persist.ErrUpperMismatch,
+	persist.ErrUnknownStream, persist.ErrDestroyed, persist.ErrInvalid, persist.ErrAsOfBeforeSince,
+}
+
+// sameRefusal says whether one of the reasons of want is that of got.
+func sameRefusal(got, want error) bool {
+	return slices.ContainsFunc(refusals, func(r error) bool { return errors.Is(got, r) && errors.Is(want, r) })
+}
+
+// calls judges the calls that have not been judged. All must have their answers.
+func (j *judge) calls(h *history) {
+	j.branch(h)
+	j.choose(h, 0)
+}
+
+// branch judges the calls that have not been judged and leaves the branches open.
+func (j *judge) branch(h *history) {
+	if j.versions == nil {
+		j.versions = []*Model{NewModel()}
+	}
+	base := len(j.versions) - 1
+	j.branches, j.unsure = []*Model{j.versions[base]}, nil
+	for _, c := range h.calls[base:] {
+		// All first: one that is refused may share the fate of one that comes after it.
+		if errors.Is(c.collect(), persist.ErrOutcomeUnknown) {
+			c.life.failed = true
+		}
+	}
+	for k := base; k < len(h.calls) && h.err == nil; k++ {
+		j.call(h, k, h.calls[k])
+	}
+}
+
+// call judges one.
+func (j *judge) call(h *history, k int, c *call) {
+	err := c.collect()
+	now := j.branches[len(j.branches)-1]
+	after := now.Clone()
+	refused := c.apply(after)
+	switch {
+	case c.carried != nil:
+		if !slices.ContainsFunc(c.carried, func(carried error) bool { return errors.Is(err, carried) }) {
+			h.violate(c.request, "its handles carry %v, but the answer is: %v", c.carried, err)
+		}
+	case err == nil && refused != nil:
+		h.violate(c.request, "it was acknowledged, but must be refused: %v", refused)
+	case err == nil && len(j.unsure) > 0:
+		h.violate(c.request, "it was acknowledged after request %d, whose outcome is unknown", h.calls[j.unsure[0]].request)
+	case err == nil && c.changes(now) && h.downThroughout(&c.answer):
+		h.violate(c.request, "it was acknowledged while the storage was down")
+	case err == nil:
+		if c.command != nil && c.seqno <= j.newest {
+			h.violate(c.request, "it was acknowledged at SeqNo %s, after one at %s", c.seqno, j.newest)
+		}
+		j.newest = max(j.newest, c.seqno)
+		c.applied = true
+		j.branches[0] = after
+	case errors.Is(err, persist.ErrOutcomeUnknown):
+		if !h.troubled(&c.answer, Cut) && c.life.crashed < 0 {
+			h.violate(c.request, "its outcome is unknown, but nothing was done to the store: %v", err)
+		}
+		if refused != nil {
+			h.violate(c.request, "its outcome is unknown, but it must be refused: %v: %v", refused, err)
+		}
+		c.life.sees = min(c.life.sees, k)
+		j.unsure, j.branches = append(j.unsure, k), append(j.branches, after)
+	case errors.Is(err, persist.ErrStopped):
+		if l := c.life; !l.failed && l.crashed < 0 && (l.stopped < 0 || l.stopped > c.request) {
+			h.violate(c.request, "it was called before the runtime was stopped, but answered: %v", err)
+		}
+	case errors.Is(err, storage.ErrNoEffect):
+		if !h.troubled(&c.answer, Down) {
+			h.violate(c.request, "it failed, but the storage was up: %v", err)
+		}
+	case refused == nil && !slices.ContainsFunc(j.branches, func(m *Model) bool { return sameRefusal(err, c.apply(m.Clone())) }):
+		h.violate(c.request, "it is legal, but was refused: %v", err)
+	case refused != nil && !sameRefusal(err, refused):
+		h.violate(c.request, "it must be refused: %v, but the answer is: %v", refused, err)
+	}
+}
+
+// choose takes the first n of the calls with an unknown outcome as having happened,
+// and keeps what the model was after each call.
+func (j *judge) choose(h *history, n int) {
+	for i, k := range j.unsure {
+		h.calls[k].applied = i < n
+		h.calls[k].traceless = i >= n && sameModels(j.branches[i], j.branches[i+1])
+	}
+	m := j.versions[len(j.versions)-1]
+	for _, c := range h.calls[len(j.versions)-1:] {
+		if c.applied {
+			m = m.Clone()
+			if err := c.apply(m); err != nil {
+				h.violate(c.request, "it cannot have happened: %v", err)
+			}
+		}
+		j.versions = append(j.versions, m)
+	}
+	j.unsure, j.branches = nil, nil
+}
+
+// settle judges all calls and reads everything from a runtime that was just opened:
+// that is to be what was acknowledged and the first of those whose outcome is
+// unknown.
+func (j *judge) settle(h *history) {
+	j.branch(h)
+	if h.err != nil {
+		return
+	}
+	var differences []string
+	for n, m := range j.branches {
+		difference, err := h.differs(m)
+		if err != nil {
+			h.violate(h.now, "after opening: %v", err)
+			return
+		}
+		if difference == "" {
+			j.choose(h, n)
+			return
+		}
+		differences = append(differences, difference)
+	}
+	text := "what was opened is not what was acknowledged:\n" + differences[0]
+	for n := range j.unsure {
+		text += fmt.Sprintf("\nnor that with request %d, whose outcome is unknown, and those before it:\n%s", h.calls[j.unsure[n]].request, differences[n+1])
+	}
+	h.violate(h.now, "%s", text)
+}
+
+// differs compares a runtime that was just opened with a model.
+func (h *history) differs(m *Model) (string, error) {
+	infos, err := h.life.client.Streams(h.ctx)
+	if err != nil {
+		return "", err
+	}
+	var live []string
+	for _, info := range infos {
+		live = append(live, info.Name)
+	}
+	slices.Sort(live)
+	if want := m.Names(); !slices.Equal(live, want) {
+		return fmt.Sprintf("the streams are %q, want %q", live, want), nil
+	}
+	for _, name := range slices.Sorted(maps.Keys(m.streams)) {
+		w, r, err := persist.CreateOrLoad(h.ctx, h.life.client, name, codec.String, codec.String)
+		if m.streams[name].destroyed {
+			if !errors.Is(err, persist.ErrDestroyed) {
+				return "", fmt.Errorf("stream %s was destroyed, and can be created again, or fails otherwise: %w", name, errOrNil{err})
+			}
+		} else if err != nil {
+			return "", err
+		}
+		ready := make(chan struct{})
+		close(ready)
+		h.life.streams[name] = &handles{write: w, read: r, err: err, ready: ready}
+		if err != nil {
+			continue
+		}
+		s, err := r.Snapshot(h.ctx)
+		if err != nil {
+			return "", err
+		}
+		got, err := s.ReadToEnd(h.ctx)
+		upper, since := s.Upper(), s.Since()
+		_ = s.Close()
+		if err != nil {
+			return "", err
+		}
+		d, _ := m.Description(name)
+		want, _ := m.Contents(name)
+		if upper != d.Upper || since != d.Since {
+			return fmt.Sprintf("stream %s has upper %s and since %s, want %s and %s", name, upper, since, d.Upper, d.Since), nil
+		}
+		if since.IsEmpty() { // times stay as they were last moved, or not
+			got = consolidated(got, m.streams[name].moved)
+		}
+		if difference := diff(want, got); difference != "" {
+			return fmt.Sprintf("stream %s (- expected, + found):\n%s", name, difference), nil
+		}
+	}
+	return "", nil
+}
+
+// judgeAll judges what was read, once all calls have been judged.
+func (h *history) judgeAll() {
+	j := &h.judge
+	for _, t := range h.all {
+		j.taking(h, t)
+	}
+	for _, r := range h.readings {
+		j.reading(h, r)
+	}
+	for _, d := range h.describe {
+		j.description(h, d)
+	}
+	for _, l := range h.heard {
+		j.listening(h, l)
+	}
+	for _, m := range j.maintenances {
+		if m.err != nil {
+			j.failedRead(h, &m.answer, "")
+		}
+	}
+}
+
+// failedRead judges a read that failed.
+func (j *judge) failedRead(h *history, a *answer, name string) {
+	switch {
+	case a.failedWith(persist.ErrStopped, storage.ErrClosed):
+		if a.reader != nil && !a.reader.closing || a.reader == nil && !a.life.over() {
+			h.violate(a.request, "the runtime was running, but it failed: %v", a.err)
+		}
+	case a.failedWith(persist.ErrOutcomeUnknown) && a.reader == nil && a.life.failed: // the handle's
+	case a.failedWith(mem.ErrUnavailable):
+		if !h.troubled(a, Down) {
+			h.violate(a.request, "the storage was up, but it failed: %v", a.err)
+		}
+	case name != "" && j.exists(a, func(m *Model) bool {
+		_, err := m.live(name)
+		return err != nil && errors.Is(a.err, err)
+	}):
+	default:
+		h.violate(a.request, "it failed: %v", a.err)
+	}
+}
+
+// window returns the least and the greatest k for which a read may reflect the first
+// k calls.
+func (j *judge) window(a *answer) (lo, hi int) {
+	last := len(j.versions) - 1
+	if a.reader == nil {
+		last = min(last, a.life.sees)
+	}
+	return min(a.lo, last), min(a.hi, last)
+}
+
+// exists says whether a condition holds for one of the models that a read may
+// reflect.
+func (j *judge) exists(a *answer, condition func(*Model) bool) bool {
+	lo, hi := j.window(a)
+	for k := lo; k <= hi; k++ {
+		if condition(j.versions[k]) {
+			return true
+		}
+	}
+	return false
+}
+
+// reflects returns the ks for which a snapshot reflects the first k calls.
+func (j *judge) reflects(h *history, t *taking) (ks []int) {
+	before := storage.SeqNo(0)
+	lo, hi := j.window(&t.answer)
+	for k := range hi + 1 {
+		if k > 0 && h.calls[k-1].err == nil {
+			before = max(before, h.calls[k-1].seqno)
+		}
+		if k < lo || t.seqno < before {
+			continue
+		}
+		next := storage.SeqNo(math.MaxUint64)
+		for _, c := range h.calls[k:] {
+			if c.err == nil && c.seqno > 0 {
+				next = c.seqno
+				break
+			}
+		}
+		d, err := j.versions[k].Description(t.name)
+		if t.seqno < next && err == nil && d.Upper == t.upper && d.Since == t.since {
+			ks = append(ks, k)
+		}
+	}
+	return ks
+}
+
+func (j *judge) taking(h *history, t *taking) {
+	if t.err != nil {
+		j.failedRead(h, &t.answer, t.name)
+		return
+	}
+	if len(j.reflects(h, t)) == 0 {
+		h.violate(t.request, "a snapshot of %s at SeqNo %s has upper %s and since %s, which it had at no time from call %d to %d%s",
+			t.name, t.seqno, t.upper, t.since, t.lo, t.hi, j.around(h, t))
+	}
+}
+
+// around says what a snapshot could have reflected.
+func (j *judge) around(h *history, t *taking) (text string) {
+	lo, hi := j.window(&t.answer)
+	for k := max(lo-1, 0); k <= hi; k++ {
+		d, err := j.versions[k].Description(t.name)
+		seqno := storage.SeqNo(0)
+		if k > 0 {
+			seqno = h.calls[k-1].seqno
+		}
+		text += fmt.Sprintf("\n    after call %d, at SeqNo %s: upper %s, since %s %v", k, seqno, d.Upper, d.Since, err)
+	}
+	return text
+}
+
+func (j *judge) reading(h *history, r *reading) {
+	var want []Update
+	var refused error
+	for _, k := range j.reflects(h, r.of) {
+		m := j.versions[k]
+		want, refused = r.want(m)
+		if r.err != nil {
+			if refused != nil && sameRefusal(r.err, refused) {
+				return
+			}
+			continue
+		}
+		got := r.rows
+		switch {
+		case r.of.since.IsEmpty(): // times stay as they were last moved, or not
+			got = consolidated(got, m.streams[r.of.name].moved)
+		case r.way == readAll: // which advances times, and adds nothing up
+			got = consolidated(got, frontier.Antichain{})
+		}
+		if refused == nil && slices.Equal(got, want) {
+			return
+		}
+	}
+	switch {
+	case r.err != nil && refused == nil:
+		j.failedRead(h, &r.answer, "")
+	case refused != nil:
+		h.violate(r.request, "reading %s of %s, since %s, must be refused: %v, but the answer is: %v %v", r.way, r.of.name, r.of.since, refused, r.rows, r.err)
+	default:
+		h.violate(r.request, "reading the snapshot that request %d took of %s at SeqNo %s, upper %s, since %s, %s from %d to %d (- expected, + found):\n%s",
+			r.of.request, r.of.name, r.of.seqno, r.of.upper, r.of.since, r.way, r.lower, r.upper, diff(want, r.rows))
+	}
+}
+
+func (j *judge) description(h *history, d *description) {
+	if d.err != nil {
+		j.failedRead(h, &d.answer, d.name)
+		return
+	}
+	if !j.exists(&d.answer, func(m *Model) bool {
+		want, err := m.Description(d.name)
+		return err == nil && want == d.got
+	}) {
+		want, err := j.versions[d.lo].Description(d.name)
+		h.violate(d.request, "%s is %s, want %s %v", d.name, d.got, want, err)
+	}
+}
+
+// sameModels says whether two models cannot be told apart by reading.
+func sameModels(a, b *Model) bool {
+	if !slices.Equal(a.Names(), b.Names()) {
+		return false
+	}
+	for _, name := range a.Names() {
+		da, _ := a.Description(name)
+		db, _ := b.Description(name)
+		ca, _ := a.Contents(name)
+		cb, _ := b.Contents(name)
+		if da != db || !slices.Equal(ca, cb) {
+			return false
+		}
+	}
+	return true
+}
+
+// expectation is an event that a listener has to hear, or may.
+type expectation struct {
+	event
+	may bool
+}
+
+type event = persist.ListenEvent[string, string]
+
+// isHeardAs compares with what was heard. A call with an unknown outcome has no SeqNo.
+func (e expectation) isHeardAs(heard event) bool {
+	return (e.SeqNo == 0 || e.SeqNo == heard.SeqNo) && e.Sealed == heard.Sealed && slices.Equal(e.Updates, heard.Updates)
+}
+
+func (e expectation) finishes() bool { return e.Updates == nil && e.Sealed.IsEmpty() }
+
+// expects returns what a listener whose snapshot reflects the first k calls has to
+// hear of those up to end.
+func (j *judge) expects(h *history, l *listening, k, end int) (events []expectation) {
+	if d, err := j.versions[k].Description(l.name); err == nil && d.Upper.IsEmpty() {
+		return nil
+	}
+	if l.reader == nil {
+		end = max(k, min(end, l.life.sees))
+	}
+	for _, c := range h.calls[k:end] {
+		if !c.applied && !c.traceless {
+			continue
+		}
+		for _, e := range c.command.Events(l.name) {
+			e.SeqNo = c.seqno
+			events = append(events, expectation{e, c.traceless})
+		}
+		if n := len(events); n > 0 && events[n-1].finishes() && !events[n-1].may {
+			break
+		}
+	}
+	return events
+}
+
+// must returns how many of the events have to be heard.
+func must(events []expectation) (n int) {
+	for _, e := range events {
+		if !e.may {
+			n++
+		}
+	}
+	return n
+}
+
+// expected returns how many events a listener has to have heard.
+func (j *judge) expected(h *history, l *listening, end int) int {
+	for _, k := range j.reflects(h, &l.taking) {
+		return must(j.expects(h, l, k, end))
+	}
+	return 0
+}
+
+func (j *judge) listening(h *history, l *listening) {
+	if l.err != nil {
+		return // judged as a snapshot
+	}
+	var why string
+	for _, k := range j.reflects(h, &l.taking) {
+		if why = j.hears(h, l, k); why == "" {
+			return
+		}
+	}
+	if why != "" {
+		h.violate(l.request, "a listener of %s %s", l.name, why)
+	}
+}
+
+// hears judges what a listener has heard, and returns what is wrong.
+func (j *judge) hears(h *history, l *listening, k int) string {
+	want := j.expects(h, l, k, len(h.calls))
+	left := want
+	for i, e := range l.events {
+		for len(left) > 0 && left[0].may && !left[0].isHeardAs(e) {
+			left = left[1:]
+		}
+		if len(left) == 0 {
+			return fmt.Sprintf("heard %v as event %d, which nobody did", e, i)
+		}
+		if !left[0].isHeardAs(e) {
+			return fmt.Sprintf("heard %v as event %d, want %v", e, i, left[0].event)
+		}
+		left = left[1:]
+	}
+	for _, m := range l.marks {
+		if n := must(j.expects(h, l, k, m.calls)); m.events < n && !errors.Is(l.end, persist.ErrLagged) {
+			return fmt.Sprintf("had heard %d events of %d when request %d was done, long after they were acknowledged; the last of them is %v", m.events, n, m.request, want[n-1].event)
+		}
+	}
+	_, destroyed := j.versions[len(j.versions)-1].live(l.name)
+	complete := must(left) == 0
+	switch {
+	case l.end == nil && !l.close:
+		return "did not end"
+	case errors.Is(l.end, io.EOF):
+		d, err := j.versions[k].Description(l.name)
+		if n := len(want); !complete || (err != nil || !d.Upper.IsEmpty()) && (n == 0 || !want[n-1].finishes()) {
+			return fmt.Sprintf("came to an end after %d events of %d", len(l.events), len(want))
+		}
+	case errors.Is(l.end, persist.ErrDestroyed):
+		if !complete || !errors.Is(destroyed, persist.ErrDestroyed) {
+			return fmt.Sprintf("ended after %d events of %d: %v", len(l.events), len(want), l.end)
+		}
+	case errors.Is(l.end, persist.ErrStopped):
+		if l.reader == nil && !l.life.over() || l.reader != nil && !l.reader.closing {
+			return fmt.Sprintf("ended: %v", l.end)
+		}
+	case errors.Is(l.end, storage.ErrClosed), errors.Is(l.end, h.ctx.Err()) && h.ctx.Err() != nil:
+	case errors.Is(l.end, persist.ErrLagged) && l.reader != nil:
+	case l.end != nil:
+		return fmt.Sprintf("ended: %v", l.end)
+	}
+	return ""
+}

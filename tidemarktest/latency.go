@@ -1,0 +1,66 @@
+package tidemarktest
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"github.com/tidemark-go/tidemark/mem"
+)
+
+// latency makes what changes a store take virtual time: without it nothing would
+// ever be in flight. How long depends on the operation alone, since it must not
+// matter which of two goroutines comes first.
+type latency struct {
+	of   time.Duration
+	none atomic.Int32 // how many want background work to take no time
+}
+
+// delay is a delay for mem.Unreliable.SetDelay. Reads take no time: they are done
+// with locks held, and who waits for a lock in a bubble stops its time.
+func (l *latency) delay(ctx context.Context, op mem.Op) error {
+	wait := l.of
+	switch op {
+	case mem.OpAppend:
+		wait *= 2
+	case mem.OpSet, mem.OpSetIf, mem.OpTruncate:
+		if l.none.Load() > 0 {
+			return nil
+		}
+	default:
+		return nil
+	}
+	if wait == 0 {
+		return nil
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// maintain asks for maintenance. One round of it waits for another with a lock, so in
+// a bubble none may take time meanwhile, nor may one be held.
+func (h *history) maintain() result {
+	if h.virtual && h.release != nil {
+		return skipped{}
+	}
+	if h.latency != nil {
+		h.latency.none.Add(1)
+		h.pass(h.latency.of)
+	}
+	m := &maintenance{}
+	client := h.life.client
+	h.ask(&m.answer, func() {
+		m.err = client.Maintain(h.ctx)
+		if h.latency != nil {
+			h.latency.none.Add(-1)
+		}
+	})
+	h.judge.maintenances = append(h.judge.maintenances, m)
+	return m
+}

@@ -1,0 +1,288 @@
+package tidemarktest
+
+import (
+	"cmp"
+	"errors"
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/tidemark-go/tidemark/frontier"
+	"github.com/tidemark-go/tidemark/persist"
+)
+
+// Update is an update of the streams of a model, whose keys and values are strings.
+type Update = persist.Update[string, string]
+
+// Change is what a command does to one stream. Fields that are nil do nothing.
+type Change struct {
+	Stream  string
+	Updates []Update
+	// Seal is the new upper, Allow the new since.
+	Seal, Allow *frontier.Antichain
+	// Expect, with Seal, makes the change a compare-and-append: the stream's upper has
+	// to be Expect, and the updates have to lie in [Expect, Seal).
+	Expect *frontier.Antichain
+}
+
+// Command is a run of changes that take effect together or not at all.
+type Command []Change
+
+// Model is the reference: what a location holds, said in the simplest way there is.
+// For each stream it keeps a slice of updates, an upper and a since. It may be used
+// by several goroutines at once.
+type Model struct {
+	mu      sync.Mutex // guards everything below
+	streams map[string]*stream
+}
+
+// stream is replaced and never changed, so that models can share it.
+type stream struct {
+	updates      []Update // as they were written
+	upper, since frontier.Antichain
+	moved        frontier.Antichain // the last since that was not empty: an empty one moves no times
+	destroyed    bool
+}
+
+// NewModel returns the model of an empty location.
+func NewModel() *Model { return &Model{streams: make(map[string]*stream)} }
+
+// Clone returns a copy that goes its own way.
+func (m *Model) Clone() *Model {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return &Model{streams: maps.Clone(m.streams)}
+}
+
+// Names returns the names of the live streams, sorted.
+func (m *Model) Names() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var names []string
+	for name, s := range m.streams {
+		if !s.destroyed {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// Create registers a stream; one that exists stays as it is.
+//
+// Errors: persist.ErrDestroyed.
+func (m *Model) Create(name string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch s := m.streams[name]; {
+	case s == nil:
+		m.streams[name] = &stream{}
+	case s.destroyed:
+		return persist.ErrDestroyed
+	}
+	return nil
+}
+
+// Destroy destroys a stream and reports whether it was there.
+//
+// Errors: persist.ErrUnknownStream.
+func (m *Model) Destroy(name string) (bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s := m.streams[name]
+	if s == nil {
+		return false, persist.ErrUnknownStream
+	}
+	m.streams[name] = &stream{destroyed: true}
+	return !s.destroyed, nil
+}
+
+// Description returns the frontiers of a stream.
+//
+// Errors: persist.ErrUnknownStream, persist.ErrDestroyed.
+func (m *Model) Description(name string) (frontier.Description, error) {
+	s, err := m.live(name)
+	if err != nil {
+		return frontier.Description{}, err
+	}
+	return frontier.Description{Upper: s.upper, Since: s.since}, nil
+}
+
+// Contents returns the consolidated updates of a stream, times advanced to its
+// since, sorted by key, value and time.
+//
+// Errors: as Description.
+func (m *Model) Contents(name string) ([]Update, error) {
+	s, err := m.live(name)
+	if err != nil {
+		return nil, err
+	}
+	return consolidated(s.updates, s.moved), nil
+}
+
+// AsOf returns the contents of a stream as of a time, as Snapshot.AsOf does.
+//
+// Errors: as Description; persist.ErrAsOfBeforeSince.
+func (m *Model) AsOf(name string, t uint64) ([]Update, error) {
+	s, err := m.live(name)
+	if err != nil {
+		return nil, err
+	}
+	if !s.since.Admits(t) {
+		return nil, persist.ErrAsOfBeforeSince
+	}
+	rows := slices.DeleteFunc(consolidated(s.updates, s.moved), func(u Update) bool { return u.Time > t })
+	return consolidated(rows, frontier.At(t)), nil
+}
+
+// Between returns the contents of a stream with times in [lower, upper), as
+// Snapshot.Between does.
+//
+// Errors: as Description; persist.ErrAsOfBeforeSince.
+func (m *Model) Between(name string, lower, upper frontier.Antichain) ([]Update, error) {
+	s, err := m.live(name)
+	if err != nil {
+		return nil, err
+	}
+	if !s.since.LessEqual(lower) {
+		return nil, persist.ErrAsOfBeforeSince
+	}
+	return slices.DeleteFunc(consolidated(s.updates, s.moved), func(u Update) bool {
+		return !lower.Admits(u.Time) || upper.Admits(u.Time)
+	}), nil
+}
+
+func (m *Model) live(name string) (*stream, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch s := m.streams[name]; {
+	case s == nil:
+		return nil, persist.ErrUnknownStream
+	case s.destroyed:
+		return nil, persist.ErrDestroyed
+	default:
+		return s, nil
+	}
+}
+
+// Apply makes a command take effect, or returns all the reasons why it is refused,
+// joined, and then nothing has changed.
+//
+// Updates are held against the uppers from before the command. Of several seals of
+// one stream the last in time counts, and so of several allowed compactions.
+//
+// Errors: persist.ErrUnknownStream, ErrDestroyed, ErrUpperMismatch, ErrSealed,
+// ErrSealRegression, ErrSinceRegression, ErrInvalid.
+func (m *Model) Apply(c Command) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var refusals []error
+	refuse := func(when bool, err error) {
+		if when && !slices.Contains(refusals, err) {
+			refusals = append(refusals, err)
+		}
+	}
+	after := make(map[string]*stream)
+	for _, ch := range c {
+		if ch.Expect != nil { // what it says of itself is looked at first
+			refuse(!ch.Expect.LessThan(*ch.Seal), persist.ErrInvalid)
+			refuse(slices.ContainsFunc(ch.Updates, func(u Update) bool {
+				return !ch.Expect.Admits(u.Time) || ch.Seal.Admits(u.Time)
+			}), persist.ErrInvalid)
+		}
+		before := m.streams[ch.Stream]
+		if before == nil || before.destroyed {
+			refuse(before == nil, persist.ErrUnknownStream)
+			refuse(before != nil, persist.ErrDestroyed)
+			continue
+		}
+		refuse(ch.Expect != nil && *ch.Expect != before.upper, persist.ErrUpperMismatch)
+		for _, u := range ch.Updates {
+			refuse(!before.upper.Admits(u.Time), persist.ErrSealed)
+		}
+		s := after[ch.Stream]
+		if s == nil {
+			s = &stream{updates: slices.Clip(before.updates)}
+			after[ch.Stream] = s
+		}
+		s.updates = append(s.updates, ch.Updates...)
+	}
+	for name, s := range after {
+		before := m.streams[name]
+		var seal, allow *frontier.Antichain
+		for _, ch := range c {
+			if ch.Stream == name {
+				seal, allow = latest(seal, ch.Seal), latest(allow, ch.Allow)
+			}
+		}
+		s.upper, s.since, s.moved = before.upper, before.since, before.moved
+		if seal != nil {
+			refuse(seal.LessThan(before.upper), persist.ErrSealRegression)
+			s.upper = *seal
+		}
+		if allow != nil {
+			refuse(allow.LessThan(before.since), persist.ErrSinceRegression)
+			s.since = *allow
+			if !allow.IsEmpty() {
+				s.moved = *allow
+			}
+		}
+	}
+	if refusals != nil {
+		return errors.Join(refusals...)
+	}
+	maps.Copy(m.streams, after)
+	return nil
+}
+
+// Events returns what a listener of a stream hears of a command that takes effect:
+// at most one event of updates, and then at most one of a seal.
+func (c Command) Events(name string) []persist.ListenEvent[string, string] {
+	var updates []Update
+	var seal *frontier.Antichain
+	for _, ch := range c {
+		if ch.Stream == name {
+			updates, seal = append(updates, ch.Updates...), latest(seal, ch.Seal)
+		}
+	}
+	var events []persist.ListenEvent[string, string]
+	if len(updates) > 0 {
+		events = append(events, persist.ListenEvent[string, string]{Updates: updates})
+	}
+	if seal != nil {
+		events = append(events, persist.ListenEvent[string, string]{Sealed: *seal})
+	}
+	return events
+}
+
+func latest(a, b *frontier.Antichain) *frontier.Antichain {
+	switch {
+	case a == nil:
+		return b
+	case b == nil:
+		return a
+	}
+	join := a.Join(*b)
+	return &join
+}
+
+// consolidated is the plain meaning of a collection: updates with times advanced to
+// since, added up and sorted.
+func consolidated(updates []Update, since frontier.Antichain) []Update {
+	sums := make(map[Update]int64, len(updates))
+	for _, u := range updates {
+		diff := u.Diff
+		u.Time, u.Diff = since.Advance(u.Time), 0
+		sums[u] += diff
+	}
+	rows := make([]Update, 0, len(sums))
+	for u, diff := range sums {
+		if u.Diff = diff; diff != 0 {
+			rows = append(rows, u)
+		}
+	}
+	slices.SortFunc(rows, func(a, b Update) int {
+		return cmp.Or(cmp.Compare(a.Key, b.Key), cmp.Compare(a.Val, b.Val), cmp.Compare(a.Time, b.Time))
+	})
+	return rows
+}

@@ -1,0 +1,244 @@
+package tidemarktest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/tidemark-go/tidemark/persist"
+	"github.com/tidemark-go/tidemark/storage"
+)
+
+// Options says what is done in a history. The zero value is a good one.
+type Options struct {
+	// Seed is what the history follows from. The environment's TIDEMARKTEST_SEED comes
+	// before it. 0 means 1.
+	Seed uint64
+	// Steps is the number of requests. 0 means 200.
+	Steps int
+	// InFlight is how many of them may be without an answer. 0 means 32.
+	InFlight int
+	// Config is that of every runtime. Small limits make much happen: see [Small].
+	Config persist.Config
+	// Between passes after each request, where time is virtual.
+	Between time.Duration
+
+	// calm histories wait for all answers before they do what would cut them off, so
+	// that the outcome of each request follows from the requests alone.
+	calm bool
+	// trace keeps the trace in the report.
+	trace bool
+}
+
+// SeedVariable is the variable of the environment that sets the seed: it repeats a
+// history that has failed.
+const SeedVariable = "TIDEMARKTEST_SEED"
+
+func (o Options) withDefaults() (Options, error) {
+	if text, ok := os.LookupEnv(SeedVariable); ok {
+		seed, err := strconv.ParseUint(text, 10, 64)
+		if err != nil {
+			return o, fmt.Errorf("tidemarktest: %s: %w", SeedVariable, err)
+		}
+		o.Seed = seed
+	}
+	if o.Seed == 0 {
+		o.Seed = 1
+	}
+	if o.Steps == 0 {
+		o.Steps = 200
+	}
+	if o.InFlight == 0 {
+		o.InFlight = 32
+	}
+	return o, nil
+}
+
+// settles says whether all answers are awaited before a request.
+func (o Options) settles(k Kind) bool {
+	if !o.calm {
+		return false
+	}
+	switch k {
+	case Down, Up, Stop, Start, OpenReader, FromReader, ListenReader, CloseReader, CloseListener, CloseSnapshot, Read, Pause, Resume:
+		return true
+	}
+	return false
+}
+
+// Small is a config with limits that a few updates reach, so that every kind of
+// background work happens in a short history.
+func Small() persist.Config {
+	return persist.Config{
+		MinStepInterval: time.Millisecond, FlushInterval: 20 * time.Millisecond,
+		FlushBytes: 512, PartBytes: 128, MaxLogBytes: 2 << 10, MaxGroupBytes: 256,
+		CacheSizeLimit: 4 << 10, ListenerWindowBytes: 400, FollowInterval: 500 * time.Millisecond,
+	}
+}
+
+// Report is what was done in one history, or in several.
+type Report struct {
+	// Requests counts the requests, Calls those of them that a runtime answered, and
+	// Succeeded the calls that succeeded.
+	Requests, Calls, Succeeded int
+	// MostInFlight is the largest number of requests that waited for an answer.
+	MostInFlight int
+	// Kinds counts the requests of each kind, Pairs those that came one after the other.
+	Kinds map[Kind]int
+	Pairs map[[2]Kind]int
+
+	trace []string
+}
+
+// Add adds what another history did.
+func (r *Report) Add(other Report) {
+	r.Requests += other.Requests
+	r.Calls += other.Calls
+	r.Succeeded += other.Succeeded
+	r.MostInFlight = max(r.MostInFlight, other.MostInFlight)
+	if r.Kinds == nil {
+		r.Kinds, r.Pairs = make(map[Kind]int), make(map[[2]Kind]int)
+	}
+	for k, n := range other.Kinds {
+		r.Kinds[k] += n
+	}
+	for p, n := range other.Pairs {
+		r.Pairs[p] += n
+	}
+}
+
+// Void returns why histories of a store did too little to mean anything: fewer than
+// 60 in 100 calls succeeded, or a kind of request, or a pair of kinds, of those that
+// the store can be given never came. It takes about 100,000 requests to see all pairs.
+func (r *Report) Void(store Store) error {
+	if 100*r.Succeeded < 60*r.Calls {
+		return fmt.Errorf("tidemarktest: void: %d of %d calls succeeded, want 60 in 100", r.Succeeded, r.Calls)
+	}
+	for _, a := range store.kinds(false) {
+		if r.Kinds[a] == 0 {
+			return fmt.Errorf("tidemarktest: void: no request to %s in %d", a, r.Requests)
+		}
+		for _, b := range store.kinds(false) {
+			if r.Pairs[[2]Kind{a, b}] == 0 {
+				return fmt.Errorf("tidemarktest: void: no request to %s after one to %s in %d", b, a, r.Requests)
+			}
+		}
+	}
+	return nil
+}
+
+// Run holds one random history of a store against the [Model], and fails the test
+// when they differ. The failure says how to repeat it, what was done last, and in
+// what they differ. A store whose time is virtual runs in a bubble of
+// testing/synctest.
+func Run(t *testing.T, store Store, opts Options) Report {
+	t.Helper()
+	var report Report
+	inBubble(t, store.Virtual, func(t *testing.T) {
+		t.Helper()
+		var err error
+		if report, err = check(t.Context(), store, opts, store.Virtual); err != nil {
+			t.Fatalf("%v\nrepeat with: %s=%d go test -count=1 -run '^%s$' .", err, SeedVariable, seedOf(opts), t.Name())
+		}
+	})
+	return report
+}
+
+func inBubble(t *testing.T, virtual bool, test func(*testing.T)) {
+	if virtual {
+		synctest.Test(t, test)
+	} else {
+		test(t)
+	}
+}
+
+func seedOf(opts Options) uint64 {
+	opts, _ = opts.withDefaults()
+	return opts.Seed
+}
+
+// Check is [Run] without a test, in real time: for programs that test a store for as
+// long as they are told to.
+//
+// Errors: what differs from the model; the context's.
+func Check(ctx context.Context, store Store, opts Options) (Report, error) {
+	return check(ctx, store, opts, false)
+}
+
+func check(ctx context.Context, store Store, opts Options, virtual bool) (Report, error) {
+	opts, err := opts.withDefaults()
+	if err != nil {
+		return Report{}, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	store.Virtual = virtual
+	h := &history{ctx: ctx, store: store, opts: opts, virtual: virtual, gen: newGenerator(opts.Seed, store, opts.calm)}
+	if virtual && store.Faults != nil {
+		h.latency = &latency{of: time.Duration(opts.Seed%4) * time.Millisecond}
+		store.Faults.SetDelay(h.latency.delay)
+	}
+	err = h.run()
+	if err != nil {
+		err = fmt.Errorf("tidemarktest: seed %d: %w\nthe last requests:\n%s", opts.Seed, err, strings.Join(h.last(25), "\n"))
+	}
+	return h.report(), err
+}
+
+// violation is a difference from the model.
+type violation struct {
+	request int
+	text    string
+}
+
+func (v *violation) Error() string { return fmt.Sprintf("request %d: %s", v.request, v.text) }
+
+// last returns the requests up to the one that was at fault, or the newest, and what
+// became of them.
+func (h *history) last(n int) (lines []string) {
+	var v *violation
+	fault := len(h.results) - 1
+	if errors.As(h.err, &v) && v.request >= 0 {
+		fault = min(v.request+8, fault)
+	}
+	for i := max(0, fault+1-n); i <= fault; i++ {
+		lines = append(lines, fmt.Sprintf("    %s -> %s", h.requests[i], h.outcome(i).text(storage.SeqNo.String)))
+	}
+	return lines
+}
+
+// outcome is that of a request, or that it has none yet.
+func (h *history) outcome(i int) outcome {
+	if a, ok := h.results[i].(interface{ settled() bool }); ok && !a.settled() {
+		return outcome{class: "no answer"}
+	}
+	return h.results[i].outcome()
+}
+
+func (h *history) report() Report {
+	r := Report{Requests: len(h.results), MostInFlight: h.most, Kinds: make(map[Kind]int), Pairs: make(map[[2]Kind]int)}
+	for i := range h.results {
+		k := h.requests[i].kind
+		r.Kinds[k]++
+		if i > 0 {
+			r.Pairs[[2]Kind{h.requests[i-1].kind, k}]++
+		}
+		o := h.outcome(i)
+		if !k.isControl() && k != Stop && o.class != nothing {
+			r.Calls++
+			if o.class == succeeded {
+				r.Succeeded++
+			}
+		}
+	}
+	if h.opts.trace {
+		r.trace = h.trace()
+	}
+	return r
+}

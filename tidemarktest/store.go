@@ -1,0 +1,72 @@
+package tidemarktest
+
+import (
+	"context"
+
+	"github.com/tidemark-go/tidemark/mem"
+	"github.com/tidemark-go/tidemark/persist"
+)
+
+// Store is a location that is put to the test: how runtimes are opened on it, one
+// after the other, and what can be done to it. Only Open is needed. [Memory] is one
+// that can do everything; for a directory, or any storage of your own, say
+//
+//	store := tidemarktest.Store{
+//		Open: func(ctx context.Context, cfg persist.Config) (*persist.Client, error) {
+//			return file.Open(ctx, dir, cfg)
+//		},
+//		OpenRead: func(ctx context.Context, cfg persist.Config) (*persist.ReadClient, error) {
+//			return file.OpenRead(ctx, dir, cfg)
+//		},
+//	}
+//
+// A store serves one history: it is to be empty when the history begins.
+type Store struct {
+	// Open opens a runtime. It is called again after the runtime before was stopped or
+	// has crashed, and must find what that one has left. While one is running it has to
+	// fail with persist.ErrLocked.
+	Open func(ctx context.Context, cfg persist.Config) (*persist.Client, error)
+
+	// OpenRead opens a read-only runtime that follows what Open has opened, or what
+	// will be. nil: there are no readers.
+	OpenRead func(ctx context.Context, cfg persist.Config) (*persist.ReadClient, error)
+
+	// Faults is what the logs and blobs of Open and OpenRead are wrapped in. Nobody
+	// else may use it. nil: the storage never fails.
+	Faults *mem.Unreliable
+
+	// Hold keeps flushes from completing until release is called or the store crashes.
+	// nil: they are never kept.
+	Hold func() (release func())
+
+	// Crash ends the life of whatever is open, readers as well, as a power cut does:
+	// all that was acknowledged stays; of what is in flight, a part that depends on
+	// seed. nil: it never crashes.
+	Crash func(seed uint64)
+
+	// Virtual says that nothing in the store waits for anything but channels, timers,
+	// and system calls that return at once. Then a history runs in a bubble of
+	// testing/synctest, where time passes as the history says, and the same seed gives
+	// the same history in every detail. Without it a history runs in real time, and
+	// what overlaps is left to chance.
+	Virtual bool
+}
+
+// Memory returns an empty store in memory that can do everything. The options are
+// those of its place: mem.WithGaps.
+func Memory(options ...mem.PlaceOption) Store {
+	registry, faults := mem.NewRegistry(options...), mem.NewUnreliable()
+	place := registry.Place()
+	return Store{
+		Open: func(ctx context.Context, cfg persist.Config) (*persist.Client, error) {
+			return registry.RuntimeUnreliable(ctx, faults, cfg)
+		},
+		OpenRead: func(ctx context.Context, cfg persist.Config) (*persist.ReadClient, error) {
+			return persist.StartFollow(ctx, faults.LogReader(place.OpenLogReader()), faults.BlobReader(place.OpenBlobReader()), cfg)
+		},
+		Faults:  faults,
+		Hold:    func() func() { return place.HoldFlushes().Open },
+		Crash:   func(seed uint64) { place.Crash(mem.KeepRandom(seed)) },
+		Virtual: true,
+	}
+}
