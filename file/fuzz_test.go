@@ -1,7 +1,6 @@
 package file
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
@@ -27,20 +26,10 @@ const fuzzSalt = 0x1122334455667788
 // With sign the checksums of everything that looks like a frame are made right,
 // so that mutations get past them.
 func FuzzSegment(f *testing.F) {
-	frames := func(build func(l *Log)) []byte {
-		m := newMemFS()
-		l := openMem(f, m)
-		l.mu.segs[0].salt = fuzzSalt
-		build(l)
-		if err := l.Close(); err != nil {
-			f.Fatal(err)
-		}
-		return bytes.TrimRight(m.file(seg(1))[segmentDataStart:], "\x00")
-	}
 	header := segmentHeader{salt: fuzzSalt, index: 1, first: 1, size: MinSegmentSize}.encode()
-	two := frames(func(l *Log) { appendGroups(f, l, []int{3, 0, 9}, []int{40}) })
+	two := groupsInSegment(f, []int{3, 0, 9}, []int{40})
 	f.Add(header, []byte{}, false)
-	f.Add(header, frames(func(l *Log) { appendGroups(f, l, []int{1}) }), false)
+	f.Add(header, groupsInSegment(f, []int{1}), false)
 	f.Add(header, two, false)
 	f.Add(header, two, true)
 	f.Add(header, two[:len(two)-markSize], false) // no mark
@@ -55,10 +44,7 @@ func FuzzSegment(f *testing.F) {
 			signAll(data)
 		}
 		m := newMemFS()
-		for _, dir := range []string{"/db", "/db/log"} {
-			require.NoError(t, m.mkdir(dir))
-		}
-		m.names[seg(1)] = &inode{data: data, dirty: map[int64]bool{}}
+		lay(t, m, seg(1), data)
 
 		r, err := NewLogReader("/db", withFileSystem(m))
 		require.NoError(t, err)

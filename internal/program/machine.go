@@ -1,0 +1,294 @@
+package program
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tidemark-go/tidemark/persist"
+	"github.com/tidemark-go/tidemark/persist/codec"
+	"github.com/tidemark-go/tidemark/storage"
+)
+
+// Place is where a program runs. A harmless one has Open alone.
+type Place struct {
+	// Open opens a runtime. It is called again after each restart, when the runtime
+	// before has stopped.
+	Open func(ctx context.Context, cfg persist.Config) (*persist.Client, error)
+	// OpenRead opens a read-only runtime beside the other one; nil: there is none.
+	OpenRead func(ctx context.Context, cfg persist.Config) (*persist.ReadClient, error)
+	// Struck reports whether the storage has begun to fail. nil: it never does.
+	Struck func() bool
+	// Repair ends the failures for good, with no runtime open: a disk is replaced, or
+	// the power comes back.
+	Repair func()
+}
+
+// Report says what a program has done.
+type Report struct {
+	Programs          int
+	Accepted, Refused int // commands
+	Unknown           int // commands whose outcome was unknown
+	Failed            int // commands and reads that failed with the storage, and had no effect
+	Checked           int // reads that were compared with the model
+	Opened            int // times that the runtime was opened
+
+	kinds [opCount]int // commands by opcode, of streams that were there
+}
+
+func (r *Report) add(o Report) {
+	r.Programs += o.Programs
+	r.Accepted, r.Refused, r.Unknown = r.Accepted+o.Accepted, r.Refused+o.Refused, r.Unknown+o.Unknown
+	r.Failed, r.Checked, r.Opened = r.Failed+o.Failed, r.Checked+o.Checked, r.Opened+o.Opened
+	for op, n := range o.kinds {
+		r.kinds[op] += n
+	}
+}
+
+// patience bounds every wait of a program. It decides nothing: a program that needs
+// it hangs.
+const patience = 20 * time.Second
+
+// maxCommands keeps a program to milliseconds.
+const maxCommands = 48
+
+// machine runs one program on one place.
+type machine struct {
+	testing.TB
+	ctx    context.Context
+	place  Place
+	cfg    persist.Config
+	report Report
+
+	// worlds are what the place may hold. While a runtime is open that has not failed
+	// there is one.
+	worlds []world
+
+	client    *persist.Client
+	writes    [streams]*persist.WriteHandle[string, string]
+	reads     [streams]*persist.ReadHandle[string, string]
+	held      []heldSnapshot
+	listeners []*listener
+}
+
+// Run runs a program on an empty place.
+func Run(t testing.TB, place Place, program []byte) Report {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if place.Struck == nil {
+		place.Struck = func() bool { return false }
+		place.Repair = func() {}
+	}
+	c := code(program)
+	shape := c.byte()
+	m := &machine{TB: t, ctx: ctx, place: place, worlds: make([]world, 1), cfg: config(shape), report: Report{Programs: 1}}
+	m.open()
+	for n := 0; len(c) > 0 && n < maxCommands; n++ {
+		m.step(&c)
+	}
+	m.end()
+	return m.report
+}
+
+// config is a config without background work of its own accord, so that a program
+// does the same each time: what Client.Maintain does is all that happens.
+func config(shape byte) persist.Config {
+	cfg := persist.Config{MinStepInterval: time.Hour, FlushInterval: -1, PartBytes: 64, ListenerWindowBytes: 64, CacheSizeLimit: 1}
+	if shape&1 != 0 {
+		cfg.PartBytes, cfg.ListenerWindowBytes = 4096, 1<<20
+	}
+	if shape&2 != 0 {
+		cfg.CacheSizeLimit = 1 << 20
+	}
+	return cfg
+}
+
+// open opens the runtime and, if the outcome of commands was unknown, finds out which
+// of the worlds is there.
+func (m *machine) open() {
+	client, err := m.place.Open(m.ctx, m.cfg)
+	if err != nil {
+		m.storageFailed(err)
+		m.repair()
+		client, err = m.place.Open(m.ctx, m.cfg)
+	}
+	require.NoError(m, err, "open a place that is whole")
+	m.report.Opened++
+	m.client = client
+	m.writes, m.reads = [streams]*persist.WriteHandle[string, string]{}, [streams]*persist.ReadHandle[string, string]{}
+	if len(m.worlds) == 1 {
+		return
+	}
+	for i := range streams {
+		m.settle(i)
+	}
+	m.worlds = m.worlds[:1] // nobody will ever tell those that are left apart
+}
+
+// settle rules out the worlds that differ from what is there of a stream. A storage
+// that fails again meanwhile is repaired: else no number of restarts might tell.
+func (m *machine) settle(i int) {
+	seen, err := m.look(i)
+	if err != nil {
+		m.storageFailed(err)
+		m.stop()
+		m.repair()
+		m.open() // settles all streams
+		return
+	}
+	possible := slices.DeleteFunc(slices.Clone(m.worlds), func(w world) bool { return !w[i].looksLike(&seen) })
+	require.NotEmpty(m, possible, "stream %d has upper %s, since %s, destroyed %v and %v; possible were %+v",
+		i, seen.upper, seen.since, seen.destroyed, seen.updates, m.worlds)
+	m.worlds = possible
+}
+
+// look returns what a reader sees of a stream.
+func (m *machine) look(i int) (seen stream, err error) {
+	switch err := m.load(i); {
+	case errors.Is(err, persist.ErrDestroyed):
+		return stream{destroyed: true}, nil
+	case err != nil:
+		return seen, err
+	}
+	snapshot, err := m.reads[i].Snapshot(m.ctx)
+	if err != nil {
+		return seen, err
+	}
+	defer snapshot.Close() //nolint:errcheck // returns nil, as documented
+	seen.upper, seen.since = snapshot.Upper(), snapshot.Since()
+	seen.updates, err = snapshot.ReadToEnd(m.ctx)
+	return seen, err
+}
+
+// looksLike reports whether a reader cannot tell two streams apart.
+func (s *stream) looksLike(seen *stream) bool {
+	if s.destroyed || seen.destroyed {
+		return s.destroyed == seen.destroyed
+	}
+	return s.upper == seen.upper && s.since == seen.since && slices.Equal(s.contents(), consolidated(seen.updates, s.moved))
+}
+
+// load makes sure that there are handles of a stream.
+func (m *machine) load(i int) error {
+	if m.writes[i] != nil {
+		return nil
+	}
+	w, r, err := persist.CreateOrLoad(m.ctx, m.client, fmt.Sprint("stream ", i), codec.String, codec.String)
+	if err == nil {
+		m.writes[i], m.reads[i] = w, r
+	}
+	return err
+}
+
+// usable loads a stream. It returns false if the stream was destroyed, or if the
+// storage failed and the runtime was opened anew.
+func (m *machine) usable(i int) bool {
+	destroyed := m.worlds[0][i].destroyed
+	switch err := m.load(i); {
+	case errors.Is(err, persist.ErrDestroyed):
+		require.True(m, destroyed, "stream %d: %v", i, err)
+		return false
+	case err != nil:
+		m.storageFailed(err)
+		m.restart()
+		return false
+	}
+	require.False(m, destroyed, "stream %d is there again", i)
+	return true
+}
+
+// repair ends the failures of the storage.
+func (m *machine) repair() {
+	m.place.Repair()
+	m.place.Struck = func() bool { return false }
+}
+
+// storageFailed checks that an error may be one of the storage.
+func (m *machine) storageFailed(err error) {
+	m.report.Failed++
+	require.True(m, m.place.Struck(), "the storage is whole: %v", err)
+	require.NotErrorIs(m, err, context.DeadlineExceeded, "it hangs")
+	require.NotErrorIs(m, err, persist.ErrCorrupt, "a failure is not damage")
+	require.NotErrorIs(m, err, persist.ErrNewerFormat)
+}
+
+// restart stops the runtime and opens the next one.
+func (m *machine) restart() {
+	m.stop()
+	m.open()
+}
+
+func (m *machine) stop() {
+	for _, h := range m.held {
+		require.NoError(m, h.snapshot.Close())
+	}
+	for _, l := range m.listeners {
+		require.NoError(m, l.Close())
+	}
+	m.held, m.listeners = nil, nil
+	if err := m.client.Stop(); err != nil {
+		m.storageFailed(err)
+	}
+}
+
+// end compares everything after a restart on a place that is whole, and after one
+// more: recovery itself must have changed nothing.
+func (m *machine) end() {
+	m.stop()
+	m.repair()
+	m.open()
+	for range 2 {
+		for i := range streams {
+			m.check(i)
+		}
+		m.restart()
+	}
+	m.maintain()
+	for i := range streams {
+		m.check(i)
+	}
+	m.stop()
+}
+
+// submitted takes the answer of a command.
+func (m *machine) submitted(c command, err error) {
+	after, refusals := m.worlds[0].apply(c)
+	switch {
+	case err == nil:
+		require.Empty(m, refusals, "%+v was accepted", c)
+		m.report.Accepted++
+		require.Len(m, m.worlds, 1, "nothing is accepted behind an unknown outcome")
+		for _, l := range m.listeners {
+			if !m.worlds[0][l.stream].upper.IsEmpty() { // behind the end nothing is heard
+				l.expect(c)
+			}
+		}
+		m.worlds[0] = after
+	case errors.Is(err, persist.ErrOutcomeUnknown):
+		m.storageFailed(err)
+		require.Empty(m, refusals, "%+v has an unknown outcome, but it had to be refused: %v", c, refusals)
+		m.report.Unknown++
+		for _, w := range m.worlds {
+			happened, _ := w.apply(c)
+			m.worlds = append(m.worlds, happened)
+		}
+	case errors.Is(err, storage.ErrNoEffect) || errors.Is(err, persist.ErrStopped):
+		m.storageFailed(err)
+	default:
+		matches := func(refusal error) bool { return errors.Is(err, refusal) }
+		require.True(m, slices.ContainsFunc(refusals, matches), "%+v was refused: %v; want one of %v", c, err, refusals)
+		m.report.Refused++
+	}
+}
+
+// alive restarts the runtime if the answer to a command was that it failed.
+func (m *machine) alive(err error) {
+	if errors.Is(err, persist.ErrOutcomeUnknown) || errors.Is(err, persist.ErrStopped) {
+		m.restart()
+	}
+}
