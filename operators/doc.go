@@ -32,7 +32,34 @@
 //
 // An operator starts to work when it is wired, and one that is not wired has no
 // goroutine. Its outlet takes one consumer; copy with flow.FanOut. Its inlet takes
-// one upstream; join with flow.Merge. All goroutines end with the stream, at an
+// one upstream; join records with flow.Merge. All goroutines end with the stream, at an
 // error, or with the context that the operator was built with, then at once, also
 // if nobody takes what they send.
+//
+// To blocks until the source has ended. A source of a stream that is not finished
+// goes on although the sink has failed: watch the sink's Done, and cancel the
+// source's context.
+//
+// # Among operators of go-streams
+//
+// These mistakes are not ours to catch:
+//
+//   - Do not merge batches of different streams, or of two sources, into one
+//     operator. A batch says which times it covers and not of what: the second one
+//     with the same times is taken for a repetition, and dropped. Write each to a
+//     stream of its own.
+//   - Do not put windows, Reduce or Fold around batches, nor a filter that drops
+//     some: a batch that is missing is never sealed over, so the sink stops there.
+//     Windows over the times of updates are a function of a batch (MapBatches).
+//   - Do not change what an element refers to once it was sent: FanOut gives the
+//     same slices to all branches. Copy them in the branch that changes them.
+//   - A typed flow of go-streams panics for an element of another type, or nil, and
+//     so does one that sends to an inlet which another upstream has closed. That
+//     ends the process. SplitOkErr and sinks take any element and say what is wrong;
+//     an inlet, and a sink, serve one pipeline.
+//   - A flow.Throttler limits through its Via alone: put a flow.PassThrough between
+//     it and SplitOkErr, Split, FanOut or Merge, which read its Out.
+//   - Acknowledge upstream by the sink's Probe. AwaitCompletion of other sinks may
+//     return before anything was done, and our sources' Probe says only what was
+//     taken.
 package operators

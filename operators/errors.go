@@ -23,7 +23,7 @@ var (
 	// ErrDropped: an err side was drained too slowly; the error says how many errors it
 	// stands for.
 	ErrDropped = errors.New("errors dropped")
-	// ErrPanic: a function of the user's panicked.
+	// ErrPanic: a function of the user's panicked, or ended its goroutine.
 	ErrPanic = edge.ErrPanic
 	// ErrOverlap: two batches cover the same times, and not exactly the same.
 	ErrOverlap = order.ErrOverlap

@@ -90,6 +90,7 @@ func (m *mapper[K, V, K2, V2]) run(f *BatchFlow) {
 		}
 		go func() {
 			defer close(job.done)
+			job.err = errExited // unless the call returns
 			job.batch.Updates, job.err = m.call(f.ctx, b)
 		}()
 	}
@@ -127,5 +128,9 @@ func (m *mapper[K, V, K2, V2]) call(ctx context.Context, b Batch[K, V]) (updates
 	}
 	return updates, nil
 }
+
+// errExited: the user's function has ended its goroutine (runtime.Goexit, which is
+// what testing.T.FailNow does), so there is no batch, not even an empty one.
+var errExited = fmt.Errorf("%w: the function ended its goroutine instead of returning", edge.ErrPanic)
 
 func typeName[T any]() string { return reflect.TypeFor[T]().String() }

@@ -80,7 +80,11 @@ func (s *splitter[K, V]) start() {
 func (s *splitter[K, V]) pump() {
 	defer s.errs.Finish()
 	defer s.ok.Close()
-	in := s.upstream.Out()
+	in, err := s.open()
+	if err != nil {
+		s.errs.Report(Error{Err: err, Diff: 1})
+		return
+	}
 	for {
 		select {
 		case element, open := <-in:
@@ -99,6 +103,16 @@ func (s *splitter[K, V]) pump() {
 			return
 		}
 	}
+}
+
+// open asks the upstream for its channel. It is another's code, or there is none.
+func (s *splitter[K, V]) open() (in <-chan any, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = edge.PanicError(r)
+		}
+	}()
+	return s.upstream.Out(), nil
 }
 
 func (s *splitter[K, V]) pass(element any) bool {

@@ -65,6 +65,8 @@ func (m *MultiWriteHandle) AddStream(s Stream) error {
 	defer m.mu.Unlock()
 	switch {
 	case m.err != nil:
+	case h.owned == nil:
+		m.err = h.Err()
 	case h.owned.id != m.owned.id:
 		return fmt.Errorf("tidemark: %w: stream %q is of runtime %s, the others of %s: open them through one client", ErrDifferentRuntimes, h.name, h.owned.id, m.owned.id)
 	case h.err != nil:
@@ -84,8 +86,8 @@ func (m *MultiWriteHandle) Err() error {
 
 // member checks that a handle may take part.
 func (m *MultiWriteHandle) member(h *handle) error {
-	if h.err != nil {
-		return h.err
+	if err := h.Err(); err != nil {
+		return err
 	}
 	if h.owned.id != m.owned.id {
 		return fmt.Errorf("tidemark: %w: stream %q is of runtime %s, the multi-write handle of %s", ErrDifferentRuntimes, h.name, h.owned.id, m.owned.id)

@@ -34,8 +34,8 @@ type ReadHandle[K, V any] struct {
 //
 // Errors: ErrUnknownStream, ErrDestroyed, ErrStopped; the handle's; the context's.
 func (r *ReadHandle[K, V]) Snapshot(ctx context.Context) (*Snapshot[K, V], error) {
-	if r.err != nil {
-		return nil, r.err
+	if err := r.Err(); err != nil {
+		return nil, err
 	}
 	s, err := r.owned.engine.Snapshot(ctx, r.id)
 	if err != nil {
@@ -50,8 +50,8 @@ func (r *ReadHandle[K, V]) Snapshot(ctx context.Context) (*Snapshot[K, V], error
 //
 // Errors: as Snapshot; ErrReadOnly if the runtime reads blobs alone.
 func (r *ReadHandle[K, V]) Listen(ctx context.Context) (*Snapshot[K, V], *Listener[K, V], error) {
-	if r.err != nil {
-		return nil, nil, r.err
+	if err := r.Err(); err != nil {
+		return nil, nil, err
 	}
 	s, l, err := r.owned.engine.Listen(ctx, r.id)
 	if err != nil {

@@ -27,7 +27,7 @@ func CreateOrLoad[K, V any](ctx context.Context, c *Client, name string, kc Code
 
 // handle is what all handles of a stream have in common.
 type handle struct {
-	owned  *owned
+	owned  *owned          // nil for a handle that nobody has made
 	writer *indexed.Engine // nil for handles of a read-only runtime
 	name   string
 	id     StreamID
@@ -38,18 +38,24 @@ type handle struct {
 func (h *handle) StreamName() string { return h.name }
 
 // StreamID returns the id of the stream, or the error that the handle carries.
-func (h *handle) StreamID() (StreamID, error) { return h.id, h.err }
+func (h *handle) StreamID() (StreamID, error) { return h.id, h.Err() }
 
-// Err returns the error that the handle carries, if any.
-func (h *handle) Err() error { return h.err }
+// Err returns the error that the handle carries, if any. One that neither
+// CreateOrLoad nor Load has returned carries ErrInvalid.
+func (h *handle) Err() error {
+	if h.err == nil && h.owned == nil {
+		return fmt.Errorf("tidemark: %w: an empty handle: get one from CreateOrLoad or Load", ErrInvalid)
+	}
+	return h.err
+}
 
 // Description returns the frontiers of the stream, as of every command whose call
 // returned before: where a writer or reader that was stopped goes on.
 //
 // Errors: the handle's; ErrDestroyed, ErrStopped; the context's.
 func (h *handle) Description(ctx context.Context) (frontier.Description, error) {
-	if h.err != nil {
-		return frontier.Description{}, h.err
+	if err := h.Err(); err != nil {
+		return frontier.Description{}, err
 	}
 	return h.owned.engine.Describe(ctx, h.name)
 }
@@ -104,8 +110,8 @@ func (w *WriteHandle[K, V]) encode(updates []Update[K, V], check func(i int, t u
 // written; ErrTooLarge; ErrDestroyed, ErrStopped, ErrOutcomeUnknown; the codecs'
 // and the context's; storage errors that match storage.ErrNoEffect.
 func (w *WriteHandle[K, V]) Write(ctx context.Context, updates []Update[K, V]) *Future[storage.SeqNo] {
-	if w.err != nil {
-		return indexed.Failed[storage.SeqNo](w.err)
+	if err := w.Err(); err != nil {
+		return indexed.Failed[storage.SeqNo](err)
 	}
 	cols, err := w.encode(updates, nil)
 	if err != nil {
@@ -141,8 +147,8 @@ func (w *WriteHandle[K, V]) AllowCompaction(ctx context.Context, since frontier.
 }
 
 func (w *WriteHandle[K, V]) command(ctx context.Context, build func(*indexed.Command)) *Future[storage.SeqNo] {
-	if w.err != nil {
-		return indexed.Failed[storage.SeqNo](w.err)
+	if err := w.Err(); err != nil {
+		return indexed.Failed[storage.SeqNo](err)
 	}
 	var c indexed.Command
 	build(&c)
@@ -159,8 +165,8 @@ func (w *WriteHandle[K, V]) command(ctx context.Context, build func(*indexed.Com
 // upper in force; ErrInvalid if an update lies outside [expected, next), or next is
 // not in advance of expected; as Write.
 func (w *WriteHandle[K, V]) CompareAndAppend(ctx context.Context, updates []Update[K, V], expected, next frontier.Antichain) *Future[storage.SeqNo] {
-	if w.err != nil {
-		return indexed.Failed[storage.SeqNo](w.err)
+	if err := w.Err(); err != nil {
+		return indexed.Failed[storage.SeqNo](err)
 	}
 	var c indexed.Command
 	if err := w.addCompareAndAppend(&c, updates, expected, next); err != nil {

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
+	"weak"
 
 	"github.com/reugn/go-streams"
 
@@ -36,7 +38,7 @@ var _ streams.Sink = (*Sink[string, string])(nil)
 const maxErrors = 16
 
 // New returns a sink that writes to the stream. Work starts with the first element,
-// or AwaitCompletion. A handle that carries an error gives a sink all the same: it
+// AwaitCompletion, or the end of the context. A handle that carries an error, or is nil, gives a sink all the same: it
 // discards its input, and Err says why.
 //
 // Records are written as they come, several in one command while others are on
@@ -64,6 +66,9 @@ const maxErrors = 16
 // without effect (Retry); the context's. After a fatal error input is discarded
 // until it is closed, so that no sender hangs.
 func New[K, V any](ctx context.Context, write *persist.WriteHandle[K, V], opts ...Option) *Sink[K, V] {
+	if write == nil {
+		write = new(persist.WriteHandle[K, V]) // which carries an error
+	}
 	s := &Sink[K, V]{
 		ctx: ctx, write: write, opts: optionsOf(opts),
 		progress: operators.NewProgress(), done: make(chan struct{}),
@@ -74,7 +79,21 @@ func New[K, V any](ctx context.Context, write *persist.WriteHandle[K, V], opts .
 	if d, err := write.Description(ctx); err == nil {
 		s.progress.Advance(d.Upper)
 	}
+	s.endWithContext()
 	return s
+}
+
+// endWithContext makes a sink end with its context that has had no element yet, for
+// those who wait for Done or the probe. It does not keep the sink from being
+// collected as garbage.
+func (s *Sink[K, V]) endWithContext() {
+	w := weak.Make(s)
+	stop := context.AfterFunc(s.ctx, func() {
+		if s := w.Value(); s != nil {
+			s.in.Start()
+		}
+	})
+	runtime.AddCleanup(s, func(stop func() bool) { stop() }, stop)
 }
 
 // In returns the channel of elements, the same one every time. The upstream closes

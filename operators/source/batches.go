@@ -54,6 +54,9 @@ var _ streams.Source = (*BatchSource[string, string])(nil)
 // Holds:  as a source of New; MaxPendingBytes of updates that are not sealed; the
 // batch that the consumer is to take next.
 func NewBatches[K, V any](ctx context.Context, read *persist.ReadHandle[K, V], opts ...Option) *BatchSource[K, V] {
+	if read == nil {
+		read = new(persist.ReadHandle[K, V]) // which carries an error
+	}
 	s := &BatchSource[K, V]{
 		ctx: ctx, read: read, opts: optionsOf(opts), progress: operators.NewProgress(),
 		position: listen(ctx, read),

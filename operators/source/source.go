@@ -39,7 +39,7 @@ var _ streams.Source = (*Source[string, string])(nil)
 // New returns a source that reads the stream from the position it has at this
 // moment: the snapshot and the listener are taken here, in one step, and all else
 // happens once the source is wired. A stream that cannot be read, a handle that
-// carries an error among others, gives a source all the same: it emits that error,
+// carries an error or is nil among others, gives a source all the same: it emits that error,
 // as its one element.
 //
 // Shape:  the snapshot's updates, then those that follow, in the order of writing,
@@ -55,6 +55,9 @@ var _ streams.Source = (*Source[string, string])(nil)
 //
 // Holds:  the snapshot, and the log after it, until it was read or ctx ends.
 func New[K, V any](ctx context.Context, read *persist.ReadHandle[K, V], opts ...Option) *Source[K, V] {
+	if read == nil {
+		read = new(persist.ReadHandle[K, V]) // which carries an error
+	}
 	o := optionsOf(opts)
 	s := &Source[K, V]{
 		ctx: ctx, stream: read.StreamName(), asOf: o.asOf,

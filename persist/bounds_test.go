@@ -1,0 +1,210 @@
+package persist_test
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tidemark-go/tidemark/file"
+	"github.com/tidemark-go/tidemark/frontier"
+	"github.com/tidemark-go/tidemark/internal/proof"
+	"github.com/tidemark-go/tidemark/internal/resources"
+	"github.com/tidemark-go/tidemark/persist"
+	"github.com/tidemark-go/tidemark/persist/codec"
+	"github.com/tidemark-go/tidemark/storage"
+)
+
+// bounded are the limits of the tests of memory.
+var bounded = persist.Config{
+	MinStepInterval: time.Millisecond, FlushInterval: -1,
+	MaxTailBytes: 512 << 10, ListenerWindowBytes: 128 << 10, CacheSizeLimit: 128 << 10,
+	FlushBytes: 128 << 10, PartBytes: 32 << 10, MaxLogBytes: 512 << 10, MaxGroupBytes: 32 << 10,
+}
+
+// limits is what Config bounds.
+const limits = 512<<10 + 128<<10 + 128<<10
+
+// underWay is what a flush, a merge, an append and a read that are under way hold
+// beside that: parts and groups, which Config bounds as well, and the buffers of the
+// Parquet library, which depend on the size of a part and not on how many there are.
+const underWay = 8 << 20
+
+// sampled is a place on disk whose storage takes a sample of the heap now and then,
+// in the middle of flushes, merges, reads and recovery.
+type sampled struct {
+	dir   string
+	peak  *resources.Peak
+	every int64 // operations between two samples
+	ops   atomic.Int64
+}
+
+func (p *sampled) step(t testing.TB) {
+	if p.ops.Add(1)%p.every == 0 {
+		p.peak.Sample(t)
+	}
+}
+
+func (p *sampled) open(t testing.TB) *persist.Client {
+	log, err := file.NewLog(p.dir, file.SegmentSize(64<<10, 256<<10))
+	require.NoError(t, err)
+	blob, err := file.NewBlob(p.dir)
+	require.NoError(t, err)
+	c, err := persist.Start(t.Context(), sampledLog{log, p, t}, sampledBlob{blob, p, t}, bounded)
+	require.NoError(t, err)
+	return c
+}
+
+type sampledLog struct {
+	*file.Log
+	p *sampled
+	t testing.TB
+}
+
+func (l sampledLog) Append(ctx context.Context, expected storage.SeqNo, entries [][]byte) ([]storage.SeqNo, error) {
+	l.p.step(l.t)
+	return l.Log.Append(ctx, expected, entries)
+}
+
+func (l sampledLog) Read(ctx context.Context, after storage.SeqNo) iter.Seq2[storage.Entry, error] {
+	return func(yield func(storage.Entry, error) bool) {
+		for entry, err := range l.Log.Read(ctx, after) {
+			l.p.step(l.t)
+			if !yield(entry, err) {
+				return
+			}
+		}
+	}
+}
+
+type sampledBlob struct {
+	*file.Blob
+	p *sampled
+	t testing.TB
+}
+
+func (b sampledBlob) Set(ctx context.Context, key string, value []byte) (storage.Version, error) {
+	b.p.step(b.t)
+	return b.Blob.Set(ctx, key, value)
+}
+
+func (b sampledBlob) Get(ctx context.Context, key string) ([]byte, storage.Version, error) {
+	b.p.step(b.t)
+	return b.Blob.Get(ctx, key)
+}
+
+func (b sampledBlob) GetRange(ctx context.Context, key string, offset, length int64) ([]byte, error) {
+	b.p.step(b.t)
+	return b.Blob.GetRange(ctx, key, offset, length)
+}
+
+// TestMemoryIsBounded writes many times what may be in memory, with a listener that
+// sleeps, and then listens, reads, merges, and opens all of it again. At no step is
+// more in memory than the limits and what is under way.
+func TestMemoryIsBounded(t *testing.T) {
+	const perWrite, valueBytes = 200, 100
+	// Twenty times the limits of Config, and in the longest form of all there may be.
+	data := int64(proof.Pick(limits, 20*limits, 20*(limits+underWay)))
+	p := &sampled{dir: t.TempDir(), peak: resources.Watch(t), every: int64(proof.Pick(5, 20, 200))}
+	c := p.open(t)
+	w, r := create(t, c, "s")
+	s, l, err := r.Listen(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, s.Close())
+
+	value := strings.Repeat("v", valueBytes)
+	var written int64
+	var writes uint64
+	for ; written < data; writes++ {
+		updates := make([]update, perWrite)
+		for n := range updates {
+			updates[n] = up(fmt.Sprintf("%09d", writes*perWrite+uint64(n)), value, writes, 1)
+			written += int64(len(updates[n].Key)+len(updates[n].Val)) + 16
+		}
+		must(t, w.Write(t.Context(), updates))
+		must(t, w.Seal(t.Context(), writes+1))
+	}
+	total := writes * perWrite
+
+	heard := uint64(0)
+	for heard < total { // from the log
+		heard += uint64(len(next(t, l).Updates))
+	}
+	require.NoError(t, l.Close())
+	requireAll := func(r *reader) {
+		s, err := r.Snapshot(t.Context())
+		require.NoError(t, err)
+		defer func() { require.NoError(t, s.Close()) }()
+		n := uint64(0)
+		for u, err := range s.Consolidated(t.Context()) {
+			require.NoError(t, err)
+			require.Equal(t, n/perWrite, u.Time)
+			n++
+		}
+		require.Equal(t, total, n)
+	}
+	requireAll(r)
+	must(t, w.AllowCompaction(t.Context(), frontier.At(writes-1)))
+	require.NoError(t, c.Maintain(t.Context()))
+	require.NoError(t, c.Stop())
+
+	c = p.open(t)
+	defer func() { require.NoError(t, c.Stop()) }()
+	_, r = create(t, c, "s")
+	snapshot, err := r.Snapshot(t.Context())
+	require.NoError(t, err)
+	n := uint64(0)
+	for u, err := range snapshot.AsOf(t.Context(), writes-1) {
+		require.NoError(t, err)
+		require.EqualValues(t, 1, u.Diff)
+		n++
+	}
+	require.NoError(t, snapshot.Close())
+	require.Equal(t, total, n)
+
+	most, samples := p.peak.Heap()
+	t.Logf("%d bytes written, %d in use at most, limits of %d and %d, %d samples", written, most, limits, underWay, samples)
+	require.Less(t, most, int64(limits+underWay))
+	require.Greater(t, samples, proof.Pick(10, 50, 50), "or it shows nothing")
+	proof.Reached(t, 19, "bytes written with a limit of 8.75 MiB", written)
+	proof.Reached(t, 19, "bytes of heap at most", most)
+}
+
+// TestManyStreams: what a stream costs in memory when its data is in batches, and
+// after a restart, is bounded and does not depend on the data.
+func TestManyStreams(t *testing.T) {
+	const perStream = 8 << 10
+	streams := proof.Pick(100, 1_000, 10_000)
+	cfg := onDemand()
+	p := kinds[1].make(t)
+	peak := resources.Watch(t)
+	c, err := p.open(t.Context(), cfg)
+	require.NoError(t, err)
+	payload := strings.Repeat("v", 1<<10)
+	for i := range streams {
+		w, _, err := persist.CreateOrLoad(t.Context(), c, fmt.Sprint(i), codec.String, codec.String)
+		require.NoError(t, err)
+		w.Write(t.Context(), []update{up("k", payload, 0, 1)})
+		must(t, w.Seal(t.Context(), 1))
+	}
+	require.NoError(t, c.Maintain(t.Context()))
+	used := peak.Sample(t)
+	t.Logf("%d bytes a stream", used/int64(streams))
+	// One cached part a stream is in it, up to the default limit of the cache.
+	require.Less(t, used, int64(streams)*perStream+2<<20)
+	require.NoError(t, c.Stop())
+
+	c = start(t, p, cfg)
+	used = peak.Sample(t)
+	t.Logf("%d bytes a stream, opened again", used/int64(streams))
+	require.Less(t, used, int64(streams)*perStream/2+2<<20)
+	infos, err := c.Streams(t.Context())
+	require.NoError(t, err)
+	require.Len(t, infos, streams)
+	proof.Reached(t, 19, "streams", streams)
+}
