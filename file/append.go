@@ -111,18 +111,16 @@ func (l *Log) writeGroup(s *segment, last storage.SeqNo, entries [][]byte) error
 		return fmt.Errorf("flush segment %s: %w", s.name, err)
 	}
 	end := point{next: at.next + storage.SeqNo(len(entries)), off: at.off + int64(len(buf))}
-	if err := l.writeMark(s, kindMark, end); err != nil {
-		// The group is durable, but readers in other processes are not told. They would
-		// take a manifest that reflects it for one whose log has lost something. So it is
-		// not acknowledged: the next opening finds it.
-		return err
-	}
 	s.note(at)
 	l.write.off = end.off
+	// Before the mark: nobody may see in the files what this handle does not know.
 	l.mu.Lock()
 	l.mu.last = end.next - 1
 	l.mu.Unlock()
-	return nil
+	// Without its mark the group is durable, but readers in other processes are not
+	// told. They would take a manifest that reflects it for one whose log has lost
+	// something. So it is not acknowledged: the next opening finds it.
+	return l.writeMark(s, kindMark, end)
 }
 
 // writeMark says on disk that everything before a place is durable. It is not

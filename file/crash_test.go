@@ -129,7 +129,7 @@ func TestCrashAtEveryOperation(t *testing.T) {
 	t.Parallel()
 	share := proof.Pick(20, 100, 100) // of the images, in per cent
 	var images atomic.Int64
-	proof.Run(t, proof.Pick(1, 4, 60), func(t *testing.T, seed uint64) {
+	proof.Run(t, proof.Pick(1, 2, 60), func(t *testing.T, seed uint64) {
 		m := newMemFS()
 		j := m.record()
 		var p progress

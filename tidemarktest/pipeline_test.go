@@ -153,14 +153,14 @@ func runByHand(ctx context.Context, read *persist.ReadHandle[string, struct{}], 
 
 // TestPipeline holds a pipeline of go-streams against its function.
 func TestPipeline(t *testing.T) {
-	proof.Run(t, proof.Pick(6, 200, 5000), func(t *testing.T, seed uint64) {
+	seeds := proof.Run(t, proof.Pick(6, 200, 5000), func(t *testing.T, seed uint64) {
 		opts := tidemarktest.Options{Seed: seed, Steps: 100}
 		if seed%2 == 0 {
 			opts.Config = tidemarktest.Small()
 		}
 		tidemarktest.RunPipeline(t, tidemarktest.Memory(), loud(none), opts)
 	})
-	proof.Reached(t, 8, "pipelines", proof.Pick(6, 200, 5000))
+	proof.Reached(t, 8, "pipelines", seeds)
 }
 
 // TestWrongPipelines: what users get wrong is found within a few histories, and said

@@ -12,8 +12,8 @@ import (
 // Run runs a body for n seeds, as parallel subtests that bear the seed's number. In
 // the tiers that judge a change the seeds are 1 to n, so that the verdict depends on
 // the change alone; tiers B and C draw where they begin. With TIDEMARK_SEED only
-// that one runs. Run returns when all have ended.
-func Run(t *testing.T, n int, body func(t *testing.T, seed uint64)) {
+// that one runs. Run returns when all have ended, and says how many ran.
+func Run(t *testing.T, n int, body func(t *testing.T, seed uint64)) int {
 	t.Helper()
 	first := uint64(1)
 	if only, ok := seedOfEnvironment(t); ok {
@@ -31,6 +31,7 @@ func Run(t *testing.T, n int, body func(t *testing.T, seed uint64)) {
 			})
 		}
 	})
+	return n
 }
 
 // Seed returns the seed of a test that has one only: TIDEMARK_SEED, or 1, or a

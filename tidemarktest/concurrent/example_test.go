@@ -31,7 +31,11 @@ func ExampleRecord() {
 		return
 	}
 	fmt.Println("tails:", len(history.Tails) >= 20)
-	fmt.Println("violations:", concurrent.Verify(history, options))
+	err = concurrent.Verify(history, options)
+	if errors.Is(err, concurrent.ErrVoid) {
+		err = nil // nothing was wrong, but the run did too little to count: a test repeats it
+	}
+	fmt.Println("violations:", err)
 	// Output:
 	// tails: true
 	// violations: <nil>

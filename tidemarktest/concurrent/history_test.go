@@ -9,8 +9,7 @@ import (
 )
 
 func TestHistoriesInMemory(t *testing.T) {
-	n := proof.Pick(1, 50, 500)
-	proof.Run(t, n, func(t *testing.T, seed uint64) {
+	n := proof.Run(t, proof.Pick(1, 50, 500), func(t *testing.T, seed uint64) {
 		synctest.Test(t, func(t *testing.T) {
 			concurrent.Check(t, inMemory(seed, hurried()), concurrent.Options{Seed: seed})
 		})
@@ -19,16 +18,14 @@ func TestHistoriesInMemory(t *testing.T) {
 }
 
 func TestHistoriesOnDisk(t *testing.T) {
-	n := proof.Pick(1, 25, 250)
-	proof.Run(t, n, func(t *testing.T, seed uint64) {
+	n := proof.Run(t, proof.Pick(1, 25, 250), func(t *testing.T, seed uint64) {
 		concurrent.Check(t, onDisk(t, hurried()), concurrent.Options{Seed: seed})
 	})
 	proof.Reached(t, 10, "histories on disk", n)
 }
 
 func TestListsInMemory(t *testing.T) {
-	n := proof.Pick(1, 20, 500)
-	proof.Run(t, n, func(t *testing.T, seed uint64) {
+	n := proof.Run(t, proof.Pick(1, 20, 500), func(t *testing.T, seed uint64) {
 		synctest.Test(t, func(t *testing.T) {
 			concurrent.CheckLists(t, inMemory(seed, hurried()), concurrent.Options{Seed: seed, Listeners: 4})
 		})
@@ -37,8 +34,7 @@ func TestListsInMemory(t *testing.T) {
 }
 
 func TestListsOnDisk(t *testing.T) {
-	n := proof.Pick(1, 10, 250)
-	proof.Run(t, n, func(t *testing.T, seed uint64) {
+	n := proof.Run(t, proof.Pick(1, 10, 250), func(t *testing.T, seed uint64) {
 		concurrent.CheckLists(t, onDisk(t, hurried()), concurrent.Options{Seed: seed, Listeners: 4})
 	})
 	proof.Reached(t, 11, "list histories on disk", n)

@@ -1,0 +1,42 @@
+package tidemark_test
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestNamedTestsExist holds the documents to the tests that they name: a promise
+// whose test was renamed or removed is a promise that nobody holds.
+func TestNamedTestsExist(t *testing.T) {
+	declared := map[string]bool{}
+	function := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Benchmark)\w+)\(`)
+	require.NoError(t, filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		require.NoError(t, err)
+		for _, m := range function.FindAllStringSubmatch(string(text), -1) {
+			declared[m[1]] = true
+		}
+		return nil
+	}))
+	named := 0
+	for _, doc := range documents(t) {
+		text, err := os.ReadFile(doc)
+		require.NoError(t, err)
+		for _, name := range regexp.MustCompile("`((?:Test|Fuzz|Benchmark)[A-Z0-9]\\w*)`").FindAllStringSubmatch(string(text), -1) {
+			named++
+			if !declared[name[1]] {
+				t.Errorf("%s names %s, which is not there", doc, name[1])
+			}
+		}
+	}
+	require.Greater(t, named, 50)
+}
