@@ -26,28 +26,27 @@ type edit struct {
 	old, new string
 }
 
-// plant returns the text of a file with the bug in it. An error says that the code
-// has changed under the exhibit.
-func (e edit) plant(root string) ([]byte, error) {
-	text, err := os.ReadFile(filepath.Join(root, e.file))
-	if err != nil {
-		return nil, err
+// plantIn returns a text with the bug in it. An error says that the code has changed
+// under the exhibit.
+func (e edit) plantIn(text string) (string, error) {
+	if n := strings.Count(text, e.old); n != 1 {
+		return "", fmt.Errorf("%s has the text to change %d times, want once:\n%s", e.file, n, e.old)
 	}
-	if n := strings.Count(string(text), e.old); n != 1 {
-		return nil, fmt.Errorf("%s has the text to change %d times, want once:\n%s", e.file, n, e.old)
-	}
-	return []byte(strings.Replace(string(text), e.old, e.new, 1)), nil
+	return strings.Replace(text, e.old, e.new, 1), nil
 }
 
-// plantAll returns the changed files by name. Several edits of a file are made one
-// after the other, each in the text as it stands in the module.
-func (x exhibit) plantAll(root string) (map[string][]byte, error) {
-	texts := map[string][]byte{}
+// plant returns the changed files by name, with the edits made in order.
+func (x exhibit) plant(root string) (map[string]string, error) {
+	texts := map[string]string{}
 	for _, e := range x.edits {
-		if texts[e.file] != nil {
-			return nil, fmt.Errorf("exhibit %s edits %s twice: make it one edit", x.name, e.file)
+		if _, ok := texts[e.file]; !ok {
+			text, err := os.ReadFile(filepath.Join(root, e.file))
+			if err != nil {
+				return nil, fmt.Errorf("exhibit %s: %w", x.name, err)
+			}
+			texts[e.file] = string(text)
 		}
-		text, err := e.plant(root)
+		text, err := e.plantIn(texts[e.file])
 		if err != nil {
 			return nil, fmt.Errorf("exhibit %s: %w", x.name, err)
 		}

@@ -10,7 +10,7 @@ import (
 const ours = "Tidemark"
 
 // exhibits are all bugs, by subject.
-var exhibits = slices.Concat(logExhibits, engineExhibits, readExhibits, pipelineExhibits)
+var exhibits = slices.Concat(logExhibits, engineExhibits, readExhibits, historyExhibits, pipelineExhibits)
 
 const (
 	a = proof.A

@@ -26,7 +26,7 @@ var engineExhibits = []exhibit{
 	{
 		name: "paused-owner", bug: "an owner that was replaced while it slept goes on deleting files", origin: "slatedb#1622", tier: b,
 		edits: []edit{{"indexed/commit.go",
-			"\t\tc.e.replaced.Store(true)\n",
+			"\t\t// Someone else owns the location now: what is in it is theirs to tidy up.\n\t\tc.e.handsOff.Store(true)\n",
 			""}},
 		pkg: "./indexed", test: "TestReplacedOwnerTouchesNothing",
 	},
@@ -61,8 +61,8 @@ var engineExhibits = []exhibit{
 	{
 		name: "maintain-returns-early", bug: "Maintain returns before a merge of the background is in the manifest", origin: ours, tier: b,
 		edits: []edit{{"indexed/maintain.go",
-			"if e.maintenance.merges.Load() == before {",
-			"if before == before {"}},
+			"\tif e.maintenance.merges.Load() != before {",
+			"\tif before > 1<<60 {"}},
 		pkg: "./indexed", test: "TestMaintainWaitsForAMergeUnderWay",
 	},
 	{
@@ -78,5 +78,39 @@ var engineExhibits = []exhibit{
 			"if !m.named[info.Key] && !strings",
 			"if !strings"}},
 		pkg: "./indexed", test: "TestOrphans",
+	},
+	{
+		name: "broken-state", bug: "a durable command that cannot be applied, and the next ones are applied all the same", origin: ours, tier: b,
+		edits: []edit{{"indexed/commit.go",
+			"\t\t\tif c.broken == nil {\n\t\t\t\tif err := st.applyLocked(",
+			"\t\t\tif true {\n\t\t\t\tif err := st.applyLocked("},
+			{"indexed/commit.go", "\t\t\tif c.broken != nil {\n\t\t\t\tr.err = outcomeUnknownError(c.broken)\n", "\t\t\tif c.broken != nil && i == 0 {\n\t\t\t\tr.err = outcomeUnknownError(c.broken)\n"},
+			{"indexed/commit.go", "\t\tc.failed = c.broken\n\t\tc.e.handsOff.Store(true)\n", "\t\tc.broken = nil\n"}},
+		pkg: "./indexed", test: "TestBrokenStateIsLeftAlone",
+	},
+	{
+		name: "chasing-writers", bug: "Maintain merges what is written meanwhile, and never ends", origin: ours, tier: b,
+		edits: []edit{{"indexed/maintain.go", "e.mergeOnce(ctx, existing)", "e.mergeOnce(ctx, existing*0+anyBatch)"}},
+		pkg:   "./indexed", test: "TestMaintainEndsUnderLoad",
+	},
+	{
+		name: "half-of-what-cancels", bug: "a tail that cancels out is flushed without a word in the manifest, and half of it is replayed", origin: ours, tier: a,
+		edits: []edit{{"indexed/maintain.go", "if s.manifest.flushed || len(s.manifest.added) > 0", "if len(s.manifest.added) > 0"}},
+		pkg:   "./file", test: "TestCancelledTailIsNotHalfReplayed",
+	},
+	{
+		name: "lost-edit", bug: "the newest edit of the manifest is lost, and the location opens without what it named", origin: ours, tier: b,
+		edits: []edit{{"indexed/engine.go", "if s.unflushed && bounds.After > s.flushed {", "if false {"}},
+		pkg:   "./file", test: "TestLostNewestEdit",
+	},
+	{
+		name: "newer-taken-for-damaged", bug: "a file of a newer format is called damaged", origin: ours, tier: b,
+		edits: []edit{{"indexed/command.go", "v > entryVersion", "v > 200"}},
+		pkg:   "./file", test: "TestNewerFormatIsRefused",
+	},
+	{
+		name: "four-times-the-space", bug: "a table that is overwritten keeps what it was several times over", origin: ours, tier: b,
+		edits: []edit{{"indexed/compact.go", "len(run) > 1 && 3*", "len(run) > 1000 && 3*"}},
+		pkg:   "./file", test: "TestSpaceSteadyState",
 	},
 }

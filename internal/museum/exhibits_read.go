@@ -54,8 +54,8 @@ var readExhibits = []exhibit{
 	{
 		name: "edits-before-the-log", bug: "a follower applies the manifest to what it has not read as events", origin: ours, tier: b,
 		edits: []edit{{"indexed/follow.go",
-			"\tif f.log != nil {\n\t\tif err := f.readLog(ctx, st); err != nil {\n\t\t\treturn err\n\t\t}\n\t}\n\tdefer f.holdLog(st)\n",
-			"\tdefer f.holdLog(st)\n"}},
+			"\t\tif err := f.readLog(ctx, st); err != nil {\n\t\t\treturn err\n\t\t}\n",
+			""}},
 		pkg: "./persist", test: "TestFollow",
 	},
 }

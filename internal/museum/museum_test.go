@@ -25,7 +25,7 @@ func TestExhibitsFitTheCode(t *testing.T) {
 			names[x.name] = true
 			require.NotEmpty(t, x.bug)
 			require.NotEmpty(t, x.origin)
-			texts, err := x.plantAll(root)
+			texts, err := x.plant(root)
 			require.NoError(t, err)
 			for name, text := range texts {
 				_, err := parser.ParseFile(token.NewFileSet(), name, text, 0)
@@ -61,11 +61,17 @@ func TestTiers(t *testing.T) {
 func TestPlant(t *testing.T) {
 	root := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(root, "f.go"), []byte("a b b c"), 0o600))
-	got, err := edit{"f.go", "a b", "x"}.plant(root)
+	plant := func(edits ...edit) (string, error) {
+		texts, err := exhibit{edits: edits}.plant(root)
+		return texts["f.go"], err
+	}
+	got, err := plant(edit{"f.go", "a b", "x"}, edit{"f.go", "x b", "y"})
 	require.NoError(t, err)
-	require.Equal(t, "x b c", string(got))
+	require.Equal(t, "y c", got)
 	for _, old := range []string{"b", "d"} {
-		_, err := edit{"f.go", old, "x"}.plant(root)
+		_, err := plant(edit{"f.go", old, "x"})
 		require.ErrorContains(t, err, "times, want once")
 	}
+	_, err = plant(edit{"g.go", "a", "x"})
+	require.ErrorIs(t, err, os.ErrNotExist)
 }
