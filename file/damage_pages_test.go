@@ -40,13 +40,13 @@ func firstChange(a, b []byte) int64 {
 // pageDamages are all pages zeroed, exchanged with others, and as they once were.
 func (s *damageStore) pageDamages() (all []damage) {
 	add := func(what, name string, apply func(m *memFS), lost ...string) {
-		d := damage{what: what, file: name, apply: apply, lost: map[string]bool{}}
+		d := damage{what: what, file: name, more: page - 1, apply: apply, lost: map[string]bool{}}
 		for _, other := range lost {
 			d.lost[other] = true
 		}
 		m := s.m.clone()
 		apply(m)
-		if d.from = firstChange(s.m.file(name), m.file(name)); d.from < 0 && len(lost) == 0 {
+		if d.from = firstChange(s.m.contents(name), m.file(name)); d.from < 0 && len(lost) == 0 {
 			return
 		}
 		all = append(all, d)
@@ -57,20 +57,20 @@ func (s *damageStore) pageDamages() (all []damage) {
 	}
 	var places []place
 	for _, name := range s.files() {
-		for i := range pages(s.m.file(name)) {
+		for i := range pages(s.m.contents(name)) {
 			places = append(places, place{name, i})
 		}
 	}
 	for n, p := range places {
 		what := fmt.Sprintf("page %d of %s", p.i, p.name)
 		add(what+" zeroed", p.name, func(m *memFS) { clear(pageOf(m.file(p.name), p.i)) })
-		if s.old.names[p.name] != nil && p.i < pages(s.old.file(p.name)) {
+		if s.old.names[p.name] != nil && p.i < pages(s.old.contents(p.name)) {
 			add(what+" from an older version", p.name, func(m *memFS) {
-				copy(pageOf(m.file(p.name), p.i), pageOf(s.old.file(p.name), p.i))
+				copy(pageOf(m.file(p.name), p.i), pageOf(s.old.contents(p.name), p.i))
 			})
 		}
 		for _, q := range places[n+1:] {
-			a, b := pageOf(s.m.file(p.name), p.i), pageOf(s.m.file(q.name), q.i)
+			a, b := pageOf(s.m.contents(p.name), p.i), pageOf(s.m.contents(q.name), q.i)
 			if slices.Equal(a, b) {
 				continue
 			}
@@ -92,16 +92,16 @@ func (s *damageStore) pageDamages() (all []damage) {
 func (s *damageStore) fileDamages() (all []damage) {
 	for _, name := range s.files() {
 		all = append(all, damage{what: name + " missing", file: name, from: -1, apply: func(m *memFS) { delete(m.names, name) }})
-		if s.old.names[name] != nil && firstChange(s.old.file(name), s.m.file(name)) >= 0 {
+		if s.old.names[name] != nil && firstChange(s.old.contents(name), s.m.contents(name)) >= 0 {
 			all = append(all, damage{
 				what: name + " as it once was", file: name, from: -1,
-				apply: func(m *memFS) { m.set(name, s.old.file(name)) },
+				apply: func(m *memFS) { m.set(name, s.old.contents(name)) },
 			})
 		}
 		for _, other := range s.plausible(name) {
 			all = append(all, damage{
 				what: fmt.Sprintf("%s there as %s, too", name, other), file: other, from: -1,
-				apply: func(m *memFS) { m.set(other, s.m.file(name)) },
+				apply: func(m *memFS) { m.set(other, s.m.contents(name)) },
 				lost:  map[string]bool{name: true, filepath.Join(filepath.Dir(name), segmentName(s.lastIndex()+1)): true},
 			})
 		}
@@ -137,10 +137,10 @@ func (s *damageStore) plausible(name string) []string {
 // truncations are all files cut to all lengths, or to every so many.
 func (s *damageStore) truncations(every int) (all []damage) {
 	for _, name := range s.files() {
-		for size := 0; size < len(s.m.file(name)); size += every {
+		for size := 0; size < len(s.m.contents(name)); size += every {
 			all = append(all, damage{
 				what: fmt.Sprintf("%s cut to %d bytes", name, size), file: name, from: int64(size),
-				apply: func(m *memFS) { m.set(name, s.m.file(name)[:size]) },
+				apply: func(m *memFS) { m.set(name, s.m.contents(name)[:size]) },
 			})
 		}
 	}

@@ -286,7 +286,9 @@ func (m *memFS) cloneInodes() (*memFS, map[*inode]*inode) {
 	copies := map[*inode]*inode{}
 	copied := func(n *inode) *inode {
 		if n != nil && copies[n] == nil {
-			n.lent = true
+			if !n.lent { // one that has been cloned before may be by several at once
+				n.lent = true
+			}
 			copies[n] = &inode{
 				dir: n.dir, data: n.data, durable: n.durable, lent: true,
 				unsynced: slices.Clip(n.unsynced), strayed: n.strayed,

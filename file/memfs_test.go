@@ -368,6 +368,9 @@ func (m *memFS) only(prefix string) []string {
 	return names
 }
 
+// contents returns the contents of a file, to be read.
+func (m *memFS) contents(name string) []byte { return m.names[name].data }
+
 // file returns the contents of a file, to be changed in place.
 func (m *memFS) file(name string) []byte {
 	n := m.names[name]

@@ -36,7 +36,7 @@ func (v *verdicts) total() (n int) {
 // used are the bytes of a file that say something: not what a segment has not used
 // yet, and of a long entry's data only some.
 func (s *damageStore) used(t *testing.T, name string, everything bool) (offsets []int) {
-	data := s.m.file(name)
+	data := s.m.contents(name)
 	index, segment := segmentIndex(filepath.Base(name))
 	if everything || !segment && !strings.HasPrefix(filepath.Base(name), sparePrefix) {
 		for off := range data {
@@ -88,7 +88,7 @@ func TestDamagedBytes(t *testing.T) {
 				for i := 0; i < len(offsets); i += every {
 					off := offsets[i]
 					for _, p := range patterns {
-						was := s.m.file(name)[off]
+						was := s.m.contents(name)[off]
 						b := p.damage(was, off)
 						if b == was {
 							continue
