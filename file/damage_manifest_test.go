@@ -36,7 +36,7 @@ func TestLostNewestEdit(t *testing.T) {
 			rows := []rowUpdate{{Key: strings.Repeat("x", 6000), Diff: 1}}
 			s.command(t, wrote("large", rows), large.Write(ctx0, rows))
 		}
-		time.Sleep(time.Minute) // of the bubble: until nothing is due
+		<-time.After(time.Minute) // of the bubble: until nothing is due
 		synctest.Wait()
 		before = len(edits())
 		require.Positive(t, before, "nothing was flushed")

@@ -29,7 +29,7 @@ func show(ctx context.Context, root string, x exhibit) (verdict, error) {
 	if err != nil {
 		return verdict{}, err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	overlay, err := x.overlay(root, dir)
 	if err != nil {
 		return verdict{}, err
