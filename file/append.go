@@ -186,10 +186,28 @@ func (l *Log) addSegment(index uint64, first storage.SeqNo, need, size int64) (*
 		err = errors.Join(err, l.spares.discard(from))
 		return nil, storage.NoEffect(fmt.Errorf("make segment %s: %w", name, err))
 	}
-	if err := flushDir(l.fsys, l.dir); err != nil {
-		return nil, l.fail(errors.Join(err, from.f.Close()))
+	if err := l.flushNames(); err != nil {
+		return nil, errors.Join(err, from.f.Close())
 	}
 	return newSegment(name, from.f, h), nil
+}
+
+// flushNames makes the names of segments durable; an error stops the log for good.
+// One flush at a time: while one fails, another could succeed without having written
+// what the first one dropped.
+func (l *Log) flushNames() error {
+	l.flushing.Lock()
+	defer l.flushing.Unlock()
+	l.mu.Lock()
+	failed := l.mu.failed
+	l.mu.Unlock()
+	if failed != nil {
+		return fmt.Errorf("%w: %w", ErrFailed, failed)
+	}
+	if err := flushDir(l.fsys, l.dir); err != nil {
+		return l.fail(err)
+	}
+	return nil
 }
 
 // writeSegmentHeader begins a new life of a file: with the new salt nothing that

@@ -20,7 +20,8 @@ var _ storage.Blob = (*Blob)(nil)
 // disk, one file for each blob, which holds its contents and nothing else. It
 // has the location's blobs locked until it is closed.
 //
-// Operations on different keys do not wait for each other. A version is a digest
+// Operations on different keys do not wait for each other, except for the flush of
+// the directory. A version is a digest
 // of the contents.
 type Blob struct {
 	config
@@ -36,6 +37,8 @@ type Blob struct {
 	open   sync.RWMutex
 	closed bool
 	failed atomic.Pointer[error] // why nothing is changed any more
+	// flushing is held while a directory is flushed.
+	flushing sync.Mutex
 
 	keys keyLocks
 }
@@ -263,7 +266,22 @@ func (b *Blob) set(key string, value []byte) error {
 	if err := fsys.rename(temp, path); err != nil {
 		return errors.Join(err, ignoreNotExist(fsys.remove(temp)))
 	}
-	return flushDir(fsys, dir)
+	return b.flushNames(dir)
+}
+
+// flushNames makes the names in a directory durable. One flush at a time: while one
+// fails, another could succeed without having written what the first one dropped.
+func (b *Blob) flushNames(dir string) error {
+	b.flushing.Lock()
+	defer b.flushing.Unlock()
+	if failed := b.failed.Load(); failed != nil {
+		return *failed
+	}
+	err := ignoreNotExist(flushDir(b.config.fsys, dir)) // with the last of its names, a directory may go
+	if err != nil {
+		b.failed.Store(&err)
+	}
+	return err
 }
 
 // Delete implements [storage.Blob]. The blob stays deleted after a crash.
@@ -282,7 +300,7 @@ func (b *Blob) Delete(ctx context.Context, key string) error {
 		return fmt.Errorf("delete blob %q: %w", key, err)
 	}
 	// Also if it was not there: an earlier Delete may have failed half-way.
-	if err := ignoreNotExist(flushDir(b.config.fsys, filepath.Dir(path))); err != nil {
+	if err := b.flushNames(filepath.Dir(path)); err != nil {
 		return fmt.Errorf("delete blob %q: %w", key, b.fail(err))
 	}
 	return nil

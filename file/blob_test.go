@@ -181,15 +181,25 @@ func TestBlobSetsOverlap(t *testing.T) {
 	require.Equal(t, fmt.Sprint(i), contents(t, b)["one"])
 }
 
-// slowFS waits before it makes a directory entry durable.
+// slowFS waits before it makes the contents of a new file durable.
 type slowFS struct {
 	fileSystem
 	wait func()
 }
 
-func (s slowFS) syncDir(dir string) error {
+type slowHandle struct {
+	handle
+	wait func()
+}
+
+func (s slowFS) create(name string) (handle, error) {
+	h, err := s.fileSystem.create(name)
+	return slowHandle{h, s.wait}, err
+}
+
+func (s slowHandle) sync() error {
 	s.wait()
-	return s.fileSystem.syncDir(dir)
+	return s.handle.sync()
 }
 
 // A pinned blob stays as it is for this reader, until every pin is released or

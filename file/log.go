@@ -40,6 +40,7 @@ type Log struct {
 		prepared bool   // the segment after this one was asked for
 	}
 	truncating sync.Mutex
+	flushing   sync.Mutex // held while the directory is flushed; before mu
 
 	// mu guards what readers need. It is never held during I/O.
 	mu struct {

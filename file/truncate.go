@@ -83,9 +83,9 @@ func (l *Log) removeSegment(s *segment) error {
 		}
 		return err
 	}
-	if err := flushDir(l.fsys, l.dir); err != nil {
+	if err := l.flushNames(); err != nil {
 		// Whether the segment is gone is not known, so nothing after it may go.
-		return l.fail(err)
+		return err
 	}
 
 	l.mu.Lock()

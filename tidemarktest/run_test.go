@@ -31,7 +31,7 @@ func histories(t *testing.T, n int, store func(*testing.T, uint64) tidemarktest.
 		all.Add(report)
 	})
 	t.Logf("%d requests, %d of %d calls succeeded, %d in flight at most", all.Requests, all.Succeeded, all.Calls, all.MostInFlight)
-	proof.Reached(t, 8, "requests", all.Requests)
+	proof.Reached(t, 8, "requests of histories", all.Requests)
 	return &all
 }
 

@@ -13,12 +13,8 @@ var logExhibits = []exhibit{
 	},
 	{
 		name: "directory-not-flushed", bug: "a new segment's name is not flushed before the segment is used", origin: "LevelDB and others (ALICE)", tier: a,
-		edits: []edit{{
-			"file/append.go",
-			"\tif err := flushDir(l.fsys, l.dir); err != nil {\n\t\treturn nil, l.fail(errors.Join(err, from.f.Close()))\n\t}\n",
-			"",
-		}},
-		pkg: "./file", test: "TestCrashAtEveryOperation",
+		edits: []edit{{"file/append.go", "\tif err := l.flushNames(); err != nil {\n\t\treturn nil, errors.Join(err, from.f.Close())\n\t}\n", ""}},
+		pkg:   "./file", test: "TestCrashAtEveryOperation",
 	},
 	{
 		name: "growth-not-flushed", bug: "a header refers to space that is not in the file yet", origin: "redb", tier: a,
@@ -124,5 +120,10 @@ var logExhibits = []exhibit{
 		name: "segment-change-missed", bug: "a follower goes on with the newest segment, and leaves out the end of the one before", origin: "followers of a log", tier: b,
 		edits: []edit{{"file/logreader.go", "newReading(append(segs, r.mu.kept...), r.mu.cursor,", "newReading(r.mu.kept[len(r.mu.kept)-1:], r.mu.cursor,"}},
 		pkg:   "./file", test: "TestFollowersOfADyingWriter",
+	},
+	{
+		name: "two-flushes-at-once", bug: "a flush of names succeeds beside one that fails, and is believed", origin: "PostgreSQL, 2018, of directories", tier: b,
+		edits: []edit{{"file/blob.go", "\tb.flushing.Lock()\n\tdefer b.flushing.Unlock()\n", ""}},
+		pkg:   "./file", test: "TestFlushesOfNamesFailTogether",
 	},
 }
