@@ -264,7 +264,13 @@ func (b *Blob) set(key string, value []byte) error {
 		return storage.NoEffect(errors.Join(err, fsys.remove(temp)))
 	}
 	if err := fsys.rename(temp, path); err != nil {
-		return errors.Join(err, ignoreNotExist(fsys.remove(temp)))
+		removed := fsys.remove(temp)
+		if removed == nil {
+			return err
+		}
+		// It may have taken effect all the same. Whoever finds it must not take it for
+		// durable, so nothing more is written until the next opening.
+		return fmt.Errorf("%w %s: %w", errFlush, dir, errors.Join(err, removed))
 	}
 	return b.flushNames(dir)
 }

@@ -59,3 +59,34 @@ func TestFlushesOfNamesFailTogether(t *testing.T) {
 		require.NotErrorIs(t, err, storage.ErrNoEffect)
 	}
 }
+
+// lateRename is a file system whose next rename takes effect and fails.
+type lateRename struct {
+	*memFS
+	armed bool
+}
+
+func (l *lateRename) rename(from, to string) error {
+	err := l.memFS.rename(from, to)
+	if l.armed {
+		l.armed = false
+		return syscall.EIO
+	}
+	return err
+}
+
+// A rename that took effect and failed is not durable, and whoever repeats the write
+// must not find its own blob and take it for that.
+func TestRenameThatFailedWithEffect(t *testing.T) {
+	l := &lateRename{memFS: newMemFS()}
+	b, err := NewBlob("/db", withFileSystem(l))
+	require.NoError(t, err)
+	defer b.Close()
+	l.armed = true
+	for range 2 {
+		_, err = b.SetIf(t.Context(), "edit", []byte("1"), storage.NoVersion)
+		require.ErrorIs(t, err, ErrFailed)
+		require.ErrorIs(t, err, syscall.EIO)
+		require.NotErrorIs(t, err, storage.ErrConflict)
+	}
+}

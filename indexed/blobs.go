@@ -73,7 +73,7 @@ func (b *blobs) fetch(ctx context.Context, p *part) (Columns, error) {
 		if errors.Is(err, storage.ErrNotFound) {
 			return Columns{}, errGone(p.key, err)
 		}
-		return Columns{}, fmt.Errorf("read blob %s: %w", p.key, err)
+		return Columns{}, unreadError{fmt.Errorf("read blob %s: %w", p.key, err)}
 	}
 	b.metrics.cacheFetchedBytes.Add(float64(len(data)))
 	if int64(len(data)) != p.size {
@@ -88,6 +88,11 @@ func (b *blobs) fetch(ctx context.Context, p *part) (Columns, error) {
 	}
 	return cols, nil
 }
+
+// unreadError: the store could not read a part, now.
+type unreadError struct{ error }
+
+func (e unreadError) Unwrap() error { return e.error }
 
 // errGone says that a part is lost.
 func errGone(key string, err error) error {

@@ -222,6 +222,7 @@ func (c *committer) fail(g *group) {
 	}
 	c.settle(failed)
 	if c.failed != nil {
+		c.e.refuse(c.failed)
 		c.e.st.endListeners(stoppedError(c.failed))
 	}
 
@@ -261,6 +262,8 @@ func (c *committer) settle(g *group) {
 			if c.broken == nil {
 				if err := st.applyLocked(seqnos[i], r.ops, start); err != nil {
 					c.broken = unreadableEntry(seqnos[i], err)
+					st.broken = true
+					c.e.handsOff.Store(true)
 				}
 			}
 			if c.broken != nil {
@@ -273,7 +276,7 @@ func (c *committer) settle(g *group) {
 	st.mu.Unlock()
 	if c.broken != nil && c.failed == nil {
 		c.failed = c.broken
-		c.e.handsOff.Store(true)
+		c.e.refuse(c.broken)
 		c.e.logger.Error("a durable command cannot be applied: no more is accepted", "error", c.broken)
 		st.endListeners(stoppedError(c.broken))
 	}

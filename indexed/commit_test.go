@@ -1,7 +1,9 @@
 package indexed_test
 
 import (
+	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
 
@@ -81,4 +83,49 @@ func TestBrokenStateIsLeftAlone(t *testing.T) {
 	f.crash()
 	require.Equal(t, []string{"k=a @1 +1", "k=b @1 +1"}, show(f.read(id)))
 	require.Equal(t, []string{"k=c @1 +1"}, show(f.read(other)))
+}
+
+// A round of maintenance that is under way when the state breaks writes nothing from
+// it.
+func TestBrokenStateIsNotWrittenDown(t *testing.T) {
+	f := newFixture(t, still())
+	id, other := f.register("s"), f.register("other")
+	f.step(true)
+	f.write(other, up("o", 1))
+	f.write(id, up("a", 1))
+	version := f.ManifestVersion()
+	writing := f.faults.GateBefore(mem.OpSet)
+	stepped := make(chan error, 1)
+	go func() { stepped <- f.Step(f.ctx, true) }()
+	require.NoError(t, writing.Wait(f.ctx, 1))
+	f.AdvanceBehindThePlan(id, frontier.At(9))
+	_, err := f.submit(func(c *indexed.Command) {
+		c.Write(other, columns(up("b", 1)))
+		c.Write(id, columns(up("b", 1)))
+	})
+	require.ErrorIs(t, err, indexed.ErrOutcomeUnknown)
+	writing.Open()
+	require.ErrorIs(t, <-stepped, indexed.ErrStopped)
+	require.Equal(t, version, f.ManifestVersion())
+	f.crash()
+	require.Len(t, f.read(other), 2)
+	require.Len(t, f.read(id), 2)
+}
+
+// A writer that waits for room is told when nobody will make any.
+func TestWaitingWriterOfAReplacedOwner(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := still()
+		cfg.MaxTailBytes = 4 << 10
+		f := newFixture(t, cfg)
+		id := f.register("s")
+		big := strings.Repeat("x", 3<<10)
+		f.write(id, up(big, 1))
+		f.faults.Inject(mem.Fault{Op: mem.OpAppend, Err: storage.ErrConflict})
+		_, err := f.submit(func(c *indexed.Command) { c.Seal(id, frontier.At(1)) })
+		require.ErrorIs(t, err, indexed.ErrStopped)
+		_, err = f.submit(func(c *indexed.Command) { c.Write(id, columns(up(big, 2))) })
+		require.ErrorIs(t, err, indexed.ErrStopped)
+		require.ErrorIs(t, err, storage.ErrConflict)
+	})
 }

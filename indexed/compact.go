@@ -143,7 +143,7 @@ func (e *Engine) planMerge(limit uint64) *merge {
 //     and has enough rows that may become equal;
 //  4. neighbours among the unsealed batches, if there are many.
 func (s *stream) mergeLocked(limit uint64) *merge {
-	if s.damage != nil {
+	if s.hurtLocked() {
 		return nil
 	}
 	m := &merge{stream: s, set: s.set, since: s.since}
@@ -251,6 +251,7 @@ func (e *Engine) commitMerge(m *merge, out *batch) bool {
 		next.unsealed, ok = replaceRun(next.unsealed, m.inputs, out)
 	}
 	if ok {
+		s.damage, s.again, s.failures = nil, time.Time{}, 0
 		st.replaceSetLocked(s, next)
 	}
 	return ok

@@ -50,8 +50,12 @@ type Engine struct {
 	}
 
 	// ctx is done when the engine stops; background work runs under it.
-	ctx        context.Context
-	cancel     context.CancelFunc
+	ctx    context.Context
+	cancel context.CancelFunc
+	// refusing is done when no more commands are accepted: nobody makes room any more
+	// for those that wait for it.
+	refusing   context.Context
+	refuse     context.CancelCauseFunc
 	stopping   chan struct{} // closed when the commit goroutine takes no more
 	commitDone chan struct{}
 	background sync.WaitGroup
@@ -121,6 +125,7 @@ func open(ctx context.Context, log storage.Log, blob storage.Blob, cfg Config) (
 		return nil, err
 	}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
+	e.refusing, e.refuse = context.WithCancelCause(e.ctx)
 	e.initMaintenance(manifest, meter)
 
 	// The tail that was replayed takes its share of the limit, as far as there is one.

@@ -99,7 +99,7 @@ func (e *Engine) planFlush(s *stream, force bool) *flushPlan {
 // about half of what would be read is sealed.
 func (s *stream) drainDueLocked(force bool) bool {
 	sealed := timeFilter{lower: s.set.traceUpper(), upper: s.upper}
-	if s.damage != nil || !sealed.lower.LessThan(sealed.upper) {
+	if s.hurtLocked() || !sealed.lower.LessThan(sealed.upper) {
 		return false
 	}
 	var read, moved float64
@@ -190,6 +190,7 @@ func (e *Engine) commitFlush(p *flushPlan, trace, unsealed *batch) bool {
 	}
 	next := &batchSet{trace: s.set.trace}
 	if trace != nil {
+		s.damage, s.again, s.failures = nil, time.Time{}, 0 // all it needed could be read
 		next.trace = append(slices.Clip(next.trace), trace)
 	}
 	for _, b := range s.set.unsealed {

@@ -153,22 +153,30 @@ func (e *Engine) tailPresses() bool {
 	return e.waiting.Load() > 0 || e.st.tailBytes >= e.cfg.MaxTailBytes/2
 }
 
-// arm sets the timer for the tail that will first be too old.
+// arm sets the timer for the tail that will first be too old, and for batches that
+// could not be read and are to be tried again.
 func (e *Engine) arm(timer *time.Timer) {
-	if e.cfg.FlushInterval < 0 {
-		return
-	}
 	e.st.mu.Lock()
 	defer e.st.mu.Unlock()
-	var oldest time.Time
-	for _, s := range e.st.streams {
-		if len(s.tail) > 0 && (oldest.IsZero() || s.tailStart.Before(oldest)) {
-			oldest = s.tailStart
+	var due time.Time
+	first := func(t time.Time) {
+		if due.IsZero() || t.Before(due) {
+			due = t
 		}
 	}
-	e.maintenance.armed.Store(!oldest.IsZero())
-	if !oldest.IsZero() {
-		timer.Reset(max(0, e.cfg.FlushInterval-time.Since(oldest)))
+	tails := false
+	for _, s := range e.st.streams {
+		if e.cfg.FlushInterval > 0 && len(s.tail) > 0 {
+			tails = true
+			first(s.tailStart.Add(e.cfg.FlushInterval))
+		}
+		if !s.again.IsZero() {
+			first(s.again)
+		}
+	}
+	e.maintenance.armed.Store(tails)
+	if !due.IsZero() {
+		timer.Reset(max(0, time.Until(due)))
 	}
 }
 
@@ -187,6 +195,7 @@ func (e *Engine) Maintain(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(e.ctx, func() { cancel(stoppedError(nil)) })()
+	e.tryReadingAgain()
 	// A merge of the compact goroutine counts as well: the manifest is to name it.
 	before := e.maintenance.merges.Load()
 	if err := e.step(ctx, true); err != nil {
@@ -343,9 +352,9 @@ func (e *Engine) truncateLog(ctx context.Context) error {
 			keep = min(keep, low)
 		}
 	}
-	truncated := m.meter.truncated
+	truncated, broken := m.meter.truncated, st.broken
 	st.mu.Unlock()
-	if keep <= truncated {
+	if keep <= truncated || broken {
 		return nil
 	}
 	if err := e.log.Truncate(ctx, keep); err != nil {

@@ -18,6 +18,9 @@ const (
 	minBaseBytes = 64 << 10
 )
 
+// errBroken: the state is not to be written down.
+var errBroken = errors.New("a durable command could not be applied")
+
 // manifestWriter writes the manifest. It is used by one goroutine at a time.
 type manifestWriter struct {
 	manifestReader
@@ -49,6 +52,10 @@ func (m *manifestWriter) write(ctx context.Context, st *state) error {
 		}
 	}
 	st.mu.Lock()
+	if st.broken {
+		st.mu.Unlock()
+		return stoppedError(errBroken)
+	}
 	if len(st.changed) > 0 {
 		full := m.edits >= maxEdits || m.size-m.baseSize > max(m.baseSize, minBaseBytes)
 		m.pending = &pendingEdit{full: full}

@@ -83,7 +83,13 @@ func (e *Engine) admit(ctx context.Context, weight int64) error {
 	e.wakeMaintenance()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	defer context.AfterFunc(e.ctx, func() { cancel(stoppedError(nil)) })()
+	defer context.AfterFunc(e.refusing, func() {
+		if e.ctx.Err() != nil {
+			cancel(stoppedError(nil))
+			return
+		}
+		cancel(stoppedError(context.Cause(e.refusing)))
+	})()
 	if err := e.admission.Acquire(ctx, weight); err != nil {
 		if cause := context.Cause(ctx); cause != nil {
 			return cause

@@ -42,6 +42,9 @@ type state struct {
 
 	// err is why the runtime ended, once it has; listeners and waiting readers see it.
 	err error
+	// broken: a durable command could not be applied. The manifest is not to say what is
+	// here, and the log is not to be truncated by it.
+	broken bool
 
 	garbage []*batch // in no set and in no manifest: their blobs can be deleted
 	// onGarbage, if set, hears that a set was given up that had garbage in it. It must
@@ -91,6 +94,14 @@ type stream struct {
 	manifest streamDelta // what the manifest does not say yet
 
 	damage error // what background work met in the batches, once it has
+	// again is when background work looks at the batches again; zero: never.
+	again    time.Time
+	failures int // in a row
+}
+
+// hurtLocked reports that background work goes round the stream's batches.
+func (s *stream) hurtLocked() bool {
+	return s.damage != nil && (s.again.IsZero() || time.Now().Before(s.again))
 }
 
 // tailChunk is the data of one command for one stream.

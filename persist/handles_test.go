@@ -6,6 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tidemark-go/tidemark/frontier"
+	"github.com/tidemark-go/tidemark/mem"
 	"github.com/tidemark-go/tidemark/persist"
 	"github.com/tidemark-go/tidemark/persist/codec"
 )
@@ -65,4 +66,23 @@ func TestHandlesCarryErrors(t *testing.T) {
 		_, err = broken.Snapshot(t.Context())
 		require.ErrorIs(t, err, persist.ErrUnknownStream)
 	})
+}
+
+// Handles that nobody has made carry an error, and so does what is built from them.
+func TestEmptyHandles(t *testing.T) {
+	c := start(t, memPlace{mem.NewRegistry()}, onDemand())
+	good, _ := create(t, c, "good")
+	var none *writer
+	var empty persist.MultiWriteHandle
+	nothing := func(*persist.AtomicWrite) error { return nil }
+	require.ErrorIs(t, empty.Err(), persist.ErrInvalid)
+	require.ErrorIs(t, empty.AddStream(good), persist.ErrInvalid)
+	require.ErrorIs(t, refused(t, empty.WriteAtomic(t.Context(), nothing)), persist.ErrInvalid)
+	require.ErrorIs(t, refused(t, empty.SealAll(t.Context(), 1)), persist.ErrInvalid)
+	for _, streams := range [][]persist.Stream{{none}, {good, none}, {none, good}, {new(writer)}} {
+		m, err := persist.NewMultiWriteHandle(streams...)
+		require.NoError(t, err)
+		require.ErrorIs(t, m.Err(), persist.ErrInvalid)
+		require.ErrorIs(t, refused(t, m.WriteAtomic(t.Context(), nothing)), persist.ErrInvalid)
+	}
 }

@@ -20,7 +20,12 @@ type Stream interface {
 	writeHandle() *handle
 }
 
-func (w *WriteHandle[K, V]) writeHandle() *handle { return &w.handle }
+func (w *WriteHandle[K, V]) writeHandle() *handle {
+	if w == nil {
+		return new(handle) // which carries an error
+	}
+	return &w.handle
+}
 
 // MultiWriteHandle writes to several streams of one runtime atomically. It may be
 // used by several goroutines at once.
@@ -65,6 +70,8 @@ func (m *MultiWriteHandle) AddStream(s Stream) error {
 	defer m.mu.Unlock()
 	switch {
 	case m.err != nil:
+	case m.members == nil:
+		return errEmptyMulti
 	case h.owned == nil:
 		m.err = h.Err()
 	case h.owned.id != m.owned.id:
@@ -81,8 +88,14 @@ func (m *MultiWriteHandle) AddStream(s Stream) error {
 func (m *MultiWriteHandle) Err() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.members == nil {
+		return errEmptyMulti
+	}
 	return m.err
 }
+
+// errEmptyMulti is carried by a handle that NewMultiWriteHandle has not made.
+var errEmptyMulti = fmt.Errorf("tidemark: %w: an empty multi-write handle: get one from NewMultiWriteHandle", ErrInvalid)
 
 // member checks that a handle may take part.
 func (m *MultiWriteHandle) member(h *handle) error {

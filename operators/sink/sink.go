@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"sync"
 	"weak"
 
@@ -87,13 +86,19 @@ func New[K, V any](ctx context.Context, write *persist.WriteHandle[K, V], opts .
 // those who wait for Done or the probe. It does not keep the sink from being
 // collected as garbage.
 func (s *Sink[K, V]) endWithContext() {
-	w := weak.Make(s)
-	stop := context.AfterFunc(s.ctx, func() {
+	w, ctx, progress, done := weak.Make(s), s.ctx, s.progress, s.done
+	context.AfterFunc(ctx, func() {
 		if s := w.Value(); s != nil {
 			s.in.Start()
+			return
+		}
+		select {
+		case <-done: // it had run
+		default: // it never had an element, and somebody may have kept Done or the probe
+			progress.End(context.Cause(ctx))
+			close(done)
 		}
 	})
-	runtime.AddCleanup(s, func(stop func() bool) { stop() }, stop)
 }
 
 // In returns the channel of elements, the same one every time. The upstream closes

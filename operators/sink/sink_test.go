@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -510,4 +511,29 @@ func TestExactlyOnce(t *testing.T) {
 		<-sealing
 		_ = out.client.Stop() // which reports the log's failure
 	}
+}
+
+// Who has kept Done or the probe of a sink that nobody refers to any more is told
+// when the context ends.
+func TestDoneOfAForgottenSink(t *testing.T) {
+	s := newStream(t, persist.Config{})
+	ctx, cancel := context.WithCancel(s.ctx)
+	done, probe, collected := func() (<-chan struct{}, *operators.Probe, <-chan struct{}) {
+		k := sink.New(ctx, s.write)
+		collected := make(chan struct{})
+		runtime.AddCleanup(k, func(c chan struct{}) { close(c) }, collected)
+		return k.Done(), k.Probe(), collected
+	}()
+	for gone := false; !gone; {
+		runtime.GC()
+		select {
+		case <-collected:
+			gone = true
+		default:
+		}
+	}
+	cancel()
+	<-done
+	<-probe.Done()
+	require.ErrorIs(t, probe.Err(), context.Canceled)
 }
