@@ -40,3 +40,21 @@ func TestNamedTestsExist(t *testing.T) {
 	}
 	require.Greater(t, named, 50)
 }
+
+// TestMuseumIsDocumented holds the table of docs/testing.md to the exhibits.
+func TestMuseumIsDocumented(t *testing.T) {
+	doc, err := os.ReadFile("docs/testing.md")
+	require.NoError(t, err)
+	files, err := filepath.Glob("internal/museum/exhibits_*.go")
+	require.NoError(t, err)
+	exhibits := 0
+	for _, name := range files {
+		text, err := os.ReadFile(name)
+		require.NoError(t, err)
+		for _, m := range regexp.MustCompile(`name: "([a-z-]+)"`).FindAllStringSubmatch(string(text), -1) {
+			exhibits++
+			require.Contains(t, string(doc), "| "+m[1]+": ", "run internal/museum and put its table into docs/testing.md")
+		}
+	}
+	require.Greater(t, exhibits, 25)
+}

@@ -104,6 +104,7 @@ func (j *judge) call(h *history, k int, c *call) {
 		if !h.troubled(&c.answer, Down) {
 			h.violate(c.request, "it failed, but the storage was up: %v", err)
 		}
+	case errors.Is(err, persist.ErrTooLarge) && h.opts.Config.MaxTailBytes > 0:
 	case refused == nil && !slices.ContainsFunc(j.branches, func(m *Model) bool { return sameRefusal(err, c.apply(m.Clone())) }):
 		h.violate(c.request, "it is legal, but was refused: %v", err)
 	case refused != nil && !sameRefusal(err, refused):
@@ -505,8 +506,8 @@ func (j *judge) hears(h *history, l *listening, k int) string {
 		if l.reader == nil && !l.life.over() || l.reader != nil && !l.reader.closing {
 			return fmt.Sprintf("ended: %v", l.end)
 		}
-	case errors.Is(l.end, storage.ErrClosed), errors.Is(l.end, h.ctx.Err()) && h.ctx.Err() != nil:
-	case errors.Is(l.end, persist.ErrLagged) && l.reader != nil:
+	case errors.Is(l.end, storage.ErrClosed) && (l.close || l.reader != nil && l.reader.closing), errors.Is(l.end, h.ctx.Err()) && h.ctx.Err() != nil:
+	case errors.Is(l.end, persist.ErrLagged) && (l.reader != nil || h.opts.Config.MaxListenerLag > 0):
 	case l.end != nil:
 		return fmt.Sprintf("ended: %v", l.end)
 	}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime/debug"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -27,6 +29,11 @@ type Pipeline[K, V, K2, V2 any] struct {
 	// Draw returns a key and a value for the input. Few different ones make more
 	// happen than many.
 	Draw func(random *rand.Rand) (K, V)
+
+	// Table says that the input holds no row less than zero times as of any time, as
+	// that of a pipeline does whose input was counted or read from a table. Without it
+	// diffs are any from -1 to 2, and a row may be there -3 times.
+	Table bool
 
 	// Run builds the pipeline and runs it until the context ends, when its error does
 	// not matter, or until the input is finished and the output with it: then it
@@ -56,12 +63,13 @@ type Pipeline[K, V, K2, V2 any] struct {
 // source that resumes there needs. A store whose time is virtual runs in a bubble.
 func RunPipeline[K, V, K2, V2 any](t *testing.T, store Store, p Pipeline[K, V, K2, V2], opts Options) {
 	t.Helper()
+	var err error
 	inBubble(t, store.Virtual, func(t *testing.T) {
-		t.Helper()
-		if err := checkPipeline(t.Context(), store, p, opts, store.Virtual); err != nil {
-			t.Fatalf("%v\nrepeat with: %s=%d go test -count=1 -run '^%s$' .", err, SeedVariable, seedOf(opts), t.Name())
-		}
+		err = checkPipeline(t.Context(), store, p, opts, store.Virtual)
 	})
+	if err != nil {
+		t.Fatalf("%v\n%s", err, repeat(t, opts))
+	}
 }
 
 // CheckPipeline is [RunPipeline] without a test, in real time.
@@ -76,6 +84,9 @@ func checkPipeline[K, V, K2, V2 any](ctx context.Context, store Store, p Pipelin
 	if err != nil {
 		return err
 	}
+	if store.Open == nil || p.Run == nil || p.Draw == nil || p.Want == nil || p.InputKey == nil || p.InputVal == nil || p.OutputKey == nil || p.OutputVal == nil {
+		return fmt.Errorf("tidemarktest: %w: Store.Open, and every field of Pipeline but Table, must be set", persist.ErrInvalid)
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	if virtual && store.Faults != nil {
@@ -89,6 +100,9 @@ func checkPipeline[K, V, K2, V2 any](ctx context.Context, store Store, p Pipelin
 	}
 	defer x.clean()
 	if err := x.run(); err != nil {
+		if cause := context.Cause(ctx); cause != nil {
+			return fmt.Errorf("tidemarktest: %w", cause)
+		}
 		last := x.done[max(0, len(x.done)-25):]
 		return fmt.Errorf("tidemarktest: seed %d: the pipeline from %q to %q: %w\nwhat was done last:\n    %s",
 			opts.Seed, p.Input, p.Output, err, strings.Join(last, "\n    "))
@@ -110,6 +124,7 @@ type exercise[K, V, K2, V2 any] struct {
 	write  *persist.WriteHandle[K, V]
 	read   *persist.ReadHandle[K2, V2]
 	input  []persist.Update[K, V] // acknowledged
+	live   []persist.Update[K, V] // of a table: what was added and not taken back
 	upper  uint64                 // of the input
 	sealed frontier.Antichain     // upper of the output when it was last looked at
 	since  uint64                 // of the input
@@ -121,7 +136,7 @@ type exercise[K, V, K2, V2 any] struct {
 }
 
 func (x *exercise[K, V, K2, V2]) note(format string, args ...any) {
-	x.done = append(x.done, fmt.Sprintf(format, args...))
+	x.done = append(x.done, strings.ReplaceAll(fmt.Sprintf(format, args...), "\n", "\n      "))
 }
 
 func (x *exercise[K, V, K2, V2]) run() error {
@@ -195,7 +210,14 @@ func (x *exercise[K, V, K2, V2]) start() {
 	ctx, cancel := context.WithCancel(x.ctx)
 	x.cancel, x.ended, x.hurt = cancel, make(chan error, 1), x.down
 	client, ended := x.client, x.ended
-	go func() { ended <- x.Run(ctx, client) }() // ends with Run, which end awaits
+	go func() { // ends with Run, which end awaits
+		defer func() {
+			if r := recover(); r != nil {
+				ended <- &panicked{r, debug.Stack()}
+			}
+		}()
+		ended <- x.Run(ctx, client)
+	}()
 }
 
 // end ends the run, if there is one, and waits until it has.
@@ -207,6 +229,9 @@ func (x *exercise[K, V, K2, V2]) end() error {
 	x.cancel = nil
 	select {
 	case err := <-x.ended:
+		if p, ok := errors.AsType[*panicked](err); ok {
+			return p
+		}
 		x.note("the pipeline has ended: %v", err)
 		return nil
 	case <-time.After(x.patience()):
@@ -279,9 +304,23 @@ func (x *exercise[K, V, K2, V2]) pass(d time.Duration) {
 
 func (x *exercise[K, V, K2, V2]) add() error {
 	updates := make([]persist.Update[K, V], 1+x.random.IntN(4))
+	live := slices.Clone(x.live)
 	for i := range updates {
 		k, v := x.Draw(x.random)
 		updates[i] = persist.Update[K, V]{Key: k, Val: v, Time: x.upper + x.random.Uint64N(6), Diff: int64(x.random.IntN(4)) - 1}
+		if x.Table {
+			updates[i].Diff = 1 + max(updates[i].Diff, 0)
+			if n := len(live); n > 0 && x.random.IntN(3) == 0 {
+				k := x.random.IntN(n)
+				old := live[k]
+				live = slices.Delete(live, k, k+1)
+				old.Time, old.Diff = max(old.Time, updates[i].Time), -old.Diff
+				updates[i] = old
+			} else {
+				live = append(live, updates[i])
+			}
+			continue
+		}
 		if n := len(x.input); n > 0 && x.random.IntN(3) == 0 { // a retraction
 			old := x.input[x.random.IntN(n)]
 			updates[i].Key, updates[i].Val, updates[i].Diff = old.Key, old.Val, -old.Diff
@@ -289,7 +328,7 @@ func (x *exercise[K, V, K2, V2]) add() error {
 	}
 	if x.succeeds(x.write.Write(x.ctx, updates).Wait(x.ctx)) {
 		x.note("write %v", updates)
-		x.input = append(x.input, updates...)
+		x.input, x.live = append(x.input, updates...), live
 	}
 	return nil
 }
@@ -366,6 +405,14 @@ func (x *exercise[K, V, K2, V2]) look(all bool) error {
 	return nil
 }
 
+// panicked is the error of a Run that panicked, which is never legal.
+type panicked struct {
+	value any
+	stack []byte
+}
+
+func (p *panicked) Error() string { return fmt.Sprintf("Run has panicked: %v\n%s", p.value, p.stack) }
+
 // checkAlive says whether the pipeline has ended although nobody has done anything to
 // it.
 func (x *exercise[K, V, K2, V2]) checkAlive() error {
@@ -376,6 +423,9 @@ func (x *exercise[K, V, K2, V2]) checkAlive() error {
 	case err := <-x.ended:
 		x.cancel()
 		x.cancel = nil
+		if p, ok := errors.AsType[*panicked](err); ok {
+			return p
+		}
 		if !x.hurt {
 			return fmt.Errorf("Run has returned, although nothing was wrong and the input is not finished: %w", errOrNil{err})
 		}
@@ -425,7 +475,7 @@ func (x *exercise[K, V, K2, V2]) compare(t uint64, rows []persist.Update[K2, V2]
 		return err
 	}
 	if text := differences(difference, names); text != "" {
-		return fmt.Errorf("the output, sealed to %s, is not what Want says of the input up to time %d:\n%s", x.sealed, t, text)
+		return fmt.Errorf("the output, sealed to %s, is not what Want says of the input up to time %d (- missing, + too many):\n%s", x.sealed, t, text)
 	}
 	return nil
 }

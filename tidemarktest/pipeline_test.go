@@ -158,7 +158,9 @@ func TestPipeline(t *testing.T) {
 		if seed%2 == 0 {
 			opts.Config = tidemarktest.Small()
 		}
-		tidemarktest.RunPipeline(t, tidemarktest.Memory(), loud(none), opts)
+		p := loud(none)
+		p.Table = seed%3 == 0
+		tidemarktest.RunPipeline(t, tidemarktest.Memory(), p, opts)
 	})
 	proof.Reached(t, 8, "pipelines", seeds)
 }

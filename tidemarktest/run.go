@@ -48,6 +48,9 @@ func (o Options) withDefaults() (Options, error) {
 		}
 		o.Seed = seed
 	}
+	if o.Steps < 0 || o.InFlight < 0 || o.Between < 0 {
+		return o, fmt.Errorf("tidemarktest: %w: %+v: nothing may be negative; 0 means the default", persist.ErrInvalid, o)
+	}
 	if o.Seed == 0 {
 		o.Seed = 1
 	}
@@ -140,14 +143,21 @@ func (r *Report) Void(store Store) error {
 func Run(t *testing.T, store Store, opts Options) Report {
 	t.Helper()
 	var report Report
+	var err error
 	inBubble(t, store.Virtual, func(t *testing.T) {
-		t.Helper()
-		var err error
-		if report, err = check(t.Context(), store, opts, store.Virtual); err != nil {
-			t.Fatalf("%v\nrepeat with: %s=%d go test -count=1 -run '^%s$' .", err, SeedVariable, seedOf(opts), t.Name())
-		}
+		report, err = check(t.Context(), store, opts, store.Virtual)
 	})
+	if err != nil {
+		t.Fatalf("%v\n%s", err, repeat(t, opts))
+	}
 	return report
+}
+
+// repeat returns the line that says how to repeat a failure: with the test that has no
+// parent, since the names of others may have the seed in them.
+func repeat(t *testing.T, opts Options) string {
+	name, _, _ := strings.Cut(t.Name(), "/")
+	return fmt.Sprintf("repeat with: %s=%d go test -count=1 -run '^%s$' .", SeedVariable, seedOf(opts), name)
 }
 
 func inBubble(t *testing.T, virtual bool, test func(*testing.T)) {
@@ -176,6 +186,9 @@ func check(ctx context.Context, store Store, opts Options, virtual bool) (Report
 	if err != nil {
 		return Report{}, err
 	}
+	if store.Open == nil {
+		return Report{}, fmt.Errorf("tidemarktest: %w: Store.Open is nil: set it", persist.ErrInvalid)
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	store.Virtual = virtual
@@ -185,7 +198,9 @@ func check(ctx context.Context, store Store, opts Options, virtual bool) (Report
 		store.Faults.SetDelay(h.latency.delay)
 	}
 	err = h.run()
-	if err != nil {
+	if cause := context.Cause(ctx); err != nil && cause != nil {
+		err = fmt.Errorf("tidemarktest: %w", cause)
+	} else if err != nil {
 		err = fmt.Errorf("tidemarktest: seed %d: %w\nthe last requests:\n%s", opts.Seed, err, strings.Join(h.last(25), "\n"))
 	}
 	return h.report(), err

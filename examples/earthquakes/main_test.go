@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 
 var (
 	kills = flag.Int("kills", 50, "hard kills in TestKilledAtRandomMoments")
-	seed  = flag.Uint64("seed", rand.Uint64(), "seed of the moments of the kills")
+	seed  = flag.Uint64("seed", 1, "seed of the moments of the kills")
 )
 
 // table returns what a complete run prints after its blank line.

@@ -12,8 +12,8 @@ var engineExhibits = []exhibit{
 	{
 		name: "leftover-edit", bug: "a manifest edit left over from a failure is repeated, and the log truncated by more than it names", origin: ours, tier: a,
 		edits: []edit{{"indexed/manifest_writer.go",
-			"\tst.mu.Lock()\n\tif len(st.changed) > 0 {",
-			"\tst.mu.Lock()\n\tif m.metrics == nil {"}},
+			"\tif len(st.changed) > 0 {\n\t\tfull :=",
+			"\tif m.metrics == nil {\n\t\tfull :="}},
 		pkg: "./indexed", test: "TestRepeatedEditDoesNotTruncateLaterFlushes",
 	},
 	{
@@ -81,11 +81,11 @@ var engineExhibits = []exhibit{
 	},
 	{
 		name: "broken-state", bug: "a durable command that cannot be applied, and the next ones are applied all the same", origin: ours, tier: b,
-		edits: []edit{{"indexed/commit.go",
-			"\t\t\tif c.broken == nil {\n\t\t\t\tif err := st.applyLocked(",
-			"\t\t\tif true {\n\t\t\t\tif err := st.applyLocked("},
-			{"indexed/commit.go", "\t\t\tif c.broken != nil {\n\t\t\t\tr.err = outcomeUnknownError(c.broken)\n", "\t\t\tif c.broken != nil && i == 0 {\n\t\t\t\tr.err = outcomeUnknownError(c.broken)\n"},
-			{"indexed/commit.go", "\t\tc.failed = c.broken\n\t\tc.e.handsOff.Store(true)\n", "\t\tc.broken = nil\n"}},
+		edits: []edit{
+			{"indexed/commit.go", "\t\t\tif c.broken == nil {\n\t\t\t\tif err := st.applyLocked(", "\t\t\tif true {\n\t\t\t\tif err := st.applyLocked("},
+			{"indexed/commit.go", "\t\t\t\t\tst.broken = true\n\t\t\t\t\tc.e.handsOff.Store(true)\n", ""},
+			{"indexed/commit.go", "\t\tc.failed = c.broken\n\t\tc.e.refuse(c.broken)\n", "\t\tc.broken = nil\n"},
+		},
 		pkg: "./indexed", test: "TestBrokenStateIsLeftAlone",
 	},
 	{
@@ -112,5 +112,20 @@ var engineExhibits = []exhibit{
 		name: "four-times-the-space", bug: "a table that is overwritten keeps what it was several times over", origin: ours, tier: b,
 		edits: []edit{{"indexed/compact.go", "len(run) > 1 && 3*", "len(run) > 1000 && 3*"}},
 		pkg:   "./file", test: "TestSpaceSteadyState",
+	},
+	{
+		name: "broken-state-written", bug: "a round under way writes the manifest from a state that has just broken", origin: ours, tier: b,
+		edits: []edit{{"indexed/manifest_writer.go", "\tif st.broken {", "\tif false {"}},
+		pkg:   "./indexed", test: "TestBrokenStateIsNotWrittenDown",
+	},
+	{
+		name: "bad-sector-holds-up-others", bug: "one file that the disk cannot read stops maintenance for all streams", origin: ours, tier: b,
+		edits: []edit{{"indexed/damage.go", "if !corrupt && (!errors.As(", "if !corrupt && (true || !errors.As("}},
+		pkg:   "./indexed", test: "TestUnreadableBatchHoldsUpNobodyElse",
+	},
+	{
+		name: "waits-for-nobody", bug: "a writer waits for room that a stopped runtime will never make", origin: ours, tier: b,
+		edits: []edit{{"indexed/commit.go", "\t\tc.e.refuse(c.failed)\n", ""}},
+		pkg:   "./indexed", test: "TestWaitingWriterOfAReplacedOwner",
 	},
 }

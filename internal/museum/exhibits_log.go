@@ -126,4 +126,9 @@ var logExhibits = []exhibit{
 		edits: []edit{{"file/blob.go", "\tb.flushing.Lock()\n\tdefer b.flushing.Unlock()\n", ""}},
 		pkg:   "./file", test: "TestFlushesOfNamesFailTogether",
 	},
+	{
+		name: "rename-half-failed", bug: "a rename that took effect and failed is found by a repetition and believed", origin: ours, tier: b,
+		edits: []edit{{"file/blob.go", "\t\tif removed == nil {\n", "\t\tif removed == nil || removed != nil {\n"}},
+		pkg:   "./file", test: "TestRenameThatFailedWithEffect",
+	},
 }

@@ -5,9 +5,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -50,7 +52,7 @@ func (x exhibit) run(ctx context.Context, root, overlay string, tier proof.Tier)
 	cmd := exec.CommandContext(ctx, "go", "test", "-vet=off", "-overlay", overlay, "-count=1", "-timeout=5m", "-failfast",
 		"-run", "^"+x.test+"$", x.pkg)
 	cmd.Dir = root
-	cmd.Env = append(os.Environ(), "TIDEMARK_TIER="+string(tier), "TIDEMARK_FIGURES=")
+	cmd.Env = append(environment(), "TIDEMARK_TIER="+string(tier), "TMPDIR="+filepath.Dir(overlay))
 	var output bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &output, &output
 	err := cmd.Run()
@@ -68,6 +70,33 @@ func (x exhibit) run(ctx context.Context, root, overlay string, tier proof.Tier)
 	hung := strings.Contains(v.output, "panic: test timed out")
 	v.caught = err != nil && !hung && strings.Contains(v.output, "--- FAIL: "+name)
 	return v, nil
+}
+
+// control runs the exhibits' tests without their bugs: one that fails anyhow would
+// seem to catch everything.
+func control(ctx context.Context, root string, shown []exhibit) error {
+	tests := map[string][]string{} // by package
+	for _, x := range shown {
+		if !slices.Contains(tests[x.pkg], x.test) {
+			tests[x.pkg] = append(tests[x.pkg], x.test)
+		}
+	}
+	for _, pkg := range slices.Sorted(maps.Keys(tests)) {
+		cmd := exec.CommandContext(ctx, "go", "test", "-vet=off", "-count=1", "-run", "^("+strings.Join(tests[pkg], "|")+")$", pkg)
+		cmd.Dir = root
+		cmd.Env = append(environment(), "TIDEMARK_TIER=")
+		if output, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("without a bug, %s: %w\n%s", strings.Join(cmd.Args, " "), err, output)
+		}
+	}
+	return nil
+}
+
+// environment is ours without what would change the tests.
+func environment() []string {
+	return slices.DeleteFunc(os.Environ(), func(variable string) bool {
+		return strings.HasPrefix(variable, "TIDEMARK")
+	})
 }
 
 // overlay writes the changed files into dir, and returns the name of the file that
@@ -95,11 +124,5 @@ func (x exhibit) overlay(root, dir string) (string, error) {
 
 // inTier returns the exhibits that a tier shows: B shows all.
 func inTier(all []exhibit, tier proof.Tier) []exhibit {
-	var shown []exhibit
-	for _, x := range all {
-		if tier != proof.A || x.tier == proof.A {
-			shown = append(shown, x)
-		}
-	}
-	return shown
+	return slices.DeleteFunc(slices.Clone(all), func(x exhibit) bool { return tier == proof.A && x.tier != proof.A })
 }

@@ -137,7 +137,7 @@ func (h *History) firstGap(property string, because cause, format string) error 
 	sinces := h.sinces()
 	for g := range h.gaps() {
 		if g.cause(sinces) == because {
-			detail := fmt.Sprintf("updates %v", g.missing.Updates)
+			detail := "updates " + describe(g.missing.Updates)
 			if g.missing.Seal != nil {
 				detail += fmt.Sprintf(", seal %s", *g.missing.Seal)
 			}
@@ -159,6 +159,9 @@ func Complete(h *History) error {
 			e := &t.Events[k]
 			if len(e.Updates) == 0 {
 				finished = finished || e.Sealed.IsEmpty()
+				if e.Updates == nil && e.SeqNo > t.Start.SeqNo && !writes[t.Start.Stream].sealed(t.Start.Stream, e) {
+					return t.violation("complete", e.SeqNo, "nobody sealed it to %s", e.Sealed)
+				}
 				continue
 			}
 			if v, _ := writes[t.Start.Stream].judge(t.Start.Stream, e); v == foreign {

@@ -2,6 +2,7 @@ package concurrent
 
 import (
 	"maps"
+	"slices"
 
 	"github.com/tidemark-go/tidemark/storage"
 )
@@ -11,6 +12,7 @@ type written struct {
 	done    map[storage.SeqNo]*Command
 	inOrder []*Command            // those that are done, as they are in the history
 	holding map[Update][]*Command // done and unknown ones that have the update
+	unknown []*Command
 }
 
 // writes returns what the commands of a history that took effect, or may have, wrote
@@ -36,6 +38,8 @@ func (h *History) writes() map[string]*written {
 			if c.Outcome == Done {
 				w.done[c.SeqNo] = c
 				w.inOrder = append(w.inOrder, c)
+			} else {
+				w.unknown = append(w.unknown, c)
 			}
 			for u := range counts(c.Effects[k].Updates) {
 				w.holding[u] = append(w.holding[u], c)
@@ -111,4 +115,14 @@ func amountToSame(a, b []Update) bool {
 		return n
 	}
 	return maps.Equal(sums(a), sums(b))
+}
+
+// sealed says whether a command that was done, or may have been, sealed the stream as
+// the event says.
+func (w *written) sealed(stream string, e *Event) bool {
+	seals := func(c *Command) bool { s := c.on(stream).Seal; return s != nil && *s == e.Sealed }
+	if c := w.done[e.SeqNo]; c != nil {
+		return seals(c)
+	}
+	return slices.ContainsFunc(w.unknown, seals)
 }

@@ -224,8 +224,10 @@ func (r *run) addTail(t Tail) {
 	r.history.Tails = append(r.history.Tails, t)
 }
 
-// outcome says what an answer to a command means.
-func outcome(err error) Outcome {
+// OutcomeOf returns what the answer to a command means: the error of its future, or
+// nil. An error that it does not know, and that of a context that ended while the
+// answer was awaited, may be of a command that takes effect all the same: set Unknown.
+func OutcomeOf(err error) Outcome {
 	switch {
 	case err == nil:
 		return Done

@@ -63,7 +63,7 @@ func (c *client) commands(ctx context.Context, n int, draw func() []Effect) {
 	stopped := false
 	for _, s := range all {
 		s.SeqNo, s.Err = s.future.Wait(ctx)
-		s.Return, s.Outcome = c.tick(), outcome(s.Err)
+		s.Return, s.Outcome = c.tick(), OutcomeOf(s.Err)
 		if ctx.Err() != nil && errors.Is(s.Err, ctx.Err()) {
 			s.Outcome = Unknown
 		}
@@ -232,7 +232,7 @@ func submit(ctx context.Context, h *handles, streams []string, effects []Effect)
 func (r *run) finish(ctx context.Context) {
 	c := &client{run: r, id: r.Writers + r.Listeners, rng: r.rng("finish", 0)}
 	for _, name := range r.streams {
-		for done := false; !done; {
+		for done := false; !done && ctx.Err() == nil; {
 			h, err := r.owner.get(ctx)
 			if err != nil {
 				return
@@ -242,7 +242,7 @@ func (r *run) finish(ctx context.Context) {
 			f := submit(ctx, h, r.streams, cmd.Effects)
 			cmd.Submitted = r.tick()
 			cmd.SeqNo, cmd.Err = f.Wait(ctx)
-			cmd.Return, cmd.Outcome = r.tick(), outcome(cmd.Err)
+			cmd.Return, cmd.Outcome = r.tick(), OutcomeOf(cmd.Err)
 			r.addCommand(cmd)
 			if done = cmd.Outcome == Done; done {
 				break
