@@ -41,6 +41,11 @@ func (e *Engine) foundDamage(s *stream, err error) bool {
 	return true
 }
 
+// hurtLocked reports that background work goes round the stream's batches.
+func (s *stream) hurtLocked() bool {
+	return s.damage != nil && (s.again.IsZero() || time.Now().Before(s.again))
+}
+
 // tryReadingAgain makes background work look at once at batches that could not be
 // read for another reason than damage.
 func (e *Engine) tryReadingAgain() {

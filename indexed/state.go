@@ -99,11 +99,6 @@ type stream struct {
 	failures int // in a row
 }
 
-// hurtLocked reports that background work goes round the stream's batches.
-func (s *stream) hurtLocked() bool {
-	return s.damage != nil && (s.again.IsZero() || time.Now().Before(s.again))
-}
-
 // tailChunk is the data of one command for one stream.
 type tailChunk struct {
 	seqno storage.SeqNo
