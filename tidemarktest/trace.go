@@ -12,7 +12,7 @@ import (
 //
 // SeqNos are replaced by their rank among those of the trace, so that stores which
 // count differently can be compared. Of a calm history it leaves out what depends on
-// the store's schedule: what was asked while the storage was down may fail or not, a
+// the store's schedule: what was asked or answered while the storage was down, or when the runtime had stopped, may fail or not, a
 // cache may help, and the words of such a failure are the store's own.
 func (h *history) trace() []string {
 	var seen []storage.SeqNo
@@ -32,17 +32,38 @@ func (h *history) trace() []string {
 		if h.opts.calm && o.class == failed {
 			text = string(failed)
 		}
-		if k := h.requests[i].kind; h.opts.calm && (k == Maintain || k == Read) && h.downAt(i) {
+		if k := h.requests[i].kind; h.opts.calm && (k == Maintain || k == Read) && h.downWhile(i) {
 			text = "while the storage was down"
+		}
+		if rd, ok := h.results[i].(*reading); ok && h.opts.calm && rd.afterItsRuntime() {
+			text = "after the runtime of the snapshot"
 		}
 		lines[i] = fmt.Sprintf("%s -> %s", h.requests[i], text)
 	}
 	return lines
 }
 
-func (h *history) downAt(request int) bool {
+// afterItsRuntime says whether the snapshot was read when its runtime was over: what
+// is in a cache can still be read.
+func (r *reading) afterItsRuntime() bool {
+	if r.reader != nil {
+		return r.reader.closing
+	}
+	return r.life.stopped >= 0 && r.life.stopped <= r.answered || r.life.crashed >= 0 && r.life.crashed <= r.answered || r.life.failed
+}
+
+// downWhile says whether the storage was down at some time between a request and its
+// answer.
+func (h *history) downWhile(request int) bool {
+	until := request
+	switch r := h.results[request].(type) {
+	case *reading:
+		until = max(until, r.answered)
+	case *maintenance:
+		until = max(until, r.answered)
+	}
 	for _, t := range h.troubles {
-		if t.kind == Down && t.from <= request && (t.to < 0 || request <= t.to) {
+		if t.kind == Down && t.from <= until && (t.to < 0 || request <= t.to) {
 			return true
 		}
 	}
