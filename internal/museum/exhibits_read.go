@@ -3,13 +3,6 @@ package main
 // Bugs of snapshots, listeners and followers.
 var readExhibits = []exhibit{
 	{
-		name: "snapshot-then-listen", bug: "a listener begins after its snapshot was taken, not with it", origin: "materialize#8606", tier: a,
-		edits: []edit{{"indexed/listener.go",
-			"notify: make(chan struct{}, 1), cursor: st.applied}",
-			"notify: make(chan struct{}, 1), cursor: st.applied + 1}"}},
-		pkg: "./persist", test: "TestRegression8606",
-	},
-	{
 		name: "skips-when-full", bug: "a listener that has fallen out of the window goes on at its beginning", origin: "etcd#17529", tier: a,
 		edits: []edit{{"indexed/listener.go",
 			"\tif l.cursor < s.windowAfter {\n\t\treturn true, nil\n\t}\n",

@@ -49,7 +49,7 @@ func show(ctx context.Context, root string, x exhibit) (verdict, error) {
 
 // run runs the test once.
 func (x exhibit) run(ctx context.Context, root, overlay string, tier proof.Tier) (verdict, error) {
-	cmd := exec.CommandContext(ctx, "go", "test", "-vet=off", "-overlay", overlay, "-count=1", "-timeout=5m", "-failfast",
+	cmd := exec.CommandContext(ctx, "go", "test", "-vet=off", "-overlay", overlay, "-count=1", "-timeout=2m", "-failfast",
 		"-run", "^"+x.test+"$", x.pkg)
 	cmd.Dir = root
 	cmd.Env = append(environment(), "TIDEMARK_TIER="+string(tier), "TMPDIR="+filepath.Dir(overlay))
