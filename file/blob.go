@@ -21,8 +21,7 @@ var _ storage.Blob = (*Blob)(nil)
 // has the location's blobs locked until it is closed.
 //
 // Operations on different keys do not wait for each other, except for the flush of
-// the directory. A version is a digest
-// of the contents.
+// the directory. A version is a digest of the contents.
 type Blob struct {
 	config
 	blobFiles

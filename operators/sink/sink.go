@@ -37,8 +37,8 @@ var _ streams.Sink = (*Sink[string, string])(nil)
 const maxErrors = 16
 
 // New returns a sink that writes to the stream. Work starts with the first element,
-// AwaitCompletion, or the end of the context. A handle that carries an error, or is nil, gives a sink all the same: it
-// discards its input, and Err says why.
+// AwaitCompletion, or the end of the context. A handle that carries an error, or is
+// nil, gives a sink all the same: it discards its input, and Err says why.
 //
 // Records are written as they come, several in one command while others are on
 // their way. A record that is refused is recorded in Err, and the others are

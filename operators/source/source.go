@@ -39,8 +39,8 @@ var _ streams.Source = (*Source[string, string])(nil)
 // New returns a source that reads the stream from the position it has at this
 // moment: the snapshot and the listener are taken here, in one step, and all else
 // happens once the source is wired. A stream that cannot be read, a handle that
-// carries an error or is nil among others, gives a source all the same: it emits that error,
-// as its one element.
+// carries an error or is nil among others, gives a source all the same: it emits
+// that error, as its one element.
 //
 // Shape:  the snapshot's updates, then those that follow, in the order of writing,
 // times advanced to the as-of.
