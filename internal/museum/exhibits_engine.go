@@ -38,7 +38,7 @@ var engineExhibits = []exhibit{
 		pkg: "./indexed", test: "TestEngineAgainstModel",
 	},
 	{
-		name: "expected-upper-ignored", bug: "a compare-and-append appends without comparing", origin: "lost updates", tier: a,
+		name: "expected-upper-ignored", bug: "a compare-and-append is accepted although the upper has passed the one it expects", origin: "lost updates", tier: a,
 		edits: []edit{{"indexed/plan.go",
 			"\t\tif s.upper != e.upper {",
 			"\t\tif s.upper.LessThan(e.upper) {"}},

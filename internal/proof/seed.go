@@ -6,16 +6,20 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync/atomic"
 	"testing"
+
+	"github.com/tidemark-go/tidemark/internal/seed"
 )
 
 // Run runs a body for n seeds, as parallel subtests that bear the seed's number. In
 // the tiers that judge a change the seeds are 1 to n, so that the verdict depends on
 // the change alone; tiers B and C draw where they begin. With TIDEMARK_SEED only
-// that one runs. Run returns when all have ended, and says how many ran.
+// that one runs. Run returns when all have ended, and says how many ran: fewer than n if
+// go test was told to run some only.
 func Run(t *testing.T, n int, body func(t *testing.T, seed uint64)) int {
 	t.Helper()
-	first := uint64(1)
+	first, ran := uint64(1), atomic.Int64{}
 	if only, ok := seedOfEnvironment(t); ok {
 		first, n = only, 1
 	} else if tier := Current(); tier == B || tier == C {
@@ -27,51 +31,48 @@ func Run(t *testing.T, n int, body func(t *testing.T, seed uint64)) int {
 			t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
 				t.Parallel()
 				repeatable(t, parent, seed)
+				ran.Add(1)
 				body(t, seed)
 			})
 		}
 	})
-	return n
+	return int(ran.Load())
 }
 
 // Seed returns the seed of a test that has one only: TIDEMARK_SEED, or 1, or a
 // drawn one in tiers B and C.
 func Seed(t testing.TB) uint64 {
 	t.Helper()
-	seed, ok := seedOfEnvironment(t)
+	n, ok := seedOfEnvironment(t)
 	if tier := Current(); !ok && (tier == B || tier == C) {
-		seed = rand.Uint64N(1 << 48)
+		n = rand.Uint64N(1 << 48)
 	} else if !ok {
-		seed = 1
+		n = 1
 	}
-	repeatable(t, t.Name(), seed)
-	return seed
+	repeatable(t, t.Name(), n)
+	return n
 }
 
-func seedOfEnvironment(t testing.TB) (seed uint64, ok bool) {
+func seedOfEnvironment(t testing.TB) (n uint64, ok bool) {
 	t.Helper()
-	text, ok := os.LookupEnv("TIDEMARK_SEED")
-	if !ok {
-		return 0, false
-	}
-	seed, err := strconv.ParseUint(text, 10, 64)
+	n, ok, err := seed.FromEnvironment()
 	if err != nil {
-		t.Fatalf("TIDEMARK_SEED: %v", err)
+		t.Fatal(err)
 	}
-	return seed, true
+	return n, ok
 }
 
 // repeatable makes a failure print the command that repeats it.
-func repeatable(t testing.TB, test string, seed uint64) {
+func repeatable(t testing.TB, test string, n uint64) {
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("repeat with: %s", command(test, seed))
+			t.Logf("repeat with: %s", command(test, n))
 		}
 	})
 }
 
-func command(test string, seed uint64) string {
-	env := fmt.Sprintf("TIDEMARK_SEED=%d", seed)
+func command(test string, n uint64) string {
+	env := fmt.Sprintf("%s=%d", seed.Variable, n)
 	if tier := Current(); tier != Smoke {
 		env = fmt.Sprintf("TIDEMARK_TIER=%s %s", tier, env)
 	}

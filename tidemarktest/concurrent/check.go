@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/tidemark-go/tidemark/internal/seed"
 )
 
 // Record runs a load on a store and returns its history: writers that ask for
@@ -42,20 +44,25 @@ func Verify(h *History, opts Options) error {
 		CheckTails(h), OrderOfCalls(h), Linearizable(h, opts.CheckTimeout), h.enough(opts))...)
 }
 
-// Check records a history of a store, verifies it, and fails the test if there is
-// anything wrong with it. For a history that is not linearizable it writes a web page
-// that shows where, and names it.
+// Run records a history of a store, verifies it, and fails the test if there is
+// anything wrong with it. The failure says how to repeat it. For a history that is not
+// linearizable it writes a web page that shows where, and names it.
 //
-// It returns the history for further checks.
-func Check(t testing.TB, store Store, opts Options) *History {
+// It returns the history for further checks. Where the store has nothing but channels
+// and timers, it may be called in a bubble of testing/synctest.
+func Run(t testing.TB, store Store, opts Options) *History {
 	t.Helper()
+	opts, err := opts.seeded()
+	if err != nil {
+		t.Fatal(err)
+	}
 	h, err := Record(t.Context(), store, opts)
 	if err != nil {
-		t.Fatalf("seed %d: %v", opts.Seed, err)
+		t.Fatalf("seed %d: %v\nrepeat with: %s", opts.Seed, err, seed.Repeat(t.Name(), opts.Seed))
 	}
 	t.Logf("seed %d: %s", opts.Seed, h)
 	if err := Verify(h, opts); err != nil {
-		t.Errorf("seed %d: %v", opts.Seed, err)
+		t.Errorf("seed %d: %v\nrepeat with: %s", opts.Seed, err, seed.Repeat(t.Name(), opts.Seed))
 		draw(t, err)
 	}
 	return h

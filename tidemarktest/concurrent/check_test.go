@@ -31,13 +31,13 @@ func (s *spectator) Helper()                           {}
 func (s *spectator) Logf(format string, args ...any)   { s.said += fmt.Sprintf(format, args...) + "\n" }
 func (s *spectator) Errorf(format string, args ...any) { s.Logf("FAILED: "+format, args...) }
 
-// TestCheckFails: a store whose follower is of another location is found out, and a
+// TestRunFails: a store whose follower is of another location is found out, and a
 // page shows where.
-func TestCheckFails(t *testing.T) {
+func TestRunFails(t *testing.T) {
 	registry, stranger := mem.NewRegistry(), mem.NewRegistry()
 	store := concurrent.Store{
 		Open: func(ctx context.Context) (*persist.Client, error) { return registry.Runtime(ctx, hurried()) },
-		Follow: func(ctx context.Context) (*persist.ReadClient, error) {
+		OpenRead: func(ctx context.Context) (*persist.ReadClient, error) {
 			c, err := stranger.Runtime(ctx, hurried()) // the streams are there, and empty
 			if err == nil {
 				for i := range 4 {
@@ -55,9 +55,10 @@ func TestCheckFails(t *testing.T) {
 	opts := small
 	opts.Followers, opts.Patience = 1, 100*time.Millisecond
 	s := &spectator{TB: t}
-	concurrent.Check(s, store, opts)
+	concurrent.Run(s, store, opts)
 	require.Contains(t, s.said, "FAILED")
 	require.Contains(t, s.said, "linearizable: stream")
+	require.Contains(t, s.said, "repeat with: TIDEMARK_SEED=1 go test -count=1 -run '^TestRunFails$' .")
 	page := regexp.MustCompile(`open (.*) in a browser`).FindStringSubmatch(s.said)
 	require.NotNil(t, page, s.said)
 	text, err := os.ReadFile(page[1])
@@ -119,8 +120,17 @@ func TestOptions(t *testing.T) {
 		_, err := concurrent.Record(t.Context(), store, small)
 		require.ErrorIs(t, err, errNo)
 	}
+	t.Setenv("TIDEMARK_SEED", "many")
+	_, err = concurrent.Record(t.Context(), good, small)
+	require.ErrorContains(t, err, "TIDEMARK_SEED: ")
+	require.NoError(t, os.Unsetenv("TIDEMARK_SEED"))
+
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, err = concurrent.Record(ctx, onDisk(t, hurried()), small)
 	require.ErrorIs(t, err, context.Canceled)
+	cut, cancel := context.WithTimeout(t.Context(), 3*time.Millisecond)
+	defer cancel()
+	_, err = concurrent.Record(cut, good, concurrent.Options{Operations: 1_000_000})
+	require.ErrorIs(t, err, context.DeadlineExceeded, "a load under way ends with its context")
 }

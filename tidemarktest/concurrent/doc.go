@@ -4,26 +4,27 @@
 //
 // # Check a store
 //
-// [Check] runs such a load on a store of your own, with your configuration, and fails
-// the test if what the clients saw is not what was promised:
+// [Run] puts such a load on a store of your own, with your configuration, and fails the
+// test if what the clients saw is not what was promised:
 //
 //	func TestMyStore(t *testing.T) {
 //		dir := t.TempDir()
-//		concurrent.Check(t, concurrent.Store{
-//			Open:   func(ctx context.Context) (*persist.Client, error) { return file.Open(ctx, dir, myConfig) },
-//			Follow: func(ctx context.Context) (*persist.ReadClient, error) { return file.OpenRead(ctx, dir, myConfig) },
+//		concurrent.Run(t, concurrent.Store{
+//			Open:     func(ctx context.Context) (*persist.Client, error) { return file.Open(ctx, dir, myConfig) },
+//			OpenRead: func(ctx context.Context) (*persist.ReadClient, error) { return file.OpenRead(ctx, dir, myConfig) },
 //		}, concurrent.Options{Seed: 1})
 //	}
 //
-// [Record] and [Verify] are its two halves, for use without a test. [CheckLists] does
-// the same for transactions over several streams. Both end with an error rather than
-// with success if too little has happened to show anything.
+// [Record] and [Verify] are its two halves, for use without a test. [RunLists] does the
+// same for transactions over several streams. Both end with an error rather than with
+// success if too little has happened to show anything.
 //
-// # Check a pipeline
+// # Check what your own program saw
 //
 // The checks work on a [History], wherever it comes from. Record the commands of your
-// own pipeline as [Command] and what its readers get as [Tail] (see [RecordTail]), and
-// give both to [CheckTails], or to one of the checks by itself.
+// program as [Command] and what its readers get as [Tail] (see [RecordTail]), and give
+// both to [CheckTails], or to one of the checks by itself. For a pipeline of go-streams,
+// whose output is a function of its input, tidemarktest.RunPipeline is what you want.
 //
 // # What is checked
 //

@@ -13,7 +13,7 @@ import (
 	"github.com/tidemark-go/tidemark/tidemarktest/concurrent"
 )
 
-// Record a load on a store and verify what its clients have seen. In a test, Check
+// Record a load on a store and verify what its clients have seen. In a test, Run
 // does both.
 func ExampleRecord() {
 	registry := mem.NewRegistry()
@@ -22,7 +22,7 @@ func ExampleRecord() {
 		Open: func(ctx context.Context) (*persist.Client, error) {
 			return registry.Runtime(ctx, persist.Config{})
 		},
-		Follow: func(ctx context.Context) (*persist.ReadClient, error) {
+		OpenRead: func(ctx context.Context) (*persist.ReadClient, error) {
 			return registry.ReadRuntime(ctx, persist.Config{})
 		},
 	}, options)

@@ -11,7 +11,7 @@ import (
 func TestHistoriesInMemory(t *testing.T) {
 	n := proof.Run(t, proof.Pick(1, 50, 500), func(t *testing.T, seed uint64) {
 		synctest.Test(t, func(t *testing.T) {
-			concurrent.Check(t, inMemory(seed, hurried()), concurrent.Options{Seed: seed})
+			concurrent.Run(t, inMemory(seed, hurried()), concurrent.Options{Seed: seed})
 		})
 	})
 	proof.Reached(t, 10, "histories in memory", n)
@@ -19,7 +19,7 @@ func TestHistoriesInMemory(t *testing.T) {
 
 func TestHistoriesOnDisk(t *testing.T) {
 	n := proof.Run(t, proof.Pick(1, 25, 250), func(t *testing.T, seed uint64) {
-		concurrent.Check(t, onDisk(t, hurried()), concurrent.Options{Seed: seed})
+		concurrent.Run(t, onDisk(t, hurried()), concurrent.Options{Seed: seed})
 	})
 	proof.Reached(t, 10, "histories on disk", n)
 }
@@ -27,7 +27,7 @@ func TestHistoriesOnDisk(t *testing.T) {
 func TestListsInMemory(t *testing.T) {
 	n := proof.Run(t, proof.Pick(1, 20, 500), func(t *testing.T, seed uint64) {
 		synctest.Test(t, func(t *testing.T) {
-			concurrent.CheckLists(t, inMemory(seed, hurried()), concurrent.Options{Seed: seed, Listeners: 4})
+			concurrent.RunLists(t, inMemory(seed, hurried()), concurrent.Options{Seed: seed, Listeners: 4})
 		})
 	})
 	proof.Reached(t, 11, "list histories in memory", n)
@@ -35,7 +35,7 @@ func TestListsInMemory(t *testing.T) {
 
 func TestListsOnDisk(t *testing.T) {
 	n := proof.Run(t, proof.Pick(1, 10, 250), func(t *testing.T, seed uint64) {
-		concurrent.CheckLists(t, onDisk(t, hurried()), concurrent.Options{Seed: seed, Listeners: 4})
+		concurrent.RunLists(t, onDisk(t, hurried()), concurrent.Options{Seed: seed, Listeners: 4})
 	})
 	proof.Reached(t, 11, "list histories on disk", n)
 }

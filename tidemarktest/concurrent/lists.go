@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/tidemark-go/tidemark/frontier"
+	"github.com/tidemark-go/tidemark/internal/seed"
 	"github.com/tidemark-go/tidemark/persist"
 	"github.com/tidemark-go/tidemark/storage"
 )
@@ -66,13 +67,17 @@ func RecordLists(ctx context.Context, store Store, opts Options) ([]Txn, *Histor
 	return append(txns, cuts...), h, nil
 }
 
-// CheckLists records transactions on the lists of a store and fails the test unless
-// they are strict serializable.
-func CheckLists(t testing.TB, store Store, opts Options) []Txn {
+// RunLists records transactions on the lists of a store and fails the test unless they
+// are strict serializable. The failure says how to repeat it.
+func RunLists(t testing.TB, store Store, opts Options) []Txn {
 	t.Helper()
+	opts, err := opts.seeded()
+	if err != nil {
+		t.Fatal(err)
+	}
 	txns, h, err := RecordLists(t.Context(), store, opts)
 	if err != nil {
-		t.Fatalf("seed %d: %v", opts.Seed, err)
+		t.Fatalf("seed %d: %v\nrepeat with: %s", opts.Seed, err, seed.Repeat(t.Name(), opts.Seed))
 	}
 	t.Logf("seed %d: %s; %d transactions", opts.Seed, h, len(txns))
 	opts = opts.withDefaults()
@@ -94,7 +99,7 @@ func CheckLists(t testing.TB, store Store, opts Options) []Txn {
 		errs = append(errs, fmt.Errorf("%w: %.0f operations a second, the least is %d", ErrVoid, rate, opts.MinRate))
 	}
 	if err := errors.Join(errs...); err != nil {
-		t.Errorf("seed %d: %v", opts.Seed, err)
+		t.Errorf("seed %d: %v\nrepeat with: %s", opts.Seed, err, seed.Repeat(t.Name(), opts.Seed))
 	}
 	return txns
 }

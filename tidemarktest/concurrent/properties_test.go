@@ -122,6 +122,21 @@ func TestProperties(t *testing.T) {
 			one.Events = slices.Insert(one.Events, index(one, 40), event{SeqNo: 35, Updates: []update{up("ghost", 9, 1)}})
 			h.Reads = nil
 		}},
+		{"complete", "nobody sealed it", func(_ *history, one, _ *tail) {
+			one.Events = slices.Insert(one.Events, index(one, 40), event{SeqNo: 35, Sealed: frontier.At(4)})
+		}},
+		{"complete", "sealed to another time", func(_ *history, one, _ *tail) {
+			one.Events[index(one, 30)].Sealed = frontier.At(2)
+		}},
+		{"complete", "a seal at another place", func(_ *history, one, _ *tail) {
+			one.Events[index(one, 30)].SeqNo = 31
+		}},
+		{"complete", "the seal of a compare-and-append is missing", func(h *history, one, _ *tail) {
+			i := index(one, 70) + 1
+			one.Events[i+1].Asked = one.Events[i].Asked
+			one.Events = slices.Delete(one.Events, i, i+1)
+			h.Reads = nil
+		}},
 		{"complete", "an end that is none", func(_ *history, one, _ *tail) { one.Ended = io.EOF }},
 		{"complete", "nothing more comes", func(h *history, one, _ *tail) {
 			one.Events, one.Ended, one.Asked = one.Events[:index(one, 80)], concurrent.ErrSilent, 77

@@ -52,13 +52,17 @@ func newRun(ctx context.Context, store Store, opts Options) (*run, error) {
 	if err := opts.validate(store); err != nil {
 		return nil, err
 	}
+	opts, err := opts.seeded()
+	if err != nil {
+		return nil, err
+	}
 	r := &run{Options: opts.withDefaults(), store: store, finished: make(chan struct{}), at: make(map[int64]int)}
 	for i := range r.Streams {
 		r.streams = append(r.streams, fmt.Sprintf("stream-%d", i))
 	}
 	r.known = make([]frontiers, r.Streams)
 	r.owner = &owner{run: r, broken: make(chan *handles, 1)}
-	if store.Follow != nil {
+	if store.OpenRead != nil {
 		for i := range r.Followers {
 			r.followers = append(r.followers, &follower{run: r, name: fmt.Sprintf("follower-%d", i)})
 		}

@@ -119,7 +119,7 @@ func (f *follower) get(ctx context.Context) (*persist.ReadClient, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.client == nil {
-		c, err := f.run.store.Follow(ctx)
+		c, err := f.run.store.OpenRead(ctx)
 		if err != nil {
 			return nil, err
 		}

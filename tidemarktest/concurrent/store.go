@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/tidemark-go/tidemark/internal/seed"
 	"github.com/tidemark-go/tidemark/persist"
 )
 
@@ -14,9 +15,9 @@ type Store struct {
 	// Open opens the one runtime that writes. It is called again after the runtime
 	// before was stopped.
 	Open func(ctx context.Context) (*persist.Client, error)
-	// Follow opens a read-only runtime beside it; half of the listeners are on such.
-	// nil: there are none.
-	Follow func(ctx context.Context) (*persist.ReadClient, error)
+	// OpenRead opens a read-only runtime that follows it; half of the listeners are on
+	// such. nil: there are none.
+	OpenRead func(ctx context.Context) (*persist.ReadClient, error)
 	// Troubles are what may befall the location beside restarts, each at least once in a
 	// run that is long enough.
 	Troubles []Trouble
@@ -37,15 +38,23 @@ type Trouble struct {
 
 // Options say how much a run does. The zero value means the defaults.
 type Options struct {
-	// Seed is for everything that is left to chance. Goroutines make no two runs alike,
-	// so a failure may need several runs of its seed to come again.
+	// Seed is for everything that is left to chance. The environment's TIDEMARK_SEED comes
+	// before it. 0 means 1. Goroutines make no two runs alike, so a failure may need
+	// several runs of its seed to come again.
 	Seed uint64
-	// Operations is how many commands and reads the writers ask for. 0 means 1000.
+	// Operations is how many commands and reads the writers ask for, all together. 0 means
+	// 1000.
 	Operations int
-	Writers    int // 0 means 8
-	Listeners  int // 0 means 20
-	Followers  int // read-only runtimes, if the store has them; 0 means 2
-	Streams    int // 0 means 4
+	// Writers is the number of clients that write, each with up to four commands on their
+	// way. 0 means 8.
+	Writers int
+	// Listeners is the number of clients that listen, each to one stream, with a new
+	// snapshot and listener again and again. 0 means 20.
+	Listeners int
+	// Followers is the number of read-only runtimes, if the store has them. 0 means 2.
+	Followers int
+	// Streams is the number of streams. 0 means 4.
+	Streams int
 	// CompactEvery is the time between two rounds of maintenance. 0 means 100ms.
 	CompactEvery time.Duration
 	// Pause is the longest time that a listener sleeps before it goes on, and that
@@ -59,6 +68,16 @@ type Options struct {
 	// MinRate is the number of operations a second below which a run is void. 0 means
 	// 100, < 0 none.
 	MinRate int
+}
+
+// seeded returns the options with the seed that they, or the environment, mean.
+func (o Options) seeded() (Options, error) {
+	n, err := seed.Resolve(o.Seed)
+	if err != nil {
+		return o, fmt.Errorf("concurrent: %w", err)
+	}
+	o.Seed = n
+	return o, nil
 }
 
 func (o Options) withDefaults() Options {

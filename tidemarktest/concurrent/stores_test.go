@@ -64,7 +64,7 @@ func inMemory(seed uint64, cfg persist.Config) concurrent.Store {
 		Open: func(ctx context.Context) (*persist.Client, error) {
 			return registry.RuntimeUnreliable(ctx, faults, cfg)
 		},
-		Follow: follow,
+		OpenRead: follow,
 		Troubles: []concurrent.Trouble{
 			{Name: "crash of the writer", Strike: crash(place.CrashWriter), Reopen: true},
 			{Name: "crash of all", Strike: crash(place.Crash), Reopen: true},
@@ -86,7 +86,7 @@ func onDisk(t testing.TB, cfg persist.Config) concurrent.Store {
 		Open: func(ctx context.Context) (*persist.Client, error) {
 			return file.Open(ctx, dir, cfg, file.SegmentSize(file.MinSegmentSize, file.MinSegmentSize))
 		},
-		Follow: func(ctx context.Context) (*persist.ReadClient, error) { return file.OpenRead(ctx, dir, cfg) },
+		OpenRead: func(ctx context.Context) (*persist.ReadClient, error) { return file.OpenRead(ctx, dir, cfg) },
 	}
 }
 

@@ -1,0 +1,52 @@
+// Package seed says how a random test is told which one of its cases to repeat: by one
+// variable of the environment, for all tests of this module and for those of users that
+// call package tidemarktest.
+package seed
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+)
+
+// Variable is the variable of the environment that names the seed to repeat.
+const Variable = "TIDEMARK_SEED"
+
+// FromEnvironment returns the seed to repeat, and whether there is one.
+//
+// Errors: the variable is not a number.
+func FromEnvironment() (seed uint64, ok bool, err error) {
+	text, ok := os.LookupEnv(Variable)
+	if !ok {
+		return 0, false, nil
+	}
+	seed, err = strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		return 0, false, fmt.Errorf("%s: %w: set it to a number, or not at all", Variable, err)
+	}
+	return seed, true, nil
+}
+
+// Resolve returns the seed to use: the environment's, or the given one, or 1 if that is
+// 0.
+//
+// Errors: as FromEnvironment.
+func Resolve(given uint64) (uint64, error) {
+	switch seed, ok, err := FromEnvironment(); {
+	case ok || err != nil:
+		return seed, err
+	case given == 0:
+		return 1, nil
+	default:
+		return given, nil
+	}
+}
+
+// Repeat returns the command that repeats a seed of a test, in the directory of its
+// package. Of a subtest it names the outermost test, since the names of others may have
+// the seed in them.
+func Repeat(test string, seed uint64) string {
+	test, _, _ = strings.Cut(test, "/")
+	return fmt.Sprintf("%s=%d go test -count=1 -run '^%s$' .", Variable, seed, test)
+}
