@@ -11,8 +11,8 @@
 // function says, each row once.
 //
 //	func TestLoud(t *testing.T) {
-//		for seed := range uint64(50) {
-//			tidemarktest.RunPipeline(t, tidemarktest.Memory(), loud, tidemarktest.Options{Seed: seed + 1})
+//		for seed := range tidemarktest.Seeds(50) {
+//			tidemarktest.RunPipeline(t, tidemarktest.Memory(), loud, tidemarktest.Options{Seed: seed})
 //		}
 //	}
 //
@@ -46,8 +46,8 @@
 // # Seeds
 //
 // Everything follows from [Options.Seed]. A failure prints it, in a command that
-// repeats it: the variable TIDEMARKTEST_SEED of the environment comes before the
-// option. Seeds that count up from 1 make a test whose verdict depends on the code
-// alone; for a longer search let them begin elsewhere. Where time is virtual
+// repeats it: the variable TIDEMARK_SEED of the environment comes before the option.
+// Seeds that count up from 1 make a test whose verdict depends on the code alone
+// ([Seeds]); for a longer search let them begin elsewhere. Where time is virtual
 // ([Store.Virtual]) the same seed gives the same history in every detail.
 package tidemarktest

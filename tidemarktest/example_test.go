@@ -49,7 +49,7 @@ func ExampleCheckPipeline() {
 			dst.AwaitCompletion()
 			return errors.Join(src.Err(), dst.Err())
 		},
-		Want: func(input []persist.Update[string, struct{}]) []persist.Update[string, struct{}] {
+		Want: func(_ uint64, input []persist.Update[string, struct{}]) []persist.Update[string, struct{}] {
 			var output []persist.Update[string, struct{}]
 			for _, u := range input {
 				u.Key = strings.ToUpper(u.Key)

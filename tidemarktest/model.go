@@ -20,8 +20,8 @@ type Change struct {
 	Updates []Update
 	// Seal is the new upper, Allow the new since.
 	Seal, Allow *frontier.Antichain
-	// Expect, with Seal, makes the change a compare-and-append: the stream's upper has
-	// to be Expect, and the updates have to lie in [Expect, Seal).
+	// Expect makes the change a compare-and-append: the stream's upper has to be Expect,
+	// and the updates have to lie in [Expect, Seal). It needs a Seal.
 	Expect *frontier.Antichain
 }
 
@@ -185,9 +185,9 @@ func (m *Model) Apply(c Command) error {
 	after := make(map[string]*stream)
 	for _, ch := range c {
 		if ch.Expect != nil { // what it says of itself is looked at first
-			refuse(!ch.Expect.LessThan(*ch.Seal), persist.ErrInvalid)
+			refuse(ch.Seal == nil || !ch.Expect.LessThan(*ch.Seal), persist.ErrInvalid)
 			refuse(slices.ContainsFunc(ch.Updates, func(u Update) bool {
-				return !ch.Expect.Admits(u.Time) || ch.Seal.Admits(u.Time)
+				return !ch.Expect.Admits(u.Time) || ch.Seal != nil && ch.Seal.Admits(u.Time)
 			}), persist.ErrInvalid)
 		}
 		before := m.streams[ch.Stream]

@@ -2,17 +2,12 @@ package tidemarktest
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
-	"runtime/debug"
-	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
-	"github.com/tidemark-go/tidemark/frontier"
 	"github.com/tidemark-go/tidemark/persist"
 )
 
@@ -26,8 +21,8 @@ type Pipeline[K, V, K2, V2 any] struct {
 	OutputKey     persist.Codec[K2]
 	OutputVal     persist.Codec[V2]
 
-	// Draw returns a key and a value for the input. Few different ones make more
-	// happen than many.
+	// Draw returns a key and a value for the input; it is to depend on random alone. Few
+	// different ones make more happen than many.
 	Draw func(random *rand.Rand) (K, V)
 
 	// Table says that the input holds no row less than zero times as of any time, as
@@ -39,12 +34,17 @@ type Pipeline[K, V, K2, V2 any] struct {
 	// not matter, or until the input is finished and the output with it: then it
 	// returns nil. Nothing of it may go on when it returns. It is called again and
 	// again, never twice at once, and has to go on where the output ends.
+	//
+	// Where the store's time is virtual it is called in a bubble of testing/synctest: all
+	// that it waits for has to be made in it, so nothing that an init function or another
+	// test has made, and no sockets.
 	Run func(ctx context.Context, client *persist.Client) error
 
-	// Want returns what the output has to hold when the input holds the given updates.
-	// It is called with all updates up to a time, and only what its answer adds up to
-	// counts: neither order nor times.
-	Want func(input []persist.Update[K, V]) []persist.Update[K2, V2]
+	// Want returns what the output has to hold as of a time, given the updates of the
+	// input up to that time, in the order of writing, and no others. Of its answer only
+	// what it adds up to counts: neither order nor times. It may change and keep the
+	// slice.
+	Want func(asOf uint64, input []persist.Update[K, V]) []persist.Update[K2, V2]
 }
 
 // RunPipeline runs a pipeline on a store while input is written, sealed and
@@ -60,32 +60,40 @@ type Pipeline[K, V, K2, V2 any] struct {
 //     finished, it finishes its output and returns nil.
 //
 // The since of the input is kept one time before the upper of the output, which a
-// source that resumes there needs. A store whose time is virtual runs in a bubble.
+// source that resumes there needs. A store whose time is virtual runs in a bubble. It
+// logs how much was done, and a history in which nothing could be written fails too.
 func RunPipeline[K, V, K2, V2 any](t *testing.T, store Store, p Pipeline[K, V, K2, V2], opts Options) {
 	t.Helper()
+	var done string
 	var err error
 	inBubble(t, store.Virtual, func(t *testing.T) {
-		err = checkPipeline(t.Context(), store, p, opts, store.Virtual)
+		done, err = checkPipeline(t.Context(), store, p, opts, store.Virtual)
 	})
 	if err != nil {
 		t.Fatalf("%v\n%s", err, repeat(t, opts))
 	}
+	t.Log(done)
 }
 
 // CheckPipeline is [RunPipeline] without a test, in real time.
 //
 // Errors: what is wrong with the output; the context's.
 func CheckPipeline[K, V, K2, V2 any](ctx context.Context, store Store, p Pipeline[K, V, K2, V2], opts Options) error {
-	return checkPipeline(ctx, store, p, opts, false)
+	_, err := checkPipeline(ctx, store, p, opts, false)
+	return err
 }
 
-func checkPipeline[K, V, K2, V2 any](ctx context.Context, store Store, p Pipeline[K, V, K2, V2], opts Options, virtual bool) error {
+// checkPipeline returns what was done, in words.
+func checkPipeline[K, V, K2, V2 any](ctx context.Context, store Store, p Pipeline[K, V, K2, V2], opts Options, virtual bool) (string, error) {
 	opts, err := opts.withDefaults()
 	if err != nil {
-		return err
+		return "", err
 	}
-	if store.Open == nil || p.Run == nil || p.Draw == nil || p.Want == nil || p.InputKey == nil || p.InputVal == nil || p.OutputKey == nil || p.OutputVal == nil {
-		return fmt.Errorf("tidemarktest: %w: Store.Open, and every field of Pipeline but Table, must be set", persist.ErrInvalid)
+	if err := store.usable(opts); err != nil {
+		return "", err
+	}
+	if p.Run == nil || p.Draw == nil || p.Want == nil || p.InputKey == nil || p.InputVal == nil || p.OutputKey == nil || p.OutputVal == nil {
+		return "", fmt.Errorf("tidemarktest: %w: every field of Pipeline but Table must be set", persist.ErrInvalid)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -101,441 +109,11 @@ func checkPipeline[K, V, K2, V2 any](ctx context.Context, store Store, p Pipelin
 	defer x.clean()
 	if err := x.run(); err != nil {
 		if cause := context.Cause(ctx); cause != nil {
-			return fmt.Errorf("tidemarktest: %w", cause)
+			return "", fmt.Errorf("tidemarktest: %w", cause)
 		}
 		last := x.done[max(0, len(x.done)-25):]
-		return fmt.Errorf("tidemarktest: seed %d: the pipeline from %q to %q: %w\nwhat was done last:\n    %s",
+		return "", fmt.Errorf("tidemarktest: seed %d: the pipeline from %q to %q: %w\nwhat was done last:\n    %s",
 			opts.Seed, p.Input, p.Output, err, strings.Join(last, "\n    "))
 	}
-	return nil
-}
-
-// exercise is a pipeline being put to the test.
-type exercise[K, V, K2, V2 any] struct {
-	Pipeline[K, V, K2, V2]
-	ctx     context.Context
-	store   Store
-	opts    Options
-	virtual bool
-	random  *rand.Rand
-	done    []string
-
-	client *persist.Client // nil while none is open
-	write  *persist.WriteHandle[K, V]
-	read   *persist.ReadHandle[K2, V2]
-	input  []persist.Update[K, V] // acknowledged
-	live   []persist.Update[K, V] // of a table: what was added and not taken back
-	upper  uint64                 // of the input
-	sealed frontier.Antichain     // upper of the output when it was last looked at
-	since  uint64                 // of the input
-	down   bool
-
-	cancel context.CancelFunc // nil while the pipeline does not run
-	ended  chan error
-	hurt   bool // something was done to the run that may end it
-}
-
-func (x *exercise[K, V, K2, V2]) note(format string, args ...any) {
-	x.done = append(x.done, strings.ReplaceAll(fmt.Sprintf(format, args...), "\n", "\n      "))
-}
-
-func (x *exercise[K, V, K2, V2]) run() error {
-	if err := x.open(); err != nil {
-		return err
-	}
-	for range x.opts.Steps {
-		if err := x.step(); err != nil {
-			return err
-		}
-		if err := x.look(false); err != nil {
-			return err
-		}
-	}
-	return x.finish()
-}
-
-// step does one thing.
-func (x *exercise[K, V, K2, V2]) step() error {
-	if x.client == nil {
-		return x.open()
-	}
-	if x.cancel == nil && x.random.IntN(3) > 0 {
-		x.start()
-	}
-	if x.down && x.random.IntN(4) == 0 {
-		x.setDown(false)
-		x.pass(time.Second)
-	}
-	switch n := x.random.IntN(100); {
-	case n < 30:
-		return x.add()
-	case n < 58:
-		return x.seal()
-	case n < 82:
-		x.pass(time.Duration(x.random.IntN(6)) * time.Millisecond)
-	case n < 88:
-		return x.compact()
-	case n < 92:
-		x.note("the pipeline's context ends")
-		return x.end()
-	case n < 94:
-		x.note("the runtime stops")
-		x.hurt = true
-		return x.close()
-	case n < 97 && x.store.Crash != nil && !x.down:
-		return x.crash()
-	case x.store.Faults != nil:
-		x.setDown(true)
-	}
-	return nil
-}
-
-func (x *exercise[K, V, K2, V2]) open() error {
-	x.setDown(false)
-	x.note("a runtime starts")
-	client, err := x.store.Open(x.ctx, x.opts.Config)
-	if err != nil {
-		return fmt.Errorf("the store cannot be opened: %w", err)
-	}
-	x.client = client
-	if x.write, _, err = persist.CreateOrLoad(x.ctx, client, x.Input, x.InputKey, x.InputVal); err != nil {
-		return err
-	}
-	_, x.read, err = persist.CreateOrLoad(x.ctx, client, x.Output, x.OutputKey, x.OutputVal)
-	return err
-}
-
-func (x *exercise[K, V, K2, V2]) start() {
-	x.note("the pipeline starts")
-	ctx, cancel := context.WithCancel(x.ctx)
-	x.cancel, x.ended, x.hurt = cancel, make(chan error, 1), x.down
-	client, ended := x.client, x.ended
-	go func() { // ends with Run, which end awaits
-		defer func() {
-			if r := recover(); r != nil {
-				ended <- &panicked{r, debug.Stack()}
-			}
-		}()
-		ended <- x.Run(ctx, client)
-	}()
-}
-
-// end ends the run, if there is one, and waits until it has.
-func (x *exercise[K, V, K2, V2]) end() error {
-	if x.cancel == nil {
-		return nil
-	}
-	x.cancel()
-	x.cancel = nil
-	select {
-	case err := <-x.ended:
-		if p, ok := errors.AsType[*panicked](err); ok {
-			return p
-		}
-		x.note("the pipeline has ended: %v", err)
-		return nil
-	case <-time.After(x.patience()):
-		return fmt.Errorf("Run has not returned %s after its context ended", x.patience())
-	}
-}
-
-func (x *exercise[K, V, K2, V2]) patience() time.Duration {
-	if x.virtual {
-		return time.Hour
-	}
-	return 30 * time.Second
-}
-
-// close stops the runtime, and then the run, which finds itself without one.
-func (x *exercise[K, V, K2, V2]) close() error {
-	err := x.client.Stop()
-	if x.down {
-		err = nil
-	}
-	x.client = nil
-	return errors.Join(err, x.end())
-}
-
-// crash crashes the store while the pipeline has something on its way.
-func (x *exercise[K, V, K2, V2]) crash() error {
-	x.hurt = true
-	if x.store.Hold != nil && x.virtual {
-		if err := x.seal(); err != nil {
-			return err
-		}
-		x.store.Hold()
-		x.pass(10 * time.Millisecond)
-	}
-	x.note("the store crashes")
-	x.store.Crash(x.random.Uint64())
-	_ = x.client.Stop() // it has lost its storage
-	x.client = nil
-	return x.end()
-}
-
-func (x *exercise[K, V, K2, V2]) setDown(down bool) {
-	if x.down == down {
-		return
-	}
-	x.down, x.hurt = down, true
-	if down {
-		x.note("the storage goes down")
-		x.store.Faults.SetDown()
-	} else {
-		x.note("the storage is up")
-		x.store.Faults.SetUp()
-	}
-}
-
-func (x *exercise[K, V, K2, V2]) pass(d time.Duration) {
-	if !x.virtual {
-		d = min(d, time.Millisecond)
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-x.ctx.Done():
-	}
-	if x.virtual {
-		synctest.Wait()
-	}
-}
-
-func (x *exercise[K, V, K2, V2]) add() error {
-	updates := make([]persist.Update[K, V], 1+x.random.IntN(4))
-	live := slices.Clone(x.live)
-	for i := range updates {
-		k, v := x.Draw(x.random)
-		updates[i] = persist.Update[K, V]{Key: k, Val: v, Time: x.upper + x.random.Uint64N(6), Diff: int64(x.random.IntN(4)) - 1}
-		if x.Table {
-			updates[i].Diff = 1 + max(updates[i].Diff, 0)
-			if n := len(live); n > 0 && x.random.IntN(3) == 0 {
-				k := x.random.IntN(n)
-				old := live[k]
-				live = slices.Delete(live, k, k+1)
-				old.Time, old.Diff = max(old.Time, updates[i].Time), -old.Diff
-				updates[i] = old
-			} else {
-				live = append(live, updates[i])
-			}
-			continue
-		}
-		if n := len(x.input); n > 0 && x.random.IntN(3) == 0 { // a retraction
-			old := x.input[x.random.IntN(n)]
-			updates[i].Key, updates[i].Val, updates[i].Diff = old.Key, old.Val, -old.Diff
-		}
-	}
-	if x.succeeds(x.write.Write(x.ctx, updates).Wait(x.ctx)) {
-		x.note("write %v", updates)
-		x.input, x.live = append(x.input, updates...), live
-	}
-	return nil
-}
-
-func (x *exercise[K, V, K2, V2]) seal() error {
-	to := x.upper + x.random.Uint64N(5)
-	if x.succeeds(x.write.Seal(x.ctx, to).Wait(x.ctx)) {
-		x.note("seal to %d", to)
-		x.upper = to
-	}
-	return nil
-}
-
-func (x *exercise[K, V, K2, V2]) succeeds(_ any, err error) bool {
-	if err != nil {
-		x.note("the input cannot be written to: %v", err)
-	}
-	return err == nil
-}
-
-// compact lets the input forget what a pipeline that resumes does not need.
-func (x *exercise[K, V, K2, V2]) compact() error {
-	if t, ok := x.sealed.Elem(); ok && t > x.since+1 {
-		if x.succeeds(x.write.AllowCompaction(x.ctx, frontier.At(t-1)).Wait(x.ctx)) {
-			x.note("allow compaction of the input to %d", t-1)
-			x.since = t - 1
-		}
-	}
-	return nil
-}
-
-// look checks the output: at its newest sealed time, or at all of them.
-func (x *exercise[K, V, K2, V2]) look(all bool) error {
-	if err := x.checkAlive(); err != nil {
-		return err
-	}
-	if x.client == nil || x.down {
-		return nil
-	}
-	snapshot, err := x.read.Snapshot(x.ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = snapshot.Close() }()
-	upper := snapshot.Upper()
-	if upper.LessThan(x.sealed) {
-		return fmt.Errorf("the output was sealed to %s, and now to %s", x.sealed, upper)
-	}
-	if !all && upper == x.sealed {
-		return nil
-	}
-	x.sealed = upper
-	t, ok := upper.Elem()
-	if !all && (!ok || t > x.upper) {
-		return fmt.Errorf("false seal: the output is sealed to %s, the input to {%d}", upper, x.upper)
-	}
-	rows, err := snapshot.ReadToEnd(x.ctx)
-	if err != nil {
-		return err
-	}
-	last := t
-	if !ok {
-		last = x.upper + 6
-	}
-	first, _ := snapshot.Since().Elem()
-	if !all && last > 0 {
-		first = max(first, last-1)
-	}
-	for t := first; t < last; t++ {
-		if err := x.compare(t, rows); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// panicked is the error of a Run that panicked, which is never legal.
-type panicked struct {
-	value any
-	stack []byte
-}
-
-func (p *panicked) Error() string { return fmt.Sprintf("Run has panicked: %v\n%s", p.value, p.stack) }
-
-// checkAlive says whether the pipeline has ended although nobody has done anything to
-// it.
-func (x *exercise[K, V, K2, V2]) checkAlive() error {
-	if x.cancel == nil {
-		return nil
-	}
-	select {
-	case err := <-x.ended:
-		x.cancel()
-		x.cancel = nil
-		if p, ok := errors.AsType[*panicked](err); ok {
-			return p
-		}
-		if !x.hurt {
-			return fmt.Errorf("Run has returned, although nothing was wrong and the input is not finished: %w", errOrNil{err})
-		}
-		x.note("the pipeline has ended: %v", err)
-	default:
-	}
-	return nil
-}
-
-// errOrNil is an error that may be none.
-type errOrNil struct{ error }
-
-func (e errOrNil) Error() string { return fmt.Sprint(e.error) }
-func (e errOrNil) Unwrap() error { return e.error }
-
-// compare holds the output as of a time against what is wanted.
-func (x *exercise[K, V, K2, V2]) compare(t uint64, rows []persist.Update[K2, V2]) error {
-	var input []persist.Update[K, V]
-	for _, u := range x.input {
-		if u.Time <= t {
-			input = append(input, u)
-		}
-	}
-	difference := make(map[string]int64)
-	names := make(map[string]string)
-	count := func(u persist.Update[K2, V2], sign int64) error {
-		key, err := x.OutputKey.Append(nil, u.Key)
-		if err != nil {
-			return err
-		}
-		val, err := x.OutputVal.Append(nil, u.Val)
-		id := fmt.Sprintf("%q %q", key, val)
-		difference[id] += sign * u.Diff
-		names[id] = fmt.Sprintf("(%v, %v)", u.Key, u.Val)
-		return err
-	}
-	var err error
-	for _, u := range x.Want(input) {
-		err = errors.Join(err, count(u, -1))
-	}
-	for _, u := range rows {
-		if u.Time <= t {
-			err = errors.Join(err, count(u, 1))
-		}
-	}
-	if err != nil {
-		return err
-	}
-	if text := differences(difference, names); text != "" {
-		return fmt.Errorf("the output, sealed to %s, is not what Want says of the input up to time %d (- missing, + too many):\n%s", x.sealed, t, text)
-	}
-	return nil
-}
-
-// finish leaves the pipeline alone and wants it to end well.
-func (x *exercise[K, V, K2, V2]) finish() error {
-	x.setDown(false)
-	if x.client != nil {
-		if err := x.end(); err != nil {
-			return err
-		}
-	} else if err := x.open(); err != nil {
-		return err
-	}
-	x.start()
-	if _, err := x.write.Seal(x.ctx, x.upper+1).Wait(x.ctx); err != nil {
-		return err
-	}
-	x.upper++
-	x.note("seal to %d; from now on nothing is in the way", x.upper)
-	ctx, cancel := context.WithTimeout(x.ctx, x.patience())
-	defer cancel()
-	for wait := time.Millisecond; x.sealed.LessThan(frontier.At(x.upper)); wait = min(2*wait, time.Second) {
-		if ctx.Err() != nil {
-			return fmt.Errorf("no progress: the output is sealed to %s, the input to {%d}, since %s", x.sealed, x.upper, x.patience())
-		}
-		x.pass(wait)
-		if err := x.look(false); err != nil {
-			return err
-		}
-	}
-	if _, err := x.write.Finish(x.ctx).Wait(x.ctx); err != nil {
-		return err
-	}
-	x.note("the input is finished")
-	select {
-	case err := <-x.ended:
-		x.cancel()
-		x.cancel = nil
-		if err != nil {
-			return fmt.Errorf("the input is finished, and Run has failed: %w", err)
-		}
-	case <-ctx.Done():
-		return fmt.Errorf("the input is finished, and Run has not returned within %s", x.patience())
-	}
-	if err := x.look(true); err != nil {
-		return err
-	}
-	if !x.sealed.IsEmpty() {
-		return fmt.Errorf("the input is finished and Run has returned, but the output is sealed to %s only", x.sealed)
-	}
-	return nil
-}
-
-func (x *exercise[K, V, K2, V2]) clean() {
-	if x.store.Faults != nil {
-		x.store.Faults.SetUp()
-	}
-	if x.client != nil {
-		_ = x.client.Stop()
-	}
-	_ = x.end()
+	return fmt.Sprintf("seed %d: %s", opts.Seed, x.tally), nil
 }

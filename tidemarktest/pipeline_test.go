@@ -47,11 +47,13 @@ func loud(b bug) tidemarktest.Pipeline[string, struct{}, string, struct{}] {
 		Input: "words", InputKey: codec.String, InputVal: codec.Unit,
 		Output: "loud", OutputKey: codec.String, OutputVal: codec.Unit,
 		Draw: func(r *rand.Rand) (string, struct{}) { return []string{"a", "b", "c"}[r.IntN(3)], struct{}{} },
-		Want: func(input []word) []word {
+		Want: func(asOf uint64, input []word) []word {
 			var output []word
 			for _, u := range input {
-				u.Key = strings.ToUpper(u.Key)
-				output = append(output, u)
+				if u.Time <= asOf { // all of them are
+					u.Key = strings.ToUpper(u.Key)
+					output = append(output, u)
+				}
 			}
 			return output
 		},
@@ -163,6 +165,20 @@ func TestPipeline(t *testing.T) {
 		tidemarktest.RunPipeline(t, tidemarktest.Memory(), p, opts)
 	})
 	proof.Reached(t, 8, "pipelines", seeds)
+}
+
+// TestIdlePipeline: a history in which nothing was written shows nothing, and fails.
+func TestIdlePipeline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for seed := range tidemarktest.Seeds(20) {
+			err := tidemarktest.CheckPipelineVirtually(t.Context(), tidemarktest.Memory(), loud(none), tidemarktest.Options{Seed: seed, Steps: 1})
+			if err != nil {
+				require.ErrorContains(t, err, "void: in 1 steps nothing was written")
+				return
+			}
+		}
+		require.Fail(t, "each of twenty seeds wrote something in one step")
+	})
 }
 
 // TestWrongPipelines: what users get wrong is found within a few histories, and said

@@ -4,29 +4,34 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"strconv"
+	"iter"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/tidemark-go/tidemark/internal/seed"
 	"github.com/tidemark-go/tidemark/persist"
 	"github.com/tidemark-go/tidemark/storage"
 )
 
 // Options says what is done in a history. The zero value is a good one.
 type Options struct {
-	// Seed is what the history follows from. The environment's TIDEMARKTEST_SEED comes
-	// before it. 0 means 1.
+	// Seed is what the history follows from. The environment's TIDEMARK_SEED comes before
+	// it. 0 means 1.
 	Seed uint64
-	// Steps is the number of requests. 0 means 200.
+	// Steps is the number of requests to a store, or of things done around a pipeline.
+	// 0 means 200.
 	Steps int
-	// InFlight is how many of them may be without an answer. 0 means 32.
+	// InFlight is how many requests may be without an answer: one that would be too many
+	// waits for an answer first. 0 means 32. A pipeline has no use for it.
 	InFlight int
-	// Config is that of every runtime. Small limits make much happen: see [Small].
+	// Config is that of every runtime. Small limits make much happen: see [Small]. With
+	// MaxTailBytes writers wait for room, so the store must not have Faults or Hold.
 	Config persist.Config
-	// Between passes after each request, where time is virtual.
+	// Between passes after each request to a store whose time is virtual: a year shows
+	// what only the age of data brings about. In real time, and for a pipeline, it has no
+	// effect.
 	Between time.Duration
 
 	// calm histories wait for all answers before they do what would cut them off, so
@@ -36,23 +41,28 @@ type Options struct {
 	trace bool
 }
 
-// SeedVariable is the variable of the environment that sets the seed: it repeats a
-// history that has failed.
-const SeedVariable = "TIDEMARKTEST_SEED"
-
-func (o Options) withDefaults() (Options, error) {
-	if text, ok := os.LookupEnv(SeedVariable); ok {
-		seed, err := strconv.ParseUint(text, 10, 64)
-		if err != nil {
-			return o, fmt.Errorf("tidemarktest: %s: %w", SeedVariable, err)
+// Seeds returns the seeds from 1 to n, for a test of several histories; or, to repeat
+// one that has failed, only that which the environment's TIDEMARK_SEED names.
+func Seeds(n int) iter.Seq[uint64] {
+	return func(yield func(uint64) bool) {
+		if only, ok, err := seed.FromEnvironment(); ok && err == nil { // Options say what is wrong with it
+			yield(only)
+			return
 		}
-		o.Seed = seed
+		for n := range uint64(max(n, 0)) {
+			if !yield(n + 1) {
+				return
+			}
+		}
+	}
+}
+
+func (o Options) withDefaults() (_ Options, err error) {
+	if o.Seed, err = seed.Resolve(o.Seed); err != nil {
+		return o, fmt.Errorf("tidemarktest: %w", err)
 	}
 	if o.Steps < 0 || o.InFlight < 0 || o.Between < 0 {
 		return o, fmt.Errorf("tidemarktest: %w: %+v: nothing may be negative; 0 means the default", persist.ErrInvalid, o)
-	}
-	if o.Seed == 0 {
-		o.Seed = 1
 	}
 	if o.Steps == 0 {
 		o.Steps = 200
@@ -153,11 +163,10 @@ func Run(t *testing.T, store Store, opts Options) Report {
 	return report
 }
 
-// repeat returns the line that says how to repeat a failure: with the test that has no
-// parent, since the names of others may have the seed in them.
+// repeat returns the line that says how to repeat a failure.
 func repeat(t *testing.T, opts Options) string {
-	name, _, _ := strings.Cut(t.Name(), "/")
-	return fmt.Sprintf("repeat with: %s=%d go test -count=1 -run '^%s$' .", SeedVariable, seedOf(opts), name)
+	opts, _ = opts.withDefaults()
+	return "repeat with: " + seed.Repeat(t.Name(), opts.Seed)
 }
 
 func inBubble(t *testing.T, virtual bool, test func(*testing.T)) {
@@ -166,11 +175,6 @@ func inBubble(t *testing.T, virtual bool, test func(*testing.T)) {
 	} else {
 		test(t)
 	}
-}
-
-func seedOf(opts Options) uint64 {
-	opts, _ = opts.withDefaults()
-	return opts.Seed
 }
 
 // Check is [Run] without a test, in real time: for programs that test a store for as
@@ -186,8 +190,8 @@ func check(ctx context.Context, store Store, opts Options, virtual bool) (Report
 	if err != nil {
 		return Report{}, err
 	}
-	if store.Open == nil {
-		return Report{}, fmt.Errorf("tidemarktest: %w: Store.Open is nil: set it", persist.ErrInvalid)
+	if err := store.usable(opts); err != nil {
+		return Report{}, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -2,6 +2,7 @@ package tidemarktest_test
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tidemark-go/tidemark/file"
+	"github.com/tidemark-go/tidemark/frontier"
 	"github.com/tidemark-go/tidemark/internal/proof"
 	"github.com/tidemark-go/tidemark/mem"
 	"github.com/tidemark-go/tidemark/persist"
@@ -20,8 +22,10 @@ import (
 )
 
 // histories runs seeds and returns what they did in all.
-func histories(t *testing.T, n int, store func(*testing.T, uint64) tidemarktest.Store) *tidemarktest.Report {
-	configs := []persist.Config{tidemarktest.Small(), {}}
+func histories(t *testing.T, n int, maxTail int64, store func(*testing.T, uint64) tidemarktest.Store) *tidemarktest.Report {
+	bounded := tidemarktest.Small() // slow listeners are cut off
+	bounded.MaxTailBytes, bounded.MaxListenerLag = maxTail, 512
+	configs := []persist.Config{tidemarktest.Small(), {}, bounded}
 	var mu sync.Mutex
 	var all tidemarktest.Report // guarded by mu
 	proof.Run(t, n, func(t *testing.T, seed uint64) {
@@ -39,7 +43,7 @@ func histories(t *testing.T, n int, store func(*testing.T, uint64) tidemarktest.
 // memory, with outages, lost answers and crashes. Those of a tier must have had all
 // kinds, and all pairs of kinds, or they mean nothing.
 func TestHistories(t *testing.T) {
-	all := histories(t, proof.Pick(25, 2000, 50000), func(_ *testing.T, seed uint64) tidemarktest.Store {
+	all := histories(t, proof.Pick(25, 2000, 50000), 0, func(_ *testing.T, seed uint64) tidemarktest.Store {
 		return tidemarktest.Memory(mem.WithGaps(seed))
 	})
 	if all.Requests > 300_000 {
@@ -51,7 +55,8 @@ func TestHistories(t *testing.T) {
 // TestHistoriesOnDisk does so in a directory, in real time: there what overlaps is
 // left to chance, and snapshots are taken beside the writes.
 func TestHistoriesOnDisk(t *testing.T) {
-	histories(t, proof.Pick(3, 60, 1000), func(t *testing.T, seed uint64) tidemarktest.Store {
+	const maxTail = 1 << 10 // writers wait for room
+	histories(t, proof.Pick(3, 60, 1000), maxTail, func(t *testing.T, seed uint64) tidemarktest.Store {
 		dir := t.TempDir()
 		var opts []file.Option
 		if seed%2 == 1 {
@@ -66,6 +71,46 @@ func TestHistoriesOnDisk(t *testing.T) {
 			},
 		}
 	})
+}
+
+// TestSeeds: seeds count from 1, and the environment repeats one.
+func TestSeeds(t *testing.T) {
+	require.Equal(t, []uint64{1, 2, 3}, slices.Collect(tidemarktest.Seeds(3)))
+	require.Empty(t, slices.Collect(tidemarktest.Seeds(0)))
+	for seed := range tidemarktest.Seeds(3) {
+		require.EqualValues(t, 1, seed)
+		break
+	}
+	t.Setenv("TIDEMARK_SEED", "17")
+	require.Equal(t, []uint64{17}, slices.Collect(tidemarktest.Seeds(3)))
+	t.Setenv("TIDEMARK_SEED", "many")
+	_, err := tidemarktest.Check(t.Context(), tidemarktest.Memory(), tidemarktest.Options{})
+	require.ErrorContains(t, err, "TIDEMARK_SEED: ")
+}
+
+// TestOptions: what can never work is refused.
+func TestOptions(t *testing.T) {
+	for _, opts := range []tidemarktest.Options{{Steps: -1}, {InFlight: -1}, {Between: -1}} {
+		_, err := tidemarktest.Check(t.Context(), tidemarktest.Memory(), opts)
+		require.ErrorIs(t, err, persist.ErrInvalid)
+		require.ErrorIs(t, tidemarktest.CheckPipeline(t.Context(), tidemarktest.Memory(), loud(none), opts), persist.ErrInvalid)
+	}
+	_, err := tidemarktest.Check(t.Context(), tidemarktest.Store{}, tidemarktest.Options{})
+	require.ErrorIs(t, err, persist.ErrInvalid)
+	stuck := tidemarktest.Options{Config: persist.Config{MaxTailBytes: 1 << 10}}
+	_, err = tidemarktest.Check(t.Context(), tidemarktest.Memory(), stuck)
+	require.ErrorContains(t, err, "MaxTailBytes")
+	require.ErrorContains(t, tidemarktest.CheckPipeline(t.Context(), tidemarktest.Memory(), loud(none), stuck), "MaxTailBytes")
+	incomplete := loud(none)
+	incomplete.Want = nil
+	require.ErrorIs(t, tidemarktest.CheckPipeline(t.Context(), tidemarktest.Memory(), incomplete, tidemarktest.Options{}), persist.ErrInvalid)
+}
+
+// TestModelRefuses: a compare-and-append that does not say what it seals to.
+func TestModelRefuses(t *testing.T) {
+	m, zero := tidemarktest.NewModel(), frontier.At(0)
+	require.NoError(t, m.Create("s"))
+	require.ErrorIs(t, m.Apply(tidemarktest.Command{{Stream: "s", Expect: &zero}}), persist.ErrInvalid)
 }
 
 // forgetful is a log that acknowledges every nth append and does not do it.

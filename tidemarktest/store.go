@@ -2,6 +2,7 @@ package tidemarktest
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/tidemark-go/tidemark/mem"
 	"github.com/tidemark-go/tidemark/persist"
@@ -50,6 +51,20 @@ type Store struct {
 	// the same history in every detail. Without it a history runs in real time, and
 	// what overlaps is left to chance.
 	Virtual bool
+}
+
+// usable says whether histories with such options can come to an end on the store.
+//
+// Errors: persist.ErrInvalid.
+func (s Store) usable(opts Options) error {
+	switch {
+	case s.Open == nil:
+		return fmt.Errorf("tidemarktest: %w: Store.Open is nil: set it", persist.ErrInvalid)
+	case opts.Config.MaxTailBytes > 0 && (s.Faults != nil || s.Hold != nil):
+		return fmt.Errorf("tidemarktest: %w: Options.Config.MaxTailBytes is set, and the store has Faults or Hold: requests that wait for room would wait for good, since only later requests let flushes complete again; leave one of them out", persist.ErrInvalid)
+	default:
+		return nil
+	}
 }
 
 // Memory returns an empty store in memory that can do everything. The options are
