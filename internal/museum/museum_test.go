@@ -75,24 +75,3 @@ func TestPlant(t *testing.T) {
 	_, err = plant(edit{"g.go", "a", "x"})
 	require.ErrorIs(t, err, os.ErrNotExist)
 }
-
-// What a planted bug finds does not stay among the inputs of the real code, and those
-// of the real code stay.
-func TestFindingsOf(t *testing.T) {
-	pkg := t.TempDir()
-	found := filepath.Join(pkg, "testdata", "rapid", "TestX", "TestX.fail")
-	find := func() {
-		require.NoError(t, os.MkdirAll(filepath.Dir(found), 0o700))
-		require.NoError(t, os.WriteFile(found, nil, 0o600))
-	}
-	remove, err := findingsOf(pkg)
-	require.NoError(t, err)
-	find()
-	remove()
-	require.NoFileExists(t, found)
-	find()
-	remove, err = findingsOf(pkg)
-	require.NoError(t, err)
-	remove()
-	require.FileExists(t, found)
-}

@@ -37,7 +37,7 @@ func TestSeeds(t *testing.T) {
 	t.Setenv("TIDEMARK_SEED", "17")
 	require.Equal(t, map[uint64]bool{17: true}, run(3))
 	require.EqualValues(t, 17, Seed(t))
-	require.Equal(t, "TIDEMARK_TIER=B TIDEMARK_SEED=17 go test -count=1 ./internal/proof -run '^TestX$'", command("TestX", 17))
+	require.Equal(t, "TIDEMARK_TIER=B TIDEMARK_SEED=17 go test -count=1 ./internal/proof -run '^TestX$'", command("TestX/a*b/seed#01/17", 17))
 }
 
 func TestFigures(t *testing.T) {

@@ -3,8 +3,6 @@ package proof
 import (
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"strconv"
 	"sync/atomic"
 	"testing"
@@ -26,11 +24,10 @@ func Run(t *testing.T, n int, body func(t *testing.T, seed uint64)) int {
 		first = rand.Uint64N(1 << 48)
 	}
 	t.Run("seed", func(t *testing.T) { // ends when its parallel children have
-		parent := t.Name()[:len(t.Name())-len("/seed")]
 		for seed := first; seed < first+uint64(n); seed++ {
 			t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
 				t.Parallel()
-				repeatable(t, parent, seed)
+				repeatable(t, seed)
 				ran.Add(1)
 				body(t, seed)
 			})
@@ -49,7 +46,7 @@ func Seed(t testing.TB) uint64 {
 	} else if !ok {
 		n = 1
 	}
-	repeatable(t, t.Name(), n)
+	repeatable(t, n)
 	return n
 }
 
@@ -63,36 +60,18 @@ func seedOfEnvironment(t testing.TB) (n uint64, ok bool) {
 }
 
 // repeatable makes a failure print the command that repeats it.
-func repeatable(t testing.TB, test string, n uint64) {
+func repeatable(t testing.TB, n uint64) {
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("repeat with: %s", command(test, n))
+			t.Logf("repeat with: %s", command(t.Name(), n))
 		}
 	})
 }
 
 func command(test string, n uint64) string {
-	env := fmt.Sprintf("%s=%d", seed.Variable, n)
+	repeat := seed.Repeat(test, n)
 	if tier := Current(); tier != Smoke {
-		env = fmt.Sprintf("TIDEMARK_TIER=%s %s", tier, env)
+		repeat = fmt.Sprintf("TIDEMARK_TIER=%s %s", tier, repeat)
 	}
-	return fmt.Sprintf("%s go test -count=1 %s -run '^%s$'", env, packageDir(), test)
-}
-
-// packageDir is the directory of the package under test, seen from that of its
-// module: a test runs in its package's directory.
-func packageDir() string {
-	dir, err := os.Getwd()
-	if err != nil {
-		return "."
-	}
-	for root := dir; ; root = filepath.Dir(root) {
-		if _, err := os.Stat(filepath.Join(root, "go.mod")); err == nil {
-			rel, _ := filepath.Rel(root, dir)
-			return "./" + filepath.ToSlash(rel)
-		}
-		if root == filepath.Dir(root) {
-			return dir
-		}
-	}
+	return repeat
 }

@@ -6,6 +6,7 @@ package seed
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 )
@@ -43,10 +44,28 @@ func Resolve(given uint64) (uint64, error) {
 	}
 }
 
-// Repeat returns the command that repeats a seed of a test, in the directory of its
-// package. Of a subtest it names the outermost test, since the names of others may have
-// the seed in them.
+// Repeat returns the command that repeats a seed of a test of the package that runs. Of
+// a subtest it names the outermost test, since the names of others may have the seed in
+// them, and what else a regular expression would not match.
 func Repeat(test string, seed uint64) string {
 	test, _, _ = strings.Cut(test, "/")
-	return fmt.Sprintf("%s=%d go test -count=1 -run '^%s$' .", Variable, seed, test)
+	return fmt.Sprintf("%s=%d go test -count=1 %s -run '^%s$'", Variable, seed, packageDir(), test)
+}
+
+// packageDir is the directory of the package under test, seen from that of its module: a
+// test runs in its package's directory.
+func packageDir() string {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "."
+	}
+	for root := dir; ; root = filepath.Dir(root) {
+		if _, err := os.Stat(filepath.Join(root, "go.mod")); err == nil {
+			rel, _ := filepath.Rel(root, dir)
+			return "./" + filepath.ToSlash(rel)
+		}
+		if root == filepath.Dir(root) {
+			return dir
+		}
+	}
 }

@@ -27,5 +27,5 @@ func TestResolve(t *testing.T) {
 }
 
 func TestRepeat(t *testing.T) {
-	require.Equal(t, "TIDEMARK_SEED=5 go test -count=1 -run '^TestX$' .", seed.Repeat("TestX/seed/5", 5))
+	require.Equal(t, "TIDEMARK_SEED=5 go test -count=1 ./internal/seed -run '^TestX$'", seed.Repeat("TestX/seed/5", 5))
 }

@@ -58,7 +58,7 @@ func TestRunFails(t *testing.T) {
 	concurrent.Run(s, store, opts)
 	require.Contains(t, s.said, "FAILED")
 	require.Contains(t, s.said, "linearizable: stream")
-	require.Contains(t, s.said, "repeat with: TIDEMARK_SEED=1 go test -count=1 -run '^TestRunFails$' .")
+	require.Contains(t, s.said, "repeat with: TIDEMARK_SEED=1 go test -count=1 ./tidemarktest/concurrent -run '^TestRunFails$'")
 	page := regexp.MustCompile(`open (.*) in a browser`).FindStringSubmatch(s.said)
 	require.NotNil(t, page, s.said)
 	text, err := os.ReadFile(page[1])
