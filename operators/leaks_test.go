@@ -42,48 +42,70 @@ func TestAbandonedPipelines(t *testing.T) {
 		<-p.src.Probe().Done()
 		<-p.to.Done()
 	}
-	for name, abandon := range map[string]func(t *testing.T, cancel context.CancelFunc, p *parts){
-		"never wired":                func(*testing.T, context.CancelFunc, *parts) {},
-		"never wired, and cancelled": func(_ *testing.T, cancel context.CancelFunc, p *parts) { cancel(); ended(p) },
-		"wired, and cancelled": func(_ *testing.T, cancel context.CancelFunc, p *parts) {
-			p.src.Via(p.flow).Via(p.order)
-			p.ok.Out()
-			p.errs.Out()
-			cancel()
-			ended(p)
+	for name, tt := range map[string]struct {
+		abandon  func(t *testing.T, cancel context.CancelFunc, p *parts)
+		endless  bool // the context never ends
+		finished bool // the stream is, and that is what ends the pipeline
+	}{
+		"never wired": {
+			abandon: func(*testing.T, context.CancelFunc, *parts) {},
+			endless: true,
 		},
-		"at the first element": func(_ *testing.T, cancel context.CancelFunc, p *parts) {
-			<-p.src.Via(p.flow).Out()
-			<-p.ok.Out()
-			cancel()
-			ended(p)
+		"never wired, and cancelled": {
+			abandon: func(_ *testing.T, cancel context.CancelFunc, p *parts) { cancel(); ended(p) },
 		},
-		"behind a flow of go-streams": func(_ *testing.T, cancel context.CancelFunc, p *parts) {
-			behind := p.src.Via(p.flow).Via(flow.NewPassThrough())
-			<-behind.Out()
-			cancel()
-			ended(p)
-			drain(behind)
+		"wired, and cancelled": {
+			abandon: func(_ *testing.T, cancel context.CancelFunc, p *parts) {
+				p.src.Via(p.flow).Via(p.order)
+				p.ok.Out()
+				p.errs.Out()
+				cancel()
+				ended(p)
+			},
 		},
-		"a branch of a fan out": func(_ *testing.T, cancel context.CancelFunc, p *parts) {
-			branch := flow.FanOut(p.src.Via(p.flow), 2)
-			go branch[0].To(p.to)
-			<-branch[1].Out()
-			cancel()
-			ended(p)
-			drain(branch[1])
+		"at the first element": {
+			abandon: func(_ *testing.T, cancel context.CancelFunc, p *parts) {
+				<-p.src.Via(p.flow).Out()
+				<-p.ok.Out()
+				cancel()
+				ended(p)
+			},
 		},
-		"to the sink": func(t *testing.T, cancel context.CancelFunc, p *parts) {
-			go p.src.Via(p.flow).Via(p.order).To(p.to)
-			require.NoError(t, p.to.Probe().Wait(context.Background(), 2))
-			cancel()
-			ended(p)
+		"behind a flow of go-streams": {
+			abandon: func(_ *testing.T, cancel context.CancelFunc, p *parts) {
+				behind := p.src.Via(p.flow).Via(flow.NewPassThrough())
+				<-behind.Out()
+				cancel()
+				ended(p)
+				drain(behind)
+			},
 		},
-		"to nowhere": func(_ *testing.T, cancel context.CancelFunc, p *parts) {
-			p.src.Via(p.flow).To(extension.NewChanSink(make(chan any, 1+times)))
-			p.ok.To(extension.NewChanSink(make(chan any, 1+times)))
-			cancel()
-			ended(p)
+		"a branch of a fan out": {
+			abandon: func(_ *testing.T, cancel context.CancelFunc, p *parts) {
+				branch := flow.FanOut(p.src.Via(p.flow), 2)
+				go branch[0].To(p.to)
+				<-branch[1].Out()
+				cancel()
+				ended(p)
+				drain(branch[1])
+			},
+		},
+		"to the sink": {
+			abandon: func(t *testing.T, cancel context.CancelFunc, p *parts) {
+				go p.src.Via(p.flow).Via(p.order).To(p.to)
+				require.NoError(t, p.to.Probe().Wait(context.Background(), 2))
+				cancel()
+				ended(p)
+			},
+		},
+		"to nowhere": {
+			abandon: func(_ *testing.T, cancel context.CancelFunc, p *parts) {
+				p.src.Via(p.flow).To(extension.NewChanSink(make(chan any, 4*times)))
+				p.ok.To(extension.NewChanSink(make(chan any, 4*times)))
+				cancel()
+				ended(p)
+			},
+			finished: true,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -96,11 +118,13 @@ func TestAbandonedPipelines(t *testing.T) {
 			out, _, err := persist.CreateOrLoad(t.Context(), client, "out", codec.String, intCodec)
 			require.NoError(t, err)
 			for i := range uint64(times) {
-				in.Write(t.Context(), []update{original(i)})
-				in.Seal(t.Context(), i+1)
+				// One comes and goes at every time, so that compaction will make a smaller batch.
+				in.Write(t.Context(), []update{original(i), at("passing", int(i), i, 1), at("passing", int(i)-1, i, -1)})
 			}
+			_, err = in.Seal(t.Context(), times).Wait(t.Context()) // so that Maintain finds all of it
+			require.NoError(t, err)
 			require.NoError(t, client.Maintain(t.Context()))
-			if name == "to nowhere" { // the end of the stream is what ends it
+			if tt.finished {
 				_, err = in.Finish(t.Context()).Wait(t.Context())
 				require.NoError(t, err)
 			}
@@ -108,7 +132,7 @@ func TestAbandonedPipelines(t *testing.T) {
 			n := proof.Pick(20, 200, 10_000)
 			resources.Cycles(t, n, func() {
 				ctx, cancel := t.Context(), context.CancelFunc(nil)
-				if name != "never wired" {
+				if !tt.endless {
 					ctx, cancel = context.WithCancel(ctx)
 				}
 				records := source.New(ctx, read)
@@ -118,12 +142,24 @@ func TestAbandonedPipelines(t *testing.T) {
 					to: sink.New(ctx, out),
 				}
 				p.ok, p.errs = operators.SplitOkErr[string, int](records)
-				abandon(t, cancel, p)
+				tt.abandon(t, cancel, p)
 				if cancel != nil {
 					<-records.Probe().Done()
 				}
 			})
 			proof.Reached(t, 16, "pipelines abandoned, "+name, n)
+
+			// What they have read is replaced, so that a batch that is held for one of them
+			// alone is counted. One snapshot and one listener show that both are.
+			snapshot, listener, err := read.Listen(t.Context())
+			require.NoError(t, err)
+			_, err = in.AllowCompaction(t.Context(), frontier.At(times)).Wait(t.Context())
+			require.NoError(t, err)
+			require.NoError(t, client.Maintain(t.Context()))
+			require.Positive(t, sum(t, metrics, "tidemark_pinned_blobs"))
+			require.Positive(t, sum(t, metrics, "tidemark_listeners"))
+			require.NoError(t, snapshot.Close())
+			require.NoError(t, listener.Close())
 			resources.Collect(t, func() bool {
 				return sum(t, metrics, "tidemark_listeners") == 0 && sum(t, metrics, "tidemark_pinned_blobs") == 0
 			})
@@ -131,7 +167,8 @@ func TestAbandonedPipelines(t *testing.T) {
 	}
 }
 
-// sum returns the sum of a metric over its labels.
+// sum returns the sum of a metric over its labels. That of listeners is absent while
+// there are none.
 func sum(t *testing.T, metrics prometheus.Gatherer, name string) (sum float64) {
 	families, err := metrics.Gather()
 	require.NoError(t, err)

@@ -29,7 +29,7 @@ func TestTrap07AbandonedBranch(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			trap(t, func(t *testing.T, p *plant) {
-				ctx, cancel := contextFor(t)
+				ctx, cancel := context.WithCancelCause(context.Background())
 				src := p.source(ctx)
 				f := identity(ctx)
 				to := p.sink(ctx)
@@ -94,101 +94,137 @@ func TestTrap08ChangedByAnotherBranch(t *testing.T) {
 // Traps 2, 17 and 23: whatever go-streams does to the order of batches, the sink
 // writes them in order, each once, and seals none early.
 func TestTrap17Reordered(t *testing.T) {
-	slowly := func(b batch) batch {
-		dawdle()
-		return b
-	}
-	flows := map[string]func(p *plant, src streams.Source) streams.Flow{
-		"map": func(_ *plant, src streams.Source) streams.Flow { return src.Via(flow.NewMap(slowly, 8)) },
-		"filter": func(_ *plant, src streams.Source) streams.Flow {
+	const overtaken = time.Second // by others, for certain
+	for name, tt := range map[string]struct {
+		through func(p *plant, src streams.Source) streams.Flow
+		inOrder bool // the flow keeps the order
+	}{
+		"map": {through: func(p *plant, src streams.Source) streams.Flow { return src.Via(flow.NewMap(p.slowly(overtaken), 8)) }},
+		"filter": {through: func(p *plant, src streams.Source) streams.Flow {
+			slowly := p.slowly(overtaken)
 			return src.Via(flow.NewFilter(func(b batch) bool {
 				slowly(b)
 				return true
 			}, 8))
-		},
-		"flat map": func(_ *plant, src streams.Source) streams.Flow {
+		}},
+		"flat map": {through: func(p *plant, src streams.Source) streams.Flow {
+			slowly := p.slowly(overtaken)
 			return src.Via(flow.NewFlatMap(func(b batch) []batch { return []batch{slowly(b)} }, 8))
-		},
-		"round robin": func(_ *plant, src streams.Source) streams.Flow {
+		}},
+		"round robin": {through: func(p *plant, src streams.Source) streams.Flow {
 			branches := flow.RoundRobin(src, 3)
 			for i := range branches {
-				branches[i] = branches[i].Via(flow.NewMap(slowly, 2))
+				branches[i] = branches[i].Via(flow.NewMap(p.slowly(overtaken), 2))
 			}
 			return flow.Merge(branches...)
-		},
-		"split and merge": func(_ *plant, src streams.Source) streams.Flow {
+		}},
+		"split and merge": {through: func(p *plant, src streams.Source) streams.Flow {
 			both := flow.Split(src, func(b batch) bool { return len(b.Updates) > 0 && b.Updates[0].Val%2 == 0 })
-			return flow.Merge(both[0].Via(flow.NewMap(slowly, 3)), both[1])
-		},
-		"keyed": func(_ *plant, src streams.Source) streams.Flow {
+			return flow.Merge(both[0].Via(flow.NewMap(p.slowly(overtaken), 3)), both[1])
+		}},
+		"keyed": {through: func(p *plant, src streams.Source) streams.Flow {
+			slowly := p.slowly(overtaken)
 			key := func(b batch) int { return len(b.Updates) + int(lowerOf(b)%3) }
 			return src.Via(flow.NewKeyed(key, func() streams.Flow { return flow.NewMap(slowly, 2) }))
-		},
-		"fan out and merge": func(_ *plant, src streams.Source) streams.Flow { // each batch three times
+		}},
+		"fan out and merge": {through: func(p *plant, src streams.Source) streams.Flow { // each batch three times
 			var slow []streams.Flow // not in the slice that it returns, which it goes on to use
 			for _, branch := range flow.FanOut(src, 3) {
-				slow = append(slow, branch.Via(flow.NewMap(slowly, 2)))
+				slow = append(slow, branch.Via(flow.NewMap(p.slowly(overtaken), 2)))
 			}
 			return flow.Merge(slow...)
-		},
-		"throttled": func(_ *plant, src streams.Source) streams.Flow {
+		}},
+		"throttled": {inOrder: true, through: func(_ *plant, src streams.Source) streams.Flow {
 			return src.Via(flow.NewThrottler(2, time.Second, 2, flow.Backpressure)).Via(flow.NewPassThrough())
-		},
-	}
-	for name, through := range flows {
+		}},
+	} {
 		t.Run(name, func(t *testing.T) {
-			trap(t, func(t *testing.T, p *plant) {
-				p.finish()
-				to := p.sink(context.Background())
-				src := p.source(context.Background())
-				through(p, src).To(to)
-				require.NoError(t, to.Err())
-				require.NoError(t, src.Err())
-				p.requireSealed(t, frontier.Empty())
+			t.Run("to a sink", func(t *testing.T) {
+				trap(t, func(t *testing.T, p *plant) {
+					p.finish()
+					to := p.sink(context.Background())
+					src := p.source(context.Background())
+					came := &arrivals{sealed: to.Probe()}
+					tt.through(p, src).Via(flow.NewMap(came.pass, 1)).To(to)
+					require.NoError(t, to.Err())
+					require.NoError(t, src.Err())
+					require.Equal(t, !tt.inOrder, came.early > 0, "batches that came before their turn: %d", came.early)
+					require.Empty(t, came.unfounded, "sealed before all of it had come")
+					p.requireSealed(t, frontier.Empty())
+				})
 			})
-			trap(t, func(t *testing.T, p *plant) { // and in order again before it goes on
-				p.finish()
-				f := operators.InOrder[string, int](context.Background(), frontier.At(0), operators.Limits{})
-				lower := frontier.At(0)
-				through(p, p.source(context.Background())).Via(f)
-				for e := range f.Out() {
-					require.Equal(t, lower, e.(batch).Lower)
-					lower = e.(batch).Upper
-				}
-				require.NoError(t, f.Err())
-				require.True(t, lower.IsEmpty())
+			t.Run("put back in order", func(t *testing.T) {
+				trap(t, func(t *testing.T, p *plant) {
+					p.finish()
+					f := operators.InOrder[string, int](context.Background(), frontier.At(0), operators.Limits{})
+					lower := frontier.At(0)
+					tt.through(p, p.source(context.Background())).Via(f)
+					for e := range f.Out() {
+						require.Equal(t, lower, e.(batch).Lower)
+						lower = e.(batch).Upper
+					}
+					require.NoError(t, f.Err())
+					require.True(t, lower.IsEmpty())
+				})
 			})
 		})
 	}
 }
 
-func lowerOf(b batch) uint64 {
-	lower, _ := b.Lower.Elem()
-	return lower
+// arrivals watches the batches on their way to a sink. One goroutine, of a flow,
+// calls pass; look at the rest when the pipeline has ended.
+type arrivals struct {
+	sealed    *operators.Probe
+	early     int                  // batches that came before their turn
+	unfounded []frontier.Antichain // to which the sink had sealed, and not all before it had come
+
+	came     map[frontier.Antichain]frontier.Antichain // the upper for the lower of each batch
+	complete frontier.Antichain                        // everything before it has come
+}
+
+func (a *arrivals) pass(b batch) batch {
+	if upper := a.sealed.Frontier(); a.complete.LessThan(upper) {
+		a.unfounded = append(a.unfounded, upper)
+	}
+	if a.complete.LessThan(b.Lower) {
+		a.early++
+	}
+	if a.came == nil {
+		a.came = make(map[frontier.Antichain]frontier.Antichain)
+	}
+	a.came[b.Lower] = b.Upper
+	for upper, ok := a.came[a.complete]; ok; upper, ok = a.came[a.complete] {
+		a.complete = upper
+	}
+	return b
 }
 
 // Trap 17: batches of different streams say which times they cover, but not of what.
 // The sink takes the second of two for a repetition. That is why package operators
 // says not to merge sources of batches: here is what would be missing.
 func TestTrap17MergedSources(t *testing.T) {
-	trap(t, func(t *testing.T, p *plant) {
-		var other []any
-		for i := range uint64(times) {
-			other = append(other, batchOf(i, i+1, at("other", 1, i, 1)))
-		}
-		to := p.sink(context.Background())
-		to.In() <- pieces()[0]
-		require.NoError(t, to.Probe().Wait(context.Background(), 1))
-		feed(to, append(other[:1], pieces()[1:]...)...)
-		require.NoError(t, to.Err())
-		p.requireSealed(t, frontier.At(times))
+	t.Run("cut alike", func(t *testing.T) {
+		trap(t, func(t *testing.T, p *plant) {
+			var other []any
+			for i := range uint64(times) {
+				other = append(other, batchOf(i, i+1, at("other", 1, i, 1)))
+			}
+			to := p.sink(context.Background())
+			to.In() <- pieces()[0]
+			require.NoError(t, to.Probe().Wait(context.Background(), 1))
+			feed(to, append(other[:1], pieces()[1:]...)...)
+			require.NoError(t, to.Err())
+			p.requireSealed(t, frontier.At(times))
+		})
 	})
 	// If they are cut in different ways, it is an error.
-	trap(t, func(t *testing.T, p *plant) {
-		to := p.sink(context.Background())
-		feed(to, pieces()[0], pieces()[1], batchOf(1, 5, at("other", 1, 3, 1)))
-		require.ErrorIs(t, to.Err(), operators.ErrOverlap)
-		p.requireSealed(t, frontier.At(2))
+	t.Run("cut in different ways", func(t *testing.T) {
+		trap(t, func(t *testing.T, p *plant) {
+			to := p.sink(context.Background())
+			feed(to, pieces()[0], pieces()[1], batchOf(1, 5, at("other", 1, 3, 1)))
+			require.ErrorIs(t, to.Err(), operators.ErrOverlap)
+			p.requireSealed(t, frontier.At(2))
+		})
 	})
 }
 
@@ -225,15 +261,26 @@ func TestTrap18Dropped(t *testing.T) {
 			})
 		})
 	}
+	// A batch comes every 350 ms and one a second may go on. The limiter holds one, its
+	// buffer another: batch 4, at 1.75 s, is the first for which there is no room.
 	t.Run("throttler that discards", func(t *testing.T) {
 		trap(t, func(t *testing.T, p *plant) {
 			p.finish()
 			to := p.sink(context.Background())
-			p.source(context.Background()).Via(flow.NewThrottler(1, time.Second, 1, flow.Discard)).To(to)
-			if to.Err() != nil { // else nothing was dropped
-				require.ErrorIs(t, to.Err(), operators.ErrMissing)
-			}
-			p.requireSealed(t, p.upper(t))
+			paced := p.source(context.Background()).Via(flow.NewMap(func(b batch) batch {
+				<-time.After(350 * time.Millisecond)
+				return b
+			}, 1))
+			passed := 0
+			paced.Via(flow.NewThrottler(1, time.Second, 1, flow.Discard)).Via(flow.NewMap(func(b batch) batch {
+				passed++
+				return b
+			}, 1)).To(to)
+			require.Less(t, passed, times)
+			require.ErrorIs(t, to.Err(), operators.ErrMissing)
+			require.ErrorContains(t, to.Err(), "[{4}, {5})")
+			require.ErrorIs(t, to.Probe().Wait(context.Background(), 5), operators.ErrMissing)
+			p.requireSealed(t, frontier.At(4))
 		})
 	})
 }
@@ -242,20 +289,40 @@ func TestTrap18Dropped(t *testing.T) {
 // put a flow behind it. Then it sets the pace of our source, which holds nothing
 // back in memory: the probe tells how far it is.
 func TestTrap24Throttler(t *testing.T) {
-	trap(t, func(t *testing.T, p *plant) {
-		p.finish()
-		ctx, cancel := contextFor(t)
-		src := source.New(ctx, p.readIn)
-		began := time.Now()
-		throttled := src.Via(flow.NewThrottler(1, time.Second, 1, flow.Backpressure)).Via(flow.NewPassThrough())
-		ok, errs := operators.SplitOkErrContext[string, int](ctx, throttled)
-		to := p.sink(ctx)
-		ok.To(to)
-		require.Empty(t, drain(errs))
-		require.NoError(t, to.Err())
-		require.Len(t, p.contents(t), times)
-		require.GreaterOrEqual(t, time.Since(began), (times-1)*time.Second, "of the bubble")
-		cancel(nil)
+	t.Run("batches", func(t *testing.T) {
+		trap(t, func(t *testing.T, p *plant) {
+			p.finish()
+			src, to := p.source(context.Background()), p.sink(context.Background())
+			throttled := src.Via(flow.NewThrottler(1, time.Second, 1, flow.Backpressure)).Via(flow.NewPassThrough())
+			done := run(func() { throttled.To(to) })
+			for second := range uint64(times - 4) {
+				synctest.Wait()
+				require.Equal(t, frontier.At(second+1), to.Probe().Frontier())
+				// The throttler holds three: at its limit, in its buffer, and before that.
+				require.Equal(t, frontier.At(second+4), src.Probe().Frontier())
+				<-time.After(time.Second)
+			}
+			done()
+			require.NoError(t, to.Err())
+			p.requireSealed(t, frontier.Empty())
+		})
+	})
+	t.Run("records", func(t *testing.T) {
+		trap(t, func(t *testing.T, p *plant) {
+			p.finish()
+			ctx, cancel := context.WithCancel(context.Background())
+			src := source.New(ctx, p.readIn)
+			began := time.Now()
+			throttled := src.Via(flow.NewThrottler(1, time.Second, 1, flow.Backpressure)).Via(flow.NewPassThrough())
+			ok, errs := operators.SplitOkErrContext[string, int](ctx, throttled)
+			to := p.sink(ctx)
+			ok.To(to)
+			require.Empty(t, drain(errs))
+			require.NoError(t, to.Err())
+			require.Len(t, p.contents(t), times)
+			require.GreaterOrEqual(t, time.Since(began), (times-1)*time.Second, "of the bubble")
+			cancel()
+		})
 	})
 }
 
@@ -274,6 +341,5 @@ func TestTrap28ErrorsNameTheirStream(t *testing.T) {
 		require.ErrorContains(t, f.Err(), "MapBatches")
 		said := fmt.Sprint(drain(src.Errs()))
 		require.Contains(t, said, `source of stream "in"`)
-
 	})
 }

@@ -24,13 +24,13 @@ type abused struct {
 	flow   *operators.BatchFlow
 	order  *operators.BatchFlow
 	to     *sink.Sink[string, int]
-	wait   func() // for the end of the pipeline
+	wait   func() // for the end of the pipeline, once it is wired
 }
 
 // build builds the pipeline and wires nothing. hold is called for each batch.
 func build(ctx context.Context, p *plant, cancel context.CancelCauseFunc, hold func(context.Context, batch)) *abused {
 	return &abused{
-		ctx: ctx, cancel: cancel, src: p.source(ctx), to: p.sink(ctx, sink.InFlight(2)), wait: func() {},
+		ctx: ctx, cancel: cancel, src: p.source(ctx), to: p.sink(ctx, sink.InFlight(2)),
 		flow: operators.MapBatches(ctx, 2, func(ctx context.Context, b batch) ([]update, error) {
 			hold(ctx, b)
 			return b.Updates, ctx.Err()
@@ -52,26 +52,32 @@ func (a *abused) wire(between ...streams.Flow) {
 // each operator says with which cause, and what was sealed is complete.
 func TestTrap14Cancelled(t *testing.T) {
 	pass := func(context.Context, batch) {}
-	for name, stage := range map[string]func(t *testing.T, p *plant, a func(func(context.Context, batch)) *abused) *abused{
-		"before it is built": func(_ *testing.T, _ *plant, build func(func(context.Context, batch)) *abused) *abused {
+	type builder func(hold func(context.Context, batch)) *abused
+	for name, tt := range map[string]struct {
+		stage     func(t *testing.T, p *plant, build builder) *abused
+		cancelled bool // before anything is built
+		finished  bool // all but the sink had come to its end
+	}{
+		"before it is built": {cancelled: true, stage: func(_ *testing.T, _ *plant, build builder) *abused {
 			a := build(pass)
+			a.wire()
 			return a
-		},
-		"before it is wired": func(_ *testing.T, _ *plant, build func(func(context.Context, batch)) *abused) *abused {
+		}},
+		"before it is wired": {stage: func(_ *testing.T, _ *plant, build builder) *abused {
 			a := build(pass)
 			a.cancel(errEnough)
 			a.wire()
 			return a
-		},
-		"before the first element": func(t *testing.T, p *plant, build func(func(context.Context, batch)) *abused) *abused {
+		}},
+		"before the first element": {stage: func(t *testing.T, p *plant, build builder) *abused {
 			a := build(func(context.Context, batch) { require.Fail(t, "there is none") })
 			a.src = p.source(a.ctx, source.From(frontier.At(times)))
 			a.wire()
 			synctest.Wait()
 			a.cancel(errEnough)
 			return a
-		},
-		"in the middle of a batch": func(_ *testing.T, p *plant, build func(func(context.Context, batch)) *abused) *abused {
+		}},
+		"in the middle of a batch": {stage: func(_ *testing.T, p *plant, build builder) *abused {
 			at := frontier.At(p.rng.Uint64N(times))
 			entered := make(chan struct{}, 2*times)
 			a := build(func(ctx context.Context, b batch) {
@@ -85,8 +91,8 @@ func TestTrap14Cancelled(t *testing.T) {
 			synctest.Wait()
 			a.cancel(errEnough)
 			return a
-		},
-		"while downstream takes nothing": func(t *testing.T, p *plant, build func(func(context.Context, batch)) *abused) *abused {
+		}},
+		"while downstream takes nothing": {stage: func(t *testing.T, _ *plant, build builder) *abused {
 			a := build(pass)
 			held := make(chan struct{})
 			a.wire(flow.NewMap(func(b batch) batch {
@@ -101,8 +107,8 @@ func TestTrap14Cancelled(t *testing.T) {
 			}
 			close(held)
 			return a
-		},
-		"while a write is on its way": func(t *testing.T, p *plant, build func(func(context.Context, batch)) *abused) *abused {
+		}},
+		"while a write is on its way": {stage: func(t *testing.T, p *plant, build builder) *abused {
 			a := build(pass)
 			gate := p.storage.GateBefore(mem.OpAppend)
 			a.wire()
@@ -112,8 +118,8 @@ func TestTrap14Cancelled(t *testing.T) {
 			<-a.to.Done()
 			gate.Open()
 			return a
-		},
-		"while the answer is on its way": func(t *testing.T, p *plant, build func(func(context.Context, batch)) *abused) *abused {
+		}},
+		"while the answer is on its way": {stage: func(t *testing.T, p *plant, build builder) *abused {
 			a := build(pass)
 			gate := p.storage.GateAfter(mem.OpAppend)
 			a.wire()
@@ -122,8 +128,8 @@ func TestTrap14Cancelled(t *testing.T) {
 			<-a.to.Done()
 			gate.Open()
 			return a
-		},
-		"while the storage is down": func(t *testing.T, p *plant, build func(func(context.Context, batch)) *abused) *abused {
+		}},
+		"while the storage is down": {stage: func(_ *testing.T, p *plant, build builder) *abused {
 			a := build(pass)
 			p.storage.SetDown()
 			a.wire()
@@ -132,8 +138,8 @@ func TestTrap14Cancelled(t *testing.T) {
 			<-a.to.Done()
 			p.storage.SetUp()
 			return a
-		},
-		"while it closes": func(t *testing.T, p *plant, build func(func(context.Context, batch)) *abused) *abused {
+		}},
+		"while it closes": {finished: true, stage: func(t *testing.T, p *plant, build builder) *abused {
 			p.finish()
 			a := build(pass)
 			gate := p.storage.GateBefore(mem.OpAppend)
@@ -146,23 +152,20 @@ func TestTrap14Cancelled(t *testing.T) {
 			<-a.to.Done()
 			gate.Open()
 			return a
-		},
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			trap(t, func(t *testing.T, p *plant) {
-				ctx, cancel := contextFor(t)
-				if name == "before it is built" {
+				ctx, cancel := context.WithCancelCause(context.Background())
+				if tt.cancelled {
 					cancel(errEnough)
 				}
-				a := stage(t, p, func(hold func(context.Context, batch)) *abused { return build(ctx, p, cancel, hold) })
-				if name == "before it is built" {
-					a.wire()
-				}
+				a := tt.stage(t, p, func(hold func(context.Context, batch)) *abused { return build(ctx, p, cancel, hold) })
 				a.wait()
 				synctest.Wait() // for what is on its way
 				require.ErrorIs(t, a.to.Err(), errEnough)
 				require.ErrorIs(t, a.to.Probe().Wait(context.Background(), times+1), errEnough)
-				if name != "while it closes" { // it had come to its end
+				if !tt.finished {
 					require.ErrorIs(t, a.src.Err(), errEnough)
 					require.ErrorIs(t, a.src.Probe().Wait(context.Background(), times+1), errEnough)
 					require.ErrorIs(t, a.flow.Err(), errEnough)
@@ -195,7 +198,7 @@ func TestTrap14CancelledRecords(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			trap(t, func(t *testing.T, p *plant) {
-				ctx, cancel := contextFor(t)
+				ctx, cancel := context.WithCancelCause(context.Background())
 				src := source.New(ctx, p.readIn)
 				ok, errs := operators.SplitOkErr[string, int](src)
 				wire(ok, errs)

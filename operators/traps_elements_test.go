@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/reugn/go-streams"
 	"github.com/reugn/go-streams/extension"
@@ -215,33 +216,49 @@ func TestTrap10NilHandles(t *testing.T) {
 }
 
 // Trap 25: Fold sends its accumulator again and again. What it sent is the user's to
-// copy; a sum of records is then no collection, but none of it is sealed either.
-// Trap 22: flow.Batch of updates is a record to us, and one of batches is foreign.
+// copy; a sum of records is then no collection, but none of it is sealed either, and
+// sums of batches overlap. Trap 22: what flow.Batch makes of updates are records to us.
 func TestTrap25Accumulators(t *testing.T) {
-	trap(t, func(t *testing.T, p *plant) {
-		to := p.sink(context.Background())
-		sum := flow.NewFold([]update{}, func(u update, all []update) []update {
-			return append(all[:len(all):len(all)], u)
+	t.Run("a fold of records", func(t *testing.T) {
+		trap(t, func(t *testing.T, p *plant) {
+			to := p.sink(context.Background())
+			sum := flow.NewFold([]update{}, func(u update, all []update) []update {
+				return append(all[:len(all):len(all)], u)
+			})
+			from(original(0), original(1), original(2)).Via(sum).To(to)
+			require.NoError(t, to.Err())
+			var diffs []string
+			for _, u := range p.contents(t) {
+				diffs = append(diffs, u.Key+strings.Repeat("+", int(u.Diff)))
+			}
+			require.Equal(t, []string{"00+++", "01++", "02+"}, diffs)
+			require.Equal(t, frontier.At(0), p.upper(t))
 		})
-		from(original(0), original(1), original(2)).Via(sum).To(to)
-		require.NoError(t, to.Err())
-		var diffs []string
-		for _, u := range p.contents(t) {
-			diffs = append(diffs, u.Key+strings.Repeat("+", int(u.Diff)))
-		}
-		require.Equal(t, []string{"00+++", "01++", "02+"}, diffs)
-		require.Equal(t, frontier.At(0), p.upper(t))
 	})
-	trap(t, func(t *testing.T, p *plant) {
-		var first batch
-		reduced := flow.NewReduce(func(sum, b batch) batch {
-			first = sum
-			return batch{Description: frontier.Description{Lower: sum.Lower, Upper: b.Upper}, Updates: append(sum.Updates[:len(sum.Updates):len(sum.Updates)], b.Updates...)}
+	t.Run("a reduction of batches", func(t *testing.T) {
+		trap(t, func(t *testing.T, p *plant) {
+			var first batch
+			reduced := flow.NewReduce(func(sum, b batch) batch {
+				first = sum
+				return batch{Description: frontier.Description{Lower: sum.Lower, Upper: b.Upper}, Updates: append(sum.Updates[:len(sum.Updates):len(sum.Updates)], b.Updates...)}
+			})
+			to := p.sink(context.Background())
+			from(pieces()...).Via(reduced).To(to)
+			require.NotEmpty(t, first)
+			require.ErrorIs(t, to.Err(), operators.ErrOverlap)
+			p.requireSealed(t, frontier.At(1))
 		})
-		to := p.sink(context.Background())
-		from(pieces()...).Via(reduced).To(to)
-		require.NotEmpty(t, first)
-		require.ErrorIs(t, to.Err(), operators.ErrOverlap)
-		p.requireSealed(t, p.upper(t))
+	})
+	t.Run("a batch of records", func(t *testing.T) {
+		trap(t, func(t *testing.T, p *plant) {
+			p.finish()
+			to := p.sink(context.Background())
+			ok, errs := operators.SplitOkErr[string, int](source.New(context.Background(), p.readIn))
+			ok.Via(flow.NewBatch[update](5, time.Second)).To(to)
+			require.Empty(t, drain(errs))
+			require.NoError(t, to.Err())
+			require.Equal(t, originals(frontier.Empty()), p.contents(t))
+			require.Equal(t, frontier.At(0), p.upper(t))
+		})
 	})
 }

@@ -2,6 +2,7 @@ package operators_test
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -20,7 +21,8 @@ import (
 )
 
 // Trap 11: a sink of go-streams logs a failed write and takes the next row. Ours
-// writes nothing after a batch that failed: there are no holes.
+// writes nothing after a batch that failed: there are no holes, and the pipeline goes
+// on from what the next runtime finds.
 func TestTrap11FailedWrites(t *testing.T) {
 	for name, tt := range map[string]struct {
 		outcome mem.Outcome
@@ -41,6 +43,13 @@ func TestTrap11FailedWrites(t *testing.T) {
 				require.Equal(t, frontier.At(uint64(nth)), to.Probe().Frontier())
 				require.ErrorIs(t, to.Probe().Wait(context.Background(), uint64(nth)+1), tt.want)
 				p.requireSealed(t, frontier.At(uint64(nth)))
+
+				p.reopen(t)
+				p.requireSealed(t, frontier.At(tt.sealed(nth)))
+				again := p.sink(context.Background())
+				from(pieces()...).Via(flow.NewPassThrough()).To(again)
+				require.NoError(t, again.Err())
+				p.requireSealed(t, frontier.At(times))
 			})
 		})
 	}
@@ -50,90 +59,100 @@ func TestTrap11FailedWrites(t *testing.T) {
 // know better. Trap 15: the failed sink takes what is sent to it, so that a flow of
 // go-streams that has no context can end.
 func TestTrap12FailedLooksFinished(t *testing.T) {
-	trap(t, func(t *testing.T, p *plant) {
-		elements := slices.Concat(pieces()[:3], []any{operators.Error{Err: errBad, Time: 3}}, pieces()[3:])
-		for range 1000 {
-			elements = append(elements, "more")
-		}
-		to := p.sink(context.Background())
-		from(elements...).Via(flow.NewMap(func(e any) any { return e }, 1)).Via(flow.NewPassThrough()).To(to)
-		require.ErrorIs(t, to.Err(), errBad)
-		require.ErrorIs(t, to.Probe().Wait(context.Background(), times), errBad)
-		p.requireSealed(t, frontier.At(3))
+	t.Run("to returns", func(t *testing.T) {
+		trap(t, func(t *testing.T, p *plant) {
+			elements := slices.Concat(pieces()[:3], []any{operators.Error{Err: errBad, Time: 3}}, pieces()[3:])
+			for range 1000 {
+				elements = append(elements, "more")
+			}
+			to := p.sink(context.Background())
+			from(elements...).Via(flow.NewMap(func(e any) any { return e }, 1)).Via(flow.NewPassThrough()).To(to)
+			require.ErrorIs(t, to.Err(), errBad)
+			require.ErrorIs(t, to.Probe().Wait(context.Background(), times), errBad)
+			p.requireSealed(t, frontier.At(3))
+		})
 	})
 	// A source that has not come to its end keeps To from returning, though the sink has
 	// failed. Done tells; package operators says what to do then.
-	trap(t, func(t *testing.T, p *plant) {
-		ctx, cancel := contextFor(t)
-		to := p.sink(context.Background())
-		src := p.source(ctx)
-		returned := make(chan struct{})
-		go func() {
-			defer close(returned)
-			src.Via(flow.NewMap(func(b batch) batch {
-				if b.Lower == frontier.At(5) {
-					b.Upper = b.Lower
-				}
-				return b
-			}, 1)).To(to)
-		}()
-		<-to.Done()
-		require.ErrorIs(t, to.Err(), persist.ErrInvalid)
-		synctest.Wait()
-		select {
-		case <-returned:
-			require.Fail(t, "the source goes on")
-		default:
-		}
-		cancel(to.Err())
-		<-returned
-		require.ErrorIs(t, src.Err(), persist.ErrInvalid)
-		p.requireSealed(t, frontier.At(5))
+	t.Run("to is kept from returning", func(t *testing.T) {
+		trap(t, func(t *testing.T, p *plant) {
+			ctx, cancel := context.WithCancelCause(context.Background())
+			to := p.sink(context.Background())
+			src := p.source(ctx)
+			returned := make(chan struct{})
+			go func() {
+				defer close(returned)
+				src.Via(flow.NewMap(func(b batch) batch {
+					if b.Lower == frontier.At(5) {
+						b.Upper = b.Lower
+					}
+					return b
+				}, 1)).To(to)
+			}()
+			<-to.Done()
+			require.ErrorIs(t, to.Err(), persist.ErrInvalid)
+			synctest.Wait()
+			select {
+			case <-returned:
+				require.Fail(t, "the source goes on")
+			default:
+			}
+			cancel(to.Err())
+			<-returned
+			require.ErrorIs(t, src.Err(), persist.ErrInvalid)
+			p.requireSealed(t, frontier.At(5))
+		})
 	})
 }
 
 // Trap 13: a channel that is closed says nothing. Cut off anywhere, in any order, the
 // sink has sealed what had arrived without a gap, and says if there was a gap.
 func TestTrap13ClosedInTheMiddle(t *testing.T) {
-	trap(t, func(t *testing.T, p *plant) {
-		elements := pieces()
-		p.rng.Shuffle(len(elements), func(i, j int) { elements[i], elements[j] = elements[j], elements[i] })
-		arrived := elements[:p.rng.IntN(times)]
-		complete := uint64(0)
-		for slices.ContainsFunc(arrived, func(e any) bool { return lowerOf(e.(batch)) == complete }) {
-			complete++
-		}
-		to := p.sink(context.Background())
-		feed(to, arrived...)
-		want := operators.ErrEnded
-		if len(arrived) > int(complete) {
-			want = operators.ErrMissing
-			require.ErrorIs(t, to.Err(), want)
-		} else {
-			require.NoError(t, to.Err())
-		}
-		require.ErrorIs(t, to.Probe().Wait(context.Background(), times), want)
-		p.requireSealed(t, frontier.At(complete))
+	t.Run("in any order", func(t *testing.T) {
+		trap(t, func(t *testing.T, p *plant) {
+			elements := pieces()
+			p.rng.Shuffle(len(elements), func(i, j int) { elements[i], elements[j] = elements[j], elements[i] })
+			arrived := elements[:p.rng.IntN(times)]
+			complete := uint64(0)
+			for slices.ContainsFunc(arrived, func(e any) bool { return lowerOf(e.(batch)) == complete }) {
+				complete++
+			}
+			to := p.sink(context.Background())
+			feed(to, arrived...)
+			want := operators.ErrEnded
+			if len(arrived) > int(complete) {
+				want = operators.ErrMissing
+				require.ErrorIs(t, to.Err(), want)
+			} else {
+				require.NoError(t, to.Err())
+			}
+			require.ErrorIs(t, to.Probe().Wait(context.Background(), times), want)
+			p.requireSealed(t, frontier.At(complete))
+		})
 	})
 	// In order, so that there is no gap, and in all operators of ours.
 	for cut := range times {
-		trap(t, func(t *testing.T, p *plant) {
-			f := operators.InOrder[string, int](context.Background(), frontier.At(0), operators.Limits{})
-			to := p.sink(context.Background())
-			from(pieces()[:cut]...).Via(identity(context.Background())).Via(f).To(to)
-			require.NoError(t, to.Err())
-			require.NoError(t, f.Err())
-			p.requireSealed(t, frontier.At(uint64(cut)))
+		t.Run(fmt.Sprintf("in order, after %d", cut), func(t *testing.T) {
+			trap(t, func(t *testing.T, p *plant) {
+				f := operators.InOrder[string, int](context.Background(), frontier.At(0), operators.Limits{})
+				to := p.sink(context.Background())
+				from(pieces()[:cut]...).Via(identity(context.Background())).Via(f).To(to)
+				require.NoError(t, to.Err())
+				require.NoError(t, f.Err())
+				p.requireSealed(t, frontier.At(uint64(cut)))
+			})
 		})
 	}
 	// Records are never sealed, whatever has ended.
-	trap(t, func(t *testing.T, p *plant) {
-		to := p.sink(context.Background())
-		p.finish()
-		source.New(context.Background(), p.readIn).To(to)
-		require.NoError(t, to.Err())
-		require.Len(t, p.contents(t), times)
-		require.Equal(t, frontier.At(0), p.upper(t))
+	t.Run("records", func(t *testing.T) {
+		trap(t, func(t *testing.T, p *plant) {
+			to := p.sink(context.Background())
+			p.finish()
+			source.New(context.Background(), p.readIn).To(to)
+			require.NoError(t, to.Err())
+			require.Len(t, p.contents(t), times)
+			require.Equal(t, frontier.At(0), p.upper(t))
+		})
 	})
 }
 
@@ -141,21 +160,22 @@ func TestTrap13ClosedInTheMiddle(t *testing.T) {
 // channel as always. The sink is not fooled, and the source says why.
 func TestTrap13EndsEarly(t *testing.T) {
 	for name, tt := range map[string]struct {
-		end  func(t *testing.T, p *plant, cancel context.CancelCauseFunc)
-		want error
+		end   func(t *testing.T, p *plant, cancel context.CancelCauseFunc)
+		want  error
+		stops bool // the runtime, so it takes another one to see what was kept
 	}{
-		"cancelled": {func(_ *testing.T, _ *plant, cancel context.CancelCauseFunc) { cancel(errEnough) }, errEnough},
-		"destroyed": {func(t *testing.T, p *plant, _ context.CancelCauseFunc) {
+		"cancelled": {end: func(_ *testing.T, _ *plant, cancel context.CancelCauseFunc) { cancel(errEnough) }, want: errEnough},
+		"destroyed": {end: func(t *testing.T, p *plant, _ context.CancelCauseFunc) {
 			_, err := p.client.Destroy(context.Background(), "in")
 			require.NoError(t, err)
-		}, persist.ErrDestroyed},
-		"stopped": {func(t *testing.T, p *plant, _ context.CancelCauseFunc) {
+		}, want: persist.ErrDestroyed},
+		"stopped": {end: func(t *testing.T, p *plant, _ context.CancelCauseFunc) {
 			require.NoError(t, p.client.Stop())
-		}, persist.ErrStopped},
+		}, want: persist.ErrStopped, stops: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			trap(t, func(t *testing.T, p *plant) {
-				ctx, cancel := contextFor(t)
+				ctx, cancel := context.WithCancelCause(context.Background())
 				defer cancel(nil)
 				src := p.source(ctx)
 				to := p.sink(context.Background())
@@ -168,9 +188,10 @@ func TestTrap13EndsEarly(t *testing.T) {
 				require.ErrorIs(t, src.Probe().Wait(context.Background(), times+1), tt.want)
 				require.NoError(t, to.Err())
 				require.ErrorIs(t, to.Probe().Wait(context.Background(), times+1), operators.ErrEnded)
-				if name != "stopped" {
-					p.requireSealed(t, frontier.At(times))
+				if tt.stops {
+					p.reopen(t)
 				}
+				p.requireSealed(t, frontier.At(times))
 			})
 		})
 	}
@@ -181,32 +202,36 @@ func TestTrap13EndsEarly(t *testing.T) {
 // that the consumer took it; that of the sink, and its AwaitCompletion, that it is
 // durable. So acknowledge by the sink's probe.
 func TestTrap16AwaitCompletion(t *testing.T) {
-	trap(t, func(t *testing.T, p *plant) {
-		p.finish()
-		taken := make(chan any, 2*times)
-		src := p.source(context.Background())
-		src.To(extension.NewChanSink(taken))
-		require.True(t, src.Probe().Frontier().IsEmpty(), "and nobody has looked at one of them")
-		require.GreaterOrEqual(t, len(taken), times)
-		p.source(context.Background()).To(extension.NewIgnoreSink())
-		p.requireSealed(t, frontier.At(0))
+	t.Run("sinks of go-streams", func(t *testing.T) {
+		trap(t, func(t *testing.T, p *plant) {
+			p.finish()
+			taken := make(chan any, 2*times)
+			src := p.source(context.Background())
+			src.To(extension.NewChanSink(taken))
+			require.True(t, src.Probe().Frontier().IsEmpty(), "and nobody has looked at one of them")
+			require.GreaterOrEqual(t, len(taken), times)
+			p.source(context.Background()).To(extension.NewIgnoreSink())
+			p.requireSealed(t, frontier.At(0))
+		})
 	})
-	trap(t, func(t *testing.T, p *plant) {
-		p.finish()
-		src, to := p.source(context.Background()), p.sink(context.Background(), sink.InFlight(1+p.rng.IntN(times)))
-		gate := p.storage.GateAfter(mem.OpAppend)
-		done := run(func() { src.To(to) })
-		require.NoError(t, gate.Wait(context.Background(), 1))
-		synctest.Wait()
-		require.False(t, src.Probe().LessThan(1), "it was taken")
-		require.Equal(t, frontier.At(0), to.Probe().Frontier(), "nobody knows yet that it is durable")
-		select {
-		case <-to.Done():
-			require.Fail(t, "completed without an answer of the log")
-		default:
-		}
-		gate.Open()
-		done()
-		p.requireSealed(t, frontier.Empty())
+	t.Run("the sink", func(t *testing.T) {
+		trap(t, func(t *testing.T, p *plant) {
+			p.finish()
+			src, to := p.source(context.Background()), p.sink(context.Background(), sink.InFlight(1+p.rng.IntN(times)))
+			gate := p.storage.GateAfter(mem.OpAppend)
+			done := run(func() { src.To(to) })
+			require.NoError(t, gate.Wait(context.Background(), 1))
+			synctest.Wait()
+			require.False(t, src.Probe().LessThan(1), "it was taken")
+			require.Equal(t, frontier.At(0), to.Probe().Frontier(), "nobody knows yet that it is durable")
+			select {
+			case <-to.Done():
+				require.Fail(t, "completed without an answer of the log")
+			default:
+			}
+			gate.Open()
+			done()
+			p.requireSealed(t, frontier.Empty())
+		})
 	})
 }

@@ -33,10 +33,11 @@ import (
 // update at each of the times 0 to times-1 and sealed to times, and the stream
 // "out", which is empty, in a runtime in memory.
 type plant struct {
-	t       *testing.T
-	rng     *rand.Rand
-	storage *mem.Unreliable
-	client  *persist.Client
+	t        *testing.T
+	rng      *rand.Rand // of the test's goroutine
+	registry *mem.Registry
+	storage  *mem.Unreliable
+	client   *persist.Client
 
 	in, out         *persist.WriteHandle[string, int]
 	readIn, readOut *persist.ReadHandle[string, int]
@@ -65,20 +66,37 @@ func trap(t *testing.T, body func(t *testing.T, p *plant)) {
 }
 
 func newPlant(t *testing.T, seed uint64) *plant {
-	p := &plant{t: t, rng: rand.New(rand.NewPCG(seed, 21)), storage: mem.NewUnreliable()}
-	var err error
-	p.client, err = mem.NewRegistry().RuntimeUnreliable(context.Background(), p.storage, persist.Config{})
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = p.client.Stop() }) // which reports a failure of the log that a test has made
-	p.in, p.readIn, err = persist.CreateOrLoad(context.Background(), p.client, "in", codec.String, intCodec)
-	require.NoError(t, err)
-	p.out, p.readOut, err = persist.CreateOrLoad(context.Background(), p.client, "out", codec.String, intCodec)
-	require.NoError(t, err)
+	p := &plant{t: t, rng: rand.New(rand.NewPCG(seed, 21)), registry: mem.NewRegistry()}
+	p.open(t)
+	t.Cleanup(p.stop)
 	for i := range uint64(times) {
 		p.in.Write(context.Background(), []update{original(i)})
 	}
 	p.seal(times)
 	return p
+}
+
+// open opens a runtime, whose storage does nothing unusual yet, with both streams.
+func (p *plant) open(t *testing.T) {
+	t.Helper()
+	p.storage = mem.NewUnreliable()
+	var err error
+	p.client, err = p.registry.RuntimeUnreliable(context.Background(), p.storage, persist.Config{})
+	require.NoError(t, err)
+	p.in, p.readIn, err = persist.CreateOrLoad(context.Background(), p.client, "in", codec.String, intCodec)
+	require.NoError(t, err)
+	p.out, p.readOut, err = persist.CreateOrLoad(context.Background(), p.client, "out", codec.String, intCodec)
+	require.NoError(t, err)
+}
+
+// stop stops the runtime, which reports a failure of the log that a test has made.
+func (p *plant) stop() { _ = p.client.Stop() }
+
+// reopen puts another runtime in the place of this one, as a restart does.
+func (p *plant) reopen(t *testing.T) {
+	t.Helper()
+	p.stop()
+	p.open(t)
 }
 
 // original is the one update of "in" at a time.
@@ -113,9 +131,6 @@ func identity(ctx context.Context) *operators.BatchFlow {
 func (p *plant) upper(t *testing.T) frontier.Antichain {
 	t.Helper()
 	d, err := p.out.Description(context.Background())
-	if errors.Is(err, persist.ErrStopped) {
-		return frontier.At(0)
-	}
 	require.NoError(t, err)
 	return d.Upper
 }
@@ -124,9 +139,6 @@ func (p *plant) upper(t *testing.T) frontier.Antichain {
 func (p *plant) contents(t *testing.T) []update {
 	t.Helper()
 	s, err := p.readOut.Snapshot(context.Background())
-	if errors.Is(err, persist.ErrStopped) {
-		return nil
-	}
 	require.NoError(t, err)
 	defer s.Close()
 	all, err := s.ReadToEnd(context.Background())
@@ -173,8 +185,22 @@ func run(pipeline func()) (wait func()) {
 	return running.Wait
 }
 
-// dawdle takes a random time, of the bubble.
-func dawdle() { <-time.After(rand.N(time.Second)) }
+// slowly returns a function for flows that takes a random time, of the bubble, for a
+// batch, less than a second, and so much more for the first of all. Flows call it
+// concurrently: the time depends on the batch and not on who comes first, so the seed
+// repeats it.
+func (p *plant) slowly(first time.Duration) func(batch) batch {
+	salt := p.rng.Uint64()
+	return func(b batch) batch {
+		lower := lowerOf(b)
+		takes := time.Duration(rand.New(rand.NewPCG(salt, lower)).Int64N(int64(time.Second)))
+		if lower == 0 {
+			takes += first
+		}
+		<-time.After(takes)
+		return b
+	}
+}
 
 // feed sends the elements to a sink, closes it and waits.
 func feed(to streams.Sink, elements ...any) {
@@ -193,7 +219,7 @@ func pieces() (all []any) {
 	return all
 }
 
-// contextFor returns a context of the bubble, to be cancelled.
-func contextFor(t *testing.T) (context.Context, context.CancelCauseFunc) {
-	return context.WithCancelCause(context.Background())
+func lowerOf(b batch) uint64 {
+	lower, _ := b.Lower.Elem()
+	return lower
 }

@@ -60,14 +60,17 @@ func TestTrap09DeadlyMistakes(t *testing.T) {
 			var exit *exec.ExitError
 			require.ErrorAs(t, err, &exit, "it has survived: %s", out)
 			require.Contains(t, string(out), "panic: "+mistake.says)
-			require.NotContains(t, panicking(string(out)), "tidemark/operators.")
+			require.NotContains(t, panicking(t, string(out)), "tidemark/operators.")
 		})
 	}
 }
 
 // panicking returns the stack of the goroutine that has panicked, which comes first.
-func panicking(out string) string {
-	_, rest, _ := strings.Cut(out, "[running")
+func panicking(t *testing.T, out string) string {
+	t.Helper()
+	_, rest, ok := strings.Cut(out, "[running")
+	require.True(t, ok, "no goroutine is running: %s", out)
 	stack, _, _ := strings.Cut(rest, "\n\n")
+	require.Contains(t, stack, "go-streams/")
 	return stack
 }

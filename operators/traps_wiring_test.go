@@ -102,27 +102,31 @@ func TestTrap04InIsOneChannel(t *testing.T) {
 // has all of it, the second nothing, and an error says so. Out is one channel, so
 // who takes it by hand, RoundRobin for one, does share it.
 func TestTrap05TwoConsumersOfOneOutlet(t *testing.T) {
-	trap(t, func(t *testing.T, p *plant) {
-		p.finish()
-		src, f := p.source(context.Background()), identity(context.Background())
-		to, idle := p.sink(context.Background()), p.sink(context.Background())
-		src.Via(f)
-		second := src.Via(flow.NewPassThrough())
-		done := run(func() { f.To(to) })
-		f.To(idle)
-		require.Empty(t, drain(second))
-		done()
-		require.ErrorIs(t, (<-src.Errs().Out()).(operators.Error), operators.ErrConnected)
-		require.ErrorIs(t, f.Err(), operators.ErrConnected)
-		require.NoError(t, to.Err())
-		p.requireSealed(t, frontier.Empty())
+	t.Run("two wired", func(t *testing.T) {
+		trap(t, func(t *testing.T, p *plant) {
+			p.finish()
+			src, f := p.source(context.Background()), identity(context.Background())
+			to, idle := p.sink(context.Background()), p.sink(context.Background())
+			src.Via(f)
+			second := src.Via(flow.NewPassThrough())
+			done := run(func() { f.To(to) })
+			f.To(idle)
+			require.Empty(t, drain(second))
+			done()
+			require.ErrorIs(t, (<-src.Errs().Out()).(operators.Error), operators.ErrConnected)
+			require.ErrorIs(t, f.Err(), operators.ErrConnected)
+			require.NoError(t, to.Err())
+			p.requireSealed(t, frontier.Empty())
+		})
 	})
-	trap(t, func(t *testing.T, p *plant) {
-		p.finish()
-		to := p.sink(context.Background())
-		flow.Merge(flow.RoundRobin(p.source(context.Background()), 3)...).To(to)
-		require.NoError(t, to.Err())
-		p.requireSealed(t, frontier.Empty())
+	t.Run("taken by hand", func(t *testing.T) {
+		trap(t, func(t *testing.T, p *plant) {
+			p.finish()
+			to := p.sink(context.Background())
+			flow.Merge(flow.RoundRobin(p.source(context.Background()), 3)...).To(to)
+			require.NoError(t, to.Err())
+			p.requireSealed(t, frontier.Empty())
+		})
 	})
 }
 
@@ -130,29 +134,33 @@ func TestTrap05TwoConsumersOfOneOutlet(t *testing.T) {
 // be under way by then. The err side of ours need not be; and To twice is refused at
 // once.
 func TestTrap06ToBlocks(t *testing.T) {
-	trap(t, func(t *testing.T, p *plant) {
-		p.finish()
-		bad := operators.Result[string, int]{Update: update{Time: 3, Diff: 1}, Err: errBad}
-		elements := []any{bad, result{Update: original(1)}, bad, "foreign"}
-		ok, errs := operators.SplitOkErr[string, int](from(elements...))
-		to := p.sink(context.Background())
-		ok.To(to)
-		require.NoError(t, to.Err())
-		require.Equal(t, []update{original(1)}, p.contents(t))
-		require.Len(t, drain(errs), 3, "two bad ones and a foreign one")
+	t.Run("the ok side before the err side", func(t *testing.T) {
+		trap(t, func(t *testing.T, p *plant) {
+			p.finish()
+			bad := operators.Result[string, int]{Update: update{Time: 3, Diff: 1}, Err: errBad}
+			elements := []any{bad, result{Update: original(1)}, bad, "foreign"}
+			ok, errs := operators.SplitOkErr[string, int](from(elements...))
+			to := p.sink(context.Background())
+			ok.To(to)
+			require.NoError(t, to.Err())
+			require.Equal(t, []update{original(1)}, p.contents(t))
+			require.Len(t, drain(errs), 3, "two bad ones and a foreign one")
+		})
 	})
-	trap(t, func(t *testing.T, p *plant) {
-		src := source.New(context.Background(), p.readIn)
-		first, second := p.sink(context.Background()), p.sink(context.Background())
-		done := run(func() { src.To(first) })
-		synctest.Wait()
-		src.To(second) // returns although the source goes on
-		require.ErrorIs(t, second.Err(), operators.ErrConnected)
-		p.finish()
-		done()
-		require.NoError(t, first.Err())
-		require.Len(t, p.contents(t), times)
-		require.Equal(t, frontier.At(0), p.upper(t), "records are never sealed")
+	t.Run("twice", func(t *testing.T) {
+		trap(t, func(t *testing.T, p *plant) {
+			src := source.New(context.Background(), p.readIn)
+			first, second := p.sink(context.Background()), p.sink(context.Background())
+			done := run(func() { src.To(first) })
+			synctest.Wait()
+			src.To(second) // returns although the source goes on
+			require.ErrorIs(t, second.Err(), operators.ErrConnected)
+			p.finish()
+			done()
+			require.NoError(t, first.Err())
+			require.Len(t, p.contents(t), times)
+			require.Equal(t, frontier.At(0), p.upper(t), "records are never sealed")
+		})
 	})
 }
 
@@ -163,15 +171,12 @@ func TestTrap29RunAgain(t *testing.T) {
 		p.finish()
 		rounds := 0
 		for ; !p.upper(t).IsEmpty(); rounds++ {
-			ctx, cancel := contextFor(t)
+			ctx, cancel := context.WithCancelCause(context.Background())
 			src := p.source(ctx, source.From(p.upper(t)))
 			to := p.sink(ctx)
 			taken := 0
 			stop := 1 + p.rng.IntN(3)
-			reorder := flow.NewMap(func(b batch) batch {
-				dawdle()
-				return b
-			}, 3)
+			reorder := flow.NewMap(p.slowly(0), 3)
 			count := flow.NewMap(func(b batch) batch {
 				if taken++; taken == stop {
 					cancel(errEnough)

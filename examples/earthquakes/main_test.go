@@ -4,16 +4,18 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"flag"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+
+	"github.com/tidemark-go/tidemark/internal/proof"
 )
 
 // A test binary that finds this variable set is the program itself.
@@ -26,11 +28,6 @@ func TestMain(m *testing.M) {
 	}
 	goleak.VerifyTestMain(m)
 }
-
-var (
-	kills = flag.Int("kills", 50, "hard kills in TestKilledAtRandomMoments")
-	seed  = flag.Uint64("seed", 1, "seed of the moments of the kills")
-)
 
 // table returns what a complete run prints after its blank line.
 func table(t *testing.T, output string) string {
@@ -79,30 +76,39 @@ func TestLaterFeedCorrects(t *testing.T) {
 	require.NotContains(t, table(t, out.String()), "3.5")
 }
 
+// killsOfASeed is how many hard kills TestKilledAtRandomMoments makes for each seed.
+const killsOfASeed = 5
+
 // The program is killed at random moments, and again while it recovers, until it
 // was killed often enough; whenever it is left alone it ends with the table of an
-// undisturbed run.
+// undisturbed run. The seed repeats how often and after how many batches, and not
+// the moment.
 func TestKilledAtRandomMoments(t *testing.T) {
-	t.Logf("reproduce: go test ./examples/earthquakes -run %s -kills %d -seed %d", t.Name(), *kills, *seed)
 	want, err := os.ReadFile("testdata/table.txt")
 	require.NoError(t, err)
-	rng := rand.New(rand.NewPCG(*seed, 0))
-	for killed, rounds := 0, 0; killed < *kills; rounds++ {
-		require.Less(t, rounds, 4**kills, "too few of the runs were killed")
-		dir := t.TempDir()
-		for range 1 + rng.IntN(4) {
-			if killedRun(t, dir, 1+rng.IntN(30)) {
-				killed++
+	var kills atomic.Int64
+	proof.Run(t, proof.Pick(4, 10, 100), func(t *testing.T, seed uint64) {
+		rng := rand.New(rand.NewPCG(seed, 0))
+		for killed, rounds := 0, 0; killed < killsOfASeed; rounds++ {
+			require.Less(t, rounds, 4*killsOfASeed, "too few of the runs were killed")
+			dir := t.TempDir()
+			for range 1 + rng.IntN(4) {
+				if killedRun(t, dir, 1+rng.IntN(30)) {
+					killed++
+					kills.Add(1)
+				}
 			}
+			require.Equal(t, strings.TrimSpace(string(want)), strings.TrimSpace(table(t, runHere(t, dir))))
 		}
-		require.Equal(t, strings.TrimSpace(string(want)), strings.TrimSpace(table(t, runHere(t, dir))))
-	}
+	})
+	proof.Reached(t, 6, "kills of a pipeline", kills.Load())
 }
 
 // killedRun runs the program in a process of its own and reports whether it was
 // killed before it was done.
 func killedRun(t *testing.T, dir string, after int) bool {
-	cmd := exec.Command(os.Args[0], "-dir", dir, "-crash-after", strconv.Itoa(after))
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-dir", dir, "-crash-after", strconv.Itoa(after))
 	cmd.Env = append(os.Environ(), asProgram+"=1")
 	output, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
@@ -110,6 +116,6 @@ func killedRun(t *testing.T, dir string, after int) bool {
 		require.Equal(t, -1, exit.ExitCode(), "the program failed instead of being killed:\n%s", output)
 		return true
 	}
-	require.NoError(t, err)
+	require.NoError(t, err, "%s", output)
 	return false
 }
