@@ -35,7 +35,6 @@ func (p *progress) say(m *memFS) {
 // after errors that leave the handle usable, and stops after others.
 func workload(m *memFS, p *progress, seed uint64) error {
 	random := rand.New(rand.NewPCG(seed, 1))
-	ctx := noContext{}
 	p.say(m)
 	for session := range 2 {
 		if session > 0 {
@@ -46,7 +45,7 @@ func workload(m *memFS, p *progress, seed uint64) error {
 			return err
 		}
 		for range 16 {
-			b, err := l.Bounds(ctx)
+			b, err := l.Bounds(ctx0)
 			if err != nil {
 				return errors.Join(err, l.Close())
 			}
@@ -56,7 +55,7 @@ func workload(m *memFS, p *progress, seed uint64) error {
 			}
 			p.tried.Store(uint64(b.Last) + uint64(len(data)))
 			p.say(m)
-			if _, err = l.Append(ctx, b.Last, data); err == nil {
+			if _, err = l.Append(ctx0, b.Last, data); err == nil {
 				p.acked.Store(p.tried.Load())
 				p.say(m)
 			} else if !errors.Is(err, storage.ErrNoEffect) {
@@ -66,7 +65,7 @@ func workload(m *memFS, p *progress, seed uint64) error {
 				through := storage.SeqNo(random.Uint64N(p.acked.Load() + 1))
 				p.truncated.Store(max(p.truncated.Load(), uint64(through)))
 				p.say(m)
-				if err := l.Truncate(ctx, through); err != nil && !errors.Is(err, storage.ErrNoEffect) {
+				if err := l.Truncate(ctx0, through); err != nil && !errors.Is(err, storage.ErrNoEffect) {
 					break
 				}
 			}

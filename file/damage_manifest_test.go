@@ -14,7 +14,7 @@ import (
 // The newest edit of the manifest is lost, and the log was truncated by what it said:
 // the edit before it names no batch for a tail that the log does not hold any more.
 func TestLostNewestEdit(t *testing.T) {
-	s := &damageStore{m: newMemFS()}
+	s := emptyDamageStore()
 	edits := func() (names []string) {
 		for name := range s.m.names {
 			if strings.Contains(name, "manifest%2fedit-") {
@@ -50,7 +50,7 @@ func TestLostNewestEdit(t *testing.T) {
 	for _, name := range edits() {
 		newest = max(newest, name)
 	}
-	s.want = s.after(len(s.deeds))
+	s.want = s.now().texts()
 	delete(s.m.names, newest)
 	for who, read := range map[string]func() (map[string]string, error){
 		"follower": func() (map[string]string, error) { return s.read(s.m.clone()) },

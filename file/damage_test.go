@@ -12,99 +12,6 @@ import (
 	"github.com/tidemark-go/tidemark/storage"
 )
 
-// entryData is the data of the entry at a position: all tests write the same, so
-// that what they read can be checked without remembering anything.
-func entryData(pos storage.SeqNo, size int) []byte {
-	b := make([]byte, size)
-	for i := range b {
-		b[i] = byte(int(pos)*31+i*7) | 1 // never zero, so that a cut is noticed
-	}
-	return b
-}
-
-func openMem(t testing.TB, m *memFS, opts ...Option) *Log {
-	t.Helper()
-	l, err := tryOpenMem(m, opts...)
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = l.Close() })
-	return l
-}
-
-func tryOpenMem(m *memFS, opts ...Option) (*Log, error) {
-	return NewLog("/db", append([]Option{withFileSystem(m), SegmentSize(MinSegmentSize, MinSegmentSize)}, opts...)...)
-}
-
-// appendGroups appends groups of entries, given as the sizes of each.
-func appendGroups(t testing.TB, l *Log, groups ...[]int) {
-	t.Helper()
-	for _, sizes := range groups {
-		b, err := l.Bounds(t.Context())
-		require.NoError(t, err)
-		data := make([][]byte, len(sizes))
-		for i, size := range sizes {
-			data[i] = entryData(b.Last+storage.SeqNo(i)+1, size)
-		}
-		_, err = l.Append(t.Context(), b.Last, data)
-		require.NoError(t, err)
-	}
-}
-
-// readAll returns the positions that a log yields after a position, having
-// checked their data, and the error that ended them.
-func readAll(t testing.TB, l storage.LogReader, after storage.SeqNo) (positions []storage.SeqNo, err error) {
-	t.Helper()
-	for e, err := range l.Read(t.Context(), after) {
-		if err != nil {
-			return positions, err
-		}
-		require.Equal(t, entryData(e.SeqNo, len(e.Data)), e.Data, "data of entry %d", e.SeqNo)
-		positions = append(positions, e.SeqNo)
-	}
-	return positions, nil
-}
-
-func upTo(n storage.SeqNo) []storage.SeqNo {
-	positions := []storage.SeqNo{}
-	for p := storage.SeqNo(1); p <= n; p++ {
-		positions = append(positions, p)
-	}
-	return positions
-}
-
-func seg(index uint64) string { return "/db/log/" + segmentName(index) }
-
-// threeSegments makes a closed log of three segments; every group has two
-// entries. The last segment has three groups, the others two.
-func threeSegments(t testing.TB) *memFS {
-	m := newMemFS()
-	l := openMem(t, m)
-	for range 2 {
-		appendGroups(t, l, []int{3000, 2000}, []int{3000, 2500})
-	}
-	appendGroups(t, l, []int{2000, 4000}, []int{100, 60}, []int{700, 501})
-	require.NoError(t, l.Close())
-	require.Len(t, m.only("00"), 3)
-	return m
-}
-
-// groups returns where the frames of a segment begin, and behind the last one
-// the end.
-func groups(t testing.TB, m *memFS, index uint64) []point {
-	t.Helper()
-	s, err := openSegment("/db/log", index, m.open)
-	require.NoError(t, err)
-	defer s.release() //nolint:errcheck // only read
-	w, at := newWindow(s), []point{s.start()}
-	for {
-		h, _, what, err := w.group(at[len(at)-1], nil)
-		require.NoError(t, err)
-		if what != "" {
-			return at
-		}
-		at = append(at, at[len(at)-1].after(h))
-	}
-}
-
 // TestDamage damages a closed log in one way each, and says what a writer and a
 // reader must make of it: all of it, what is left, or the place of the damage.
 func TestDamage(t *testing.T) {
@@ -267,16 +174,12 @@ func TestDamage(t *testing.T) {
 				}
 				require.Equal(t, upTo(last)[row.want.after:], got)
 			}
-			for name, n := range before.names {
-				require.Equal(t, n.data, m.names[name].data, "a reader changed %s", name)
-			}
+			requireSameFiles(t, before, m, "a reader changed it")
 
 			l, err := tryOpenMem(m)
 			if broken {
 				requireError(err, row.want.where, row.want.offset)
-				for name, n := range before.names {
-					require.Equal(t, n.data, m.names[name].data, "a refused open changed %s", name)
-				}
+				requireSameFiles(t, before, m, "a refused open changed it")
 				_, err = tryOpenMem(m)
 				requireError(err, row.want.where, row.want.offset) // and gave the lock back
 				return
@@ -314,99 +217,6 @@ func checksum(b []byte) []byte {
 		h[i] = byte(c >> (8 * i))
 	}
 	return h[:]
-}
-
-// A group that is torn at any byte, whatever the file held there before, is cut
-// and kept aside. The bytes behind the cut come from the previous life of the
-// file: they must not come back.
-func TestTornAtEveryByte(t *testing.T) {
-	for _, stale := range []string{"zeros", "recycled", "ones"} {
-		m := newMemFS()
-		l := openMem(t, m)
-		last := storage.SeqNo(4)
-		appendGroups(t, l, []int{10, 20}, []int{30, 40})
-		if stale == "recycled" {
-			for len(m.only(sparePrefix)) == 0 {
-				appendGroups(t, l, []int{300, 100})
-				b, err := l.Bounds(t.Context())
-				require.NoError(t, err)
-				require.NoError(t, l.Truncate(t.Context(), b.Last))
-			}
-			old := l.mu.segs[0]
-			for l.mu.segs[0] == old {
-				appendGroups(t, l, []int{300, 100})
-				b, err := l.Bounds(t.Context())
-				require.NoError(t, err)
-				last = b.Last
-				require.NoError(t, l.Truncate(t.Context(), last))
-			}
-		}
-		active := l.mu.segs[0]
-		bounds, err := l.Bounds(t.Context())
-		require.NoError(t, err)
-		at := l.write.off
-		before := slices.Clone(m.file(active.name))
-		if stale == "ones" {
-			for i := at; i < int64(len(before)); i++ {
-				before[i] = 0xff
-			}
-		}
-		appendGroups(t, l, []int{50, 31})
-		group := slices.Clone(m.file(active.name)[at:l.write.off])
-		require.NoError(t, l.Close())
-
-		for n := 0; n <= len(group); n++ {
-			m := m.clone()
-			copy(m.file(active.name), before)
-			copy(m.file(active.name)[at:], group[:n])
-			want := last
-			whole := slices.Equal(m.file(active.name)[at:][:frameHeaderSize+4+50+4+31], group[:frameHeaderSize+4+50+4+31])
-			if whole {
-				want += 2
-			}
-
-			r, err := NewLogReader("/db", withFileSystem(m))
-			require.NoError(t, err)
-			got, err := readAll(t, r, bounds.After)
-			require.NoError(t, err)
-			require.LessOrEqual(t, len(got), int(last-bounds.After), "%s, %d bytes: a reader yields what is not known to be durable", stale, n)
-			require.NoError(t, r.Close())
-
-			l, err := tryOpenMem(m)
-			require.NoError(t, err, "%s, %d bytes", stale, n)
-			got, err = readAll(t, l, bounds.After)
-			require.NoError(t, err)
-			require.Equal(t, upTo(want)[bounds.After:], append([]storage.SeqNo{}, got...), "%s, %d bytes", stale, n)
-			if kept := l.Recovery().Kept; kept != "" {
-				require.Equal(t, active.name, l.Recovery().Segment)
-				if !whole { // else what is kept are bytes of the file's previous life
-					require.Equal(t, at, l.Recovery().Offset)
-					require.Equal(t, group[:min(n, 8)], m.file(kept)[:min(n, 8)])
-				}
-			} else {
-				// A group begins as the mark does that it overwrites.
-				require.True(t, whole || n <= len("Tmf"), "%s, %d bytes: nothing was kept", stale, n)
-			}
-			require.NoError(t, l.Close())
-		}
-	}
-}
-
-// Torn tails are kept aside, but not without bound.
-func TestTornFilesAreBounded(t *testing.T) {
-	m := newMemFS()
-	for range 3 * maxTorn {
-		l := openMem(t, m)
-		appendGroups(t, l, []int{10})
-		at := l.write.off
-		require.NoError(t, l.Close())
-		b := m.file(seg(1))[at:]
-		clear(b[:markSize])
-		copy(b, "torn")
-	}
-	l := openMem(t, m)
-	require.Len(t, m.only(tornPrefix), maxTorn)
-	require.Contains(t, m.only(tornPrefix), l.Recovery().Kept, "the newest is kept")
 }
 
 // Every single bit of a closed log, flipped: the same contents, or an error that

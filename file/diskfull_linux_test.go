@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -18,6 +19,7 @@ import (
 	"github.com/tidemark-go/tidemark/file"
 	"github.com/tidemark-go/tidemark/frontier"
 	"github.com/tidemark-go/tidemark/internal/proof"
+	"github.com/tidemark-go/tidemark/internal/seed"
 	"github.com/tidemark-go/tidemark/persist"
 	"github.com/tidemark-go/tidemark/persist/codec"
 )
@@ -27,10 +29,11 @@ import (
 // it is gone with the process.
 const diskEnv = "TIDEMARK_TEST_DISK"
 
-// TestDiskFull fills a real file system. While it is full, everything that needs no
+// TestFullTmpfs fills a real file system. While it is full, everything that needs no
 // room works, and everything else is refused with ENOSPC and changes nothing; when
 // there is room, all goes on without opening anew; and nothing acknowledged is lost.
-func TestDiskFull(t *testing.T) {
+// How much is written and how much room is left comes from the seed.
+func TestFullTmpfs(t *testing.T) {
 	const small, large = file.MinSegmentSize, 256 << 10 // a large one is not filled
 	scenarios := []struct {
 		name    string
@@ -53,28 +56,35 @@ func TestDiskFull(t *testing.T) {
 		{"background", 0, small, (*smallDisk).inBackground},
 	}
 	scenarios = scenarios[:proof.Pick(1, len(scenarios), len(scenarios))]
-	seeds := proof.Pick(1, 1, 5)
-	ran := 0
-	for _, s := range scenarios {
-		t.Run(s.name, func(t *testing.T) {
-			for seed := range uint64(seeds) {
+	var ran atomic.Int64
+	proof.Run(t, proof.Pick(1, 1, 5), func(t *testing.T, seed uint64) {
+		for _, s := range scenarios {
+			t.Run(s.name, func(t *testing.T) {
 				if dir := os.Getenv(diskEnv); dir != "" {
-					s.run(mountDisk(t, filepath.Join(dir, fmt.Sprint(seed)), s.inodes, s.segment, seed))
+					s.run(mountDisk(t, filepath.Join(dir, "disk"), s.inodes, s.segment, seed))
+					return
 				}
-			}
-			if os.Getenv(diskEnv) == "" {
-				runOnDisk(t)
-				ran += seeds
-			}
-		})
+				runOnDisk(t, seed)
+				ran.Add(1)
+			})
+		}
+	})
+	if os.Getenv(diskEnv) != "" {
+		return
 	}
-	if ran > 0 {
-		proof.Reached(t, 5, "scenarios of a full disk", ran)
+	if ran.Load() == 0 {
+		t.Skip("no scenario has run")
 	}
+	proof.Reached(t, 5, "scenarios of a full disk", ran.Load())
 }
 
-// runOnDisk runs the test that calls it in a process that may mount.
-func runOnDisk(t *testing.T) {
+// runOnDisk runs the test that calls it, of a seed, in a process that may mount. Where
+// none may, a smoke test is skipped, and every other one has failed.
+func runOnDisk(t *testing.T, with uint64) {
+	cannot := t.Fatalf
+	if proof.Current() == proof.Smoke {
+		cannot = t.Skipf
+	}
 	var pattern []string
 	for part := range strings.SplitSeq(t.Name(), "/") {
 		pattern = append(pattern, "^"+part+"$")
@@ -82,7 +92,7 @@ func runOnDisk(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, os.Args[0], "-test.run="+strings.Join(pattern, "/"), "-test.v", "-test.count=1")
-	cmd.Env = append(os.Environ(), diskEnv+"="+t.TempDir(), "TIDEMARK_FIGURES=")
+	cmd.Env = append(os.Environ(), diskEnv+"="+t.TempDir(), fmt.Sprintf("%s=%d", seed.Variable, with), "TIDEMARK_FIGURES=")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Cloneflags: syscall.CLONE_NEWNS}
 	if uid := os.Getuid(); uid != 0 {
 		cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
@@ -92,10 +102,10 @@ func runOnDisk(t *testing.T) {
 	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
-		t.Skipf("no mount namespace here: %v", err)
+		cannot("no mount namespace here: %v", err)
 	}
 	if strings.Contains(string(out), noMount) {
-		t.Skipf("no mounting here: %s", out)
+		cannot("no mounting here: %s", out)
 	}
 	require.NoError(t, err, "%s", out)
 	require.Contains(t, string(out), "--- PASS: "+t.Name(), "it did not run")
@@ -105,9 +115,9 @@ func runOnDisk(t *testing.T) {
 // inLog: a write that needs a new segment is refused, and what was prepared is used.
 func (d *smallDisk) inLog() {
 	d.load("s")
-	require.True(d.t, d.put("s", 3000))
+	require.True(d.t, d.put("s", d.about(3000)))
 	d.fill(0)
-	require.Positive(d.t, d.putUntilFull("s", 1000), "there is room in the segment")
+	require.Positive(d.t, d.putUntilFull("s", d.about(1000)), "there is room in the segment")
 	d.allowCompaction("s", 1) // a small command may still fit, or is refused
 	d.goesOn()
 }
@@ -117,14 +127,14 @@ func (d *smallDisk) inSegment() {
 	d.load("s")
 	for pages := range 5 {
 		d.fill(pages)
-		d.putUntilFull("s", 1000)
+		d.putUntilFull("s", d.about(1000))
 		require.NoError(d.t, d.client.Stop())
 		names, err := filepath.Glob(filepath.Join(d.dir, "log", "tmp-*"))
 		require.NoError(d.t, err)
 		require.Empty(d.t, names, "a file that was not finished")
 		d.open()
 		d.empty()
-		require.True(d.t, d.put("s", 1000))
+		require.True(d.t, d.put("s", d.about(1000)))
 	}
 	d.goesOn()
 }
@@ -132,8 +142,8 @@ func (d *smallDisk) inSegment() {
 // inBlob: nothing can be moved to batches, which holds up nothing else.
 func (d *smallDisk) inBlob() {
 	d.load("s")
-	for range 5 {
-		require.True(d.t, d.put("s", 1000))
+	for range d.about(6) {
+		require.True(d.t, d.put("s", d.about(1000)))
 	}
 	d.fill(0)
 	for range 3 {
@@ -141,7 +151,7 @@ func (d *smallDisk) inBlob() {
 		names, err := filepath.Glob(filepath.Join(d.dir, "blob", "tmp", "*"))
 		require.NoError(d.t, err)
 		require.Empty(d.t, names, "a blob that was not finished takes room")
-		require.True(d.t, d.put("s", 10))
+		require.True(d.t, d.put("s", d.about(10)))
 	}
 	d.goesOn()
 }
@@ -152,9 +162,9 @@ func (d *smallDisk) inManifest() {
 	d.load("u")
 	failed := 0
 	for pages := range 12 {
-		for range 4 {
-			require.True(d.t, d.put("s", 2000))
-			require.True(d.t, d.put("u", 2000))
+		for range d.about(4) {
+			require.True(d.t, d.put("s", d.about(2000)))
+			require.True(d.t, d.put("u", d.about(2000)))
 		}
 		d.fill(pages)
 		if !d.maintain() {
@@ -171,12 +181,12 @@ func (d *smallDisk) inManifest() {
 // inMerge: batches cannot be merged, and stay.
 func (d *smallDisk) inMerge() {
 	d.load("s")
-	for round := range 8 {
-		for range 4 {
-			require.True(d.t, d.put("s", 2000))
+	for range 8 {
+		for range d.about(4) {
+			require.True(d.t, d.put("s", d.about(2000)))
 		}
 		d.allowCompaction("s", d.streams["s"].upper-1)
-		d.fill(4 + round)
+		d.fill(d.about(8))
 		d.maintain()
 		d.empty()
 	}
@@ -186,14 +196,14 @@ func (d *smallDisk) inMerge() {
 // atOpen: a full disk does not keep a location from being opened.
 func (d *smallDisk) atOpen() {
 	d.load("s")
-	for range 10 {
-		require.True(d.t, d.put("s", 1000))
+	for range d.about(10) {
+		require.True(d.t, d.put("s", d.about(1000)))
 	}
-	d.fill(0)
+	d.fill(d.rng.IntN(3))
 	for range 3 {
 		d.reopen()
 		d.maintain()
-		d.put("s", 10)
+		d.put("s", d.about(10))
 	}
 	d.goesOn()
 }
@@ -201,8 +211,8 @@ func (d *smallDisk) atOpen() {
 // atRecovery: nor if there is something to recover.
 func (d *smallDisk) atRecovery() {
 	d.load("s")
-	for range 3 {
-		require.True(d.t, d.put("s", 500))
+	for range d.about(4) {
+		require.True(d.t, d.put("s", d.about(500)))
 	}
 	d.fill(0)
 	require.NoError(d.t, d.client.Stop())
@@ -215,7 +225,7 @@ func (d *smallDisk) atRecovery() {
 	end := len(strings.TrimRight(string(data), "\x00"))
 	f, err := os.OpenFile(last, os.O_WRONLY, 0)
 	require.NoError(d.t, err)
-	_, err = f.WriteAt([]byte(strings.Repeat("torn", 30)), int64(end-end%8-64+8*(min(1, end%8))))
+	_, err = f.WriteAt([]byte(strings.Repeat("torn", d.about(30))), int64(end-end%8-64+8*(min(1, end%8))))
 	require.NoError(d.t, errors.Join(err, f.Close()))
 	d.open()
 	require.True(d.t, d.put("s", 10))
@@ -225,9 +235,9 @@ func (d *smallDisk) atRecovery() {
 // atClose: closing needs no room.
 func (d *smallDisk) atClose() {
 	d.load("s")
-	require.True(d.t, d.put("s", 1000))
+	require.True(d.t, d.put("s", d.about(1000)))
 	d.fill(0)
-	d.putUntilFull("s", 300)
+	d.putUntilFull("s", d.about(300))
 	require.NoError(d.t, d.client.Stop())
 	d.open()
 	d.goesOn()
@@ -236,7 +246,9 @@ func (d *smallDisk) atClose() {
 // noInodes: there is room, but not for another name.
 func (d *smallDisk) noInodes() {
 	d.load("s")
-	require.True(d.t, d.put("s", 1000))
+	for range d.about(3) {
+		require.True(d.t, d.put("s", d.about(1000)))
+	}
 	for full := false; !full; {
 		d.ballast++
 		f, err := os.Create(filepath.Join(d.root, fmt.Sprintf("ballast-%d", d.ballast)))
@@ -247,7 +259,7 @@ func (d *smallDisk) noInodes() {
 		}
 	}
 	require.False(d.t, d.maintain())
-	d.putUntilFull("s", 1000)
+	d.putUntilFull("s", d.about(1000))
 	d.reopen()
 	d.goesOn()
 }
@@ -255,7 +267,9 @@ func (d *smallDisk) noInodes() {
 // withFollower: a reader beside the writer sees and hears all that was acknowledged.
 func (d *smallDisk) withFollower() {
 	d.load("s")
-	require.True(d.t, d.put("s", 1000))
+	for range d.about(3) {
+		require.True(d.t, d.put("s", d.about(1000)))
+	}
 	require.True(d.t, d.maintain())
 	reader, err := file.OpenRead(d.t.Context(), d.dir, persist.Config{FollowInterval: time.Millisecond, CacheSizeLimit: 1})
 	require.NoError(d.t, err)
@@ -266,7 +280,7 @@ func (d *smallDisk) withFollower() {
 	require.NoError(d.t, err)
 	from := d.streams["s"].upper
 	d.fill(0)
-	require.Positive(d.t, d.putUntilFull("s", 500))
+	require.Positive(d.t, d.putUntilFull("s", d.about(500)))
 	d.maintain()
 	heard := func() {
 		for ; from < d.streams["s"].upper; from++ {
@@ -284,12 +298,12 @@ func (d *smallDisk) withFollower() {
 	}
 	heard()
 	d.empty()
-	for range 40 {
-		require.True(d.t, d.put("s", 1000))
+	for range d.about(40) {
+		require.True(d.t, d.put("s", d.about(1000)))
 	}
 	heard() // before the log is truncated: a reader that is away too long is cut off
 	require.True(d.t, d.maintain())
-	require.True(d.t, d.put("s", 1000))
+	require.True(d.t, d.put("s", d.about(1000)))
 	heard()
 	require.NoError(d.t, listener.Close())
 	d.goesOn()
@@ -301,8 +315,8 @@ func (d *smallDisk) release() {
 	d.load("s")
 	d.load("u")
 	for range 100 {
-		require.True(d.t, d.put("s", 4000))
-		require.True(d.t, d.put("u", 1000))
+		require.True(d.t, d.put("s", d.about(4000)))
+		require.True(d.t, d.put("u", d.about(1000)))
 		if d.next%40 == 0 {
 			require.True(d.t, d.maintain())
 		}
@@ -336,12 +350,12 @@ func (d *smallDisk) inBackground() {
 	}
 	d.reopen()
 	d.load("s")
-	require.True(d.t, d.put("s", 1000))
+	require.True(d.t, d.put("s", d.about(1000)))
 	d.fill(0)
-	d.putUntilFull("s", 1000)
+	d.putUntilFull("s", d.about(1000))
 	d.empty()
 	for range 200 { // three times what the tail may hold
-		require.True(d.t, d.put("s", 1000))
+		require.True(d.t, d.put("s", d.about(1000)))
 	}
 	d.requireExact()
 	d.goesOn()

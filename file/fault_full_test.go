@@ -58,19 +58,19 @@ func (f *full) open() error {
 	w, _, err := persist.CreateOrLoad(ctx0, db, "a", codec.String, codec.Uint64)
 	require.NoError(f.t, err)
 	if len(f.hist.sure) == 0 {
-		f.hist.sure = append(f.hist.sure, created("a"))
+		f.hist.add(created("a"))
 	}
 	f.db, f.w = db, w
 	return nil
 }
 
 func (f *full) write() error {
-	at, _ := f.hist.world(0)["a"].upperTime()
+	at := f.hist.now.upper("a")
 	rows := []rowUpdate{{Key: strings.Repeat("k", f.size), Time: at, Diff: 1}}
 	_, err := f.w.CompareAndAppend(ctx0, rows, frontier.At(at), frontier.At(at+1)).Wait(ctx0)
 	synctest.Wait()
 	if err == nil {
-		f.hist.sure = append(f.hist.sure, together(wrote("a", rows), sealed("a", at+1)))
+		f.hist.add(together(wrote("a", rows), sealed("a", at+1)))
 	}
 	return err
 }
@@ -78,25 +78,25 @@ func (f *full) write() error {
 // require reads everything, also beside the runtime: what was acknowledged, as ever.
 func (f *full) require(when string) {
 	f.t.Helper()
-	text, err := worldText(ctx0, f.db, createIn(ctx0, f.db))
+	text, _, err := readStore(ctx0, f.db, createIn(ctx0, f.db))
 	require.NoError(f.t, err, "reading %s", when)
-	require.Equal(f.t, f.hist.world(0).String(), text, when)
+	require.Equal(f.t, f.hist.now.String(), text, when)
 	c, err := startFollower(f.m, quietConfig())
 	require.NoError(f.t, err, "following %s", when)
-	text, err = worldText(ctx0, c, loadFrom(ctx0, c))
+	text, _, err = readStore(ctx0, c, loadFrom(ctx0, c))
 	require.NoError(f.t, err, "reading beside the writer %s", when)
-	require.Equal(f.t, f.hist.world(0).String(), text, when)
+	require.Equal(f.t, f.hist.now.String(), text, when)
 	require.NoError(f.t, c.Close())
 }
 
 // release lets go of history: a command like others, which takes no room that was
 // not reserved.
 func (f *full) release() error {
-	at, _ := f.hist.world(0)["a"].upperTime()
+	at := f.hist.now.upper("a")
 	_, err := f.w.AllowCompaction(ctx0, frontier.At(at-1)).Wait(ctx0)
 	synctest.Wait()
 	if err == nil {
-		f.hist.sure = append(f.hist.sure, compacted("a", at-1))
+		f.hist.add(compacted("a", at-1))
 	}
 	return err
 }

@@ -136,7 +136,7 @@ func (r *storeRun) close() {
 
 // do has a command executed and notes what became of it. A command that had no
 // effect is given once more, for the fault may be over.
-func (r *storeRun) do(doing string, c deed, submit func() error) {
+func (r *storeRun) do(doing string, c storeCommand, submit func() error) {
 	for attempt := 0; ; attempt++ {
 		err := submit()
 		synctest.Wait()
@@ -148,10 +148,10 @@ func (r *storeRun) do(doing string, c deed, submit func() error) {
 }
 
 // answered reports whether the answer is final.
-func (r *storeRun) answered(doing string, err error, c deed) bool {
+func (r *storeRun) answered(doing string, err error, c storeCommand) bool {
 	if err == nil {
 		require.False(r.t, r.stopped, "%s: acknowledged by a runtime that has stopped", doing)
-		r.sure = append(r.sure, c)
+		r.add(c)
 		r.acked++
 		return true
 	}
@@ -241,8 +241,7 @@ func (r *storeRun) survivable() bool {
 func (r *storeRun) command(step int) {
 	names := workStreams[:len(r.writers)]
 	name := names[r.rng.IntN(len(names))]
-	now := r.world(0)
-	upper := func(name string) uint64 { t, _ := now[name].upper.Elem(); return t }
+	upper := r.now.upper
 	updates := func(name string, until uint64) []rowUpdate {
 		us := make([]rowUpdate, 1+r.rng.IntN(3))
 		for i := range us {
@@ -274,7 +273,7 @@ func (r *storeRun) command(step int) {
 		})
 	case 3:
 		to := max(upper(name), 1) - 1
-		if since, _ := now[name].since.Elem(); since > to {
+		if since, _ := r.now[name].since.Elem(); since > to {
 			return
 		}
 		r.do("allow compaction", compacted(name, to), func() error { return wait(w.AllowCompaction(ctx0, frontier.At(to))) })
@@ -307,130 +306,4 @@ func (r *storeRun) atomic(a, b []rowUpdate, sealA, sealB uint64) {
 func (r *storeRun) maintain() {
 	ok := r.again("maintain", func() error { return r.db.Maintain(ctx0) })
 	require.True(r.t, ok || !r.survivable(), "maintenance fails although the fault is over")
-}
-
-// checkOwn reads everything in the writer's runtime: what was acknowledged, and
-// nothing else.
-func (r *storeRun) checkOwn() bool {
-	return r.again("read", func() error {
-		text, err := worldText(ctx0, r.db, func(name string) (*rowReader, error) {
-			if h := r.read[name]; h != nil {
-				return h, nil
-			}
-			return createIn(ctx0, r.db)(name)
-		})
-		if err == nil {
-			require.True(r.t, r.opened(text), "the runtime shows\n%s\nwant\n%s\nand perhaps %d more", text, r.world(0), len(r.maybe))
-		}
-		return err
-	})
-}
-
-// opened compares what a writer's runtime shows. What was unknown is known as soon
-// as the location was opened again.
-func (r *storeRun) opened(text string) bool {
-	if r.stopped {
-		return text == r.world(0).String()
-	}
-	return r.settle(text)
-}
-
-// follow opens a follower beside the writer.
-func (r *storeRun) follow() (follower *persist.ReadClient) {
-	r.again("follow", func() (err error) {
-		if follower, err = startFollower(r.f, quietConfig()); err == nil {
-			r.opens(follower)
-		}
-		return err
-	})
-	return follower
-}
-
-// look reads everything through the follower. It may see what the writer does not
-// know of, for it is durable, but never less than was acknowledged.
-func (r *storeRun) look(follower *persist.ReadClient) {
-	if follower == nil {
-		return
-	}
-	ok := r.again("read beside the writer", func() error {
-		text, err := worldText(ctx0, follower, loadFrom(ctx0, follower))
-		if err == nil {
-			_, ok := r.match(text)
-			require.True(r.t, ok, "the follower shows\n%s\nwant\n%s", text, r.world(0))
-		}
-		return err
-	})
-	require.True(r.t, ok || r.f.sticky, "following fails although the fault is over")
-}
-
-// hearing is a listener and what it has to deliver.
-type hearing struct {
-	l    *persist.Listener[string, uint64]
-	from int // updates of the stream before
-	name string
-}
-
-func (r *storeRun) listen(name string) *hearing {
-	s, l, err := r.read[name].Listen(ctx0)
-	if err != nil {
-		r.expected(err, "listen")
-		return nil
-	}
-	require.NoError(r.t, s.Close())
-	r.opens(l)
-	return &hearing{l: l, from: len(r.world(0)[name].updates), name: name}
-}
-
-// hear takes what the listener has: every acknowledged update since, in order, or
-// an error. If one is missing it waits for ever, which the bubble reports.
-func (r *storeRun) hear(h *hearing) {
-	if h == nil {
-		return
-	}
-	want := r.world(0)[h.name].updates[h.from:]
-	var got []rowUpdate
-	for len(got) < len(want) {
-		e, err := h.l.Next(ctx0)
-		if err != nil {
-			r.expected(err, "listen")
-			break
-		}
-		got = append(got, e.Updates...)
-	}
-	require.Equal(r.t, fmt.Sprint(want[:len(got)]), fmt.Sprint(got), "what the listener heard")
-	require.NoError(r.t, r.closes(h.l))
-}
-
-// verify opens what is left, without faults: exactly what was acknowledged is
-// there, of what was unknown a beginning, and it can be written to.
-func (r *storeRun) verify(m *memFS, where string) {
-	db, err := startOwner(m, quietConfig())
-	require.NoError(r.t, err, where)
-	r.opens(db)
-	h := history{sure: r.sure, maybe: r.maybe}
-	check := func(what string) {
-		text, err := worldText(ctx0, db, createIn(ctx0, db))
-		require.NoError(r.t, err, where)
-		require.True(r.t, h.settle(text), "%s, %s: there is\n%s\nwant\n%s\nand of %d more a beginning", where, what, text, h.world(0), len(h.maybe))
-	}
-	check("opened")
-	w, _, err := persist.CreateOrLoad(ctx0, db, "a", codec.String, codec.Uint64)
-	require.NoError(r.t, err, where)
-	created("a")(h.world(0))
-	at, _ := h.world(0)["a"].upperTime()
-	last := []rowUpdate{{Key: "last", Time: at, Diff: 1}}
-	_, err = w.Write(ctx0, last).Wait(ctx0)
-	require.NoError(r.t, err, where)
-	h.sure = append(h.sure, created("a"), wrote("a", last))
-	require.NoError(r.t, db.Maintain(ctx0), where)
-	check("after maintenance")
-	require.NoError(r.t, r.closes(db), where)
-	require.Zero(r.t, m.handles, "%s: files are left open", where)
-}
-
-func (s *modelStream) upperTime() (uint64, bool) {
-	if s == nil {
-		return 0, true
-	}
-	return s.upper.Elem()
 }

@@ -17,33 +17,21 @@ import (
 // of every operation that changes something. From the journal the states of the
 // disk are computed, for a crash after each operation: see kinds.
 //
-// What is assumed of disks and file systems, in the order in which it matters:
+// They are the states that the assumptions in docs/promises.md allow, "What is assumed
+// of disks and file systems". How those show here:
 //
-//   - Flush. When fsync or fdatasync of a file returns, its contents and its size
-//     are on the disk. When fsync of a directory returns, so are its names. Nothing
-//     else is: not the name of a file that was flushed, not the contents of a file
-//     whose directory was. A flush that fails is never made up for.
-//   - Sectors. 512 bytes, at offsets that are multiples of 512, are written whole
-//     or not at all, except for the one write that a crash interrupts (kind torn),
-//     which may end at any byte. No order between sectors is assumed, not of one
-//     write, nor of two writes to one file. A sector that was written several times
-//     since the last flush may hold any of its contents.
-//   - Powersafe overwrite. A write changes no byte outside of its range, also if it
-//     is interrupted.
-//   - Growth. A file that was not flushed since it grew may have any size that it
-//     had since, independently of its sectors: data without the size is lost, and
-//     size without the data reads as zeros or as what was on the disk before.
-//   - Names. Creating, renaming and removing is atomic for each name: it is there
-//     or not. No order between names is assumed, not even within a directory. Of a
-//     rename, both names may be found, or none; but a name that is replaced refers to
-//     the old file or to the new one. (Kind halfOrdered takes a prefix of the changes
-//     with whole renames, as file systems with a journal do.)
-//   - What was flushed stays: no bit rot, no lost or misdirected write, no disk that
-//     lies about a flush. Damage has tests of its own.
+//   - A sector that was written several times since the last flush may hold any of its
+//     contents.
+//   - A file may have any size that it had since its last flush, independently of its
+//     sectors. What it has got from the disk without contents reads as zeros or junk.
+//   - Of a rename, both names may be found, or none; but a name that is replaced refers
+//     to the old file or to the new one. Kind halfOrdered takes a prefix of the changes
+//     with whole renames, as file systems with a journal do.
+//   - Only the write that the crash interrupts ends within a sector: kind torn.
+//   - What was flushed stays. Damage has tests of its own.
 //
-// What is not produced: a sector that holds neither old nor new contents, a torn
-// sector in another write than the last, a file with the contents of another one,
-// and names that were never given.
+// What is not produced: a sector that holds neither old nor new contents, a file with
+// the contents of another one, and names that were never given.
 
 // kind is a way in which a crash can leave the disk.
 type kind string
@@ -105,6 +93,7 @@ type image struct {
 	kind    kind
 	mark    any // the last one before the crash
 	at      int // step of the journal after which the crash came
+	state   state
 	journal *journal
 	rng     *rand.Rand // for the test of this image
 }
@@ -153,7 +142,7 @@ func (i image) onFailure(t testing.TB, test func()) {
 	test()
 }
 
-// state is what tells images apart.
+// state is what tells the images of a journal apart.
 type state struct {
 	sum    uint64 // of the files
 	marks  int    // so far
@@ -192,7 +181,7 @@ func (j *journal) images(seed uint64, chosen func(rng *rand.Rand) bool) iter.Seq
 					continue
 				}
 				seen[state] = true
-				if !yield(image{fs: fs, kind: kind, mark: mark, at: last, journal: j, rng: rng}) {
+				if !yield(image{fs: fs, kind: kind, mark: mark, at: last, state: state, journal: j, rng: rng}) {
 					return false
 				}
 			}

@@ -94,8 +94,9 @@ func (k *killer) add(other *killer) {
 type moment struct {
 	says  string        // after it has said this
 	times int           // so often
-	delay time.Duration // and then so much later
-	close bool          // it is told to end first
+	close bool          // it is told to end then
+	delay time.Duration // and so much later it is killed
+	lives bool          // unless it may end by itself
 }
 
 // enough acknowledgements kill a process that does not say what was waited for.
@@ -119,7 +120,7 @@ func (k *killer) choose() moment {
 	case p < 96:
 		return moment{says: "acked", times: 1 + k.rng.IntN(100), delay: later, close: true}
 	default:
-		return moment{says: "acked", times: 1 + k.rng.IntN(100), delay: time.Hour, close: true}
+		return moment{says: "acked", times: 1 + k.rng.IntN(100), close: true, lives: true}
 	}
 }
 
@@ -156,7 +157,7 @@ func (k *killer) round() {
 	}
 	var rest []said
 	switch {
-	case m.close && m.delay == time.Hour:
+	case m.lives:
 		rest = c.end()
 	case m.close:
 		require.NoError(k.t, c.in.Close())

@@ -13,20 +13,11 @@ import (
 
 	"github.com/tidemark-go/tidemark/file"
 	"github.com/tidemark-go/tidemark/frontier"
-	"github.com/tidemark-go/tidemark/internal/proof"
 	"github.com/tidemark-go/tidemark/internal/resources"
 	"github.com/tidemark-go/tidemark/persist"
 	"github.com/tidemark-go/tidemark/persist/codec"
 	"github.com/tidemark-go/tidemark/storage"
 )
-
-// cycles repeats something that gives back all it takes: goroutines, descriptors,
-// and memory.
-func cycles(t *testing.T, what string, cycle func()) {
-	n := proof.Pick(20, 200, 10_000)
-	resources.Cycles(t, n, cycle)
-	proof.Reached(t, 16, what, n)
-}
 
 // small are segments that change every few appends.
 var small = file.SegmentSize(file.MinSegmentSize, 2*file.MinSegmentSize)
@@ -38,7 +29,7 @@ func TestStorageCycles(t *testing.T) {
 	dir := t.TempDir()
 	payload := [][]byte{bytes.Repeat([]byte("x"), file.MinSegmentSize/3)}
 	ctx := t.Context()
-	cycles(t, "logs and blobs, opened and closed", func() {
+	resources.TierCycles(t, "logs and blobs, opened and closed", func() {
 		log, err := file.NewLog(dir, small)
 		require.NoError(t, err)
 		reader, err := file.NewLogReader(dir)
@@ -131,7 +122,7 @@ func TestFailedOpenCycles(t *testing.T) {
 			require.NoError(t, c.Maintain(ctx))
 			require.NoError(t, c.Stop())
 			tt.spoil(t, dir)
-			cycles(t, "failed opens of files", func() {
+			resources.TierCycles(t, "failed opens of files", func() {
 				require.ErrorIs(t, open(dir), tt.want)
 				if errors.Is(tt.want, persist.ErrCorrupt) {
 					c, err := file.OpenRead(ctx, dir, persist.Config{})
@@ -148,14 +139,14 @@ func TestFailedOpenCycles(t *testing.T) {
 	t.Run("not a directory", func(t *testing.T) {
 		name := filepath.Join(t.TempDir(), "file")
 		require.NoError(t, os.WriteFile(name, nil, 0o644))
-		cycles(t, "failed opens of files", func() { require.Error(t, open(name)) })
+		resources.TierCycles(t, "failed opens of files", func() { require.Error(t, open(name)) })
 	})
 	t.Run("cancelled", func(t *testing.T) {
 		dir := t.TempDir()
 		require.NoError(t, open(dir))
 		ended, cancel := context.WithCancel(ctx)
 		cancel()
-		cycles(t, "failed opens of files", func() {
+		resources.TierCycles(t, "failed opens of files", func() {
 			_, err := file.Open(ended, dir, persist.Config{})
 			require.ErrorIs(t, err, context.Canceled)
 			_, err = file.OpenRead(ended, dir, persist.Config{})
@@ -171,7 +162,7 @@ func TestFollowerCycles(t *testing.T) {
 	ctx, dir := t.Context(), t.TempDir()
 	cfg := persist.Config{FlushInterval: -1, PartBytes: 256, CacheSizeLimit: 1, FollowInterval: time.Millisecond}
 	upper := uint64(0)
-	cycles(t, "followers, opened and closed", func() {
+	resources.TierCycles(t, "followers, opened and closed", func() {
 		// The owner is a part of the cycle: how many files it has open goes up and down.
 		c, err := file.Open(ctx, dir, cfg, small)
 		require.NoError(t, err)

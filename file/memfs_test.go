@@ -1,7 +1,6 @@
 package file
 
 import (
-	"context"
 	"fmt"
 	"io"
 	iofs "io/fs"
@@ -380,8 +379,3 @@ func (m *memFS) file(name string) []byte {
 	n.own()
 	return n.data
 }
-
-// noContext is a context that never ends, for helpers without a test.
-type noContext struct{ context.Context }
-
-func (noContext) Err() error { return nil }

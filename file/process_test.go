@@ -176,6 +176,16 @@ func (c *childProcess) signal(s syscall.Signal) {
 	require.NoError(c.t, c.cmd.Process.Signal(s))
 }
 
+// standStill stops the child, and returns when all of it has stopped.
+func (c *childProcess) standStill() {
+	c.t.Helper()
+	c.signal(syscall.SIGSTOP)
+	var status syscall.WaitStatus
+	_, err := syscall.Wait4(c.pid(), &status, syscall.WUNTRACED, nil)
+	require.NoError(c.t, err)
+	require.True(c.t, status.Stopped(), "the child ended: %s", &c.errs)
+}
+
 // kill ends the child with SIGKILL, if it has not ended, and returns what it could
 // still say.
 func (c *childProcess) kill() (rest []said) {

@@ -64,6 +64,9 @@ func mountDisk(t *testing.T, root string, inodes int, segment int64, seed uint64
 	return d
 }
 
+// about draws a number that is n on average: from half of it up to one and a half.
+func (d *smallDisk) about(n int) int { return n/2 + d.rng.IntN(n+1) }
+
 // open opens the location and finds all that was acknowledged.
 func (d *smallDisk) open() {
 	d.t.Helper()

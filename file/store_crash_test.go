@@ -1,6 +1,8 @@
 package file
 
 import (
+	"encoding/binary"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"sync/atomic"
@@ -17,7 +19,8 @@ import (
 // storeCheck checks what crashes have left of a recorded run.
 type storeCheck struct {
 	states []storeModel
-	cut    bool // the power has failed before: until recovery is done the newest mark may be lost
+	groups map[int]int // the first command of the group that a command is in
+	cut    bool        // the power has failed before: until recovery is done the newest mark may be lost
 
 	images, nested       int
 	whole                int // of the images: a reader sees all that the owner sees
@@ -40,6 +43,10 @@ func (k *storeCheck) recovers(t *testing.T, i image) {
 	s := k.reopen(t, i)
 	at := s.told.acked
 	require.LessOrEqual(t, seen, at, "a reader saw more than there is")
+	if know.acked > 0 {
+		require.Contains(t, k.groups, know.acked)
+		require.GreaterOrEqual(t, seen, k.groups[know.acked]-1, "a reader missed more than the newest of the groups that were acknowledged")
+	}
 	if i.kind == killed && !k.cut {
 		require.GreaterOrEqual(t, seen, know.acked, "a reader missed what was acknowledged by a process that died")
 	}
@@ -111,7 +118,7 @@ const batchPrefix = "batch/"
 func (k *storeCheck) reopen(t *testing.T, i image) *storeSession {
 	s := &storeSession{t: t, m: i.fs, rng: i.rng, did: map[string]int{}}
 	s.open()
-	text, seqno, err := readClient(t.Context(), s.c)
+	text, seqno, err := readStore(t.Context(), s.c, createIn(t.Context(), s.c))
 	require.NoError(t, err)
 	at := k.position(t, text, seqno, i.mark.(told))
 	s.states, s.told = slices.Clone(k.states[:at+1]), told{at, at}
@@ -121,7 +128,7 @@ func (k *storeCheck) reopen(t *testing.T, i image) *storeSession {
 
 func (k *storeCheck) requireText(t *testing.T, c *persist.Client, want storeModel, when string) {
 	t.Helper()
-	text, _, err := readClient(t.Context(), c)
+	text, _, err := readStore(t.Context(), c, createIn(t.Context(), c))
 	require.NoError(t, err, when)
 	require.Equal(t, want.String(), text, when)
 }
@@ -149,6 +156,8 @@ func (k *storeCheck) checkRecovery(t *testing.T, i image, chosen func(*rand.Rand
 				inner.states = append(inner.states, k.states[len(inner.states):know.submitted+1]...)
 			}
 		})
+		inner.groups = maps.Clone(k.groups)
+		maps.Copy(inner.groups, j.groups())
 		for n := range j.images(i.rng.Uint64(), chosen) {
 			inner.check(t, n)
 		}
@@ -183,11 +192,26 @@ func (k *storeCheck) checkReader(t *testing.T, m *memFS) int {
 	r, err := OpenRead(t.Context(), "/db", smallConfig(), withFileSystem(m))
 	require.NoError(t, err, "for reading")
 	defer r.Close()
-	text, seqno, err := readReader(t.Context(), r)
+	text, seqno, err := readStore(t.Context(), r, loadFrom(t.Context(), r))
 	require.NoError(t, err, "for reading")
 	require.NoError(t, r.Close())
 	require.Equal(t, before, m.changes, "a reader has changed something")
 	return k.position(t, text, seqno, told{0, len(k.states) - 1})
+}
+
+// groups returns of each command in the log the first one that was written with it.
+func (j *journal) groups() map[int]int {
+	firsts := map[int]int{}
+	for _, s := range j.steps {
+		if s.op != "write" || len(s.data) < frameHeaderSize || binary.LittleEndian.Uint32(s.data) != frameMagic|uint32(kindGroup)<<24 {
+			continue
+		}
+		first := int(binary.LittleEndian.Uint64(s.data[16:]))
+		for n := range int(binary.LittleEndian.Uint32(s.data[4:])) {
+			firsts[first+n] = first
+		}
+	}
+	return firsts
 }
 
 // The power fails, or the process dies, after any operation of a workload: see
@@ -202,7 +226,7 @@ func TestStoreCrashAtEveryOperation(t *testing.T) {
 	proof.Run(t, workloads, func(t *testing.T, seed uint64) {
 		r := recordStore(t, seed, 400)
 		r.requireActive(t)
-		k := &storeCheck{states: r.states, byKind: map[kind]int{}}
+		k := &storeCheck{states: r.states, groups: r.journal.groups(), byKind: map[kind]int{}}
 		for i := range r.journal.images(seed, func(rng *rand.Rand) bool { return rng.IntN(1000) < share }) {
 			if i.rng.IntN(16*share) < 2*nested/perRecovery && k.nested < nested {
 				again := i

@@ -13,7 +13,11 @@ import (
 	"github.com/tidemark-go/tidemark/persist"
 )
 
-type update = persist.Update[string, uint64]
+type (
+	rowUpdate = persist.Update[string, uint64]
+	rowWriter = persist.WriteHandle[string, uint64]
+	rowReader = persist.ReadHandle[string, uint64]
+)
 
 // storeModel is what a location holds after a run of commands: of each stream its
 // updates and two frontiers. It is never changed; apply returns another one.
@@ -21,7 +25,7 @@ type storeModel map[string]*streamModel
 
 type streamModel struct {
 	upper, since frontier.Antichain
-	updates      []update
+	updates      []rowUpdate
 	destroyed    bool
 	text         string // see String; empty until it is asked for
 }
@@ -35,14 +39,41 @@ type storeCommand struct {
 // partCommand is what a command does to one stream.
 type partCommand struct {
 	stream      string
-	updates     []update
+	updates     []rowUpdate
 	seal, allow *frontier.Antichain
 	cas         bool // a compare-and-append from the upper in force to seal
 }
 
+func created(name string) storeCommand   { return storeCommand{create: name} }
+func destroyed(name string) storeCommand { return storeCommand{destroy: name} }
+
+func wrote(name string, updates []rowUpdate) storeCommand {
+	return storeCommand{parts: []partCommand{{stream: name, updates: updates}}}
+}
+
+func sealed(name string, upper uint64) storeCommand {
+	to := frontier.At(upper)
+	return storeCommand{parts: []partCommand{{stream: name, seal: &to}}}
+}
+
+func compacted(name string, since uint64) storeCommand {
+	to := frontier.At(since)
+	return storeCommand{parts: []partCommand{{stream: name, allow: &to}}}
+}
+
+// together is one command that does what several do to streams.
+func together(commands ...storeCommand) (all storeCommand) {
+	for _, c := range commands {
+		all.parts = append(all.parts, c.parts...)
+	}
+	return all
+}
+
+// apply returns the model after a command. To create what is there changes nothing.
 func (m storeModel) apply(c storeCommand) storeModel {
-	after := maps.Clone(m)
-	if c.create != "" {
+	after := storeModel{}
+	maps.Copy(after, m)
+	if c.create != "" && after[c.create] == nil {
 		after[c.create] = &streamModel{}
 	}
 	if c.destroy != "" {
@@ -64,20 +95,20 @@ func (m storeModel) apply(c storeCommand) storeModel {
 	return after
 }
 
-func consolidated(updates []update, since frontier.Antichain) []update {
-	sums := map[update]int64{}
+func consolidated(updates []rowUpdate, since frontier.Antichain) []rowUpdate {
+	sums := map[rowUpdate]int64{}
 	for _, u := range updates {
 		diff := u.Diff
 		u.Time, u.Diff = since.Advance(u.Time), 0
 		sums[u] += diff
 	}
-	var all []update
+	var all []rowUpdate
 	for u, diff := range sums {
 		if u.Diff = diff; diff != 0 {
 			all = append(all, u)
 		}
 	}
-	slices.SortFunc(all, func(a, b update) int {
+	slices.SortFunc(all, func(a, b rowUpdate) int {
 		return cmp.Or(cmp.Compare(a.Key, b.Key), cmp.Compare(a.Val, b.Val), cmp.Compare(a.Time, b.Time))
 	})
 	return all
@@ -108,11 +139,20 @@ func (m storeModel) bulk() storeCommand {
 	}
 	upper, _ := m[open[0]].upper.Elem()
 	return storeCommand{parts: []partCommand{{
-		stream: open[0], updates: []update{{Key: strings.Repeat("k", MinSegmentSize-segmentDataStart-1000), Time: upper}},
+		stream: open[0], updates: []rowUpdate{{Key: strings.Repeat("k", MinSegmentSize-segmentDataStart-1000), Time: upper}},
 	}}}
 }
 
-// String is what a reader is to see: see storeText.
+// upper returns the time of a stream's upper: 0 if there is no such stream, or if it
+// is finished.
+func (m storeModel) upper(name string) (at uint64) {
+	if s := m[name]; s != nil {
+		at, _ = s.upper.Elem()
+	}
+	return at
+}
+
+// String is what a reader is to see: see readStore.
 func (m storeModel) String() string {
 	var b strings.Builder
 	for _, name := range m.live() {
@@ -125,7 +165,17 @@ func (m storeModel) String() string {
 	return b.String()
 }
 
-func appendStream(b []byte, name string, upper, since frontier.Antichain, updates []update) []byte {
+// texts is String, of each stream by itself.
+func (m storeModel) texts() map[string]string {
+	texts := map[string]string{}
+	for _, name := range m.live() {
+		s := m[name]
+		texts[name] = string(appendStream(nil, name, s.upper, s.since, s.updates))
+	}
+	return texts
+}
+
+func appendStream(b []byte, name string, upper, since frontier.Antichain, updates []rowUpdate) []byte {
 	b = append(b, name[:min(len(name), 12)]...)
 	b = fmt.Appendf(b, " upper %v since %v\n", upper, since)
 	for _, u := range updates {
@@ -198,13 +248,13 @@ func (m storeModel) part(rng *rand.Rand, name string, cas bool) partCommand {
 	}
 	if p.seal == nil || rng.IntN(4) > 0 {
 		for range 1 + rng.IntN(4) {
-			p.updates = append(p.updates, update{
+			p.updates = append(p.updates, rowUpdate{
 				Key: "key-" + strconv.Itoa(rng.IntN(6)), Val: rng.Uint64N(4),
 				Time: upper + rng.Uint64N(ahead), Diff: 1 - 2*rng.Int64N(2),
 			})
 		}
 		if rng.IntN(8) == 0 { // one that takes several sectors, and is taken back
-			big := update{Key: strings.Repeat("k", 700+rng.IntN(1500)), Time: upper, Diff: 1}
+			big := rowUpdate{Key: strings.Repeat("k", 700+rng.IntN(1500)), Time: upper, Diff: 1}
 			p.updates = append(p.updates, big)
 			big.Diff = -1
 			p.updates = append(p.updates, big)

@@ -1,13 +1,10 @@
 package file
 
 import (
-	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -51,18 +48,18 @@ type storeSession struct {
 	states  []storeModel // after each command, refused ones left out; [0] is empty
 	told    told
 	waiting []*persist.Future[storage.SeqNo] // of the commands after told.acked
-	writers map[string]*persist.WriteHandle[string, uint64]
+	writers map[string]*rowWriter
 	did     map[string]int
 }
 
 func (s *storeSession) open() {
 	s.t.Helper()
-	s.c, s.writers = openStore(s.t, s.m), map[string]*persist.WriteHandle[string, uint64]{}
+	s.c, s.writers = openStore(s.t, s.m), map[string]*rowWriter{}
 }
 
 func (s *storeSession) state() storeModel { return s.states[len(s.states)-1] }
 
-func (s *storeSession) writer(name string) *persist.WriteHandle[string, uint64] {
+func (s *storeSession) writer(name string) *rowWriter {
 	if w := s.writers[name]; w != nil {
 		return w
 	}
@@ -169,58 +166,9 @@ func (s *storeSession) refuse() {
 	}
 	s.did["refused"]++
 	upper, _ := s.state()[open[0]].upper.Elem()
-	_, err := s.writer(open[0]).CompareAndAppend(s.t.Context(), []update{{Key: "never", Time: upper + 8, Diff: 1}},
+	_, err := s.writer(open[0]).CompareAndAppend(s.t.Context(), []rowUpdate{{Key: "never", Time: upper + 8, Diff: 1}},
 		frontier.At(upper+7), frontier.At(upper+9)).Wait(s.t.Context())
 	require.ErrorIs(s.t, err, persist.ErrUpperMismatch)
-}
-
-// readStore returns what a client sees, as storeModel.String says it, and the
-// position of the log that it reflects; 0 if there is no stream to ask for it.
-func readStore(ctx context.Context, streams []persist.StreamInfo, load func(name string) (*persist.ReadHandle[string, uint64], error)) (string, storage.SeqNo, error) {
-	slices.SortFunc(streams, func(a, b persist.StreamInfo) int { return cmp.Compare(a.Name, b.Name) })
-	var text []byte
-	var seqno storage.SeqNo
-	for _, info := range streams {
-		read, err := load(info.Name)
-		if err != nil {
-			return "", 0, err
-		}
-		snapshot, err := read.Snapshot(ctx)
-		if err != nil {
-			return "", 0, err
-		}
-		updates, err := snapshot.ReadToEnd(ctx)
-		if err = errors.Join(err, snapshot.Close()); err != nil {
-			return "", 0, err
-		}
-		if seqno != 0 && snapshot.SeqNo() != seqno {
-			return "", 0, fmt.Errorf("snapshots of an idle store at %s and at %s", seqno, snapshot.SeqNo())
-		}
-		seqno = snapshot.SeqNo()
-		text = appendStream(text, info.Name, snapshot.Upper(), snapshot.Since(), updates)
-	}
-	return string(text), seqno, nil
-}
-
-func readClient(ctx context.Context, c *persist.Client) (string, storage.SeqNo, error) {
-	streams, err := c.Streams(ctx)
-	if err != nil {
-		return "", 0, err
-	}
-	return readStore(ctx, streams, func(name string) (*persist.ReadHandle[string, uint64], error) {
-		_, read, err := persist.CreateOrLoad(ctx, c, name, codec.String, codec.Uint64)
-		return read, err
-	})
-}
-
-func readReader(ctx context.Context, c *persist.ReadClient) (string, storage.SeqNo, error) {
-	streams, err := c.Streams(ctx)
-	if err != nil {
-		return "", 0, err
-	}
-	return readStore(ctx, streams, func(name string) (*persist.ReadHandle[string, uint64], error) {
-		return persist.Load(ctx, c, name, codec.String, codec.Uint64)
-	})
 }
 
 // recording is one run of a workload.
