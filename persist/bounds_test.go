@@ -107,10 +107,13 @@ func (b sampledBlob) GetRange(ctx context.Context, key string, offset, length in
 // sleeps, and then listens, reads, merges, and opens all of it again. At no step is
 // more in memory than the limits and what is under way.
 func TestMemoryIsBounded(t *testing.T) {
+	if proof.Current() == proof.Smoke {
+		t.Skip("more than the bound has to be written, which takes long: it runs from tier A on, TIDEMARK_TIER=A")
+	}
 	const perWrite, valueBytes = 200, 100
 	// Twenty times the limits of Config, and in the longest form of all there may be.
-	data := int64(proof.Pick(limits, 20*limits, 20*(limits+underWay)))
-	p := &sampled{dir: t.TempDir(), peak: resources.Watch(t), every: int64(proof.Pick(5, 20, 200))}
+	data := int64(proof.Pick(0, 20*limits, 20*(limits+underWay)))
+	p := &sampled{dir: t.TempDir(), peak: resources.Watch(t), every: int64(proof.Pick(0, 20, 200))}
 	c := p.open(t)
 	w, r := create(t, c, "s")
 	s, l, err := r.Listen(t.Context())
@@ -170,7 +173,8 @@ func TestMemoryIsBounded(t *testing.T) {
 	most, samples := p.peak.Heap()
 	t.Logf("%d bytes written, %d in use at most, limits of %d and %d, %d samples", written, most, limits, underWay, samples)
 	require.Less(t, most, int64(limits+underWay))
-	require.Greater(t, samples, proof.Pick(10, 50, 50), "or it shows nothing")
+	require.Greater(t, written, int64(limits+underWay), "or it shows nothing")
+	require.Greater(t, samples, 50, "or it shows nothing")
 	proof.Reached(t, 19, "bytes written with a limit of 8.75 MiB", written)
 	proof.Reached(t, 19, "bytes of heap at most", most)
 }

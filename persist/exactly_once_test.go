@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tidemark-go/tidemark/frontier"
+	"github.com/tidemark-go/tidemark/internal/proof"
 	"github.com/tidemark-go/tidemark/mem"
 	"github.com/tidemark-go/tidemark/persist"
 )
@@ -23,7 +24,7 @@ import (
 func TestSnapshotPlusListener(t *testing.T) {
 	onPlaces(t, func(t *testing.T, p place) {
 		const writers, streams, listeners, perWrite = 8, 2, 100, 4
-		writes := scale(50, 600)
+		writes := proof.Pick(50, 100, 600)
 		c := start(t, p, tiny())
 		var ws [streams]*writer
 		var rs [streams]*reader
@@ -142,7 +143,7 @@ func follow(t *testing.T, r *reader) map[string]int {
 // others are told where to go on.
 func TestCompareAndAppendRace(t *testing.T) {
 	onPlaces(t, func(t *testing.T, p place) {
-		rounds := uint64(scale(50, 2000))
+		rounds := uint64(proof.Pick(50, 200, 2000))
 		c := start(t, p, tiny())
 		w, r := create(t, c, "s")
 		won := make([]atomic.Int32, rounds)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/tidemark-go/tidemark/file"
 	"github.com/tidemark-go/tidemark/frontier"
+	"github.com/tidemark-go/tidemark/internal/proof"
 	"github.com/tidemark-go/tidemark/mem"
 	"github.com/tidemark-go/tidemark/persist"
 	"github.com/tidemark-go/tidemark/persist/codec"
@@ -183,7 +184,7 @@ func TestFollowersUnderLoad(t *testing.T) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			for i := range uint64(scale(150, 5000)) {
+			for i := range uint64(proof.Pick(150, 500, 5000)) {
 				_, err := w.CompareAndAppend(t.Context(), []update{up(fmt.Sprint(i%10), "", i, 1)}, frontier.At(i), frontier.At(i+1)).Wait(t.Context())
 				check(t, err == nil, err)
 				if i > 3 {

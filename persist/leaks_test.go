@@ -10,20 +10,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tidemark-go/tidemark/frontier"
-	"github.com/tidemark-go/tidemark/internal/proof"
 	"github.com/tidemark-go/tidemark/internal/resources"
 	"github.com/tidemark-go/tidemark/mem"
 	"github.com/tidemark-go/tidemark/persist"
 	"github.com/tidemark-go/tidemark/persist/codec"
 )
-
-// cycles repeats something that gives back all it takes: goroutines, descriptors,
-// and memory.
-func cycles(t *testing.T, what string, cycle func()) {
-	n := proof.Pick(20, 200, 10_000)
-	resources.Cycles(t, n, cycle)
-	proof.Reached(t, 16, what, n)
-}
 
 // prepared is a place with a stream "s" that has batches, a tail, and a history.
 func prepared(t *testing.T, p place) {
@@ -44,7 +35,7 @@ func prepared(t *testing.T, p place) {
 func TestOpenCloseCycles(t *testing.T) {
 	onPlaces(t, func(t *testing.T, p place) {
 		prepared(t, p)
-		cycles(t, "open/close", func() {
+		resources.TierCycles(t, "open/close", func() {
 			c, err := p.open(t.Context(), onDemand())
 			require.NoError(t, err)
 			_, r := create(t, c, "s")
@@ -69,7 +60,7 @@ func TestOpenCloseCycles(t *testing.T) {
 
 // TestNewPlaceCycles: whole locations come and go.
 func TestNewPlaceCycles(t *testing.T) {
-	cycles(t, "new places", func() {
+	resources.TierCycles(t, "new places", func() {
 		c, err := kinds[0].make(t).open(t.Context(), onDemand())
 		require.NoError(t, err)
 		w, _, err := persist.CreateOrLoad(t.Context(), c, "s", codec.String, codec.String)
@@ -87,7 +78,7 @@ func TestFailedOpenCycles(t *testing.T) {
 		onPlaces(t, func(t *testing.T, p place) {
 			prepared(t, p)
 			c := start(t, p, onDemand())
-			cycles(t, "failed opens, locked", func() {
+			resources.TierCycles(t, "failed opens, locked", func() {
 				_, err := p.open(t.Context(), onDemand())
 				require.ErrorIs(t, err, persist.ErrLocked)
 			})
@@ -100,7 +91,7 @@ func TestFailedOpenCycles(t *testing.T) {
 			cfg := onDemand()
 			cfg.MaxTailBytes = -1
 			twice := prometheus.NewRegistry()
-			cycles(t, "failed opens, config", func() {
+			resources.TierCycles(t, "failed opens, config", func() {
 				_, err := p.open(t.Context(), cfg)
 				require.ErrorIs(t, err, persist.ErrInvalid)
 				_, err = p.openRead(t.Context(), cfg)
@@ -122,7 +113,7 @@ func TestFailedOpenCycles(t *testing.T) {
 		failing := []mem.Op{mem.OpBounds, mem.OpRead, mem.OpGet, mem.OpList}
 		ended, cancel := context.WithCancel(t.Context())
 		cancel()
-		cycles(t, "failed opens, storage", func() {
+		resources.TierCycles(t, "failed opens, storage", func() {
 			for _, op := range failing {
 				faults := mem.NewUnreliable()
 				faults.Inject(mem.Fault{Op: op, Sticky: true})
@@ -150,7 +141,7 @@ func TestSubscribeCycles(t *testing.T) {
 		c := start(t, p, cfg)
 		w, r := create(t, c, "s")
 		follower := load(t, startRead(t, p, onDemand()), "s")
-		cycles(t, "subscribe/cancel", func() {
+		resources.TierCycles(t, "subscribe/cancel", func() {
 			for _, from := range []*reader{r, follower} {
 				s, l, err := from.Listen(t.Context())
 				require.NoError(t, err)
@@ -172,8 +163,8 @@ func TestSubscribeCycles(t *testing.T) {
 			}
 			must(t, w.Seal(t.Context(), 4)) // an event for whoever is still there
 		})
-		require.Zero(t, gauge(t, metrics, "tidemark_listeners"))
-		require.Zero(t, gauge(t, metrics, "tidemark_listener_window_bytes"))
+		require.Zero(t, otherListeners(t, r, metrics))
+		require.Zero(t, resources.Metric(t, metrics, "tidemark_listener_window_bytes"))
 	})
 }
 
@@ -190,7 +181,7 @@ func TestForgottenCycles(t *testing.T) {
 		w, r := create(t, c, "s")
 		follower := load(t, startRead(t, p, onDemand()), "s")
 		time := uint64(4)
-		cycles(t, "snapshots abandoned", func() {
+		resources.TierCycles(t, "snapshots abandoned", func() {
 			for _, from := range []*reader{r, follower} {
 				_, err := from.Snapshot(t.Context())
 				require.NoError(t, err)
@@ -214,8 +205,8 @@ func TestForgottenCycles(t *testing.T) {
 		})
 		resources.Collect(t, func() bool {
 			require.NoError(t, c.Maintain(t.Context()))
-			return gauge(t, metrics, "tidemark_pinned_blobs") == 0 && gauge(t, metrics, "tidemark_garbage_blobs") == 0 &&
-				gauge(t, metrics, "tidemark_listeners") == 0 && gauge(t, metrics, "tidemark_listener_window_bytes") == 0
+			return resources.Metric(t, metrics, "tidemark_pinned_blobs") == 0 && resources.Metric(t, metrics, "tidemark_garbage_blobs") == 0 &&
+				otherListeners(t, r, metrics) == 0 && resources.Metric(t, metrics, "tidemark_listener_window_bytes") == 0
 		})
 	})
 }
@@ -232,7 +223,7 @@ func TestRefusedCommandCycles(t *testing.T) {
 	late := []update{up("k", strings.Repeat("v", 30<<10), 1, 1)}
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	cycles(t, "refused commands", func() {
+	resources.TierCycles(t, "refused commands", func() {
 		require.ErrorIs(t, refused(t, w.Write(t.Context(), late)), persist.ErrSealed)
 		require.ErrorIs(t, refused(t, w.Write(ended, half)), context.Canceled)
 		faults.SetDown()
@@ -243,19 +234,14 @@ func TestRefusedCommandCycles(t *testing.T) {
 	must(t, w.Write(t.Context(), half)) // there is room for both, and for no third one
 }
 
-// gauge returns the sum of a metric over its labels.
-func gauge(t *testing.T, metrics prometheus.Gatherer, name string) (sum float64) {
-	families, err := metrics.Gather()
+// otherListeners returns how many listeners are open. A stream that has none has no
+// such metric, so one is opened, counted with the others, and closed.
+func otherListeners(t *testing.T, r *reader, metrics prometheus.Gatherer) float64 {
+	s, l, err := r.Listen(t.Context())
 	require.NoError(t, err)
-	found := false
-	for _, family := range families {
-		if family.GetName() == name {
-			found = true
-			for _, m := range family.GetMetric() {
-				sum += m.GetGauge().GetValue()
-			}
-		}
-	}
-	require.True(t, found || name == "tidemark_listeners", "no metric %s", name)
-	return sum
+	defer func() {
+		require.NoError(t, s.Close())
+		require.NoError(t, l.Close())
+	}()
+	return resources.Metric(t, metrics, "tidemark_listeners") - 1
 }

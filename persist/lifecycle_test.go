@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tidemark-go/tidemark/internal/proof"
 	"github.com/tidemark-go/tidemark/persist"
 	"github.com/tidemark-go/tidemark/persist/codec"
 )
@@ -163,7 +164,7 @@ func TestOwners(t *testing.T) {
 func TestStopUnderLoad(t *testing.T) {
 	onPlaces(t, func(t *testing.T, p place) {
 		var want int64
-		for range scale(10, 200) {
+		for range proof.Pick(10, 50, 200) {
 			c, err := p.open(t.Context(), tiny())
 			require.NoError(t, err)
 			w, r := create(t, c, "s")

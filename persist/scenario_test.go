@@ -2,6 +2,8 @@ package persist_test
 
 import (
 	"fmt"
+	"io"
+	"math"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -84,6 +86,45 @@ func TestEmptyWrite(t *testing.T) {
 		require.NoError(t, err)
 		require.ErrorIs(t, refused(t, w.Write(t.Context(), nil)), persist.ErrDestroyed)
 	})
+}
+
+// TestLastCompareAndAppend writes the last updates of a stream, at any time up to the
+// end of time, and finishes it: alone, and in an atomic write.
+func TestLastCompareAndAppend(t *testing.T) {
+	last := []update{up("a", "", 1, 1), up("b", "", math.MaxUint64, 1)}
+	for name, submit := range map[string]func(t *testing.T, w *writer) *persist.Future[storage.SeqNo]{
+		"alone": func(t *testing.T, w *writer) *persist.Future[storage.SeqNo] {
+			return w.CompareAndAppend(t.Context(), last, frontier.At(1), frontier.Empty())
+		},
+		"atomic": func(t *testing.T, w *writer) *persist.Future[storage.SeqNo] {
+			multi, err := persist.NewMultiWriteHandle(w)
+			require.NoError(t, err)
+			return multi.WriteAtomic(t.Context(), func(b *persist.AtomicWrite) error {
+				return persist.AddCompareAndAppend(b, w, last, frontier.At(1), frontier.Empty())
+			})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			onPlaces(t, func(t *testing.T, p place) {
+				c := start(t, p, onDemand())
+				w, r := create(t, c, "s")
+				_, l := listen(t, r)
+				require.ErrorIs(t, refused(t, submit(t, w)), persist.ErrUpperMismatch)
+				sealed := must(t, w.Seal(t.Context(), 1))
+				at := must(t, submit(t, w))
+				require.ErrorIs(t, refused(t, submit(t, w)), persist.ErrUpperMismatch)
+				require.Equal(t, event{Sealed: frontier.At(1), SeqNo: sealed}, next(t, l))
+				require.Equal(t, event{Updates: last, SeqNo: at}, next(t, l))
+				require.Equal(t, event{Sealed: frontier.Empty(), SeqNo: at}, next(t, l))
+				_, err := l.Next(t.Context())
+				require.ErrorIs(t, err, io.EOF)
+				everywhere(t, p, c, "s", func(t *testing.T, r *reader) {
+					require.Equal(t, last, contents(t, r))
+					require.Equal(t, frontier.Empty(), take(t, r).Upper())
+				})
+			})
+		})
+	}
 }
 
 // TestIdleStream is registered late, or idle while others write: its next batch

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tidemark-go/tidemark/frontier"
+	"github.com/tidemark-go/tidemark/internal/proof"
 	"github.com/tidemark-go/tidemark/mem"
 	"github.com/tidemark-go/tidemark/persist"
 	"github.com/tidemark-go/tidemark/persist/codec"
@@ -183,10 +184,19 @@ func TestMultiWriteHandle(t *testing.T) {
 	w5, r5 := set(t, c1, "5")
 	id5, err := w5.StreamID()
 	require.NoError(t, err)
-	require.ErrorIs(t, refused(t, multi.WriteAtomic(t.Context(), func(b *persist.AtomicWrite) error {
-		require.NoError(t, persist.AddWrite(b, w3, foo))
-		return persist.AddWrite(b, w5, data)
-	})), persist.ErrInvalid)
+	for name, add := range map[string]func(b *persist.AtomicWrite) error{
+		"write":            func(b *persist.AtomicWrite) error { return persist.AddWrite(b, w5, data) },
+		"seal":             func(b *persist.AtomicWrite) error { return persist.AddSeal(b, w5, 3) },
+		"allow compaction": func(b *persist.AtomicWrite) error { return persist.AddAllowCompaction(b, w5, frontier.At(3)) },
+		"compare and append": func(b *persist.AtomicWrite) error {
+			return persist.AddCompareAndAppend(b, w5, nil, frontier.At(0), frontier.At(3))
+		},
+	} {
+		require.ErrorIs(t, refused(t, multi.WriteAtomic(t.Context(), func(b *persist.AtomicWrite) error {
+			require.NoError(t, persist.AddWrite(b, w3, foo))
+			return add(b)
+		})), persist.ErrInvalid, name)
+	}
 	require.ErrorIs(t, refused(t, multi.Seal(t.Context(), []persist.StreamID{id5}, 3)), persist.ErrInvalid)
 	require.ErrorIs(t, refused(t, multi.AllowCompaction(t.Context(), []persist.StreamID{id5}, frontier.At(3))), persist.ErrInvalid)
 	require.Empty(t, readSet(t, r5))
@@ -265,7 +275,7 @@ func TestCodecMismatch(t *testing.T) {
 func TestRegression8606(t *testing.T) {
 	onPlaces(t, func(t *testing.T, p place) {
 		c := start(t, p, tiny())
-		for round := range scale(200, 1000) {
+		for round := range proof.Pick(200, 200, 1000) {
 			regression8606(t, c, round)
 		}
 	})

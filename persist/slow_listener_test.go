@@ -2,13 +2,14 @@ package persist_test
 
 import (
 	"fmt"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tidemark-go/tidemark/internal/proof"
+	"github.com/tidemark-go/tidemark/internal/resources"
 	"github.com/tidemark-go/tidemark/persist"
 )
 
@@ -17,7 +18,7 @@ import (
 // limits, and the listener then hears everything, in order, from the log.
 func TestSlowListener(t *testing.T) {
 	const perWrite = 1000
-	writes := scale(500, 1000)
+	writes := proof.Pick(500, 500, 1000)
 	cfg := persist.Config{
 		MinStepInterval: time.Millisecond,
 		MaxTailBytes:    1 << 20, ListenerWindowBytes: 256 << 10, CacheSizeLimit: 256 << 10,
@@ -27,7 +28,7 @@ func TestSlowListener(t *testing.T) {
 	w, r := create(t, c, "s")
 	s, l := listen(t, r)
 	require.Empty(t, read(t, s))
-	before := heap()
+	peak := resources.Watch(t)
 
 	updates := make([]update, perWrite)
 	written := 0
@@ -46,7 +47,7 @@ func TestSlowListener(t *testing.T) {
 	// written.
 	const underWay = 16 << 20
 	limit := cfg.MaxTailBytes + cfg.ListenerWindowBytes + cfg.CacheSizeLimit + underWay
-	used := heap() - before
+	used := peak.Sample(t)
 	t.Logf("%d bytes in use, %d written, limits of %d", used, written, limit)
 	require.Less(t, used, limit)
 	require.Greater(t, int64(written), limit, "or the test shows nothing")
@@ -66,15 +67,6 @@ func TestSlowListener(t *testing.T) {
 			heard++
 		}
 	}
-}
-
-// heap returns the bytes that are in use after everything unused was collected.
-func heap() int64 {
-	var m runtime.MemStats
-	runtime.GC()
-	runtime.GC()
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
 }
 
 // TestListenerHoldsLog: the log keeps what a slow listener has not heard, up to a

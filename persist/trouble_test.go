@@ -12,6 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tidemark-go/tidemark/frontier"
+	"github.com/tidemark-go/tidemark/internal/proof"
+	"github.com/tidemark-go/tidemark/internal/resources"
 	"github.com/tidemark-go/tidemark/mem"
 	"github.com/tidemark-go/tidemark/persist"
 	"github.com/tidemark-go/tidemark/persist/codec"
@@ -120,14 +122,8 @@ func TestDiskFull(t *testing.T) {
 	gate.Open()
 	require.NoError(t, c.Maintain(t.Context()))
 	require.Zero(t, info(t, c, "s").TailBytes)
-	families, err := metrics.Gather()
-	require.NoError(t, err)
-	for _, family := range families {
-		if family.GetName() == "tidemark_blob_write_error_total" {
-			require.InDelta(t, 3, family.GetMetric()[0].GetCounter().GetValue(), 0)
-			require.Equal(t, "quota", family.GetMetric()[0].GetLabel()[0].GetValue())
-		}
-	}
+	require.InDelta(t, 3, resources.Metric(t, metrics, "tidemark_blob_write_error_total"), 0)
+	require.InDelta(t, 3, resources.Metric(t, metrics, "tidemark_blob_write_error_total", "quota"), 0)
 	require.NoError(t, c.Stop())
 	_, r = create(t, start(t, memPlace{registry}, onDemand()), "s")
 	require.EqualValues(t, 100, count(t, r))
@@ -146,7 +142,7 @@ func TestFailureAtEveryOperation(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			for struck := true; struck; {
-				fault.Nth += scale(2, 1)
+				fault.Nth += proof.Pick(2, 1, 1)
 				struck = historyWithFault(t, fault)
 			}
 			require.Greater(t, fault.Nth, 50, "operations that failed")

@@ -120,6 +120,16 @@ func (m *Model) Contents(name string) ([]Update, error) {
 	return consolidated(s.updates, s.moved), nil
 }
 
+// Advance returns rows that were read of a stream while its since was empty as Contents
+// has them: of their times some are advanced and some are not. Errors: as Description.
+func (m *Model) Advance(name string, rows []Update) ([]Update, error) {
+	s, err := m.live(name)
+	if err != nil {
+		return nil, err
+	}
+	return consolidated(rows, s.moved), nil
+}
+
 // AsOf returns the contents of a stream as of a time, as Snapshot.AsOf does.
 //
 // Errors: as Description; persist.ErrAsOfBeforeSince.

@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/tidemark-go/tidemark/frontier"
+	"github.com/tidemark-go/tidemark/tidemarktest"
 )
 
 // code reads a program. Behind its end there are zeros.
@@ -53,11 +54,11 @@ var (
 
 // updates draws at least one and at most four updates that a stream with this upper
 // may take, or not.
-func (c *code) updates(upper frontier.Antichain) []Update {
-	updates := make([]Update, 1+c.below(4))
+func (c *code) updates(upper frontier.Antichain) []tidemarktest.Update {
+	updates := make([]tidemarktest.Update, 1+c.below(4))
 	for i := range updates {
 		b := c.byte()
-		updates[i] = Update{Key: keys[b&3], Val: vals[b>>2&3], Diff: diffs[b>>4&3], Time: c.time(upper)}
+		updates[i] = tidemarktest.Update{Key: keys[b&3], Val: vals[b>>2&3], Diff: diffs[b>>4&3], Time: c.time(upper)}
 	}
 	return updates
 }

@@ -3,8 +3,6 @@ package program
 import (
 	"context"
 	"errors"
-	"fmt"
-	"slices"
 	"testing"
 	"time"
 
@@ -12,7 +10,7 @@ import (
 
 	"github.com/tidemark-go/tidemark/persist"
 	"github.com/tidemark-go/tidemark/persist/codec"
-	"github.com/tidemark-go/tidemark/storage"
+	"github.com/tidemark-go/tidemark/tidemarktest"
 )
 
 // Place is where a program runs. A harmless one has Open alone.
@@ -65,9 +63,10 @@ type machine struct {
 	cfg    persist.Config
 	report Report
 
-	// worlds are what the place may hold. While a runtime is open that has not failed
-	// there is one.
-	worlds []world
+	// worlds are what the place may hold, the kth of them with the first k of the commands
+	// whose outcome is unknown. While a runtime is open that has not failed there is one.
+	// They are replaced and never changed.
+	worlds []*tidemarktest.Model
 
 	client    *persist.Client
 	writes    [streams]*persist.WriteHandle[string, string]
@@ -86,7 +85,7 @@ func Run(t testing.TB, place Place, program []byte) Report {
 	}
 	c := code(program)
 	shape := c.byte()
-	m := &machine{TB: t, ctx: ctx, place: place, worlds: make([]world, 1), cfg: config(shape), report: Report{Programs: 1}}
+	m := &machine{TB: t, ctx: ctx, place: place, worlds: []*tidemarktest.Model{emptyWorld(t)}, cfg: config(shape), report: Report{Programs: 1}}
 	m.open()
 	for n := 0; len(c) > 0 && n < maxCommands; n++ {
 		m.step(&c)
@@ -121,56 +120,7 @@ func (m *machine) open() {
 	m.report.Opened++
 	m.client = client
 	m.writes, m.reads = [streams]*persist.WriteHandle[string, string]{}, [streams]*persist.ReadHandle[string, string]{}
-	if len(m.worlds) == 1 {
-		return
-	}
-	for i := range streams {
-		m.settle(i)
-	}
-	m.worlds = m.worlds[:1] // nobody will ever tell those that are left apart
-}
-
-// settle rules out the worlds that differ from what is there of a stream. A storage
-// that fails again meanwhile is repaired: else no number of restarts might tell.
-func (m *machine) settle(i int) {
-	seen, err := m.look(i)
-	if err != nil {
-		m.storageFailed(err)
-		m.stop()
-		m.repair()
-		m.open() // settles all streams
-		return
-	}
-	possible := slices.DeleteFunc(slices.Clone(m.worlds), func(w world) bool { return !w[i].looksLike(&seen) })
-	require.NotEmpty(m, possible, "stream %d has upper %s, since %s, destroyed %v and %v; possible were %+v",
-		i, seen.upper, seen.since, seen.destroyed, seen.updates, m.worlds)
-	m.worlds = possible
-}
-
-// look returns what a reader sees of a stream.
-func (m *machine) look(i int) (seen stream, err error) {
-	switch err := m.load(i); {
-	case errors.Is(err, persist.ErrDestroyed):
-		return stream{destroyed: true}, nil
-	case err != nil:
-		return seen, err
-	}
-	snapshot, err := m.reads[i].Snapshot(m.ctx)
-	if err != nil {
-		return seen, err
-	}
-	defer snapshot.Close() //nolint:errcheck // returns nil, as documented
-	seen.upper, seen.since = snapshot.Upper(), snapshot.Since()
-	seen.updates, err = snapshot.ReadToEnd(m.ctx)
-	return seen, err
-}
-
-// looksLike reports whether a reader cannot tell two streams apart.
-func (s *stream) looksLike(seen *stream) bool {
-	if s.destroyed || seen.destroyed {
-		return s.destroyed == seen.destroyed
-	}
-	return s.upper == seen.upper && s.since == seen.since && slices.Equal(s.contents(), consolidated(seen.updates, s.moved))
+	m.settle()
 }
 
 // load makes sure that there are handles of a stream.
@@ -178,7 +128,7 @@ func (m *machine) load(i int) error {
 	if m.writes[i] != nil {
 		return nil
 	}
-	w, r, err := persist.CreateOrLoad(m.ctx, m.client, fmt.Sprint("stream ", i), codec.String, codec.String)
+	w, r, err := persist.CreateOrLoad(m.ctx, m.client, streamName(i), codec.String, codec.String)
 	if err == nil {
 		m.writes[i], m.reads[i] = w, r
 	}
@@ -188,7 +138,8 @@ func (m *machine) load(i int) error {
 // usable loads a stream. It returns false if the stream was destroyed, or if the
 // storage failed and the runtime was opened anew.
 func (m *machine) usable(i int) bool {
-	destroyed := m.worlds[0][i].destroyed
+	_, err := m.worlds[0].Description(streamName(i))
+	destroyed := errors.Is(err, persist.ErrDestroyed)
 	switch err := m.load(i); {
 	case errors.Is(err, persist.ErrDestroyed):
 		require.True(m, destroyed, "stream %d: %v", i, err)
@@ -253,42 +204,4 @@ func (m *machine) end() {
 		m.check(i)
 	}
 	m.stop()
-}
-
-// submitted takes the answer of a command.
-func (m *machine) submitted(c command, err error) {
-	after, refusals := m.worlds[0].apply(c)
-	switch {
-	case err == nil:
-		require.Empty(m, refusals, "%+v was accepted", c)
-		m.report.Accepted++
-		require.Len(m, m.worlds, 1, "nothing is accepted behind an unknown outcome")
-		for _, l := range m.listeners {
-			if !m.worlds[0][l.stream].upper.IsEmpty() { // behind the end nothing is heard
-				l.expect(c)
-			}
-		}
-		m.worlds[0] = after
-	case errors.Is(err, persist.ErrOutcomeUnknown):
-		m.storageFailed(err)
-		require.Empty(m, refusals, "%+v has an unknown outcome, but it had to be refused: %v", c, refusals)
-		m.report.Unknown++
-		for _, w := range m.worlds {
-			happened, _ := w.apply(c)
-			m.worlds = append(m.worlds, happened)
-		}
-	case errors.Is(err, storage.ErrNoEffect) || errors.Is(err, persist.ErrStopped):
-		m.storageFailed(err)
-	default:
-		matches := func(refusal error) bool { return errors.Is(err, refusal) }
-		require.True(m, slices.ContainsFunc(refusals, matches), "%+v was refused: %v; want one of %v", c, err, refusals)
-		m.report.Refused++
-	}
-}
-
-// alive restarts the runtime if the answer to a command was that it failed.
-func (m *machine) alive(err error) {
-	if errors.Is(err, persist.ErrOutcomeUnknown) || errors.Is(err, persist.ErrStopped) {
-		m.restart()
-	}
 }

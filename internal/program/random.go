@@ -10,11 +10,12 @@ import (
 	"github.com/tidemark-go/tidemark/internal/proof"
 )
 
-// RunRandom runs n random programs, each on a place of its own; 25 belong to one seed.
-// Together they must have done something of everything, and active says what else they
+// RunRandom runs n random programs, each on a place of its own; 25 belong to one seed,
+// so n is a multiple of that. Together they must have done something of everything, and active says what else they
 // must have done at least.
 func RunRandom(t *testing.T, n int, place func(random *rand.Rand) Place, active func(total Report)) (total Report) {
 	const each = 25
+	require.Zero(t, n%each, "%d programs are no multiple of %d", n, each)
 	var mu sync.Mutex // guards total
 	proof.Run(t, n/each, func(t *testing.T, seed uint64) {
 		random := rand.New(rand.NewPCG(seed, 0))

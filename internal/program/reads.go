@@ -7,8 +7,11 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tidemark-go/tidemark/frontier"
 	"github.com/tidemark-go/tidemark/persist"
 	"github.com/tidemark-go/tidemark/persist/codec"
+	"github.com/tidemark-go/tidemark/storage"
+	"github.com/tidemark-go/tidemark/tidemarktest"
 )
 
 type snapshot = persist.Snapshot[string, string]
@@ -30,29 +33,35 @@ func (m *machine) check(i int) {
 		return
 	}
 	if s, ok := m.snapshot(i); ok {
-		m.compare(s, m.worlds[0][i])
+		m.compare(s, m.worlds[0], streamName(i))
 	}
 }
 
 // compare reads a snapshot, and closes it.
-func (m *machine) compare(s *snapshot, want stream) {
-	require.Equal(m, want.upper, s.Upper())
-	require.Equal(m, want.since, s.Since())
-	m.require(want.contents(), func() ([]Update, error) {
+func (m *machine) compare(s *snapshot, w *tidemarktest.Model, stream string) {
+	want, err := w.Description(stream)
+	require.NoError(m, err)
+	require.Equal(m, want, frontier.Description{Upper: s.Upper(), Since: s.Since()})
+	rows, err := w.Contents(stream)
+	require.NoError(m, err)
+	m.require(rows, func() ([]tidemarktest.Update, error) {
 		got, err := s.ReadToEnd(m.ctx)
-		return consolidated(got, want.moved), err
+		if err == nil && want.Since.IsEmpty() {
+			return w.Advance(stream, got)
+		}
+		return got, err
 	})
 	require.NoError(m, s.Close())
 }
 
 // require compares what a read returns, unless it fails.
-func (m *machine) require(want []Update, read func() ([]Update, error)) {
+func (m *machine) require(want []tidemarktest.Update, read func() ([]tidemarktest.Update, error)) {
 	got, err := read()
 	if err != nil {
 		m.storageFailed(err)
 		return
 	}
-	require.Equal(m, want, got)
+	require.True(m, slices.Equal(want, got), "read %v, want %v", got, want)
 	m.report.Checked++
 }
 
@@ -62,39 +71,40 @@ func (m *machine) asOf(i int, t uint64) {
 		return
 	}
 	defer s.Close() //nolint:errcheck // returns nil, as documented
-	want := m.worlds[0][i]
-	read := func() (got []Update, err error) {
+	read := func() (got []tidemarktest.Update, err error) {
 		for u, err := range s.AsOf(m.ctx, t) {
 			if err != nil {
 				return nil, err
 			}
 			got = append(got, u)
 		}
-		return consolidated(got, want.moved), nil
+		return got, nil
 	}
-	if !want.since.Admits(t) {
+	want, refused := m.worlds[0].AsOf(streamName(i), t)
+	if refused != nil {
 		_, err := read()
-		require.ErrorIs(m, err, persist.ErrAsOfBeforeSince, "as of %d, since %s", t, want.since)
+		require.ErrorIs(m, err, refused, "as of %d, since %s", t, s.Since())
 		return
 	}
-	m.require(want.asOf(t), read)
+	m.require(want, read)
 }
 
 // heldSnapshot is a snapshot that is read later.
 type heldSnapshot struct {
 	snapshot *snapshot
-	want     stream
+	world    *tidemarktest.Model
+	stream   string
 }
 
 func (m *machine) hold(i int) {
 	if s, ok := m.snapshot(i); ok {
-		m.held = append(m.held, heldSnapshot{s, m.worlds[0][i]})
+		m.held = append(m.held, heldSnapshot{s, m.worlds[0], streamName(i)})
 	}
 }
 
 func (m *machine) readHeld() {
 	for _, h := range m.held {
-		m.compare(h.snapshot, h.want)
+		m.compare(h.snapshot, h.world, h.stream)
 	}
 	m.held = nil
 }
@@ -114,7 +124,7 @@ func (m *machine) follow() {
 			m.storageFailed(err)
 		}
 	}()
-	for i, w := range m.writes {
+	for _, w := range m.writes {
 		if w == nil {
 			continue
 		}
@@ -122,7 +132,7 @@ func (m *machine) follow() {
 		if err == nil {
 			var s *snapshot
 			if s, err = r.Snapshot(m.ctx); err == nil {
-				m.compare(s, m.worlds[0][i])
+				m.compare(s, m.worlds[0], w.StreamName())
 			}
 		}
 		if err != nil {
@@ -135,7 +145,7 @@ func (m *machine) follow() {
 // listener is a listener, and the events that it has yet to deliver.
 type listener struct {
 	*persist.Listener[string, string]
-	stream int
+	stream string
 	want   []persist.ListenEvent[string, string]
 }
 
@@ -146,22 +156,15 @@ func (m *machine) listen(i int) {
 		m.restart()
 		return
 	}
-	m.listeners = append(m.listeners, &listener{Listener: l, stream: i})
-	m.compare(s, m.worlds[0][i])
+	m.listeners = append(m.listeners, &listener{Listener: l, stream: streamName(i)})
+	m.compare(s, m.worlds[0], streamName(i))
 }
 
-// expect adds what a listener hears of a command: its updates, then its seal.
-func (l *listener) expect(c command) {
-	for _, ch := range c {
-		if ch.stream != l.stream {
-			continue
-		}
-		if len(ch.updates) > 0 {
-			l.want = append(l.want, persist.ListenEvent[string, string]{Updates: ch.updates})
-		}
-		if ch.seal != nil {
-			l.want = append(l.want, persist.ListenEvent[string, string]{Sealed: *ch.seal})
-		}
+// expect adds what a listener hears of a command that took effect.
+func (l *listener) expect(c tidemarktest.Command, seqno storage.SeqNo) {
+	for _, e := range c.Events(l.stream) {
+		e.SeqNo = seqno
+		l.want = append(l.want, e)
 	}
 }
 
@@ -174,12 +177,11 @@ func (m *machine) drain() {
 				m.storageFailed(err)
 				return true
 			}
-			got.SeqNo = 0
 			require.Equal(m, want, got)
 			m.report.Checked++
 		}
 		l.want = nil
-		if m.worlds[0][l.stream].upper.IsEmpty() {
+		if m.frontiers(l.stream).Upper.IsEmpty() {
 			got, err := l.Next(m.ctx)
 			require.Error(m, err, "behind the end there is %+v", got)
 			if !errors.Is(err, io.EOF) {

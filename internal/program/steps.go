@@ -8,6 +8,7 @@ import (
 	"github.com/tidemark-go/tidemark/frontier"
 	"github.com/tidemark-go/tidemark/persist"
 	"github.com/tidemark-go/tidemark/storage"
+	"github.com/tidemark-go/tidemark/tidemarktest"
 )
 
 // Opcodes, by the first byte of a command, modulo their number. The seeds of the fuzz
@@ -40,17 +41,18 @@ func (m *machine) step(c *code) {
 		return
 	}
 	m.report.kinds[op]++
-	s := m.worlds[0][i]
+	name := streamName(i)
+	s := m.frontiers(name)
 	switch op {
 	case opWrite:
-		updates := c.updates(s.upper)
-		m.submit(command{{stream: i, updates: updates}}, m.writes[i].Write(m.ctx, updates))
+		updates := c.updates(s.Upper)
+		m.submit(tidemarktest.Command{{Stream: name, Updates: updates}}, m.writes[i].Write(m.ctx, updates))
 	case opSeal:
-		upper := c.time(s.upper)
-		m.submit(command{{stream: i, seal: at(upper)}}, m.writes[i].Seal(m.ctx, upper))
+		upper := c.time(s.Upper)
+		m.submit(tidemarktest.Command{{Stream: name, Seal: at(upper)}}, m.writes[i].Seal(m.ctx, upper))
 	case opAllow:
-		since := c.frontier(s.since)
-		m.submit(command{{stream: i, allow: since}}, m.writes[i].AllowCompaction(m.ctx, *since))
+		since := c.frontier(s.Since)
+		m.submit(tidemarktest.Command{{Stream: name, Allow: since}}, m.writes[i].AllowCompaction(m.ctx, *since))
 	case opCompareAndAppend:
 		m.compareAndAppend(c, i)
 	case opAtomic:
@@ -70,14 +72,14 @@ func (m *machine) step(c *code) {
 	case opReadHeld:
 		m.readHeld()
 	case opAsOf:
-		m.asOf(i, c.time(s.since))
+		m.asOf(i, c.time(s.Since))
 	case opFollow:
 		m.follow()
 	case opBurst:
 		m.burst(c, i)
 	case opFinish:
 		end := frontier.Empty()
-		m.submit(command{{stream: i, seal: &end}}, m.writes[i].Finish(m.ctx))
+		m.submit(tidemarktest.Command{{Stream: name, Seal: &end}}, m.writes[i].Finish(m.ctx))
 	case opDestroy:
 		m.destroy(i)
 	}
@@ -88,48 +90,44 @@ func at(t uint64) *frontier.Antichain {
 	return &a
 }
 
-func (m *machine) submit(c command, f *persist.Future[storage.SeqNo]) {
-	_, err := f.Wait(m.ctx)
-	m.submitted(c, err)
+func (m *machine) submit(c tidemarktest.Command, f *persist.Future[storage.SeqNo]) {
+	seqno, err := f.Wait(m.ctx)
+	m.submitted(action{command: c}, seqno, err)
 	m.alive(err)
 }
 
 func (m *machine) compareAndAppend(c *code, i int) {
-	upper := m.worlds[0][i].upper
+	upper := m.frontiers(streamName(i)).Upper
 	expect, next := upper, c.frontier(upper)
 	if c.below(4) == 3 {
 		expect = *c.frontier(upper)
 	}
-	var updates []Update
+	var updates []tidemarktest.Update
 	for _, u := range c.updates(expect) {
 		if expect.Admits(u.Time) && !next.Admits(u.Time) {
 			updates = append(updates, u)
 		}
 	}
-	f := m.writes[i].CompareAndAppend(m.ctx, updates, expect, *next)
-	if !expect.LessThan(*next) {
-		_, err := f.Wait(m.ctx)
-		require.ErrorIs(m, err, persist.ErrInvalid, "from %s to %s", expect, next)
-		return
-	}
-	m.submit(command{{stream: i, expect: &expect, updates: updates, seal: next}}, f)
+	m.submit(tidemarktest.Command{{Stream: streamName(i), Expect: &expect, Updates: updates, Seal: next}},
+		m.writes[i].CompareAndAppend(m.ctx, updates, expect, *next))
 }
 
 // atomic writes to all streams that are there, and seals some of them.
 func (m *machine) atomic(c *code) {
 	var members []persist.Stream
-	var cmd command
+	var writes []*persist.WriteHandle[string, string]
+	var cmd tidemarktest.Command
 	runtime := m.report.Opened
 	for i := range streams {
 		if !m.usable(i) {
 			continue
 		}
-		upper := m.worlds[0][i].upper
-		ch := change{stream: i, updates: c.updates(upper)}
+		upper := m.frontiers(streamName(i)).Upper
+		ch := tidemarktest.Change{Stream: streamName(i), Updates: c.updates(upper)}
 		if c.below(2) == 1 {
-			ch.seal = at(c.time(upper))
+			ch.Seal = at(c.time(upper))
 		}
-		members, cmd = append(members, m.writes[i]), append(cmd, ch)
+		members, writes, cmd = append(members, m.writes[i]), append(writes, m.writes[i]), append(cmd, ch)
 	}
 	if m.report.Opened != runtime {
 		return // some of the handles are of the one that failed
@@ -137,13 +135,13 @@ func (m *machine) atomic(c *code) {
 	multi, err := persist.NewMultiWriteHandle(members...)
 	require.NoError(m, err)
 	m.submit(cmd, multi.WriteAtomic(m.ctx, func(b *persist.AtomicWrite) error {
-		for _, ch := range cmd {
-			if err := persist.AddWrite(b, m.writes[ch.stream], ch.updates); err != nil {
+		for n, ch := range cmd {
+			if err := persist.AddWrite(b, writes[n], ch.Updates); err != nil {
 				return err
 			}
-			if ch.seal != nil {
-				upper, _ := ch.seal.Elem()
-				if err := persist.AddSeal(b, m.writes[ch.stream], upper); err != nil {
+			if ch.Seal != nil {
+				upper, _ := ch.Seal.Elem()
+				if err := persist.AddSeal(b, writes[n], upper); err != nil {
 					return err
 				}
 			}
@@ -155,30 +153,31 @@ func (m *machine) atomic(c *code) {
 // burst submits writes one after the other without waiting: they may share a group of
 // the log. None of them decides about another.
 func (m *machine) burst(c *code, i int) {
-	var cmds []command
+	var cmds []tidemarktest.Command
 	var futures []*persist.Future[storage.SeqNo]
 	for range 2 + c.below(3) {
-		updates := c.updates(m.worlds[0][i].upper)
-		cmds = append(cmds, command{{stream: i, updates: updates}})
+		updates := c.updates(m.frontiers(streamName(i)).Upper)
+		cmds = append(cmds, tidemarktest.Command{{Stream: streamName(i), Updates: updates}})
 		futures = append(futures, m.writes[i].Write(m.ctx, updates))
 	}
 	var errs []error
 	for n, f := range futures {
-		_, err := f.Wait(m.ctx)
-		m.submitted(cmds[n], err)
+		seqno, err := f.Wait(m.ctx)
+		m.submitted(action{command: cmds[n]}, seqno, err)
 		errs = append(errs, err)
 	}
 	m.alive(errors.Join(errs...))
 }
 
 func (m *machine) destroy(i int) {
-	done, err := m.client.Destroy(m.ctx, m.writes[i].StreamName())
+	name := streamName(i)
+	done, err := m.client.Destroy(m.ctx, name)
 	if err == nil {
 		require.True(m, done, "it was there")
 		// What a listener that is behind still hears is not promised.
-		m.forget(func(l *listener) bool { return l.stream == i })
+		m.forget(func(l *listener) bool { return l.stream == name })
 	}
-	m.submitted(command{{stream: i, destroy: true}}, err)
+	m.submitted(action{destroy: name}, 0, err)
 	if err == nil {
 		m.writes[i], m.reads[i] = nil, nil
 	}

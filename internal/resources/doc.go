@@ -8,6 +8,8 @@
 //	most, _ := peak.Heap()
 //	require.Less(t, most, limit)
 //
+//	require.Zero(t, resources.Metric(t, registry, "tidemark_pinned_blobs"))
+//
 // What it measures belongs to the process, so a test that uses it must not run in
 // parallel with others. Nothing here depends on how long something takes.
 package resources
