@@ -178,13 +178,19 @@ func (l *Log) addSegment(index uint64, first storage.SeqNo, need, size int64) (*
 	}
 	name := filepath.Join(l.dir, segmentName(index))
 	h := segmentHeader{salt: rand.Uint64(), index: index, first: first, size: from.size}
-	if err = writeSegmentHeader(from, h); err == nil {
-		err = l.fsys.rename(from.name, name)
-	}
-	if err != nil {
+	if err = writeSegmentHeader(from, h); err != nil {
 		// The file is given up even if only its flush failed: see ErrFailed.
 		err = errors.Join(err, l.spares.discard(from))
 		return nil, storage.NoEffect(fmt.Errorf("make segment %s: %w", name, err))
+	}
+	if err = l.fsys.rename(from.name, name); err != nil {
+		err = fmt.Errorf("make segment %s: %w", name, err)
+		if removed := l.spares.discard(from); removed != nil && !errors.Is(err, storage.ErrNoEffect) {
+			// It may have taken effect all the same. A smaller group that still fits into
+			// the segment before would contradict it.
+			return nil, l.fail(errors.Join(err, removed))
+		}
+		return nil, storage.NoEffect(err)
 	}
 	if err := l.flushNames(); err != nil {
 		return nil, errors.Join(err, from.f.Close())

@@ -36,8 +36,8 @@ type Blob struct {
 	open   sync.RWMutex
 	closed bool
 	failed atomic.Pointer[error] // why nothing is changed any more
-	// flushing is held while a directory is flushed.
-	flushing sync.Mutex
+	// flushes is held while a directory is flushed.
+	flushes sync.Mutex
 
 	keys keyLocks
 }
@@ -246,8 +246,8 @@ func (b *Blob) set(key string, value []byte) error {
 	path := b.path(key)
 	dir := filepath.Dir(path)
 	if dir != b.dir {
-		if err := makeDir(fsys, dir); err != nil {
-			return storage.NoEffect(err)
+		if err := b.makeDir(dir); err != nil {
+			return err
 		}
 	}
 	temp := filepath.Join(b.base, blobTemp, strconv.FormatUint(b.temps.Add(1), 10))
@@ -264,26 +264,39 @@ func (b *Blob) set(key string, value []byte) error {
 	}
 	if err := fsys.rename(temp, path); err != nil {
 		removed := fsys.remove(temp)
-		if removed == nil {
+		if removed == nil || errors.Is(err, storage.ErrNoEffect) {
 			return err
 		}
 		// It may have taken effect all the same. Whoever finds it must not take it for
 		// durable, so nothing more is written until the next opening.
 		return fmt.Errorf("%w %s: %w", errFlush, dir, errors.Join(err, removed))
 	}
-	return b.flushNames(dir)
+	return b.flushing(func() error { return flushDir(fsys, dir) })
 }
 
-// flushNames makes the names in a directory durable. One flush at a time: while one
-// fails, another could succeed without having written what the first one dropped.
-func (b *Blob) flushNames(dir string) error {
-	b.flushing.Lock()
-	defer b.flushing.Unlock()
+// makeDir makes a directory for the end of a long key, durably. What it flushes are
+// the names of other blobs as well.
+func (b *Blob) makeDir(dir string) error {
+	return b.flushing(func() error {
+		err := makeDir(b.config.fsys, dir)
+		if errors.Is(err, errFlush) {
+			return err
+		}
+		return storage.NoEffect(err)
+	})
+}
+
+// flushing does something that flushes names. One at a time: while one flush fails,
+// another could succeed without having written what the first one dropped. After a
+// failure there are no more.
+func (b *Blob) flushing(do func() error) error {
+	b.flushes.Lock()
+	defer b.flushes.Unlock()
 	if failed := b.failed.Load(); failed != nil {
 		return *failed
 	}
-	err := ignoreNotExist(flushDir(b.config.fsys, dir)) // with the last of its names, a directory may go
-	if err != nil {
+	err := do()
+	if errors.Is(err, errFlush) {
 		b.failed.Store(&err)
 	}
 	return err
@@ -304,8 +317,10 @@ func (b *Blob) Delete(ctx context.Context, key string) error {
 	if err := ignoreNotExist(b.config.fsys.remove(path)); err != nil {
 		return fmt.Errorf("delete blob %q: %w", key, err)
 	}
-	// Also if it was not there: an earlier Delete may have failed half-way.
-	if err := b.flushNames(filepath.Dir(path)); err != nil {
+	// Also if it was not there: an earlier Delete may have failed half-way. With the last
+	// of its names, a directory may go.
+	dir := filepath.Dir(path)
+	if err := b.flushing(func() error { return ignoreNotExist(flushDir(b.config.fsys, dir)) }); err != nil {
 		return fmt.Errorf("delete blob %q: %w", key, b.fail(err))
 	}
 	return nil

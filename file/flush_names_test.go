@@ -1,6 +1,8 @@
 package file
 
 import (
+	iofs "io/fs"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -34,41 +36,79 @@ func (s *slowFailure) rename(from, to string) error {
 }
 
 // While one flush of a directory fails, another of the same directory may succeed
-// without having written what the first one dropped. So neither is believed.
+// without having written what the first one dropped. So neither is believed. The flush
+// that fails is of a blob's name, or of the directory that a long key needs.
 func TestFlushesOfNamesFailTogether(t *testing.T) {
-	s := &slowFailure{memFS: newMemFS(), failing: make(chan struct{}), release: make(chan struct{}), renamed: make(chan struct{}, 2)}
-	b, err := NewBlob("/db", withFileSystem(s))
-	require.NoError(t, err)
-	defer b.Close()
-	s.armed.Store(true)
-	answers := make(chan error, 2)
-	set := func(key string) {
-		_, err := b.Set(t.Context(), key, []byte(key))
-		answers <- err
-	}
-	go set("a")
-	<-s.failing
-	<-s.renamed
-	go set("b")
-	<-s.renamed // it has its name, and only the flush is missing
-	close(s.release)
-	for range 2 {
-		err := <-answers
-		require.ErrorIs(t, err, ErrFailed)
-		require.ErrorIs(t, err, syscall.EIO)
-		require.NotErrorIs(t, err, storage.ErrNoEffect)
+	for name, first := range map[string]struct {
+		key    string
+		rename bool // comes before the flush
+	}{"of a name": {"a", true}, "of a directory": {strings.Repeat("a", storage.MaxKeySize), false}} {
+		t.Run(name, func(t *testing.T) {
+			s := &slowFailure{memFS: newMemFS(), failing: make(chan struct{}), release: make(chan struct{}), renamed: make(chan struct{}, 2)}
+			b, err := NewBlob("/db", withFileSystem(s))
+			require.NoError(t, err)
+			defer b.Close()
+			s.armed.Store(true)
+			answers := make(chan error, 2)
+			set := func(key string) {
+				_, err := b.Set(t.Context(), key, []byte(key))
+				answers <- err
+			}
+			go set(first.key)
+			<-s.failing
+			if first.rename {
+				<-s.renamed
+			}
+			go set("b")
+			<-s.renamed // it has its name, and only the flush is missing
+			close(s.release)
+			for range 2 {
+				err := <-answers
+				require.ErrorIs(t, err, ErrFailed)
+				require.ErrorIs(t, err, syscall.EIO)
+				require.NotErrorIs(t, err, storage.ErrNoEffect)
+			}
+		})
 	}
 }
 
-// lateRename is a file system whose next rename takes effect and fails.
-type lateRename struct {
+// goneDir is a file system on which a directory is gone when it is to be flushed.
+type goneDir struct {
 	*memFS
 	armed bool
 }
 
+func (g *goneDir) syncDir(dir string) error {
+	if g.armed {
+		return iofs.ErrNotExist
+	}
+	return g.memFS.syncDir(dir)
+}
+
+// A directory that was moved away before its names were flushed has not been flushed.
+// For Delete that is as good as done.
+func TestFlushOfADirectoryThatIsGone(t *testing.T) {
+	g := &goneDir{memFS: newMemFS()}
+	b, err := NewBlob("/db", withFileSystem(g))
+	require.NoError(t, err)
+	defer b.Close()
+	g.armed = true
+	require.NoError(t, b.Delete(t.Context(), "a"))
+	_, err = b.Set(t.Context(), "a", []byte("1"))
+	require.ErrorIs(t, err, ErrFailed)
+}
+
+// lateRename is a file system whose next rename to a name that ends like this takes
+// effect and fails.
+type lateRename struct {
+	*memFS
+	armed bool
+	to    string
+}
+
 func (l *lateRename) rename(from, to string) error {
 	err := l.memFS.rename(from, to)
-	if l.armed {
+	if l.armed && strings.HasSuffix(to, l.to) {
 		l.armed = false
 		return syscall.EIO
 	}

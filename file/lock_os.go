@@ -3,6 +3,7 @@ package file
 import (
 	"errors"
 	"fmt"
+	iofs "io/fs"
 	"os"
 	"path/filepath"
 	"sync/atomic"
@@ -26,7 +27,8 @@ type lockedInfo struct {
 
 // check fails if the directory is no longer where it was when it was locked. Names
 // then lead to the files of somebody else, who may have locked what is there now.
-// It narrows the time in which that can go unnoticed to that of one operation.
+// It narrows the time in which that can go unnoticed to that of one operation, which
+// then had no effect.
 func (l *lockedDir) check() error {
 	if l == nil {
 		return nil
@@ -36,10 +38,14 @@ func (l *lockedDir) check() error {
 		return nil
 	}
 	info, err := os.Stat(locked.name)
-	if err == nil && os.SameFile(info, locked.info) {
+	switch {
+	case err == nil && os.SameFile(info, locked.info):
 		return nil
+	case err == nil || errors.Is(err, iofs.ErrNotExist):
+		return storage.NoEffect(fmt.Errorf("directory %s was moved or replaced since it was locked: open it where it is now: %w", locked.name, errors.Join(err, storage.ErrConflict)))
+	default: // which says nothing about who is there
+		return storage.NoEffect(fmt.Errorf("look whether directory %s is still the one that was locked: %w", locked.name, err))
 	}
-	return fmt.Errorf("directory %s was moved or replaced since it was locked: open it where it is now: %w", locked.name, errors.Join(err, storage.ErrConflict))
 }
 
 func (fs osFileSystem) lock(name string) (func() error, error) {

@@ -33,6 +33,9 @@ var (
 	// ErrNewerFormat: stored bytes are whole, but in the format of a newer version of
 	// Tidemark. They were not touched. Upgrade the program.
 	ErrNewerFormat = errors.New("storage: written in a newer format")
+	// ErrFailed: a mutation failed in such a way that the handle changes nothing any more,
+	// now and later. Close it and open the location again: that finds out what is there.
+	ErrFailed = errors.New("storage: stopped after a failed write or flush")
 	// ErrNoEffect: the mutation failed before it changed anything; it may be tried
 	// again. A failed mutation that does not match it has an unknown outcome.
 	ErrNoEffect = errors.New("storage: operation had no effect")

@@ -123,12 +123,17 @@ var logExhibits = []exhibit{
 	},
 	{
 		name: "two-flushes-at-once", bug: "a flush of names succeeds beside one that fails, and is believed", origin: "PostgreSQL, 2018, of directories", tier: b,
-		edits: []edit{{"file/blob.go", "\tb.flushing.Lock()\n\tdefer b.flushing.Unlock()\n", ""}},
+		edits: []edit{{"file/blob.go", "\tb.flushes.Lock()\n\tdefer b.flushes.Unlock()\n", ""}},
 		pkg:   "./file", test: "TestFlushesOfNamesFailTogether",
 	},
 	{
 		name: "rename-half-failed", bug: "a rename that took effect and failed is found by a repetition and believed", origin: ours, tier: b,
-		edits: []edit{{"file/blob.go", "\t\tif removed == nil {\n", "\t\tif removed == nil || removed != nil {\n"}},
+		edits: []edit{{"file/blob.go", "\t\tif removed == nil || ", "\t\tif removed == nil || removed != nil || "}},
 		pkg:   "./file", test: "TestRenameThatFailedWithEffect",
+	},
+	{
+		name: "segment-that-is-there", bug: "the rename that makes a segment takes effect and fails, and the segment before is written on", origin: ours, tier: b,
+		edits: []edit{{"file/append.go", "removed != nil && !errors.Is(err, storage.ErrNoEffect)", "removed != nil && errors.Is(err, storage.ErrNoEffect)"}},
+		pkg:   "./file", test: "TestSegmentRenameThatFailedWithEffect",
 	},
 }
