@@ -3,6 +3,8 @@ package file
 import (
 	"context"
 	"errors"
+
+	"github.com/tidemark-go/tidemark/storage"
 )
 
 // pollLocked finds out how far the log reaches now.
@@ -89,7 +91,12 @@ func (r *LogReader) advanceLocked(search bool) (more bool, err error) {
 		stuck.seg, stuck.off, stuck.polls, stuck.err = s, tail.at.off, 0, nil
 	}
 	if stuck.polls++; stuck.polls == suspectAfter {
-		stuck.err = s.suspect(r.mu.end, tail)
+		err := s.suspect(r.mu.end, tail)
+		if err != nil && !errors.Is(err, storage.ErrCorrupt) {
+			stuck.polls-- // it could not be read now, and is looked at again
+			return false, err
+		}
+		stuck.err = err
 	}
 	return false, stuck.err
 }

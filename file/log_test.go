@@ -222,6 +222,46 @@ func TestReaderSuspects(t *testing.T) {
 	require.Equal(t, suspectAfter, polls)
 }
 
+// That the log could not be read where damage was suspected is no damage: it is looked
+// at again.
+func TestSuspicionThatCouldNotBeRead(t *testing.T) {
+	m := newMemFS()
+	l := openMem(t, m)
+	appendGroups(t, l, []int{10})
+	r, err := NewLogReader("/db", withFileSystem(m))
+	require.NoError(t, err)
+	defer r.Close()
+	require.EqualValues(t, 1, lastOf(t, r))
+	at := l.write.off
+	appendGroups(t, l, []int{10})
+	clear(m.file(seg(1))[at:]) // no mark is left that says where the log ends
+	// A look reads the same each time, but for the one that searches: that read fails.
+	reads, usual, failed := 0, 0, 0
+	m.setHook(func(op, _ string) error {
+		if op != "read" {
+			return nil
+		}
+		if reads++; usual > 0 && reads > usual && failed == 0 {
+			failed++
+			return syscall.EIO
+		}
+		return nil
+	})
+	for polls := range 4 * suspectAfter {
+		reads = 0
+		before := failed
+		if _, err = r.Bounds(t.Context()); failed > before {
+			require.ErrorIs(t, err, syscall.EIO)
+		} else {
+			require.NoError(t, err, "poll %d", polls)
+		}
+		if polls == 2 {
+			usual = reads
+		}
+	}
+	require.Equal(t, 1, failed)
+}
+
 // Reading a location writes nothing, not even a directory.
 func TestReadersCreateNothing(t *testing.T) {
 	m := newMemFS()

@@ -143,7 +143,7 @@ func (e *Engine) planMerge(limit uint64) *merge {
 //     and has enough rows that may become equal;
 //  4. neighbours among the unsealed batches, if there are many.
 func (s *stream) mergeLocked(limit uint64) *merge {
-	if s.hurtLocked() {
+	if s.damage != nil {
 		return nil
 	}
 	m := &merge{stream: s, set: s.set, since: s.since}

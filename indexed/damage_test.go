@@ -14,6 +14,7 @@ import (
 
 	"github.com/tidemark-go/tidemark/frontier"
 	"github.com/tidemark-go/tidemark/indexed"
+	"github.com/tidemark-go/tidemark/mem"
 	"github.com/tidemark-go/tidemark/storage"
 )
 
@@ -21,21 +22,27 @@ import (
 // it again.
 func (f *fixture) damage(id indexed.StreamID) {
 	f.Helper()
+	f.change(batchesOf(id), func(data []byte) { data[len(data)/2] ^= 1 })
+	f.open()
+}
+
+// change changes every blob whose key begins with a prefix. The engine loses the place.
+func (f *fixture) change(prefix string, change func(data []byte)) {
+	f.Helper()
 	f.place.CrashWriter(nil)
 	_ = f.Stop()
 	blob, err := f.place.OpenBlob(storage.LockInfo{Owner: "damage"})
 	require.NoError(f, err)
-	keys := f.keys(fmt.Sprintf("batch/%d/", uint64(id)))
+	keys := f.keys(prefix)
 	require.NotEmpty(f, keys)
 	for _, key := range keys {
 		data, _, err := blob.Get(f.ctx, key)
 		require.NoError(f, err)
-		data[len(data)/2] ^= 1
+		change(data)
 		_, err = blob.Set(f.ctx, key, data)
 		require.NoError(f, err)
 	}
 	require.NoError(f, blob.Close())
-	f.open()
 }
 
 // Damage in one stream's batches holds up nobody else: neither flushes nor merges of
@@ -92,19 +99,45 @@ func TestMergesGoRoundDamage(t *testing.T) {
 	require.ErrorIs(t, f.Maintain(f.ctx), storage.ErrCorrupt)
 }
 
-// badSector is a store of which some blobs cannot be read while it is bad.
-type badSector struct {
+// troubled is a store whose operations on some blobs fail.
+type troubled struct {
 	storage.Blob
-	prefix string
-	bad    *atomic.Bool
+	fails func(op mem.Op, key string) error
 }
 
-func (b badSector) Get(ctx context.Context, key string) ([]byte, storage.Version, error) {
-	if b.bad.Load() && strings.HasPrefix(key, b.prefix) {
-		return nil, storage.NoVersion, fmt.Errorf("read %s: %w", key, syscall.EIO)
+func (b troubled) Get(ctx context.Context, key string) ([]byte, storage.Version, error) {
+	if err := b.fails(mem.OpGet, key); err != nil {
+		return nil, storage.NoVersion, fmt.Errorf("read %s: %w", key, err)
 	}
 	return b.Blob.Get(ctx, key)
 }
+
+func (b troubled) Set(ctx context.Context, key string, value []byte) (storage.Version, error) {
+	if err := b.fails(mem.OpSet, key); err != nil {
+		return storage.NoVersion, fmt.Errorf("write %s: %w", key, err)
+	}
+	return b.Blob.Set(ctx, key, value)
+}
+
+func (b troubled) Delete(ctx context.Context, key string) error {
+	if err := b.fails(mem.OpDelete, key); err != nil {
+		return fmt.Errorf("delete %s: %w", key, err)
+	}
+	return b.Blob.Delete(ctx, key)
+}
+
+// restartIn opens the place with background work, in trouble.
+func (f *fixture) restartIn(fails func(op mem.Op, key string) error, cfg indexed.Config) {
+	f.Helper()
+	_ = f.Engine.Stop()
+	log, blob := f.storage()
+	e, err := indexed.Open(f.ctx, log, troubled{blob, fails}, cfg)
+	require.NoError(f, err)
+	f.Engine = e
+}
+
+// batchesOf is what the keys of a stream's batches begin with.
+func batchesOf(id indexed.StreamID) string { return fmt.Sprintf("batch/%d/", uint64(id)) }
 
 // Nor does a file that the disk cannot read; and that is tried again.
 func TestUnreadableBatchHoldsUpNobodyElse(t *testing.T) {
@@ -122,16 +155,17 @@ func TestUnreadableBatchHoldsUpNobodyElse(t *testing.T) {
 		}
 		f.write(bad, up("unsealed", 5))
 		f.step(true)
-		require.NoError(t, f.Stop())
 		var broken atomic.Bool
 		broken.Store(true)
-		log, blob := f.storage()
-		e, err := indexed.Open(f.ctx, log, badSector{blob, fmt.Sprintf("batch/%d/", uint64(bad)), &broken}, cfg)
-		require.NoError(t, err)
-		f.Engine = e
+		f.restartIn(func(op mem.Op, key string) error {
+			if broken.Load() && op == mem.OpGet && strings.HasPrefix(key, batchesOf(bad)) {
+				return syscall.EIO
+			}
+			return nil
+		}, cfg)
 		f.write(bad, up("tail", 7))
 		f.seal(bad, frontier.At(6))
-		err = f.Maintain(f.ctx)
+		err := f.Maintain(f.ctx)
 		require.ErrorIs(t, err, syscall.EIO)
 		require.ErrorContains(t, err, `"bad"`)
 		require.Len(t, f.Buckets(good).Trace, 1, "good was merged")

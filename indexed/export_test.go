@@ -97,7 +97,7 @@ func (e *Engine) Buckets(id StreamID) Buckets {
 func (e *Engine) Garbage() (parts int) {
 	e.st.mu.Lock()
 	defer e.st.mu.Unlock()
-	for _, b := range e.st.garbage {
+	for _, b := range slices.Concat(e.st.garbage, e.st.undeleted.batches) {
 		parts += len(b.parts)
 	}
 	return parts
@@ -202,7 +202,7 @@ func (st *state) check() error {
 			return fmt.Errorf("%s is held by nobody", b)
 		}
 	}
-	for _, b := range st.garbage {
+	for _, b := range slices.Concat(st.garbage, st.undeleted.batches) {
 		if b.sets != 0 || !b.unlisted {
 			return fmt.Errorf("%s is garbage, but in %d sets, unlisted %v", b, b.sets, b.unlisted)
 		}

@@ -99,7 +99,7 @@ func (e *Engine) planFlush(s *stream, force bool) *flushPlan {
 // about half of what would be read is sealed.
 func (s *stream) drainDueLocked(force bool) bool {
 	sealed := timeFilter{lower: s.set.traceUpper(), upper: s.upper}
-	if s.hurtLocked() || !sealed.lower.LessThan(sealed.upper) {
+	if s.damage != nil || !sealed.lower.LessThan(sealed.upper) {
 		return false
 	}
 	var read, moved float64

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -25,18 +24,18 @@ type maintenance struct {
 	// an idle runtime is woken once and a busy one not by every command.
 	armed atomic.Bool
 
-	// round is held by the one round that runs; it guards manifest and orphans. Like
-	// merge it is waited for under a context.
+	// round is held by the one round that runs; it guards manifest. Like merge it is
+	// waited for under a context.
 	round    *semaphore.Weighted
 	manifest manifestWriter
-	orphans  []string // blobs that no manifest names, to be deleted
 
 	// merge is held by the one merge that runs; merges counts those that were applied.
 	merge  *semaphore.Weighted
 	merges atomic.Uint64
 
-	meter logMeter // guarded by state.mu
-	named map[string]bool
+	meter   logMeter // guarded by state.mu
+	callers int      // guarded by state.mu; calls of Maintain under way
+	named   map[string]bool
 }
 
 func (e *Engine) initMaintenance(m manifestReader, meter logMeter) {
@@ -132,6 +131,9 @@ func (e *Engine) maintainLoop() {
 		if e.handsOff.Load() {
 			return
 		}
+		if errors.Is(err, storage.ErrFailed) {
+			e.refuse(err) // nobody will make room any more
+		}
 		if err != nil {
 			failures++
 			e.logger.Warn("maintenance failed; it will be tried again", "failures", failures, "error", err)
@@ -153,8 +155,8 @@ func (e *Engine) tailPresses() bool {
 	return e.waiting.Load() > 0 || e.st.tailBytes >= e.cfg.MaxTailBytes/2
 }
 
-// arm sets the timer for the tail that will first be too old, and for batches that
-// could not be read and are to be tried again.
+// arm sets the timer for the tail that will first be too old, and for what could not
+// be read or deleted and is to be tried again.
 func (e *Engine) arm(timer *time.Timer) {
 	e.st.mu.Lock()
 	defer e.st.mu.Unlock()
@@ -170,9 +172,12 @@ func (e *Engine) arm(timer *time.Timer) {
 			tails = true
 			first(s.tailStart.Add(e.cfg.FlushInterval))
 		}
-		if !s.again.IsZero() {
+		if !s.again.IsZero() && e.maintenance.callers == 0 {
 			first(s.again)
 		}
+	}
+	if again := e.st.undeleted.again; !again.IsZero() {
+		first(again)
 	}
 	e.maintenance.armed.Store(tails)
 	if !due.IsZero() {
@@ -186,8 +191,9 @@ func (e *Engine) arm(timer *time.Timer) {
 // and batches are merged as far as they will be. It is not needed for durability.
 // What others write meanwhile is not waited for, so it ends however much that is.
 //
-// Errors: storage.CorruptError for every stream with a damaged batch, after the work
-// for all others; the storage's; the context's. What was done stays done.
+// Errors: for every stream with a batch that cannot be read, after the work for all
+// others: storage.CorruptError, storage.ErrNewerFormat, the storage's; the storage's for
+// everything else; the context's. What was done stays done.
 func (e *Engine) Maintain(ctx context.Context) error {
 	if e.ctx.Err() != nil {
 		return stoppedError(nil)
@@ -195,7 +201,7 @@ func (e *Engine) Maintain(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(e.ctx, func() { cancel(stoppedError(nil)) })()
-	e.tryReadingAgain()
+	defer e.tryReadingEverything()()
 	// A merge of the compact goroutine counts as well: the manifest is to name it.
 	before := e.maintenance.merges.Load()
 	if err := e.step(ctx, true); err != nil {
@@ -238,13 +244,15 @@ func (e *Engine) step(ctx context.Context, force bool) (err error) {
 	}
 	start := time.Now()
 	e.metrics.steps.Inc()
+	var undeleted error
 	defer func() {
 		e.metrics.stepSeconds.Add(time.Since(start).Seconds())
-		if err != nil {
+		if err != nil || undeleted != nil {
 			e.metrics.stepErrors.Inc()
 		}
 	}()
 
+	e.tryReadingAgain()
 	var flushed error
 	for _, s := range e.flushCandidates(force) {
 		if flushed = e.flush(ctx, s, force); flushed != nil {
@@ -252,21 +260,29 @@ func (e *Engine) step(ctx context.Context, force bool) (err error) {
 		}
 	}
 	e.wakeCompaction()
-	return errors.Join(flushed, e.tidy(ctx, force))
+	if err := e.tidy(ctx, force); err != nil {
+		return errors.Join(flushed, err)
+	}
+	undeleted = e.deleteGarbage(ctx, force)
+	if force {
+		return errors.Join(flushed, undeleted)
+	}
+	// It takes room and holds up nobody: rounds keep their pace.
+	if undeleted != nil && ctx.Err() == nil {
+		e.logger.Warn("blobs that are needed no more could not be deleted; it will be tried again", "error", undeleted)
+	}
+	return flushed
 }
 
-// tidy makes the manifest say what is in files now, and lets go of what is needed
-// no more. REQUIRES: round is held.
+// tidy makes the manifest say what is in files now, and lets go of the log that holds
+// it too. REQUIRES: round is held.
 func (e *Engine) tidy(ctx context.Context, force bool) error {
 	if e.manifestDue(force) {
 		if err := e.maintenance.manifest.write(ctx, e.st); err != nil {
 			return err
 		}
 	}
-	if err := e.truncateLog(ctx); err != nil {
-		return err
-	}
-	return e.deleteGarbage(ctx)
+	return e.truncateLog(ctx)
 }
 
 // flushCandidates returns the streams with something to flush or to move to the
@@ -317,7 +333,7 @@ func (e *Engine) flushCandidates(force bool) []*stream {
 // manifestDue reports whether an edit is worth writing: frontiers alone are in the
 // log and can wait until the log is to be truncated. What was flushed cannot: the
 // log may be truncated in the middle of it, and replaying half of what cancelled out
-// is not nothing.
+// is not nothing. Nor can the end of a stream, of whose tail the log is about to let go.
 func (e *Engine) manifestDue(force bool) bool {
 	e.st.mu.Lock()
 	defer e.st.mu.Unlock()
@@ -325,7 +341,7 @@ func (e *Engine) manifestDue(force bool) bool {
 		return true
 	}
 	for _, s := range e.st.changed {
-		if s.manifest.flushed || len(s.manifest.added) > 0 || len(s.manifest.dropped) > 0 {
+		if s.destroyed || s.manifest.flushed || len(s.manifest.added) > 0 || len(s.manifest.dropped) > 0 {
 			return true
 		}
 	}
@@ -363,75 +379,5 @@ func (e *Engine) truncateLog(ctx context.Context) error {
 	st.mu.Lock()
 	m.meter.truncate(keep)
 	st.mu.Unlock()
-	return nil
-}
-
-// deleteGarbage deletes the blobs that neither the manifest nor a snapshot needs.
-// What cannot be deleted now is tried again in the next round.
-func (e *Engine) deleteGarbage(ctx context.Context) error {
-	st, m := e.st, &e.maintenance
-	st.mu.Lock()
-	garbage := st.garbage
-	st.garbage = nil
-	st.mu.Unlock()
-	var errs []error
-	for i, b := range garbage {
-		if err := e.deleteBatch(ctx, b); err != nil {
-			errs = append(errs, err)
-			st.mu.Lock()
-			st.garbage = append(st.garbage, garbage[i])
-			st.mu.Unlock()
-		}
-	}
-	for len(m.orphans) > 0 {
-		if err := e.blob.Delete(ctx, m.orphans[0]); err != nil {
-			errs = append(errs, fmt.Errorf("tidemark: delete orphan %s: %w", m.orphans[0], err))
-			break
-		}
-		m.orphans = m.orphans[1:]
-	}
-	return errors.Join(errs...)
-}
-
-func (e *Engine) deleteBatch(ctx context.Context, b *batch) error {
-	kind := kindUnsealed
-	if b.trace {
-		kind = kindTrace
-	}
-	for i := range b.parts {
-		p := &b.parts[i]
-		e.blobs.forget(p)
-		start := time.Now()
-		if err := e.blob.Delete(ctx, p.key); err != nil {
-			return fmt.Errorf("tidemark: delete %s: %w", p.key, err)
-		}
-		e.metrics.deletedBlob(kind, p.size, time.Since(start))
-	}
-	return nil
-}
-
-// collectOrphans finds the blobs of batches that earlier openings wrote and never
-// named in a manifest, because they ended in between. It is safe because the
-// location has one owner, and the blobs of this opening are told by their key.
-func (e *Engine) collectOrphans(ctx context.Context) error {
-	m := &e.maintenance
-	var orphans []string
-	for info, err := range e.blob.List(ctx, batchPrefix) {
-		if err != nil {
-			return err
-		}
-		if !m.named[info.Key] && !strings.Contains(info.Key, e.run) {
-			orphans = append(orphans, info.Key)
-		}
-	}
-	if err := m.round.Acquire(ctx, 1); err != nil {
-		return err
-	}
-	m.orphans, m.named = orphans, nil
-	m.round.Release(1)
-	if len(orphans) > 0 {
-		e.logger.Info("found blobs that no manifest names; deleting them", "count", len(orphans))
-		e.wakeMaintenance()
-	}
 	return nil
 }

@@ -3,6 +3,7 @@ package indexed
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"syscall"
 	"time"
 
@@ -216,9 +217,10 @@ func (st *state) collect() []stateGauge {
 			unsealedBytes += b.size()
 		}
 	}
-	for _, b := range st.garbage {
+	for _, b := range slices.Concat(st.garbage, st.undeleted.batches) {
 		garbage += int64(len(b.parts))
 	}
+	garbage += int64(len(st.undeleted.orphans))
 	add(descStreams, float64(len(st.streams)))
 	add(descUnsealedCount, float64(unsealed))
 	add(descUnsealedBytes, float64(unsealedBytes))

@@ -47,6 +47,8 @@ type state struct {
 	broken bool
 
 	garbage []*batch // in no set and in no manifest: their blobs can be deleted
+	// undeleted is what a round could not delete.
+	undeleted undeleted
 	// onGarbage, if set, hears that a set was given up that had garbage in it. It must
 	// not block.
 	onGarbage func()

@@ -39,11 +39,16 @@ func newBatchFlow(ctx context.Context, name string, work func(f *BatchFlow)) *Ba
 	run := func() {
 		f.ctx, f.cancel = context.WithCancel(ctx)
 		work(f)
-		f.out.Close()
-		if err := f.out.Err(); err != nil {
+		// Whoever waits for the end of the pipeline asks Err then: so before the outlet closes.
+		err := f.out.Err()
+		if err != nil {
 			f.fail(err, frontier.Antichain{})
 		} else if err := context.Cause(ctx); err != nil {
 			f.addErr(err)
+		}
+		f.out.Close()
+		if closed := f.out.Err(); err == nil && closed != nil {
+			f.fail(closed, frontier.Antichain{}) // the inlet downstream was closed already
 		}
 		f.errs.Finish()
 		f.cancel()

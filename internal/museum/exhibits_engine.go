@@ -74,7 +74,7 @@ var engineExhibits = []exhibit{
 	},
 	{
 		name: "orphan-that-is-not", bug: "the search for orphans deletes what the log alone has destroyed so far", origin: ours, tier: b,
-		edits: []edit{{"indexed/maintain.go",
+		edits: []edit{{"indexed/garbage.go",
 			"if !m.named[info.Key] && !strings",
 			"if !strings"}},
 		pkg: "./indexed", test: "TestOrphans",
@@ -95,7 +95,7 @@ var engineExhibits = []exhibit{
 	},
 	{
 		name: "half-of-what-cancels", bug: "a tail that cancels out is flushed without a word in the manifest, and half of it is replayed", origin: ours, tier: a,
-		edits: []edit{{"indexed/maintain.go", "if s.manifest.flushed || len(s.manifest.added) > 0", "if len(s.manifest.added) > 0"}},
+		edits: []edit{{"indexed/maintain.go", "if s.destroyed || s.manifest.flushed || len(", "if s.destroyed || len("}},
 		pkg:   "./file", test: "TestCancelledTailIsNotHalfReplayed",
 	},
 	{
@@ -120,8 +120,13 @@ var engineExhibits = []exhibit{
 	},
 	{
 		name: "bad-sector-holds-up-others", bug: "one file that the disk cannot read stops maintenance for all streams", origin: ours, tier: b,
-		edits: []edit{{"indexed/damage.go", "if !corrupt && (!errors.As(", "if !corrupt && (true || !errors.As("}},
+		edits: []edit{{"indexed/damage.go", "if !lasting && (!errors.As(", "if !lasting && (true || !errors.As("}},
 		pkg:   "./indexed", test: "TestUnreadableBatchHoldsUpNobodyElse",
+	},
+	{
+		name: "undeletable-slows-all", bug: "one blob that cannot be deleted keeps rounds of maintenance apart, and with them writers", origin: ours, tier: b,
+		edits: []edit{{"indexed/maintain.go", "\treturn flushed\n}", "\treturn errors.Join(flushed, undeleted)\n}"}},
+		pkg:   "./indexed", test: "TestUndeletableBlobHoldsUpNobody",
 	},
 	{
 		name: "waits-for-nobody", bug: "a writer waits for room that a stopped runtime will never make", origin: ours, tier: b,

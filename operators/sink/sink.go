@@ -27,8 +27,9 @@ type Sink[K, V any] struct {
 	done     chan struct{} // closed when everything is durable or has failed
 
 	mu      sync.Mutex
-	errs    []error // guarded by mu: the first maxErrors
-	further int     // guarded by mu
+	errs    []error     // guarded by mu: the first maxErrors
+	further int         // guarded by mu
+	forget  func() bool // guarded by mu; ends what endWithContext has registered
 }
 
 var _ streams.Sink = (*Sink[string, string])(nil)
@@ -36,9 +37,11 @@ var _ streams.Sink = (*Sink[string, string])(nil)
 // maxErrors is how many errors Err keeps; the rest are counted.
 const maxErrors = 16
 
-// New returns a sink that writes to the stream. Work starts with the first element,
-// AwaitCompletion, or the end of the context. A handle that carries an error, or is
-// nil, gives a sink all the same: it discards its input, and Err says why.
+// New returns a sink that writes to the stream. It asks for the stream's upper, which
+// waits for the commands that were called before, and under the context. Work starts
+// with the first element, AwaitCompletion, or the end of the context. A handle that
+// carries an error, or is nil, gives a sink all the same: it discards its input, and
+// Err says why.
 //
 // Records are written as they come, several in one command while others are on
 // their way. A record that is refused is recorded in Err, and the others are
@@ -87,7 +90,9 @@ func New[K, V any](ctx context.Context, write *persist.WriteHandle[K, V], opts .
 // collected as garbage.
 func (s *Sink[K, V]) endWithContext() {
 	w, ctx, progress, done := weak.Make(s), s.ctx, s.progress, s.done
-	context.AfterFunc(ctx, func() {
+	s.mu.Lock() // the context may have ended already
+	defer s.mu.Unlock()
+	s.forget = context.AfterFunc(ctx, func() {
 		if s := w.Value(); s != nil {
 			s.in.Start()
 			return
@@ -156,5 +161,9 @@ func (s *Sink[K, V]) run() {
 	}
 	s.progress.End(s.Err())
 	close(s.done)
+	s.mu.Lock()
+	forget := s.forget
+	s.mu.Unlock()
+	forget() // a context may live for longer than thousands of sinks
 	s.in.Drain()
 }

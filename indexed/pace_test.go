@@ -1,0 +1,230 @@
+package indexed_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/cespare/xxhash/v2"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/require"
+
+	"github.com/tidemark-go/tidemark/frontier"
+	"github.com/tidemark-go/tidemark/indexed"
+	"github.com/tidemark-go/tidemark/mem"
+	"github.com/tidemark-go/tidemark/storage"
+)
+
+// busy is a config for background work that has much to do.
+func busy() indexed.Config {
+	return indexed.Config{MinStepInterval: time.Second, FlushInterval: -1, FlushBytes: 2 << 10, MaxTailBytes: 8 << 10}
+}
+
+// fill writes many times what tails may hold to a stream, at one time.
+func (f *fixture) fill(id indexed.StreamID, time uint64) {
+	f.Helper()
+	for i := range 100 {
+		f.write(id, up(fmt.Sprint(i, strings.Repeat("x", 1000)), time))
+	}
+}
+
+// makeNewer makes the parts of a stream those of a newer version, and the manifest agree
+// with them. The engine loses the place.
+func (f *fixture) makeNewer(id indexed.StreamID) {
+	f.Helper()
+	version := []byte("tidemark.version\x18\x01") // as Thrift writes a key and the length of its value
+	sums := map[uint64]uint64{}
+	f.change(batchesOf(id), func(data []byte) {
+		i, before := bytes.Index(data, version), xxhash.Sum64(data)
+		require.Positive(f, i)
+		data[i+len(version)]++
+		sums[before] = xxhash.Sum64(data)
+	})
+	f.change("manifest/", func(data []byte) {
+		for before, after := range sums {
+			if i := bytes.Index(data, binary.LittleEndian.AppendUint64(nil, before)); i >= 0 {
+				binary.LittleEndian.PutUint64(data[i:], after)
+				delete(sums, before)
+			}
+		}
+		content := data[:len(data)-8]
+		binary.LittleEndian.PutUint64(data[len(content):], xxhash.Sum64(content))
+	})
+	require.Empty(f, sums, "the manifest names all of them")
+}
+
+// What is in a format that this program does not know holds up nobody else, as damage
+// does not; and it is not looked at again and again.
+func TestNewerPartHoldsUpNobodyElse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, still())
+		newer, good := f.register("newer"), f.register("good")
+		for i := range uint64(2) {
+			f.write(newer, up(fmt.Sprint(i), i))
+			f.step(true)
+		}
+		f.makeNewer(newer)
+		var reads atomic.Int64
+		f.restartIn(func(op mem.Op, key string) error {
+			if op == mem.OpGet && strings.HasPrefix(key, batchesOf(newer)) {
+				reads.Add(1)
+			}
+			return nil
+		}, busy())
+		f.seal(newer, frontier.At(2))
+		start := time.Now()
+		f.fill(newer, 3)
+		f.fill(good, 3)
+		require.Less(t, time.Since(start), time.Minute, "of the bubble: nobody waited for a round that fails")
+		err := f.Maintain(f.ctx)
+		require.ErrorIs(t, err, storage.ErrNewerFormat)
+		require.ErrorContains(t, err, `"newer"`)
+		bounds, err := f.LogBounds(f.ctx)
+		require.NoError(t, err)
+		require.Equal(t, bounds.Last, bounds.After, "the log was truncated")
+		require.LessOrEqual(t, reads.Load(), int64(2))
+	})
+}
+
+// Blobs that cannot be deleted take room and nothing else: rounds keep their pace, and
+// the blobs go when they can.
+func TestUndeletableBlobHoldsUpNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, still())
+		id := f.register("s")
+		var broken atomic.Bool
+		broken.Store(true)
+		var tries atomic.Int64
+		f.restartIn(func(op mem.Op, _ string) error {
+			if op == mem.OpDelete && broken.Load() {
+				tries.Add(1)
+				return syscall.EPERM
+			}
+			return nil
+		}, busy())
+		start := time.Now()
+		for i := range uint64(20) {
+			f.fill(id, i)
+			f.seal(id, frontier.At(i+1))
+		}
+		require.Less(t, time.Since(start), time.Minute, "of the bubble: rounds were no further apart")
+		require.ErrorIs(t, f.Maintain(f.ctx), syscall.EPERM)
+		require.Positive(t, f.Garbage())
+		tries.Store(0)
+		<-time.After(time.Hour)
+		synctest.Wait()
+		require.LessOrEqual(t, tries.Load(), int64(f.Garbage()*60), "once in 64 steps")
+		require.Positive(t, tries.Load())
+		broken.Store(false)
+		<-time.After(2 * time.Minute)
+		synctest.Wait()
+		require.Zero(t, f.Garbage())
+		named := f.NamedBlobs()
+		for _, key := range f.batchKeys() {
+			require.True(t, slices.Contains(named, key), key)
+		}
+	})
+}
+
+// After a read that failed once, background work becomes quiet again, whatever there
+// is left to do.
+func TestQuietAfterAReadThatFailed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, still())
+		id := f.register("s")
+		f.write(id, up("a", 1), up("b", 2), up("c", 9), up("d", 9), up("e", 9))
+		f.step(true)
+		var failed atomic.Bool
+		cfg, registry := busy(), prometheus.NewRegistry()
+		cfg.FlushBytes, cfg.Registerer = 1, registry
+		f.restartIn(func(op mem.Op, key string) error {
+			if op == mem.OpGet && strings.HasPrefix(key, batchesOf(id)) && failed.CompareAndSwap(false, true) {
+				return syscall.EIO
+			}
+			return nil
+		}, cfg)
+		// The tail and what is sealed of the batch are worth a round that reads it. That
+		// fails; with the tail in a batch of its own it is no longer worth it.
+		_, err := f.submit(func(c *indexed.Command) {
+			c.Write(id, columns(up("f", 3), up("g", 3), up("h", 3), up("i", 9), up("j", 9), up("k", 9), up("l", 9)))
+			c.Seal(id, frontier.At(4))
+		})
+		require.NoError(t, err)
+		<-time.After(10 * time.Minute)
+		synctest.Wait()
+		require.True(t, failed.Load(), "nothing was read")
+		require.Zero(t, f.Buckets(id).TailChunks)
+		require.NotEmpty(t, f.Buckets(id).Unsealed)
+		before := gather(t, registry)["tidemark_step_total"]
+		require.Positive(t, before)
+		<-time.After(time.Hour)
+		synctest.Wait()
+		require.InDelta(t, before, gather(t, registry)["tidemark_step_total"], 0, "rounds of an idle engine")
+		require.NoError(t, f.Maintain(f.ctx))
+	})
+}
+
+// Maintain ends although reads of several streams fail slowly: each is tried once.
+func TestMaintainEndsWhileReadsFailSlowly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, still())
+		var ids []indexed.StreamID
+		for _, name := range []string{"a", "b", "c"} {
+			id := f.register(name)
+			ids = append(ids, id)
+			for i := range uint64(2) {
+				f.write(id, up(name, i))
+				f.seal(id, frontier.At(i+1))
+				f.step(true)
+			}
+			require.Len(t, f.Buckets(id).Trace, 2)
+		}
+		f.restartIn(func(op mem.Op, key string) error {
+			if op == mem.OpGet && strings.HasPrefix(key, "batch/") {
+				<-time.After(40 * time.Second) // more than until one is tried again
+				return syscall.EIO
+			}
+			return nil
+		}, busy())
+		start := time.Now()
+		err := f.Maintain(f.ctx)
+		require.Less(t, time.Since(start), time.Hour)
+		require.ErrorIs(t, err, syscall.EIO)
+		for _, name := range []string{`"a"`, `"b"`, `"c"`} {
+			require.ErrorContains(t, err, name)
+		}
+	})
+}
+
+// When blobs take no changes any more, writers that wait for room are told so instead
+// of waiting for good. Those that find room go on.
+func TestWriterOfFailedBlobs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, still())
+		id := f.register("s")
+		f.restartIn(func(op mem.Op, _ string) error {
+			if op == mem.OpSet {
+				return storage.ErrFailed
+			}
+			return nil
+		}, busy())
+		written := 0
+		var err error
+		for err == nil {
+			require.Less(t, written, 100)
+			written++
+			_, err = f.submit(func(c *indexed.Command) { c.Write(id, columns(up(strings.Repeat("x", 1000), 1))) })
+		}
+		require.ErrorIs(t, err, indexed.ErrStopped)
+		require.ErrorIs(t, err, storage.ErrFailed)
+		require.Greater(t, written, 4)
+		require.Len(t, f.read(id), 1, "what was acknowledged is readable")
+	})
+}
