@@ -14,7 +14,7 @@ import (
 // TestNamedTestsExist holds the documents to the tests that they name: a promise
 // whose test was renamed or removed is a promise that nobody holds.
 func TestNamedTestsExist(t *testing.T) {
-	declared := map[string]bool{}
+	declared := map[string]int{}
 	function := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Benchmark)\w+)\(`)
 	require.NoError(t, filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") {
@@ -23,7 +23,7 @@ func TestNamedTestsExist(t *testing.T) {
 		text, err := os.ReadFile(path)
 		require.NoError(t, err)
 		for _, m := range function.FindAllStringSubmatch(string(text), -1) {
-			declared[m[1]] = true
+			declared[m[1]]++
 		}
 		return nil
 	}))
@@ -33,8 +33,9 @@ func TestNamedTestsExist(t *testing.T) {
 		require.NoError(t, err)
 		for _, name := range regexp.MustCompile("`((?:Test|Fuzz|Benchmark)[A-Z0-9]\\w*)`").FindAllStringSubmatch(string(text), -1) {
 			named++
-			if !declared[name[1]] {
-				t.Errorf("%s names %s, which is not there", doc, name[1])
+			// Of two with one name, the one that is meant could go unnoticed.
+			if n := declared[name[1]]; n != 1 {
+				t.Errorf("%s names %s, which is there %d times", doc, name[1], n)
 			}
 		}
 	}

@@ -70,7 +70,7 @@ func TestStorageCycles(t *testing.T) {
 
 // TestFailedOpenCycles: whatever an open finds wrong, no file stays open and no lock
 // held.
-func TestFailedOpenCycles(t *testing.T) {
+func TestFailedOpenOfFilesCycles(t *testing.T) {
 	ctx := t.Context()
 	open := func(dir string) error {
 		c, err := file.Open(ctx, dir, persist.Config{}, small)

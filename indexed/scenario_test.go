@@ -12,7 +12,7 @@ import (
 )
 
 // single_stream: two records through every bucket, with the same contents all along.
-func TestSingleStream(t *testing.T) {
+func TestEngineSingleStream(t *testing.T) {
 	f := newFixture(t, still())
 	id := f.register("s")
 	snap, l, err := f.Listen(f.ctx, id)

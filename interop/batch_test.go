@@ -331,8 +331,8 @@ func TestUnsealedBesideTrace(t *testing.T) {
 	require.Equal(t, map[bool]int{true: 5, false: 10}, kinds, "trace and unsealed rows: this test is about an overlap")
 }
 
-// TestHistories checks the files after any history of a stream.
-func TestHistories(t *testing.T) {
+// TestBatchHistories checks the files after any history of a stream.
+func TestBatchHistories(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p := newPlace(t, persist.Config{PartBytes: rapid.SampledFrom([]int{200, 8 << 20}).Draw(t, "part bytes")})
 		defer p.stop(t)

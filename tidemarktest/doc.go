@@ -49,5 +49,6 @@
 // repeats it: the variable TIDEMARK_SEED of the environment comes before the option.
 // Seeds that count up from 1 make a test whose verdict depends on the code alone
 // ([Seeds]); for a longer search let them begin elsewhere. Where time is virtual
-// ([Store.Virtual]) the same seed gives the same history in every detail.
+// ([Store.Virtual]) the same seed gives the same history in every detail, but for what
+// can be read while the storage is down, which depends on what a cache has kept.
 package tidemarktest

@@ -11,7 +11,7 @@ import (
 // Kind is what a request asks for.
 type Kind string
 
-// The kinds of requests. Those from Down on need a store that can do them.
+// The kinds of requests. Those from OpenReader on need a store that can do them.
 const (
 	Write         Kind = "write"          // to one stream
 	Append        Kind = "append"         // compare-and-append to one stream

@@ -48,7 +48,7 @@ type Store struct {
 	// Virtual says that nothing in the store waits for anything but channels, timers,
 	// and system calls that return at once. Then a history runs in a bubble of
 	// testing/synctest, where time passes as the history says, and the same seed gives
-	// the same history in every detail. Without it a history runs in real time, and
+	// the same history. Without it a history runs in real time, and
 	// what overlaps is left to chance.
 	Virtual bool
 }

@@ -21,7 +21,7 @@ var readExhibits = []exhibit{
 		edits: []edit{{"indexed/listener.go",
 			"\tif len(e.cols) > 0 {\n\t\tevents = append(events, Event{SeqNo: e.seqno, Updates: e.cols})\n\t}\n\tif e.seal {\n\t\tevents = append(events, Event{SeqNo: e.seqno, Sealed: e.sealed})\n\t}\n",
 			"\tif e.seal {\n\t\tevents = append(events, Event{SeqNo: e.seqno, Sealed: e.sealed})\n\t}\n\tif len(e.cols) > 0 {\n\t\tevents = append(events, Event{SeqNo: e.seqno, Updates: e.cols})\n\t}\n"}},
-		pkg: "./persist", test: "TestModelHurried",
+		pkg: "./tidemarktest", test: "TestHistories",
 	},
 	{
 		name: "holds-end-together", bug: "two snapshots hold the same files, and the first that closes lets go for both", origin: "materialize#15645", tier: a,

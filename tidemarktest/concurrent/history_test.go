@@ -8,7 +8,7 @@ import (
 	"github.com/tidemark-go/tidemark/tidemarktest/concurrent"
 )
 
-func TestHistoriesInMemory(t *testing.T) {
+func TestConcurrentHistoriesInMemory(t *testing.T) {
 	n := proof.Run(t, proof.Pick(1, 50, 500), func(t *testing.T, seed uint64) {
 		synctest.Test(t, func(t *testing.T) {
 			concurrent.Run(t, inMemory(seed, hurried()), concurrent.Options{Seed: seed})
@@ -17,7 +17,7 @@ func TestHistoriesInMemory(t *testing.T) {
 	proof.Reached(t, 10, "histories in memory", n)
 }
 
-func TestHistoriesOnDisk(t *testing.T) {
+func TestConcurrentHistoriesOnDisk(t *testing.T) {
 	n := proof.Run(t, proof.Pick(1, 25, 250), func(t *testing.T, seed uint64) {
 		concurrent.Run(t, onDisk(t, hurried()), concurrent.Options{Seed: seed})
 	})
