@@ -484,10 +484,10 @@ func (m *manifestReader) baseIsNewer(ctx context.Context) (bool, error) {
 	if err != nil && !errors.Is(err, storage.ErrInvalidRange) {
 		return false, fmt.Errorf("tidemark: read the manifest: %w", err)
 	}
-	version, err := peekManifestVersion(head)
 	// A head that makes no sense may be damage that looks like a newer format. Whoever
 	// reads the base as a whole, checksum included, can tell.
-	return err != nil || version > m.version, nil
+	version, senseless := peekManifestVersion(head)
+	return senseless != nil || version > m.version, nil
 }
 
 // checkNoGap makes sure that no edit is missing before the newest one: a hole is

@@ -175,10 +175,8 @@ func TestQuietAfterAReadThatFailed(t *testing.T) {
 func TestMaintainEndsWhileReadsFailSlowly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, still())
-		var ids []indexed.StreamID
 		for _, name := range []string{"a", "b", "c"} {
 			id := f.register(name)
-			ids = append(ids, id)
 			for i := range uint64(2) {
 				f.write(id, up(name, i))
 				f.seal(id, frontier.At(i+1))

@@ -129,6 +129,11 @@ var engineExhibits = []exhibit{
 		pkg:   "./indexed", test: "TestUndeletableBlobHoldsUpNobody",
 	},
 	{
+		name: "end-of-a-stream", bug: "the log lets go of the tail of a destroyed stream before the manifest says that it was destroyed", origin: ours, tier: b,
+		edits: []edit{{"indexed/maintain.go", "if s.destroyed || s.manifest.flushed", "if s.manifest.flushed"}},
+		pkg:   "./file", test: "TestReaderAfterDestroyAndPowerCut",
+	},
+	{
 		name: "waits-for-nobody", bug: "a writer waits for room that a stopped runtime will never make", origin: ours, tier: b,
 		edits: []edit{{"indexed/commit.go", "\t\tc.e.refuse(c.failed)\n", ""}},
 		pkg:   "./indexed", test: "TestWaitingWriterOfAReplacedOwner",
