@@ -13,14 +13,19 @@ import (
 // expectation is an event that a listener has to hear, or may.
 type expectation struct {
 	event
-	may bool
+	// The SeqNo is that of the event. If that is not known, since the outcome of the
+	// call is not, it lies between the two of its neighbours.
+	after, before storage.SeqNo
+	// may is not nil if the event may have left no other trace. Of those of one life
+	// the first ones were, if any.
+	may *life
 }
 
 type event = persist.ListenEvent[string, string]
 
-// isHeardAs compares with what was heard. A call with an unknown outcome has no SeqNo.
 func (e expectation) isHeardAs(heard event) bool {
-	return (e.SeqNo == 0 || e.SeqNo == heard.SeqNo) && e.Sealed == heard.Sealed && slices.Equal(e.Updates, heard.Updates)
+	position := e.SeqNo == heard.SeqNo || e.SeqNo == 0 && e.after < heard.SeqNo && heard.SeqNo < e.before
+	return position && e.Sealed == heard.Sealed && slices.Equal(e.Updates, heard.Updates)
 }
 
 func (e expectation) finishes() bool { return e.Updates == nil && e.Sealed.IsEmpty() }
@@ -34,25 +39,52 @@ func (j *judge) expects(h *history, l *listening, k, end int) (events []expectat
 	if l.reader == nil {
 		end = max(k, min(end, l.life.sees))
 	}
-	for _, c := range h.calls[k:end] {
+	for i, c := range h.calls[k:end] {
 		if !c.applied && !c.traceless {
 			continue
 		}
 		for _, e := range c.command.Events(l.name) {
-			e.SeqNo = c.seqno
-			events = append(events, expectation{e, c.traceless})
+			want := expectation{event: e}
+			if want.SeqNo = c.seqno; c.seqno == 0 {
+				want.after, want.before = h.seqnosAt(k + i)
+			}
+			if c.traceless {
+				want.may = c.life
+			}
+			events = append(events, want)
 		}
-		if n := len(events); n > 0 && events[n-1].finishes() && !events[n-1].may {
+		if n := len(events); n > 0 && events[n-1].finishes() {
 			break
 		}
 	}
 	return events
 }
 
+// hear returns the ways in which one more event can go on from what was left to hear:
+// each is what is left then. None: it is not what has to come.
+func hear(lefts [][]expectation, heard event) (ways [][]expectation) {
+	for _, left := range lefts {
+		for len(left) > 0 {
+			// Ways that have as much left are the same.
+			if left[0].isHeardAs(heard) && !slices.ContainsFunc(ways, func(w []expectation) bool { return len(w) == len(left)-1 }) {
+				ways = append(ways, left[1:])
+			}
+			of := left[0].may
+			if of == nil {
+				break
+			}
+			for len(left) > 0 && left[0].may == of { // they did not happen
+				left = left[1:]
+			}
+		}
+	}
+	return ways
+}
+
 // must returns how many of the events have to be heard.
 func must(events []expectation) (n int) {
 	for _, e := range events {
-		if !e.may {
+		if e.may == nil {
 			n++
 		}
 	}
@@ -85,26 +117,26 @@ func (j *judge) listening(h *history, l *listening) {
 // hears judges what a listener has heard, and returns what is wrong.
 func (j *judge) hears(h *history, l *listening, k int) string {
 	want := j.expects(h, l, k, len(h.calls))
-	left := want
+	lefts := [][]expectation{want}
 	for i, e := range l.events {
-		for len(left) > 0 && left[0].may && !left[0].isHeardAs(e) {
-			left = left[1:]
-		}
-		if len(left) == 0 {
+		ways := hear(lefts, e)
+		if len(ways) == 0 {
+			left := lefts[0]
+			if at := slices.IndexFunc(left, func(e expectation) bool { return e.may == nil }); at >= 0 {
+				return fmt.Sprintf("heard %v as event %d, want %v", e, i, left[at].event)
+			}
 			return fmt.Sprintf("heard %v as event %d, which nobody did", e, i)
 		}
-		if !left[0].isHeardAs(e) {
-			return fmt.Sprintf("heard %v as event %d, want %v", e, i, left[0].event)
-		}
-		left = left[1:]
+		lefts = ways
 	}
 	for _, m := range l.marks {
-		if n := must(j.expects(h, l, k, m.calls)); m.events < n && !errors.Is(l.end, persist.ErrLagged) {
-			return fmt.Sprintf("had heard %d events of %d when request %d was done, long after they were acknowledged; the last of them is %v", m.events, n, m.request, want[n-1].event)
+		soon := j.expects(h, l, k, m.calls)
+		if n := must(soon); m.events < n && !errors.Is(l.end, persist.ErrLagged) {
+			return fmt.Sprintf("had heard %d events of %d when request %d was done, long after they were acknowledged; the last of them is %v", m.events, n, m.request, soon[len(soon)-1].event)
 		}
 	}
 	_, destroyed := j.versions[len(j.versions)-1].live(l.name)
-	complete := must(left) == 0
+	complete := slices.ContainsFunc(lefts, func(left []expectation) bool { return must(left) == 0 })
 	switch {
 	case l.end == nil && !l.close:
 		return "did not end"

@@ -112,11 +112,18 @@ func (j *judge) call(h *history, k int, c *call) {
 }
 
 // choose takes the first n of the calls with an unknown outcome as having happened,
-// and keeps what the model was after each call.
+// and keeps what the model was after each call. More of them may have, without a trace:
+// as many as lead back to what was found, and none without those before it.
 func (j *judge) choose(h *history, n int) {
+	traceless := n
+	for i := n + 1; i < len(j.branches); i++ {
+		if sameModels(j.branches[n], j.branches[i]) {
+			traceless = i
+		}
+	}
 	for i, k := range j.unsure {
 		h.calls[k].applied = i < n
-		h.calls[k].traceless = i >= n && sameModels(j.branches[i], j.branches[i+1])
+		h.calls[k].traceless = i >= n && i < traceless
 	}
 	m := j.versions[len(j.versions)-1]
 	for _, c := range h.calls[len(j.versions)-1:] {
@@ -280,28 +287,31 @@ func (j *judge) exists(a *answer, condition func(*Model) bool) bool {
 
 // reflects returns the ks for which a snapshot reflects the first k calls.
 func (j *judge) reflects(h *history, t *taking) (ks []int) {
-	before := storage.SeqNo(0)
 	lo, hi := j.window(&t.answer)
-	for k := range hi + 1 {
-		if k > 0 && h.calls[k-1].err == nil {
-			before = max(before, h.calls[k-1].seqno)
-		}
-		if k < lo || t.seqno < before {
-			continue
-		}
-		next := storage.SeqNo(math.MaxUint64)
-		for _, c := range h.calls[k:] {
-			if c.err == nil && c.seqno > 0 {
-				next = c.seqno
-				break
-			}
-		}
+	for k := lo; k <= hi; k++ {
+		last, next := h.seqnosAt(k)
 		d, err := j.versions[k].Description(t.name)
-		if t.seqno < next && err == nil && d.Upper == t.upper && d.Since == t.since {
+		if last <= t.seqno && t.seqno < next && err == nil && d.Upper == t.upper && d.Since == t.since {
 			ks = append(ks, k)
 		}
 	}
 	return ks
+}
+
+// seqnosAt returns the SeqNos of the last command acknowledged among the first k calls
+// and of the first one after them.
+func (h *history) seqnosAt(k int) (last, next storage.SeqNo) {
+	next = math.MaxUint64
+	for i, c := range h.calls {
+		switch {
+		case c.err != nil || c.seqno == 0:
+		case i < k:
+			last = c.seqno
+		default:
+			return last, c.seqno
+		}
+	}
+	return last, next
 }
 
 func (j *judge) taking(h *history, t *taking) {
