@@ -312,6 +312,9 @@ func (h *history) start() result {
 // finish ends a history: all troubles end, everything is answered, everything is
 // heard, writing works, and a last opening finds what there was.
 func (h *history) finish() {
+	if h.opts.settles(Up) { // as before a request for it: what failed shall not depend on how fast
+		h.awaitAll()
+	}
 	if h.down {
 		h.setDown(false)
 	}

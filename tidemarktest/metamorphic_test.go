@@ -122,6 +122,25 @@ func TestVariants(t *testing.T) {
 	proof.Reached(t, 14, "histories with a year between some requests", seeds)
 }
 
+// TestEndInAnOutage: histories that end with a write to a storage that is down are the
+// same whether or not time passes before it is up again.
+func TestEndInAnOutage(t *testing.T) {
+	for found, seed := 0, uint64(1); found < 10; seed++ {
+		requests := newGenerator(seed, Memory(), true)
+		for steps := 1; steps <= 200; steps++ {
+			if r := requests.next(); r.kind != Write || !requests.down || requests.stopped {
+				continue
+			}
+			found++
+			opts := Options{Seed: seed, Steps: steps, calm: true, trace: true}
+			once := Run(t, Memory(), opts)
+			opts.Between = time.Second
+			requireSameTrace(t, once.trace, Run(t, Memory(), opts).trace, "at once", "a second later")
+			break
+		}
+	}
+}
+
 // TestSameSeedSameTrace runs each seed twice, with all that may happen, and compares
 // what happened to the byte. It holds where time is virtual: requests come from one
 // goroutine, and each has its place before the next one comes.
