@@ -243,6 +243,9 @@ func (g *generator) change(kind Kind, name string) Change {
 		next := frontier.At(least + width)
 		ch.Expect, ch.Seal = &expect, &next
 		ch.Updates = g.updates(expect, width, 60)
+		if g.random.IntN(40) == 0 {
+			next = frontier.Empty() // the last one
+		}
 	}
 	return ch
 }
