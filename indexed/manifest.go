@@ -484,10 +484,12 @@ func (m *manifestReader) baseIsNewer(ctx context.Context) (bool, error) {
 	if err != nil && !errors.Is(err, storage.ErrInvalidRange) {
 		return false, fmt.Errorf("tidemark: read the manifest: %w", err)
 	}
+	if version, err := peekManifestVersion(head); err == nil {
+		return version > m.version, nil
+	}
 	// A head that makes no sense may be damage that looks like a newer format. Whoever
 	// reads the base as a whole, checksum included, can tell.
-	version, senseless := peekManifestVersion(head)
-	return senseless != nil || version > m.version, nil
+	return true, nil
 }
 
 // checkNoGap makes sure that no edit is missing before the newest one: a hole is
