@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/cespare/xxhash/v2"
@@ -283,6 +284,52 @@ func samplePart(t testing.TB) (data []byte, p *part, c Columns) {
 	data, err := encodePart(&c, "orders", &batch{id: 1, trace: true, desc: frontier.Description{Upper: frontier.At(9)}}, 0)
 	require.NoError(t, err)
 	return data, &part{key: "batch/0/x-1-0.parquet", size: int64(len(data)), sum: xxhash.Sum64(data), rows: c.Len(), bytes: c.Size()}, c
+}
+
+// baseAlone is a store that holds a base of the manifest and no edits.
+type baseAlone struct {
+	storage.BlobReader
+	data []byte
+}
+
+func (b *baseAlone) Get(_ context.Context, key string) ([]byte, storage.Version, error) {
+	if key != manifestBase {
+		return nil, storage.NoVersion, storage.ErrNotFound
+	}
+	return b.data, "1", nil
+}
+
+func (b *baseAlone) GetRange(_ context.Context, _ string, offset, length int64) ([]byte, error) {
+	if offset+length > int64(len(b.data)) {
+		return nil, storage.ErrInvalidRange
+	}
+	return b.data[offset : offset+length], nil
+}
+
+// A follower looks at the head of a base first. What makes no sense there is damage, or
+// newer, as the checksum says.
+func TestFollowerOfABaseThatMakesNoSense(t *testing.T) {
+	damaged := sampleEdit().encode()
+	damaged[len(manifestMagic)]++
+	for _, base := range []struct {
+		name string
+		data []byte
+		err  error
+	}{
+		{"damaged version", damaged, storage.ErrCorrupt},
+		{"newer", signed(slices.Clone(damaged[:len(damaged)-manifestTrailer])), storage.ErrNewerFormat},
+		{"cut short", damaged[:manifestHeader-1], storage.ErrCorrupt},
+	} {
+		t.Run(base.name, func(t *testing.T) {
+			m := manifestReader{blob: &baseAlone{data: base.data}}
+			replaced, err := m.follow(t.Context(), nil)
+			require.NoError(t, err)
+			require.True(t, replaced)
+			_, err = m.loadBase(t.Context())
+			require.ErrorIs(t, err, base.err)
+			require.ErrorContains(t, err, manifestBase)
+		})
+	}
 }
 
 // oneBlob is a store that holds one blob.
