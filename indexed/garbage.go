@@ -16,7 +16,8 @@ type undeleted struct {
 	again time.Time
 }
 
-// deleteGarbage deletes the blobs that neither the manifest nor a snapshot needs.
+// deleteGarbage deletes the blobs that neither the manifest nor a snapshot needs, and the
+// edits that the manifest's base contains.
 // What cannot be deleted is tried again after a while, or now if forced. REQUIRES:
 // round is held.
 func (e *Engine) deleteGarbage(ctx context.Context, force bool) error {
@@ -24,7 +25,8 @@ func (e *Engine) deleteGarbage(ctx context.Context, force bool) error {
 	st.mu.Lock()
 	due := undeleted{batches: st.garbage}
 	st.garbage = nil
-	if force || !time.Now().Before(u.again) {
+	again := force || !time.Now().Before(u.again)
+	if again {
 		due.batches, due.orphans = append(due.batches, u.batches...), u.orphans
 		u.batches, u.orphans = nil, nil
 	}
@@ -49,6 +51,11 @@ func (e *Engine) deleteGarbage(ctx context.Context, force bool) error {
 			failed(fmt.Errorf("tidemark: delete orphan %s: %w", key, err))
 		}
 	}
+	if again {
+		if err := e.maintenance.manifest.deleteOldEdits(ctx); err != nil {
+			failed(err)
+		}
+	}
 
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -57,11 +64,11 @@ func (e *Engine) deleteGarbage(ctx context.Context, force bool) error {
 	case first != nil:
 		u.failures++
 		u.again = time.Now().Add(e.cfg.MinStepInterval << min(u.failures, 6))
-	case len(u.batches) == 0 && len(u.orphans) == 0:
+	case again:
 		u.failures, u.again = 0, time.Time{}
 	}
 	if left.failures > 1 {
-		return fmt.Errorf("%w; and %d more blobs or batches", first, left.failures-1)
+		return fmt.Errorf("%w; and %d more", first, left.failures-1)
 	}
 	return first
 }

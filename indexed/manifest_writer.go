@@ -94,7 +94,7 @@ func (m *manifestWriter) writePending(ctx context.Context, st *state) error {
 		st.unlistLocked(b)
 	}
 	st.mu.Unlock()
-	return m.deleteOldEdits(ctx)
+	return nil
 }
 
 // put is a conditional write that may be repeated: if what is there is an earlier
@@ -118,7 +118,7 @@ func (m *manifestWriter) put(ctx context.Context, key string, data []byte, expec
 
 // deleteOldEdits deletes the edits that the base contains.
 func (m *manifestWriter) deleteOldEdits(ctx context.Context) error {
-	for ; m.oldest <= m.version-uint64(m.edits); m.oldest++ {
+	for ; m.oldest+uint64(m.edits) <= m.version; m.oldest++ {
 		start := time.Now()
 		if err := m.blob.Delete(ctx, editKey(m.oldest)); err != nil {
 			return fmt.Errorf("tidemark: delete %s: %w", editKey(m.oldest), err)
