@@ -215,16 +215,35 @@ type partReader interface {
 	readPart(ctx context.Context, p *part) (Columns, error)
 }
 
-// batchRows yields the rows of a batch, holding one part at a time.
+// maxHeldParts is how many parts a read of several batches holds at most, of all of them
+// together. A stream whose merges keep up has fewer batches.
+const maxHeldParts = 32
+
+// batchRows yields the rows of a batch, holding one part at a time, or a piece of one if
+// there are many batches: see share.
 type batchRows struct {
 	parts  []part
 	reader partReader
 	filter timeFilter
+	pieces int // in which a part is held, one at a time; 0 is 1
+	read   int // rows of parts[0] that were in earlier pieces
 	cur    sortedColumns
 }
 
 func newBatchRows(b *batch, reader partReader, filter timeFilter) *batchRows {
 	return &batchRows{parts: b.parts, reader: reader, filter: filter}
+}
+
+// share makes batches that are read together hold maxHeldParts parts at most. If merges
+// cannot keep up there are more batches than that. Then parts are read once for each
+// piece: reading takes longer, and not more memory.
+func share(sources []rowSource) {
+	pieces := (len(sources) + maxHeldParts - 1) / maxHeldParts
+	for _, s := range sources {
+		if b, ok := s.(*batchRows); ok {
+			b.pieces = pieces
+		}
+	}
 }
 
 func (s *batchRows) next(ctx context.Context) (row, bool, error) {
@@ -235,11 +254,33 @@ func (s *batchRows) next(ctx context.Context) (row, bool, error) {
 		if len(s.parts) == 0 {
 			return row{}, false, nil
 		}
+		s.cur = sortedColumns{} // not held while the next one is read
 		cols, err := s.reader.readPart(ctx, &s.parts[0])
 		if err != nil {
 			return row{}, false, err
 		}
-		s.parts = s.parts[1:]
+		if cols, err = s.piece(cols); err != nil {
+			return row{}, false, err
+		}
 		s.cur = sortedColumns{cols: cols, filter: s.filter}
 	}
+}
+
+// piece returns what is to be held of the part that was read, and moves on.
+func (s *batchRows) piece(part Columns) (Columns, error) {
+	if s.pieces <= 1 {
+		s.parts = s.parts[1:]
+		return part, nil
+	}
+	end := min(part.Len(), s.read+(part.Len()+s.pieces-1)/s.pieces)
+	var b ColumnsBuilder // copied, so that the rest of the part is not held
+	for ; s.read < end; s.read++ {
+		if err := b.Add(part.Key(s.read), part.Val(s.read), part.Time(s.read), part.Diff(s.read)); err != nil {
+			return Columns{}, err
+		}
+	}
+	if s.read == part.Len() {
+		s.parts, s.read = s.parts[1:], 0
+	}
+	return b.Columns(), nil
 }

@@ -134,8 +134,9 @@ func (e *Engine) planMerge(limit uint64) *merge {
 
 // mergeLocked returns the merge that a stream needs, if any:
 //
-//  1. the first neighbours in the trace of equal level (spec B-1): with B-4 that
-//     leaves about log(n) batches, each about twice the next;
+//  1. the first neighbours in the trace of equal level (spec B-1), of the lowest such
+//     level: with B-4 that leaves about log(n) batches, each about twice the next, and
+//     when merges cannot keep up with writers there are as few batches as can be;
 //  2. the last two of those that the since lets fold, if without the oldest they are
 //     more than a third of it: what they overwrite or delete there is still there, so
 //     that a third keeps what is stored below twice what is live;
@@ -148,11 +149,9 @@ func (s *stream) mergeLocked(limit uint64) *merge {
 	}
 	m := &merge{stream: s, set: s.set, since: s.since}
 	trace := s.set.trace
-	for i := range trace[:max(0, len(trace)-1)] {
-		if trace[i].level == trace[i+1].level && trace[i+1].newest < limit {
-			m.inputs = trace[i : i+2]
-			return m
-		}
+	if pair := lowestPair(trace, limit); pair != nil {
+		m.inputs = pair
+		return m
 	}
 	if run := s.foldingLocked(limit); len(run) > 1 && 3*sizeInMemory(run[1:]) > run[0].memBytes() {
 		m.inputs = run[len(run)-2:]
@@ -165,14 +164,26 @@ func (s *stream) mergeLocked(limit uint64) *merge {
 		}
 	}
 	if unsealed := s.set.unsealed; len(unsealed) >= maxUnsealed {
-		for i := range unsealed[:len(unsealed)-1] {
-			if unsealed[i].level == unsealed[i+1].level && unsealed[i+1].newest < limit {
-				m.inputs, m.since, m.lower = unsealed[i:i+2], frontier.Antichain{}, s.set.traceUpper()
-				return m
-			}
+		if pair := lowestPair(unsealed, limit); pair != nil {
+			m.inputs, m.since, m.lower = pair, frontier.Antichain{}, s.set.traceUpper()
+			return m
 		}
 	}
 	return nil
+}
+
+// lowestPair returns the first neighbours of equal level, of the lowest level that two
+// have; nil if none have.
+//
+// INVARIANT: levels do not grow along the list. A pair that is the first of its level
+// keeps it so, whatever level the result has, of the two that it may have.
+func lowestPair(list []*batch, limit uint64) (pair []*batch) {
+	for i := range list[:max(0, len(list)-1)] {
+		if list[i].level == list[i+1].level && list[i+1].newest < limit && (pair == nil || list[i].level < pair[0].level) {
+			pair = list[i : i+2]
+		}
+	}
+	return pair
 }
 
 // foldingLocked returns the trace batches that may be merged all of whose times the

@@ -38,12 +38,13 @@ type rowSource interface {
 // consolidate merges sorted sources into one sequence sorted by (key, val, time),
 // with times advanced to since, the diffs of equal rows added up and zeros left
 // out. It holds one row of each source, so memory is bounded by what the sources
-// hold.
+// hold, which batches share.
 //
 // INVARIANT: advancing is monotone, so a source that is sorted by time within a
 // (key, val) still is after its times are advanced, and no second sort is needed.
 func consolidate(ctx context.Context, sources []rowSource, since frontier.Antichain) iter.Seq2[row, error] {
 	return func(yield func(row, error) bool) {
+		share(sources)
 		h := make(rowHeap, 0, len(sources))
 		for _, s := range sources {
 			r, ok, err := s.next(ctx)

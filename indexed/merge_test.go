@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"testing"
@@ -143,6 +144,96 @@ func TestConsolidateEndsWithTheFirstError(t *testing.T) {
 		}
 	}
 	require.Equal(t, 2, n)
+}
+
+// stored are decoded parts by key; it counts how often each was read.
+type stored struct {
+	parts map[string]Columns
+	reads map[string]int
+}
+
+func (s *stored) readPart(_ context.Context, p *part) (Columns, error) {
+	s.reads[p.key]++
+	return s.parts[p.key], nil
+}
+
+// However many batches are read together, no more than maxHeldParts parts of them are
+// held, and parts are read more than once only if there are more batches.
+func TestManyBatchesShareMemory(t *testing.T) {
+	const partRows, partsEach = 100, 3
+	for _, count := range []int{1, maxHeldParts, maxHeldParts + 1, 10 * maxHeldParts} {
+		store := &stored{parts: map[string]Columns{}, reads: map[string]int{}}
+		sources := make([]rowSource, count)
+		partSize := 0
+		for i := range sources {
+			b := &batch{}
+			for p := range partsEach {
+				var cols ColumnsBuilder
+				for r := range partRows {
+					// So that all batches are in the middle of a part all the time.
+					key := fmt.Sprintf("%06d-%06d", p*partRows+r, i)
+					require.NoError(t, cols.Add([]byte(key), []byte("v"), 0, 1))
+				}
+				b.parts = append(b.parts, part{key: fmt.Sprint(i, "-", p), rows: partRows})
+				store.parts[b.parts[p].key] = cols.Finish()
+				c := store.parts[b.parts[p].key]
+				partSize = c.Size()
+			}
+			sources[i] = newBatchRows(b, store, allTimes)
+		}
+		rows := 0
+		for r, err := range consolidate(t.Context(), sources, frontier.Antichain{}) {
+			require.NoError(t, err)
+			require.Equal(t, fmt.Sprintf("%06d-%06d", rows/count, rows%count), string(r.key))
+			if rows%(7*count) == 0 {
+				held := 0
+				for _, s := range sources {
+					held += cap(s.(*batchRows).cur.cols.buf)
+				}
+				require.LessOrEqual(t, held, maxHeldParts*partSize, "%d batches", count)
+			}
+			rows++
+		}
+		require.Equal(t, count*partsEach*partRows, rows)
+		require.Len(t, store.reads, count*partsEach)
+		for key, n := range store.reads {
+			require.Equal(t, (count+maxHeldParts-1)/maxHeldParts, n, "reads of part %s of %d batches", key, count)
+		}
+	}
+}
+
+// Neighbours are merged from the lowest level up, so that what is written while merges
+// cannot keep up is in as few batches as can be. The order of levels, without which
+// batches would be left over, is kept.
+func TestMergesBeginAtTheLowestLevel(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var list []*batch
+		for range rapid.IntRange(0, 60).Draw(t, "steps") {
+			pair := lowestPair(list, anyBatch)
+			equal := map[int]bool{}
+			for i := range list[:max(0, len(list)-1)] {
+				require.GreaterOrEqual(t, list[i].level, list[i+1].level)
+				if list[i].level == list[i+1].level {
+					equal[list[i].level] = true
+				}
+			}
+			if len(equal) == 0 {
+				require.Nil(t, pair)
+			} else {
+				require.Len(t, pair, 2)
+				require.Equal(t, slices.Min(slices.Collect(maps.Keys(equal))), pair[0].level)
+				require.Equal(t, pair[0].level, pair[1].level)
+			}
+			if pair == nil || rapid.Bool().Draw(t, "flush") {
+				list = append(list, &batch{})
+				continue
+			}
+			out := &batch{level: pair[0].level + rapid.IntRange(0, 1).Draw(t, "grows")}
+			var ok bool
+			list, ok = replaceRun(list, pair, out)
+			require.True(t, ok)
+		}
+	})
 }
 
 func TestBatchRoundTrip(t *testing.T) {
