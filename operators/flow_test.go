@@ -195,6 +195,46 @@ func TestBatchFlowEndsWithItsContext(t *testing.T) {
 	})
 }
 
+// slowCause is a context that, once it has ended, tells why when the gate is open.
+type slowCause struct {
+	context.Context
+	gate chan struct{}
+}
+
+// Value is how context.Cause asks.
+func (c *slowCause) Value(key any) any {
+	if c.Err() != nil {
+		<-c.gate
+	}
+	return c.Context.Value(key)
+}
+
+// Who sees that the outlet is closed asks Err, and is told that the context has ended
+// and not the input.
+func TestBatchFlowKnowsTheCauseWhenItsOutletCloses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inner, cancel := context.WithCancelCause(t.Context())
+		ctx := &slowCause{inner, make(chan struct{})}
+		f := operators.InOrder[string, int](ctx, frontier.At(0), operators.Limits{})
+		out := f.Out()
+		synctest.Wait()
+		cancel(errBad)
+		synctest.Wait()
+		early := false
+		select {
+		case <-out:
+			early = true
+		default:
+		}
+		close(ctx.gate)
+		require.False(t, early, "the outlet is closed before it is known why")
+		_, open := <-out
+		require.False(t, open)
+		require.ErrorIs(t, f.Err(), errBad)
+		close(f.In()) // its upstream
+	})
+}
+
 var _ = []streams.Flow{(*operators.BatchFlow)(nil)}
 
 func ExampleFlatMap() {
