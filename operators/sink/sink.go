@@ -29,7 +29,8 @@ type Sink[K, V any] struct {
 	mu      sync.Mutex
 	errs    []error     // guarded by mu: the first maxErrors
 	further int         // guarded by mu
-	forget  func() bool // guarded by mu; ends what endWithContext has registered
+	forget  func() bool // guarded by mu; ends what endWithContext has registered, if it has
+	over    bool        // guarded by mu: it has run
 }
 
 var _ streams.Sink = (*Sink[string, string])(nil)
@@ -39,9 +40,9 @@ const maxErrors = 16
 
 // New returns a sink that writes to the stream. It asks for the stream's upper, which
 // waits for the commands that were called before, and under the context. Work starts
-// with the first element, AwaitCompletion, or the end of the context. A handle that
-// carries an error, or is nil, gives a sink all the same: it discards its input, and
-// Err says why.
+// with the first element, AwaitCompletion, or, once Done or Probe was called, the end of
+// the context. A handle that carries an error, or is nil, gives a sink all the same: it
+// discards its input, and Err says why.
 //
 // Records are written as they come, several in one command while others are on
 // their way. A record that is refused is recorded in Err, and the others are
@@ -81,17 +82,20 @@ func New[K, V any](ctx context.Context, write *persist.WriteHandle[K, V], opts .
 	if d, err := write.Description(ctx); err == nil {
 		s.progress.Advance(d.Upper)
 	}
-	s.endWithContext()
 	return s
 }
 
 // endWithContext makes a sink end with its context that has had no element yet, for
 // those who wait for Done or the probe. It does not keep the sink from being
-// collected as garbage.
+// collected as garbage. A sink that nobody waits for leaves nothing with the context,
+// which may live for longer than thousands of sinks.
 func (s *Sink[K, V]) endWithContext() {
 	w, ctx, progress, done := weak.Make(s), s.ctx, s.progress, s.done
 	s.mu.Lock() // the context may have ended already
 	defer s.mu.Unlock()
+	if s.forget != nil || s.over {
+		return
+	}
 	s.forget = context.AfterFunc(ctx, func() {
 		if s := w.Value(); s != nil {
 			s.in.Start()
@@ -119,7 +123,10 @@ func (s *Sink[K, V]) AwaitCompletion() {
 }
 
 // Done is closed when AwaitCompletion would return.
-func (s *Sink[K, V]) Done() <-chan struct{} { return s.done }
+func (s *Sink[K, V]) Done() <-chan struct{} {
+	s.endWithContext()
+	return s.done
+}
 
 // Err returns what went wrong, or nil: the first errors, joined, and how many there
 // were beside them. Ask after AwaitCompletion; before, it tells what went wrong so
@@ -137,7 +144,10 @@ func (s *Sink[K, V]) Err() error {
 // Probe tells what is durable and sealed: the upper that the stream had when the
 // sink was built, and then that of its batches. When the sink has ended, waiting for more
 // ends with its error, or with operators.ErrEnded.
-func (s *Sink[K, V]) Probe() *operators.Probe { return s.progress.Probe() }
+func (s *Sink[K, V]) Probe() *operators.Probe {
+	s.endWithContext()
+	return s.progress.Probe()
+}
 
 func (s *Sink[K, V]) addErr(err error) {
 	s.mu.Lock()
@@ -162,8 +172,11 @@ func (s *Sink[K, V]) run() {
 	s.progress.End(s.Err())
 	close(s.done)
 	s.mu.Lock()
+	s.over = true
 	forget := s.forget
 	s.mu.Unlock()
-	forget() // a context may live for longer than thousands of sinks
+	if forget != nil {
+		forget()
+	}
 	s.in.Drain()
 }

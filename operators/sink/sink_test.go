@@ -1,10 +1,12 @@
 package sink_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"runtime"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -140,6 +142,70 @@ func TestSinkEndsWithItsContext(t *testing.T) {
 	unused.In() <- "discarded"
 	close(unused.In())
 	gate.Open()
+}
+
+// counting is a context that counts what is registered with it and not released.
+type counting struct {
+	context.Context
+	registered atomic.Int64
+}
+
+// Value hides the context inside, with which package context would else register
+// directly.
+func (c *counting) Value(any) any { return nil }
+
+// AfterFunc is what package context calls in place of starting a goroutine.
+func (c *counting) AfterFunc(f func()) (stop func() bool) {
+	c.registered.Add(1)
+	inner := context.AfterFunc(c.Context, f)
+	return func() bool {
+		stopped := inner()
+		if stopped {
+			c.registered.Add(-1)
+		}
+		return stopped
+	}
+}
+
+// A sink that has ended, or that nobody waits for, leaves nothing with its context, which
+// may live for longer than thousands of sinks.
+func TestSinkLeavesNothingWithItsContext(t *testing.T) {
+	for name, tt := range map[string]struct {
+		input []any
+		want  error
+	}{
+		"no input": {},
+		"a batch":  {input: []any{batchOf(0, 1, at("a", 0, 1))}},
+		"a record": {input: []any{at("a", 5, 1)}},
+		"gave up":  {input: []any{batchOf(3, 4), batchOf(5, 6)}, want: operators.ErrMissing},
+		"foreign":  {input: []any{"x"}, want: operators.ErrForeignElement},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := openStream(t.Context(), t, mem.NewRegistry(), "out", persist.Config{})
+				defer s.client.Stop()
+				ctx := &counting{Context: t.Context()}
+				sink.New(ctx, s.write)
+				to := sink.New(ctx, s.write)
+				require.Zero(t, ctx.registered.Load())
+				to.Done()
+				to.Probe()
+				require.Equal(t, int64(1), ctx.registered.Load(), "or it shows nothing")
+				feed(to, tt.input...)
+				synctest.Wait()
+				require.ErrorIs(t, to.Err(), tt.want)
+				<-to.Done()
+				require.ErrorIs(t, to.Probe().Wait(t.Context(), 100), cmp.Or(tt.want, operators.ErrEnded))
+				require.Zero(t, ctx.registered.Load())
+
+				late := sink.New(ctx, s.write)
+				feed(late)
+				synctest.Wait()
+				<-late.Done() // asked for when it was over
+				require.Zero(t, ctx.registered.Load())
+			})
+		})
+	}
 }
 
 // Who has kept Done or the probe of a sink that nobody refers to any more is told
