@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
+	"sync/atomic"
 	"testing"
 
 	"github.com/reugn/go-streams/flow"
 	"github.com/stretchr/testify/require"
 
+	"github.com/tidemark-go/tidemark/frontier"
 	"github.com/tidemark-go/tidemark/mem"
 	"github.com/tidemark-go/tidemark/operators/sink"
 	"github.com/tidemark-go/tidemark/operators/source"
@@ -30,6 +33,7 @@ func TestExactlyOnce(t *testing.T) {
 		}
 	}
 	reg := mem.NewRegistry()
+	var arrived, swapped atomic.Int64 // batches
 	for round := 0; ; round++ {
 		out := openStream(in.ctx, t, reg, "out", persist.Config{})
 		upper := out.upper()
@@ -41,6 +45,7 @@ func TestExactlyOnce(t *testing.T) {
 		if upper.IsEmpty() {
 			require.NoError(t, out.client.Stop())
 			require.Greater(t, round, 8)
+			require.NotZero(t, swapped.Load(), "no batch came out of order")
 			return
 		}
 
@@ -75,7 +80,24 @@ func TestExactlyOnce(t *testing.T) {
 			in.write.Finish(in.ctx)
 			<-to.Done()
 		}()
-		src.Via(flow.NewMap(func(b batch) batch { return b }, 8)).To(to)
+		swap := flow.NewMap(func(b batch) batch {
+			if number := arrived.Add(1); number%2 == 1 {
+				// Until two others have passed, if there are any.
+				for yields := 0; arrived.Load() < number+2 && yields < 1000; yields++ {
+					runtime.Gosched()
+				}
+			}
+			return b
+		}, 8)
+		last := frontier.Antichain{}
+		watch := flow.NewMap(func(b batch) batch {
+			if b.Lower.LessThan(last) {
+				swapped.Add(1)
+			}
+			last = b.Lower
+			return b
+		}, 1)
+		src.Via(swap).Via(watch).To(to)
 		<-sealing
 		_ = out.client.Stop() // which reports the log's failure
 	}
