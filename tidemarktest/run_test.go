@@ -35,6 +35,7 @@ func histories(t *testing.T, n int, maxTail int64, store func(*testing.T, uint64
 		all.Add(report)
 	})
 	t.Logf("%d requests, %d of %d calls succeeded, %d in flight at most", all.Requests, all.Succeeded, all.Calls, all.MostInFlight)
+	require.GreaterOrEqual(t, 100*all.Succeeded, 60*all.Calls, "void: too few succeeded")
 	proof.Reached(t, 8, "requests of histories", all.Requests)
 	return &all
 }
