@@ -66,6 +66,13 @@ func (b *batch) memBytes() (n int64) {
 }
 
 // hasTimesIn reports whether some row may have a time the filter admits.
+func (b *batch) kind() string {
+	if b.trace {
+		return kindTrace
+	}
+	return kindUnsealed
+}
+
 func (b *batch) hasTimesIn(f timeFilter) bool {
 	return b.rows > 0 && f.lower.Admits(b.maxTime) && !f.upper.Admits(b.minTime)
 }
@@ -236,7 +243,8 @@ func newBatchRows(b *batch, reader partReader, filter timeFilter) *batchRows {
 
 // share makes batches that are read together hold maxHeldParts parts at most. If merges
 // cannot keep up there are more batches than that. Then parts are read once for each
-// piece: reading takes longer, and not more memory.
+// piece: reading takes longer, and not more memory. A piece is a share of a part's bytes,
+// and one row at least.
 func share(sources []rowSource) {
 	pieces := (len(sources) + maxHeldParts - 1) / maxHeldParts
 	for _, s := range sources {
@@ -272,10 +280,14 @@ func (s *batchRows) piece(part Columns) (Columns, error) {
 		s.parts = s.parts[1:]
 		return part, nil
 	}
-	end := min(part.Len(), s.read+(part.Len()+s.pieces-1)/s.pieces)
+	most := (part.Size() + s.pieces - 1) / s.pieces
 	var b ColumnsBuilder // copied, so that the rest of the part is not held
-	for ; s.read < end; s.read++ {
-		if err := b.Add(part.Key(s.read), part.Val(s.read), part.Time(s.read), part.Diff(s.read)); err != nil {
+	for ; s.read < part.Len(); s.read++ {
+		key, val := part.Key(s.read), part.Val(s.read)
+		if b.Len() > 0 && b.Size()+rowOverhead+len(key)+len(val) > most {
+			break
+		}
+		if err := b.Add(key, val, part.Time(s.read), part.Diff(s.read)); err != nil {
 			return Columns{}, err
 		}
 	}

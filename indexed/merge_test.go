@@ -161,6 +161,20 @@ func (s *stored) readPart(_ context.Context, p *part) (Columns, error) {
 // held, and parts are read more than once only if there are more batches.
 func TestManyBatchesShareMemory(t *testing.T) {
 	const partRows, partsEach = 100, 3
+	// Values of one size, and large ones that come first, in all batches at the same time.
+	small := func(int) []byte { return []byte("v") }
+	skewed := func(row int) []byte {
+		if row%partRows < 10 {
+			return bytes.Repeat([]byte("v"), 2000)
+		}
+		return []byte("v")
+	}
+	for name, val := range map[string]func(row int) []byte{"small": small, "skewed": skewed} {
+		t.Run(name, func(t *testing.T) { testManyBatches(t, partRows, partsEach, val) })
+	}
+}
+
+func testManyBatches(t *testing.T, partRows, partsEach int, val func(row int) []byte) {
 	for _, count := range []int{1, maxHeldParts, maxHeldParts + 1, 10 * maxHeldParts} {
 		store := &stored{parts: map[string]Columns{}, reads: map[string]int{}}
 		sources := make([]rowSource, count)
@@ -172,7 +186,7 @@ func TestManyBatchesShareMemory(t *testing.T) {
 				for r := range partRows {
 					// So that all batches are in the middle of a part all the time.
 					key := fmt.Sprintf("%06d-%06d", p*partRows+r, i)
-					require.NoError(t, cols.Add([]byte(key), []byte("v"), 0, 1))
+					require.NoError(t, cols.Add([]byte(key), val(r), 0, 1))
 				}
 				b.parts = append(b.parts, part{key: fmt.Sprint(i, "-", p), rows: partRows})
 				store.parts[b.parts[p].key] = cols.Finish()
@@ -197,7 +211,11 @@ func TestManyBatchesShareMemory(t *testing.T) {
 		require.Equal(t, count*partsEach*partRows, rows)
 		require.Len(t, store.reads, count*partsEach)
 		for key, n := range store.reads {
-			require.Equal(t, (count+maxHeldParts-1)/maxHeldParts, n, "reads of part %s of %d batches", key, count)
+			pieces := (count + maxHeldParts - 1) / maxHeldParts
+			if pieces == 1 {
+				require.Equal(t, 1, n, "reads of part %s of %d batches", key, count)
+			}
+			require.LessOrEqual(t, n, 2*pieces, "reads of part %s of %d batches", key, count)
 		}
 	}
 }
