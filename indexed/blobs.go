@@ -102,7 +102,7 @@ func errGone(key string, err error) error {
 // offer puts a part that was just written into the cache.
 func (b *blobs) offer(p *part, cols Columns) { b.cache.Set(p.key, cols) }
 
-func (b *blobs) forget(p *part) { b.cache.Invalidate(p.key) }
+func (b *blobs) forget(key string) { b.cache.Invalidate(key) }
 
 // uncached reads parts past the cache, for work that reads everything once.
 type uncached struct{ *blobs }

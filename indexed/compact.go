@@ -40,7 +40,7 @@ func (e *Engine) compactLoop() {
 			return
 		}
 		for {
-			did, err := e.mergeOnce(e.ctx, anyBatch)
+			did, err := e.mergeOnce(e.ctx, anyBatch, nil)
 			if e.ctx.Err() != nil {
 				return
 			}
@@ -67,8 +67,9 @@ func (e *Engine) compactLoop() {
 const anyBatch = math.MaxUint64
 
 // mergeOnce does one merge and reports whether there was one to do. Only batches
-// whose updates were in one before the id limit was given out are merged.
-func (e *Engine) mergeOnce(ctx context.Context, limit uint64) (bool, error) {
+// whose updates were in one before the id limit was given out are merged, and none of
+// streams in met, where those are noted that cannot be read.
+func (e *Engine) mergeOnce(ctx context.Context, limit uint64, met unread) (bool, error) {
 	if err := e.maintenance.merge.Acquire(ctx, 1); err != nil {
 		return false, err
 	}
@@ -76,7 +77,7 @@ func (e *Engine) mergeOnce(ctx context.Context, limit uint64) (bool, error) {
 	if e.handsOff.Load() {
 		return false, nil
 	}
-	m := e.planMerge(limit)
+	m := e.planMerge(limit, met)
 	if m == nil {
 		return false, nil
 	}
@@ -85,7 +86,7 @@ func (e *Engine) mergeOnce(ctx context.Context, limit uint64) (bool, error) {
 	out, err := e.runMerge(ctx, m)
 	if err != nil {
 		e.metrics.compactionErrors.Inc()
-		if e.foundDamage(m.stream, err) {
+		if e.foundDamage(m.stream, err, met) {
 			return true, nil // others may have merges to do
 		}
 		return false, err
@@ -104,13 +105,16 @@ func (e *Engine) mergeOnce(ctx context.Context, limit uint64) (bool, error) {
 
 // planMerge chooses a merge: the smallest that some stream has, so that many small
 // batches do not wait for one large merge.
-func (e *Engine) planMerge(limit uint64) *merge {
+func (e *Engine) planMerge(limit uint64, around unread) *merge {
 	st := e.st
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	var best *merge
 	var bestRows int
 	for _, id := range slices.SortedFunc(maps.Keys(st.streams), cmp.Compare) {
+		if around[st.streams[id]] != nil {
+			continue
+		}
 		m := st.streams[id].mergeLocked(limit)
 		if m == nil {
 			continue

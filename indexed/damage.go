@@ -1,6 +1,7 @@
 package indexed
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,17 +17,25 @@ import (
 // not know, last until the next opening, when the file may have been restored; what
 // the store merely could not read is tried again after a while, by a round.
 
+// unread is what a call of Maintain could not read, and goes round until it ends,
+// although others may try it again meanwhile: so it ends, and reports it.
+type unread map[*stream]error
+
 // foundDamage notes that background work could not read a stream's batches, and
 // reports whether err is that. Only the first error is kept and logged.
-func (e *Engine) foundDamage(s *stream, err error) bool {
+func (e *Engine) foundDamage(s *stream, err error, met unread) bool {
 	lasting := errors.Is(err, storage.ErrCorrupt) || errors.Is(err, storage.ErrNewerFormat)
 	if !lasting && (!errors.As(err, new(unreadError)) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)) {
 		return false
 	}
+	err = fmt.Errorf("tidemark: stream %q: %w", s.name, err)
+	if met != nil {
+		met[s] = err
+	}
 	e.st.mu.Lock()
 	first := s.damage == nil
 	if first || lasting && !s.again.IsZero() {
-		s.damage = fmt.Errorf("tidemark: stream %q: %w", s.name, err)
+		s.damage = err
 	}
 	s.failures++
 	s.again = time.Time{}
@@ -41,52 +50,26 @@ func (e *Engine) foundDamage(s *stream, err error) bool {
 	return true
 }
 
-// tryReadingAgain makes background work look again at batches that could not be read a
-// while ago. While somebody calls Maintain it leaves that to them: what they have met
-// is what they are told at the end.
-func (e *Engine) tryReadingAgain() {
+// readAgain makes background work look again at batches that could not be read, for
+// another reason than damage, and were to be tried again by now; the zero time means all.
+func (e *Engine) readAgain(now time.Time) {
 	e.st.mu.Lock()
 	defer e.st.mu.Unlock()
-	if e.maintenance.callers > 0 {
-		return
-	}
-	now := time.Now()
 	for _, s := range e.st.streams {
-		if !s.again.IsZero() && !now.Before(s.again) {
+		if !s.again.IsZero() && (now.IsZero() || !now.Before(s.again)) {
 			s.damage, s.again = nil, time.Time{}
 		}
 	}
 }
 
-// tryReadingEverything makes background work look at once at batches that could not be
-// read for another reason than damage, and then not again before done is called.
-func (e *Engine) tryReadingEverything() (done func()) {
-	e.st.mu.Lock()
-	defer e.st.mu.Unlock()
-	if e.maintenance.callers++; e.maintenance.callers == 1 {
-		for _, s := range e.st.streams {
-			if !s.again.IsZero() {
-				s.damage, s.again = nil, time.Time{}
-			}
-		}
-	}
-	return func() {
-		e.st.mu.Lock()
-		e.maintenance.callers--
-		e.st.mu.Unlock()
-		e.wakeMaintenance() // for what is to be tried again
-	}
-}
-
-// damage returns what background work has met, over all live streams.
-func (e *Engine) damage() error {
+// damage returns what background work has met, or a call of Maintain, over all live
+// streams.
+func (e *Engine) damage(met unread) error {
 	e.st.mu.Lock()
 	defer e.st.mu.Unlock()
 	var errs []error
 	for s := range e.st.sortedStreamsLocked() {
-		if s.damage != nil {
-			errs = append(errs, s.damage)
-		}
+		errs = append(errs, cmp.Or(met[s], s.damage))
 	}
 	return errors.Join(errs...)
 }

@@ -119,6 +119,13 @@ func (b troubled) Set(ctx context.Context, key string, value []byte) (storage.Ve
 	return b.Blob.Set(ctx, key, value)
 }
 
+func (b troubled) SetIf(ctx context.Context, key string, value []byte, expected storage.Version) (storage.Version, error) {
+	if err := b.fails(mem.OpSetIf, key); err != nil {
+		return storage.NoVersion, fmt.Errorf("write %s: %w", key, err)
+	}
+	return b.Blob.SetIf(ctx, key, value, expected)
+}
+
 func (b troubled) Delete(ctx context.Context, key string) error {
 	if err := b.fails(mem.OpDelete, key); err != nil {
 		return fmt.Errorf("delete %s: %w", key, err)

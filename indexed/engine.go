@@ -24,8 +24,9 @@ import (
 //
 //	commit    decides commands, in order, and applies what is durable
 //	append    writes and flushes groups; owned by commit
-//	maintain  rounds of maintenance: flush, manifest, truncation, deletion
+//	maintain  rounds of maintenance: flush, manifest, truncation
 //	compact   merges batches
+//	collect   deletes blobs that nobody needs any more
 type Engine struct {
 	cfg     Config
 	log     storage.Log
@@ -63,6 +64,7 @@ type Engine struct {
 	stopErr    error
 
 	maintenance maintenance
+	collector   collector
 	unregister  func()
 }
 
@@ -79,9 +81,10 @@ func Open(ctx context.Context, log storage.Log, blob storage.Blob, cfg Config) (
 	if err != nil {
 		return nil, err
 	}
-	e.background.Add(2)
+	e.background.Add(3)
 	go e.maintainLoop()
 	go e.compactLoop()
+	go e.collectLoop()
 	return e, nil
 }
 
@@ -138,7 +141,9 @@ func open(ctx context.Context, log storage.Log, blob storage.Blob, cfg Config) (
 		e.admission.Release(bytes - unadmitted)
 	}
 
-	st.onGarbage = e.wakeMaintenance // the last snapshot of an idle runtime may hold it
+	e.collector = collector{wake: make(chan struct{}, 1), turn: semaphore.NewWeighted(1)}
+	st.trash.onMore = e.wakeCollector
+	st.trash.add(manifest.old...)
 
 	e.logger.InfoContext(ctx, "runtime opened", "seqno", uint64(st.applied), "streams", len(st.streams),
 		"tail_bytes", st.tailBytes, "manifest_version", manifest.version)

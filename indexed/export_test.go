@@ -2,8 +2,10 @@ package indexed
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 
 	"github.com/tidemark-go/tidemark/frontier"
@@ -18,8 +20,11 @@ func OpenStill(ctx context.Context, log storage.Log, blob storage.Blob, cfg Conf
 	return open(ctx, log, blob, cfg)
 }
 
-// Step is one round of maintenance.
-func (e *Engine) Step(ctx context.Context, force bool) error { return e.step(ctx, force) }
+// Step is one round of maintenance, and one of deleting garbage.
+func (e *Engine) Step(ctx context.Context, force bool) error {
+	truncated, err := e.step(ctx, force, nil)
+	return errors.Join(err, truncated, e.deleteGarbage(ctx, force))
+}
 
 // AdvanceBehindThePlan moves a stream's upper in the state alone.
 func (e *Engine) AdvanceBehindThePlan(id StreamID, upper frontier.Antichain) {
@@ -34,14 +39,14 @@ func (e *Engine) StepIfFree(ctx context.Context) error {
 		return nil
 	}
 	e.maintenance.round.Release(1)
-	return e.step(ctx, true)
+	return e.Step(ctx, true)
 }
 
 // LogBounds returns the bounds of the engine's log.
 func (e *Engine) LogBounds(ctx context.Context) (storage.Bounds, error) { return e.log.Bounds(ctx) }
 
 // MergeOnce is one merge, if there is one to do.
-func (e *Engine) MergeOnce(ctx context.Context) (bool, error) { return e.mergeOnce(ctx, anyBatch) }
+func (e *Engine) MergeOnce(ctx context.Context) (bool, error) { return e.mergeOnce(ctx, anyBatch, nil) }
 
 // CollectOrphans looks for blobs that no manifest names.
 func (e *Engine) CollectOrphans(ctx context.Context) error { return e.collectOrphans(ctx) }
@@ -51,7 +56,7 @@ func (e *Engine) PreferBase() {
 	_ = e.maintenance.round.Acquire(context.Background(), 1)
 	defer e.maintenance.round.Release(1)
 	if m := &e.maintenance.manifest; m.pending == nil {
-		m.edits = maxEdits
+		m.size = math.MaxInt64 / 2
 	}
 }
 
@@ -94,13 +99,10 @@ func (e *Engine) Buckets(id StreamID) Buckets {
 }
 
 // Garbage returns the number of blobs that wait to be deleted.
-func (e *Engine) Garbage() (parts int) {
+func (e *Engine) Garbage() int {
 	e.st.mu.Lock()
 	defer e.st.mu.Unlock()
-	for _, b := range slices.Concat(e.st.garbage, e.st.undeleted.batches) {
-		parts += len(b.parts)
-	}
-	return parts
+	return e.st.trash.count()
 }
 
 // NamedBlobs returns the keys of the blobs of live streams.
@@ -150,6 +152,7 @@ func (st *state) check() error {
 	defer st.mu.Unlock()
 	var bytes, used int64
 	tails, held := 0, 0
+	var needed []*batch
 	for _, s := range st.names {
 		if (st.streams[s.id] == nil) != s.destroyed {
 			return fmt.Errorf("stream %q: destroyed is %v", s.name, s.destroyed)
@@ -173,6 +176,7 @@ func (st *state) check() error {
 		if len(s.tail) > 0 {
 			tails++
 		}
+		needed = append(needed, append(s.set.all(), s.manifest.dropped...)...)
 		for _, b := range s.set.all() {
 			if b.sets < 1 || b.unlisted {
 				return fmt.Errorf("stream %q: %s is in %d sets, unlisted %v", s.name, b, b.sets, b.unlisted)
@@ -201,10 +205,17 @@ func (st *state) check() error {
 		if b.sets < 1 {
 			return fmt.Errorf("%s is held by nobody", b)
 		}
+		needed = append(needed, b)
 	}
-	for _, b := range slices.Concat(st.garbage, st.undeleted.batches) {
-		if b.sets != 0 || !b.unlisted {
-			return fmt.Errorf("%s is garbage, but in %d sets, unlisted %v", b, b.sets, b.unlisted)
+	keys := map[string]*batch{}
+	for _, b := range needed {
+		for i := range b.parts {
+			keys[b.parts[i].key] = b
+		}
+	}
+	for _, g := range slices.Concat(st.trash.blobs, st.trash.kept) {
+		if b := keys[g.key]; b != nil {
+			return fmt.Errorf("%s is garbage, but in use by %s, in %d sets, unlisted %v", g.key, b, b.sets, b.unlisted)
 		}
 	}
 	if bytes != st.tailBytes || tails != st.tailCount || used != st.window.used || held != st.window.held {

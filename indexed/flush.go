@@ -38,9 +38,18 @@ func (p *flushPlan) sealed() timeFilter {
 	return timeFilter{lower: p.set.traceUpper(), upper: p.upper}
 }
 
-// flush flushes a stream's tail, if there is anything to do.
-func (e *Engine) flush(ctx context.Context, s *stream, force bool) error {
-	p := e.planFlush(s, force)
+// flush flushes a stream's tail, if there is anything to do. If that needs batches that
+// cannot be read, it goes round them.
+func (e *Engine) flush(ctx context.Context, s *stream, force bool, met unread) error {
+	err := e.flushTail(ctx, s, force, met[s] == nil)
+	if e.foundDamage(s, err, met) {
+		return e.flushTail(ctx, s, force, false)
+	}
+	return err
+}
+
+func (e *Engine) flushTail(ctx context.Context, s *stream, force, drain bool) error {
+	p := e.planFlush(s, force, drain)
 	if p == nil {
 		return nil
 	}
@@ -48,9 +57,7 @@ func (e *Engine) flush(ctx context.Context, s *stream, force bool) error {
 	var trace, unsealed *batch
 	var err error
 	if p.drain {
-		if trace, err = e.writeTrace(ctx, p); e.foundDamage(s, err) {
-			return e.flush(ctx, s, force) // again, without the batches
-		} else if err != nil {
+		if trace, err = e.writeTrace(ctx, p); err != nil {
 			return fmt.Errorf("tidemark: move sealed updates of stream %q to its trace: %w", s.name, err)
 		}
 	}
@@ -74,7 +81,8 @@ func (e *Engine) releaseSet(set *batchSet) {
 	e.st.releaseSetLocked(set)
 }
 
-func (e *Engine) planFlush(s *stream, force bool) *flushPlan {
+// planFlush returns what there is to do, or nil; drain says whether batches may be read.
+func (e *Engine) planFlush(s *stream, force, drain bool) *flushPlan {
 	st := e.st
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -83,7 +91,7 @@ func (e *Engine) planFlush(s *stream, force bool) *flushPlan {
 	}
 	p := &flushPlan{
 		stream: s, set: s.set, tail: tailColumns(s.tail), through: st.applied, after: s.flushed,
-		upper: s.upper, since: s.since, drain: s.drainDueLocked(force),
+		upper: s.upper, since: s.since, drain: drain && s.drainDueLocked(force),
 		traceID: st.nextBatch, unsealID: st.nextBatch + 1,
 	}
 	if !p.drain && len(p.tail) == 0 {
@@ -275,13 +283,9 @@ func (w *partWriter) finishPart(ctx context.Context) error {
 		key:  fmt.Sprintf("%s%d/%s-%d-%d.parquet", batchPrefix, uint64(w.stream.id), w.e.run, b.id, len(b.parts)),
 		size: int64(len(data)), sum: xxhash.Sum64(data), rows: cols.Len(), bytes: cols.Size(),
 	}
-	kind := kindUnsealed
-	if b.trace {
-		kind = kindTrace
-	}
 	start := time.Now()
 	_, err = w.e.blob.Set(ctx, p.key, data)
-	w.e.metrics.wroteBlob(kind, len(data), time.Since(start), err)
+	w.e.metrics.wroteBlob(b.kind(), len(data), time.Since(start), err)
 	// Listed also after a failure, whose outcome may be unknown, so that it is deleted.
 	b.parts = append(b.parts, p)
 	if err != nil {
@@ -299,5 +303,5 @@ func (e *Engine) discard(b *batch) {
 	e.st.mu.Lock()
 	defer e.st.mu.Unlock()
 	b.unlisted = true
-	e.st.garbage = append(e.st.garbage, b)
+	e.st.trash.addBatch(b)
 }

@@ -5,89 +5,159 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"golang.org/x/sync/semaphore"
+
+	"github.com/tidemark-go/tidemark/storage"
 )
 
-// undeleted is garbage that is to be deleted and has not been so far.
-type undeleted struct {
-	batches  []*batch
-	orphans  []string // blobs that no manifest names
-	failures int      // in a row
-	// again is when what could not be deleted is tried again; zero: at once.
-	again time.Time
+// garbage is a blob that nobody needs any more: a part of a batch that neither the
+// durable manifest nor a snapshot needs, or that no manifest ever named, or an edit that
+// the manifest's base contains.
+type garbage struct {
+	key  string
+	kind string // as metrics tell kinds apart
+	size int64  // 0: not known
 }
 
-// deleteGarbage deletes the blobs that neither the manifest nor a snapshot needs, and the
-// edits that the manifest's base contains.
-// What cannot be deleted is tried again after a while, or now if forced. REQUIRES:
-// round is held.
-func (e *Engine) deleteGarbage(ctx context.Context, force bool) error {
-	st, u := e.st, &e.st.undeleted
-	st.mu.Lock()
-	due := undeleted{batches: st.garbage}
-	st.garbage = nil
-	again := force || !time.Now().Before(u.again)
-	if again {
-		due.batches, due.orphans = append(due.batches, u.batches...), u.orphans
-		u.batches, u.orphans = nil, nil
+// trash is the garbage of a state.
+type trash struct {
+	blobs []garbage
+	// kept is what could not be deleted, failures how often in a row, and again when it
+	// is tried again; zero: it is empty.
+	kept     []garbage
+	failures int
+	again    time.Time
+	// onMore, if set, hears of more. It must not block.
+	onMore func()
+}
+
+func (t *trash) add(blobs ...garbage) {
+	t.blobs = append(t.blobs, blobs...)
+	if len(blobs) > 0 && t.onMore != nil {
+		t.onMore()
 	}
+}
+
+// addBatch REQUIRES: the batch is in no set and in no manifest.
+func (t *trash) addBatch(b *batch) {
+	blobs := make([]garbage, len(b.parts))
+	for i := range b.parts {
+		blobs[i] = garbage{b.parts[i].key, b.kind(), b.parts[i].size}
+	}
+	t.add(blobs...)
+}
+
+func (t *trash) count() int { return len(t.blobs) + len(t.kept) }
+
+// collector deletes garbage. It is apart from the rounds of maintenance, so that deleting
+// much, or in vain, holds up no flush, and that on a full disk what can go does go.
+type collector struct {
+	wake chan struct{} // one token: there is garbage
+	turn *semaphore.Weighted
+}
+
+func (e *Engine) wakeCollector() {
+	select {
+	case e.collector.wake <- struct{}{}:
+	default:
+	}
+}
+
+// collectLoop is the collect goroutine. It sleeps until there is garbage, or some is to
+// be tried again.
+func (e *Engine) collectLoop() {
+	defer e.background.Done()
+	if err := e.collectOrphans(e.ctx); err != nil && e.ctx.Err() == nil {
+		e.logger.Warn("could not list blobs to find orphans; they are looked for at the next opening", "error", err)
+	}
+	timer := time.NewTimer(0) // what an earlier opening left is deleted at once
+	defer timer.Stop()
+	for {
+		select {
+		case <-e.collector.wake:
+		case <-timer.C:
+		case <-e.ctx.Done():
+			return
+		}
+		timer.Stop()
+		err := e.deleteGarbage(e.ctx, false)
+		if e.ctx.Err() != nil || e.handsOff.Load() {
+			return
+		}
+		if err != nil {
+			e.logger.Warn("blobs that are needed no more could not be deleted; it will be tried again", "error", err)
+		}
+		e.st.mu.Lock()
+		again := e.st.trash.again
+		e.st.mu.Unlock()
+		if !again.IsZero() {
+			timer.Reset(max(0, time.Until(again)))
+		}
+	}
+}
+
+// deleteGarbage deletes the garbage that there is. What cannot be deleted is tried again
+// after a while, or now if forced.
+func (e *Engine) deleteGarbage(ctx context.Context, force bool) error {
+	if err := e.collector.turn.Acquire(ctx, 1); err != nil {
+		return err
+	}
+	defer e.collector.turn.Release(1)
+	st, t := e.st, &e.st.trash
+	st.mu.Lock()
+	retry := force || !t.again.IsZero() && !time.Now().Before(t.again)
+	if retry {
+		t.blobs, t.kept = append(t.blobs, t.kept...), nil
+	}
+	n := len(t.blobs) // what comes meanwhile is for the next turn
 	st.mu.Unlock()
 
-	var left undeleted
 	var first error
-	failed := func(err error) {
-		if left.failures++; left.failures == 1 {
-			first = err
+	failed := 0
+	for range n {
+		if e.handsOff.Load() {
+			return stoppedError(storage.ErrConflict)
 		}
-	}
-	for _, b := range due.batches {
-		if err := e.deleteBatch(ctx, b); err != nil {
-			left.batches = append(left.batches, b)
-			failed(err)
+		st.mu.Lock()
+		g := t.blobs[0]
+		t.blobs = t.blobs[1:]
+		st.mu.Unlock()
+		start := time.Now()
+		e.blobs.forget(g.key)
+		err := e.blob.Delete(ctx, g.key)
+		if err == nil {
+			e.metrics.deletedBlob(g.kind, g.size, time.Since(start))
+			continue
 		}
-	}
-	for _, key := range due.orphans {
-		if err := e.blob.Delete(ctx, key); err != nil {
-			left.orphans = append(left.orphans, key)
-			failed(fmt.Errorf("tidemark: delete orphan %s: %w", key, err))
+		if ctx.Err() != nil {
+			st.mu.Lock()
+			t.add(g)
+			st.mu.Unlock()
+			return err
 		}
-	}
-	if again {
-		if err := e.maintenance.manifest.deleteOldEdits(ctx); err != nil {
-			failed(err)
+		e.metrics.blobDeleteErrors.Inc()
+		if failed++; failed == 1 {
+			first = fmt.Errorf("tidemark: delete %s: %w", g.key, err)
 		}
+		st.mu.Lock()
+		t.kept = append(t.kept, g)
+		st.mu.Unlock()
 	}
 
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	u.batches, u.orphans = append(u.batches, left.batches...), append(u.orphans, left.orphans...)
 	switch {
-	case first != nil:
-		u.failures++
-		u.again = time.Now().Add(e.cfg.MinStepInterval << min(u.failures, 6))
-	case again:
-		u.failures, u.again = 0, time.Time{}
+	case len(t.kept) == 0:
+		t.failures, t.again = 0, time.Time{}
+	case retry || t.again.IsZero():
+		t.failures++
+		t.again = time.Now().Add(e.cfg.MinStepInterval << min(t.failures, 6))
 	}
-	if left.failures > 1 {
-		return fmt.Errorf("%w; and %d more", first, left.failures-1)
+	if failed > 1 {
+		return fmt.Errorf("%w; and %d more", first, failed-1)
 	}
 	return first
-}
-
-func (e *Engine) deleteBatch(ctx context.Context, b *batch) error {
-	kind := kindUnsealed
-	if b.trace {
-		kind = kindTrace
-	}
-	for i := range b.parts {
-		p := &b.parts[i]
-		e.blobs.forget(p)
-		start := time.Now()
-		if err := e.blob.Delete(ctx, p.key); err != nil {
-			return fmt.Errorf("tidemark: delete %s: %w", p.key, err)
-		}
-		e.metrics.deletedBlob(kind, p.size, time.Since(start))
-	}
-	return nil
 }
 
 // collectOrphans finds the blobs of batches that earlier openings wrote and never
@@ -95,22 +165,21 @@ func (e *Engine) deleteBatch(ctx context.Context, b *batch) error {
 // location has one owner, and the blobs of this opening are told by their key.
 func (e *Engine) collectOrphans(ctx context.Context) error {
 	m := &e.maintenance
-	var orphans []string
+	var orphans []garbage
 	for info, err := range e.blob.List(ctx, batchPrefix) {
 		if err != nil {
 			return err
 		}
 		if !m.named[info.Key] && !strings.Contains(info.Key, e.run) {
-			orphans = append(orphans, info.Key)
+			orphans = append(orphans, garbage{info.Key, kindOrphan, info.Size})
 		}
 	}
 	m.named = nil
 	e.st.mu.Lock()
-	e.st.undeleted.orphans = orphans
+	e.st.trash.add(orphans...)
 	e.st.mu.Unlock()
 	if len(orphans) > 0 {
 		e.logger.Info("found blobs that no manifest names; deleting them", "count", len(orphans))
-		e.wakeMaintenance()
 	}
 	return nil
 }

@@ -1,13 +1,19 @@
 package indexed_test
 
 import (
+	"fmt"
 	"slices"
+	"strings"
+	"sync/atomic"
+	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/tidemark-go/tidemark/frontier"
+	"github.com/tidemark-go/tidemark/indexed"
 	"github.com/tidemark-go/tidemark/mem"
 	"github.com/tidemark-go/tidemark/storage"
 )
@@ -100,4 +106,125 @@ func TestUnnamedGarbageWaitsForSnapshots(t *testing.T) {
 	require.NoError(t, s.Close())
 	f.step(true)
 	require.Equal(t, f.NamedBlobs(), f.batchKeys())
+}
+
+// traceOf gives a stream batches of rows that are sealed.
+func (f *fixture) traceOf(id indexed.StreamID, batches, rows int) {
+	f.Helper()
+	for i := range uint64(batches) {
+		var updates []indexed.Row
+		for r := range rows {
+			updates = append(updates, up(fmt.Sprintf("%04d-%d", r, i), i))
+		}
+		f.write(id, updates...)
+		f.seal(id, frontier.At(i+1))
+		f.step(true)
+	}
+}
+
+// What a merge that fails again and again has written goes each time, also when there is
+// nothing else to do.
+func TestGarbageOfAFailedMerge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, still())
+		f.traceOf(f.register("s"), 2, 20)
+		before := f.batchKeys()
+		cfg := busy()
+		cfg.PartBytes = 100
+		var failures atomic.Int64
+		f.restartIn(func(op mem.Op, key string) error {
+			if op == mem.OpSet && strings.HasSuffix(key, "-5.parquet") {
+				failures.Add(1)
+				return syscall.EIO
+			}
+			return nil
+		}, cfg)
+		<-time.After(time.Hour)
+		synctest.Wait()
+		require.Greater(t, failures.Load(), int64(10))
+		require.Equal(t, before, f.batchKeys())
+		require.Zero(t, f.Garbage())
+	})
+}
+
+// On a full disk garbage is what makes room, so it does not wait for a manifest that
+// cannot be written.
+func TestGarbageGoesWhileTheManifestCannotBeWritten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, still())
+		id := f.register("s")
+		var full atomic.Bool
+		f.restartIn(func(op mem.Op, _ string) error {
+			if op == mem.OpSetIf && full.Load() {
+				return syscall.ENOSPC
+			}
+			return nil
+		}, busy())
+		f.write(id, up("a", 1))
+		require.NoError(t, f.Maintain(f.ctx))
+		s, err := f.Snapshot(f.ctx, id)
+		require.NoError(t, err)
+		f.seal(id, frontier.At(2))
+		require.NoError(t, f.Maintain(f.ctx))
+		require.Len(t, f.batchKeys(), 2, "one is for the snapshot")
+		full.Store(true)
+		f.write(id, up("b", 5))
+		require.ErrorIs(t, f.Maintain(f.ctx), syscall.ENOSPC)
+		require.NoError(t, s.Close())
+		synctest.Wait()
+		require.Zero(t, f.Garbage())
+		require.Equal(t, f.NamedBlobs(), f.batchKeys())
+	})
+}
+
+// Deleting much takes its time, and nobody else's.
+func TestDeletionsHoldUpNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := still()
+		cfg.PartBytes = 1 // a part for each update
+		f := newFixture(t, cfg)
+		gone, id := f.register("gone"), f.register("s")
+		f.traceOf(gone, 1, 500)
+		f.restartIn(func(op mem.Op, _ string) error {
+			if op == mem.OpDelete {
+				<-time.After(time.Second)
+			}
+			return nil
+		}, busy())
+		_, err := f.Destroy(f.ctx, "gone")
+		require.NoError(t, err)
+		start := time.Now()
+		f.fill(id, 1)
+		require.Less(t, time.Since(start), time.Minute, "of the bubble")
+		<-time.After(time.Hour)
+		synctest.Wait()
+		require.Equal(t, f.NamedBlobs(), f.batchKeys())
+	})
+}
+
+// An edit of the manifest that cannot be deleted keeps no other from it.
+func TestUndeletableEdit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, still())
+		id := f.register("s")
+		f.step(true)
+		stuck := f.keys("manifest/edit-")
+		require.Len(t, stuck, 1)
+		f.restartIn(func(op mem.Op, key string) error {
+			if op == mem.OpDelete && key == stuck[0] {
+				return syscall.EPERM
+			}
+			return nil
+		}, busy())
+		for i := range uint64(20) {
+			f.write(id, up("a", i))
+			_ = f.Maintain(f.ctx)
+			f.PreferBase()
+			f.seal(id, frontier.At(i+1))
+			require.ErrorIs(t, f.Maintain(f.ctx), syscall.EPERM)
+		}
+		edits := f.keys("manifest/edit-")
+		require.Contains(t, edits, stuck[0])
+		require.Less(t, len(edits), 5)
+	})
 }

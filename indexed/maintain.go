@@ -15,8 +15,8 @@ import (
 )
 
 // maintenance is what the background work of an engine needs. A round of it
-// moves tails to batches, writes the manifest, truncates the log and deletes
-// blobs, in that order: each makes the next one possible.
+// moves tails to batches, writes the manifest and truncates the log, in that order: each
+// makes the next one possible.
 type maintenance struct {
 	wake    chan struct{} // one token: something may be due
 	compact chan struct{} // one token: a merge may be possible
@@ -29,13 +29,18 @@ type maintenance struct {
 	round    *semaphore.Weighted
 	manifest manifestWriter
 
+	// truncation, guarded by state.mu, tells of truncations of the log that failed.
+	truncation struct {
+		failures int       // in a row
+		again    time.Time // when it is tried again; zero: at once
+	}
+
 	// merge is held by the one merge that runs; merges counts those that were applied.
 	merge  *semaphore.Weighted
 	merges atomic.Uint64
 
-	meter   logMeter // guarded by state.mu
-	callers int      // guarded by state.mu; calls of Maintain under way
-	named   map[string]bool
+	meter logMeter // guarded by state.mu
+	named map[string]bool
 }
 
 func (e *Engine) initMaintenance(m manifestReader, meter logMeter) {
@@ -86,9 +91,6 @@ func (e *Engine) logTooLongLocked() bool {
 // maintainLoop is the maintain goroutine. It sleeps until something may be due.
 func (e *Engine) maintainLoop() {
 	defer e.background.Done()
-	if err := e.collectOrphans(e.ctx); err != nil && e.ctx.Err() == nil {
-		e.logger.Warn("could not list blobs to find orphans; they are looked for at the next opening", "error", err)
-	}
 	// What an earlier opening left is looked at once: old tails, dropped batches.
 	e.wakeMaintenance()
 	timer := time.NewTimer(0)
@@ -123,16 +125,19 @@ func (e *Engine) maintainLoop() {
 			}
 		}
 		last = time.Now()
-		err := e.step(e.ctx, false)
+		truncated, err := e.step(e.ctx, false, nil)
 		if e.ctx.Err() != nil {
 			return
 		}
 		timer.Stop()
+		if failed := errors.Join(truncated, err); errors.Is(failed, storage.ErrFailed) || errors.Is(failed, storage.ErrConflict) {
+			e.refuse(failed) // nobody will make room any more
+		}
 		if e.handsOff.Load() {
 			return
 		}
-		if errors.Is(err, storage.ErrFailed) {
-			e.refuse(err) // nobody will make room any more
+		if truncated != nil {
+			e.logger.Warn("could not truncate the log; it will be tried again", "error", truncated)
 		}
 		if err != nil {
 			failures++
@@ -156,7 +161,7 @@ func (e *Engine) tailPresses() bool {
 }
 
 // arm sets the timer for the tail that will first be too old, and for what could not
-// be read or deleted and is to be tried again.
+// be read or truncated and is to be tried again.
 func (e *Engine) arm(timer *time.Timer) {
 	e.st.mu.Lock()
 	defer e.st.mu.Unlock()
@@ -172,11 +177,11 @@ func (e *Engine) arm(timer *time.Timer) {
 			tails = true
 			first(s.tailStart.Add(e.cfg.FlushInterval))
 		}
-		if !s.again.IsZero() && e.maintenance.callers == 0 {
+		if !s.again.IsZero() {
 			first(s.again)
 		}
 	}
-	if again := e.st.undeleted.again; !again.IsZero() {
+	if again := e.maintenance.truncation.again; !again.IsZero() {
 		first(again)
 	}
 	e.maintenance.armed.Store(tails)
@@ -191,8 +196,9 @@ func (e *Engine) arm(timer *time.Timer) {
 // and batches are merged as far as they will be. It is not needed for durability.
 // What others write meanwhile is not waited for, so it ends however much that is.
 //
-// Errors: for every stream with a batch that cannot be read, after the work for all
-// others: storage.CorruptError, storage.ErrNewerFormat, the storage's; the storage's for
+// Errors: for every stream with a batch that cannot be read, for the log if it cannot be
+// truncated, and for blobs that cannot be deleted, after all other work:
+// storage.CorruptError, storage.ErrNewerFormat, the storage's; the storage's for
 // everything else; the context's. What was done stays done.
 func (e *Engine) Maintain(ctx context.Context) error {
 	if e.ctx.Err() != nil {
@@ -201,27 +207,30 @@ func (e *Engine) Maintain(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(e.ctx, func() { cancel(stoppedError(nil)) })()
-	defer e.tryReadingEverything()()
+	defer e.wakeMaintenance() // for what is to be tried again
+	defer e.wakeCollector()
+	e.readAgain(time.Time{})
+	met := unread{}
 	// A merge of the compact goroutine counts as well: the manifest is to name it.
 	before := e.maintenance.merges.Load()
-	if err := e.step(ctx, true); err != nil {
-		return causeOf(ctx, err)
+	truncated, err := e.step(ctx, true, met)
+	if err != nil {
+		return causeOf(ctx, errors.Join(err, truncated))
 	}
 	e.st.mu.Lock()
 	existing := e.st.nextBatch
 	e.st.mu.Unlock()
 	for did := true; did; {
-		var err error
-		if did, err = e.mergeOnce(ctx, existing); err != nil {
+		if did, err = e.mergeOnce(ctx, existing, met); err != nil {
 			return causeOf(ctx, err)
 		}
 	}
 	if e.maintenance.merges.Load() != before {
-		if err := e.step(ctx, true); err != nil {
-			return causeOf(ctx, err)
+		if truncated, err = e.step(ctx, true, met); err != nil {
+			return causeOf(ctx, errors.Join(err, truncated))
 		}
 	}
-	return e.damage()
+	return causeOf(ctx, errors.Join(e.damage(met), truncated, e.deleteGarbage(ctx, true)))
 }
 
 // causeOf returns why a context ended, if that is why the work failed.
@@ -232,57 +241,66 @@ func causeOf(ctx context.Context, err error) error {
 	return err
 }
 
-// step does one round of maintenance: what is due, or everything if forced.
-func (e *Engine) step(ctx context.Context, force bool) (err error) {
+// step does one round of maintenance: what is due, or everything if forced. That the log
+// could not be truncated is told apart: it takes room, and is no reason for rounds to
+// lose their pace. What cannot be read is noted in met, if that is not nil.
+func (e *Engine) step(ctx context.Context, force bool, met unread) (truncated, err error) {
 	m := &e.maintenance
 	if err := m.round.Acquire(ctx, 1); err != nil {
-		return err
+		return nil, err
 	}
 	defer m.round.Release(1)
 	if e.handsOff.Load() {
-		return stoppedError(storage.ErrConflict)
+		return nil, stoppedError(storage.ErrConflict)
 	}
 	start := time.Now()
 	e.metrics.steps.Inc()
-	var undeleted error
 	defer func() {
 		e.metrics.stepSeconds.Add(time.Since(start).Seconds())
-		if err != nil || undeleted != nil {
+		if err != nil || truncated != nil {
 			e.metrics.stepErrors.Inc()
 		}
 	}()
 
-	e.tryReadingAgain()
+	e.readAgain(start)
 	var flushed error
 	for _, s := range e.flushCandidates(force) {
-		if flushed = e.flush(ctx, s, force); flushed != nil {
+		if flushed = e.flush(ctx, s, force, met); flushed != nil {
 			break // on a full disk the rest needs little room, and makes some
 		}
 	}
 	e.wakeCompaction()
-	if err := e.tidy(ctx, force); err != nil {
-		return errors.Join(flushed, err)
-	}
-	undeleted = e.deleteGarbage(ctx, force)
-	if force {
-		return errors.Join(flushed, undeleted)
-	}
-	// It takes room and holds up nobody: rounds keep their pace.
-	if undeleted != nil && ctx.Err() == nil {
-		e.logger.Warn("blobs that are needed no more could not be deleted; it will be tried again", "error", undeleted)
-	}
-	return flushed
-}
-
-// tidy makes the manifest say what is in files now, and lets go of the log that holds
-// it too. REQUIRES: round is held.
-func (e *Engine) tidy(ctx context.Context, force bool) error {
 	if e.manifestDue(force) {
-		if err := e.maintenance.manifest.write(ctx, e.st); err != nil {
-			return err
+		if err := m.manifest.write(ctx, e.st); err != nil {
+			if errors.Is(err, storage.ErrConflict) {
+				e.handsOff.Store(true) // what is garbage here may be in the manifest of another owner
+			}
+			return nil, errors.Join(flushed, err)
 		}
 	}
-	return e.truncateLog(ctx)
+	return e.truncate(ctx, force), flushed
+}
+
+// truncate lets go of the log that files hold too. After a failure it is not tried again
+// for a while, unless forced. REQUIRES: round is held.
+func (e *Engine) truncate(ctx context.Context, force bool) error {
+	t := &e.maintenance.truncation
+	e.st.mu.Lock()
+	wait := !force && time.Now().Before(t.again)
+	e.st.mu.Unlock()
+	if wait {
+		return nil
+	}
+	err := e.truncateLog(ctx)
+	e.st.mu.Lock()
+	defer e.st.mu.Unlock()
+	if err != nil {
+		t.failures++
+		t.again = time.Now().Add(e.cfg.MinStepInterval << min(t.failures, 6))
+	} else {
+		t.failures, t.again = 0, time.Time{}
+	}
+	return err
 }
 
 // flushCandidates returns the streams with something to flush or to move to the
@@ -353,6 +371,14 @@ func (e *Engine) manifestDue(force bool) bool {
 func (e *Engine) truncateLog(ctx context.Context) error {
 	st, m := e.st, &e.maintenance
 	st.mu.Lock()
+	for _, s := range st.changed {
+		if s.destroyed {
+			// The manifest still tells of its tail, which is gone from here. A reader to
+			// whom the end of the stream is not proven yet would miss that tail.
+			st.mu.Unlock()
+			return nil // the next round's manifest knows: see manifestDue
+		}
+	}
 	keep := st.checkpoint
 	for _, s := range st.names { // a destroyed stream may have listeners with events left
 		if len(s.tail) > 0 {

@@ -402,8 +402,8 @@ type manifestReader struct {
 	size     int64  // bytes of the base and the edits since
 	baseSize int64
 	base     storage.Version
-	edits    int    // since the base
-	oldest   uint64 // edit that may still be there, for the owner to delete once a base contains it
+	edits    int       // since the base
+	old      []garbage // edits that the base contains: an owner ended before it deleted them
 }
 
 // load returns the state that the manifest describes; an empty one if there is no
@@ -493,10 +493,8 @@ func (m *manifestReader) baseIsNewer(ctx context.Context) (bool, error) {
 }
 
 // checkNoGap makes sure that no edit is missing before the newest one: a hole is
-// damage, never an older state. It also finds the oldest: an owner that ended after
-// it wrote a base has left edits behind.
+// damage, never an older state. It also finds the old edits that are to be deleted.
 func (m *manifestReader) checkNoGap(ctx context.Context) error {
-	m.oldest = m.version + 1
 	for info, err := range m.blob.List(ctx, manifestPrefix+"edit-") {
 		if err != nil {
 			return fmt.Errorf("tidemark: list the manifest: %w", err)
@@ -508,7 +506,9 @@ func (m *manifestReader) checkNoGap(ctx context.Context) error {
 		if v > m.version {
 			return storage.Corruptf(editKey(m.version+1), -1, "this edit of the manifest is missing, although %s exists", info.Key)
 		}
-		m.oldest = min(m.oldest, v)
+		if v+uint64(m.edits) <= m.version {
+			m.old = append(m.old, garbage{info.Key, kindManifest, info.Size})
+		}
 	}
 	return nil
 }

@@ -79,6 +79,12 @@ func (m *manifestWriter) writePending(ctx context.Context, st *state) error {
 	if err != nil {
 		return err
 	}
+	var old []garbage
+	if p.full {
+		for v := m.version - uint64(m.edits) + 1; v <= m.version; v++ {
+			old = append(old, garbage{key: editKey(v), kind: kindManifest})
+		}
+	}
 	m.version = p.edit.version
 	m.size += int64(len(p.data))
 	m.edits++
@@ -93,6 +99,7 @@ func (m *manifestWriter) writePending(ctx context.Context, st *state) error {
 	for _, b := range p.dropped {
 		st.unlistLocked(b)
 	}
+	st.trash.add(old...)
 	st.mu.Unlock()
 	return nil
 }
@@ -114,16 +121,4 @@ func (m *manifestWriter) put(ctx context.Context, key string, data []byte, expec
 		return "", fmt.Errorf("tidemark: another writer is at work in this location: write %s: %w", key, errors.Join(err, getErr))
 	}
 	return "", fmt.Errorf("tidemark: write %s: %w", key, err)
-}
-
-// deleteOldEdits deletes the edits that the base contains.
-func (m *manifestWriter) deleteOldEdits(ctx context.Context) error {
-	for ; m.oldest+uint64(m.edits) <= m.version; m.oldest++ {
-		start := time.Now()
-		if err := m.blob.Delete(ctx, editKey(m.oldest)); err != nil {
-			return fmt.Errorf("tidemark: delete %s: %w", editKey(m.oldest), err)
-		}
-		m.metrics.deletedBlob(kindManifest, 0, time.Since(start))
-	}
-	return nil
 }

@@ -3,7 +3,6 @@ package indexed
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"syscall"
 	"time"
 
@@ -32,7 +31,7 @@ type metrics struct {
 	blobWrites, blobWriteBytes, blobWriteTime   *prometheus.CounterVec // by kind
 	blobDeletes, blobDeleteBytes, blobDeleteTim *prometheus.CounterVec // by kind
 	blobWriteErrors                             *prometheus.CounterVec // by reason
-	blobReadErrors                              prometheus.Counter
+	blobReadErrors, blobDeleteErrors            prometheus.Counter
 	manifestBytes                               prometheus.Gauge
 	cacheHits, cacheMisses                      prometheus.Counter
 	cacheFetchedBytes, cacheEvictions           prometheus.Counter
@@ -44,6 +43,7 @@ const (
 	kindUnsealed = "unsealed"
 	kindTrace    = "trace"
 	kindManifest = "manifest"
+	kindOrphan   = "orphan" // deleted only: a batch of an earlier opening, of either kind
 )
 
 func newMetrics(st func() *state) *metrics {
@@ -91,6 +91,7 @@ func newMetrics(st func() *state) *metrics {
 	m.blobDeleteBytes = vec("blob_delete_bytes_total", "Bytes of blobs deleted.", "kind")
 	m.blobDeleteTim = vec("blob_delete_seconds_total", "Time spent deleting blobs.", "kind")
 	m.blobWriteErrors = vec("blob_write_error_total", "Blob writes that failed: for want of space (quota) or otherwise (other).", "reason")
+	m.blobDeleteErrors = counter("blob_delete_error_total", "Attempts to delete a blob that failed; they are repeated.")
 	m.blobReadErrors = counter("blob_read_error_total", "Blob reads that failed.")
 	m.cacheHits = counter("blob_read_cache_hit_total", "Batch parts found in the cache.")
 	m.cacheMisses = counter("blob_read_cache_miss_total", "Batch parts fetched from the blob store.")
@@ -190,7 +191,7 @@ type stateGauge struct {
 func (st *state) collect() []stateGauge {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	var unsealed, trace, unsealedBytes, traceBytes, garbage int64
+	var unsealed, trace, unsealedBytes, traceBytes int64
 	var out []stateGauge
 	add := func(d *prometheus.Desc, v float64, labels ...string) { out = append(out, stateGauge{d, v, labels}) }
 	for s := range st.sortedStreamsLocked() {
@@ -217,10 +218,6 @@ func (st *state) collect() []stateGauge {
 			unsealedBytes += b.size()
 		}
 	}
-	for _, b := range slices.Concat(st.garbage, st.undeleted.batches) {
-		garbage += int64(len(b.parts))
-	}
-	garbage += int64(len(st.undeleted.orphans))
 	add(descStreams, float64(len(st.streams)))
 	add(descUnsealedCount, float64(unsealed))
 	add(descUnsealedBytes, float64(unsealedBytes))
@@ -233,7 +230,7 @@ func (st *state) collect() []stateGauge {
 		pinned += len(b.parts)
 	}
 	add(descPinned, float64(pinned))
-	add(descGarbage, float64(garbage))
+	add(descGarbage, float64(st.trash.count()))
 	add(descApplied, float64(st.applied))
 	return out
 }

@@ -2,6 +2,7 @@ package indexed_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"fmt"
 	"slices"
@@ -225,4 +226,137 @@ func TestWriterOfFailedBlobs(t *testing.T) {
 		require.Greater(t, written, 4)
 		require.Len(t, f.read(id), 1, "what was acknowledged is readable")
 	})
+}
+
+// A log that cannot be truncated takes room and nothing else, and is truncated when it
+// can be.
+func TestTruncationThatFailsHoldsUpNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, still())
+		id := f.register("s")
+		require.NoError(t, f.Engine.Stop())
+		log, blob := f.storage()
+		stuck := &untruncatable{Log: log}
+		stuck.broken.Store(true)
+		e, err := indexed.Open(f.ctx, stuck, blob, busy())
+		require.NoError(t, err)
+		f.Engine = e
+		start := time.Now()
+		for i := range uint64(20) {
+			f.fill(id, i)
+			f.seal(id, frontier.At(i+1))
+		}
+		require.Less(t, time.Since(start), time.Minute, "of the bubble: rounds were no further apart")
+		require.ErrorIs(t, f.Maintain(f.ctx), syscall.EPERM)
+		require.Zero(t, f.Buckets(id).TailChunks)
+		require.Equal(t, f.NamedBlobs(), f.batchKeys(), "the rest was done")
+		stuck.tries.Store(0)
+		<-time.After(time.Hour)
+		synctest.Wait()
+		require.LessOrEqual(t, stuck.tries.Load(), int64(60), "once in 64 steps")
+		stuck.broken.Store(false)
+		<-time.After(2 * time.Minute)
+		synctest.Wait()
+		bounds, err := f.LogBounds(f.ctx)
+		require.NoError(t, err)
+		require.Equal(t, bounds.Last, bounds.After)
+	})
+}
+
+// untruncatable is a log whose segments cannot be removed.
+type untruncatable struct {
+	storage.Log
+	broken atomic.Bool
+	tries  atomic.Int64
+}
+
+func (l *untruncatable) Truncate(ctx context.Context, through storage.SeqNo) error {
+	if l.tries.Add(1); l.broken.Load() {
+		return syscall.EPERM
+	}
+	return l.Log.Truncate(ctx, through)
+}
+
+// What one call of Maintain could not read is no reason for another one to fail that
+// begins when it can be read, however long the first one goes on.
+func TestMaintainBesideOneThatCouldNotRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, still())
+		bad, slow := f.register("bad"), f.register("slow")
+		f.traceOf(bad, 2, 1)
+		f.traceOf(slow, 2, 10)
+		var broken, blocked atomic.Bool
+		broken.Store(true)
+		release := make(chan struct{})
+		f.restartIn(func(op mem.Op, key string) error {
+			switch {
+			case op != mem.OpGet:
+			case strings.HasPrefix(key, batchesOf(bad)) && broken.Load():
+				return syscall.EIO
+			case strings.HasPrefix(key, batchesOf(slow)):
+				blocked.Store(true)
+				<-release
+			}
+			return nil
+		}, busy())
+		first, second := make(chan error, 1), make(chan error, 1)
+		go func() { first <- f.Maintain(f.ctx) }()
+		synctest.Wait()
+		require.True(t, blocked.Load())
+		broken.Store(false)
+		<-time.After(10 * time.Hour)
+		go func() { second <- f.Maintain(f.ctx) }()
+		synctest.Wait()
+		close(release)
+		<-first
+		require.NoError(t, <-second)
+		require.Len(t, f.Buckets(bad).Trace, 1)
+	})
+}
+
+// A blob that cannot be deleted keeps Maintain neither from merging nor from telling of
+// damage.
+func TestMaintainWithAnUndeletableBlob(t *testing.T) {
+	f := newFixture(t, still())
+	bad, x, y := f.register("bad"), f.register("x"), f.register("y")
+	f.traceOf(bad, 2, 1)
+	f.traceOf(x, 2, 2)
+	f.traceOf(y, 2, 10)
+	f.damage(bad)
+	for range 2 {
+		_, err := f.MergeOnce(f.ctx) // one that meets the damage, and one that leaves garbage
+		require.NoError(t, err)
+	}
+	require.Len(t, f.Buckets(y).Trace, 2)
+	f.faults.Inject(mem.Fault{Op: mem.OpDelete, Err: syscall.EPERM})
+	err := f.Maintain(f.ctx)
+	require.ErrorIs(t, err, syscall.EPERM)
+	require.ErrorIs(t, err, storage.ErrCorrupt)
+	require.Len(t, f.Buckets(y).Trace, 1)
+}
+
+// A stream that is destroyed between the manifest and the truncation of a round still
+// has a tail by that manifest, so the log is kept until the next one.
+func TestStreamThatEndsBeforeTheTruncation(t *testing.T) {
+	cfg := still()
+	cfg.FlushBytes = 2000
+	f := newFixture(t, cfg)
+	gone, other := f.register("gone"), f.register("other")
+	f.step(true)
+	tail := f.write(gone, up("tail", 1))
+	f.write(other, up(strings.Repeat("x", 3000), 1))
+	written, done := f.faults.GateAfter(mem.OpSetIf), make(chan error, 1)
+	go func() { done <- f.Step(f.ctx, false) }()
+	require.NoError(t, written.Wait(f.ctx, 1))
+	_, err := f.Destroy(f.ctx, "gone")
+	require.NoError(t, err)
+	written.Open()
+	require.NoError(t, <-done)
+	bounds, err := f.LogBounds(f.ctx)
+	require.NoError(t, err)
+	require.Less(t, bounds.After, tail)
+	f.step(false)
+	bounds, err = f.LogBounds(f.ctx)
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, bounds.After, tail)
 }

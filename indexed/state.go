@@ -46,14 +46,9 @@ type state struct {
 	// here, and the log is not to be truncated by it.
 	broken bool
 
-	garbage []*batch // in no set and in no manifest: their blobs can be deleted
-	// undeleted is what a round could not delete.
-	undeleted undeleted
-	// onGarbage, if set, hears that a set was given up that had garbage in it. It must
-	// not block.
-	onGarbage func()
-	held      map[*batch]struct{}  // out of their streams, kept for snapshots
-	changed   map[StreamID]*stream // those that the manifest does not describe yet
+	trash   trash
+	held    map[*batch]struct{}  // out of their streams, kept for snapshots
+	changed map[StreamID]*stream // those that the manifest does not describe yet
 }
 
 func newState(windowBytes int64) *state {
@@ -236,7 +231,7 @@ func (st *state) replaceSetLocked(s *stream, set *batchSet) {
 	for _, b := range dropped {
 		s.manifest.drop(b)
 		if b.unlisted && b.sets == 0 {
-			st.garbage = append(st.garbage, b)
+			st.trash.addBatch(b)
 		}
 	}
 	st.changed[s.id] = s
@@ -270,18 +265,14 @@ func (st *state) releaseSetLocked(set *batchSet) {
 	if set.refs--; set.refs > 0 {
 		return
 	}
-	had := len(st.garbage)
 	for _, b := range set.all() {
 		if b.sets--; b.sets > 0 {
 			continue
 		}
 		delete(st.held, b)
 		if b.unlisted {
-			st.garbage = append(st.garbage, b)
+			st.trash.addBatch(b)
 		}
-	}
-	if len(st.garbage) > had && st.onGarbage != nil {
-		st.onGarbage()
 	}
 }
 
@@ -289,7 +280,7 @@ func (st *state) releaseSetLocked(set *batchSet) {
 func (st *state) unlistLocked(b *batch) {
 	b.unlisted = true
 	if b.sets == 0 {
-		st.garbage = append(st.garbage, b)
+		st.trash.addBatch(b)
 	}
 }
 

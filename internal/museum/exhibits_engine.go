@@ -47,7 +47,7 @@ var engineExhibits = []exhibit{
 	{
 		name: "damage-holds-up-others", bug: "one damaged file stops flushes, merges and writers of all streams", origin: ours, tier: b,
 		edits: []edit{{"indexed/flush.go",
-			"e.foundDamage(s, err) {",
+			"e.foundDamage(s, err, met) {",
 			"false {"}},
 		pkg: "./indexed", test: "TestDamageHoldsUpNobodyElse",
 	},
@@ -90,7 +90,7 @@ var engineExhibits = []exhibit{
 	},
 	{
 		name: "chasing-writers", bug: "Maintain merges what is written meanwhile, and never ends", origin: ours, tier: b,
-		edits: []edit{{"indexed/maintain.go", "e.mergeOnce(ctx, existing)", "e.mergeOnce(ctx, existing*0+anyBatch)"}},
+		edits: []edit{{"indexed/maintain.go", "e.mergeOnce(ctx, existing, met)", "e.mergeOnce(ctx, existing*0+anyBatch, met)"}},
 		pkg:   "./indexed", test: "TestMaintainEndsUnderLoad",
 	},
 	{
@@ -125,13 +125,26 @@ var engineExhibits = []exhibit{
 	},
 	{
 		name: "undeletable-slows-all", bug: "one blob that cannot be deleted keeps rounds of maintenance apart, and with them writers", origin: ours, tier: b,
-		edits: []edit{{"indexed/maintain.go", "\treturn flushed\n}", "\treturn errors.Join(flushed, undeleted)\n}"}},
+		edits: []edit{{"indexed/maintain.go", "return e.truncate(ctx, force), flushed", "return e.truncate(ctx, force), errors.Join(flushed, e.deleteGarbage(ctx, force))"}},
 		pkg:   "./indexed", test: "TestUndeletableBlobHoldsUpNobody",
 	},
 	{
+		name: "stuck-log-slows-all", bug: "a log that cannot be truncated keeps rounds of maintenance apart, and with them writers", origin: ours, tier: b,
+		edits: []edit{{"indexed/maintain.go", "return e.truncate(ctx, force), flushed", "return nil, errors.Join(flushed, e.truncate(ctx, force))"}},
+		pkg:   "./indexed", test: "TestTruncationThatFailsHoldsUpNobody",
+	},
+	{
 		name: "end-of-a-stream", bug: "the log lets go of the tail of a destroyed stream before the manifest says that it was destroyed", origin: ours, tier: b,
-		edits: []edit{{"indexed/maintain.go", "if s.destroyed || s.manifest.flushed", "if s.manifest.flushed"}},
-		pkg:   "./file", test: "TestReaderAfterDestroyAndPowerCut",
+		edits: []edit{
+			{"indexed/maintain.go", "if s.destroyed || s.manifest.flushed", "if s.manifest.flushed"},
+			{"indexed/maintain.go", "\t\tif s.destroyed {\n\t\t\t// The", "\t\tif s.destroyed && false {\n\t\t\t// The"},
+		},
+		pkg: "./file", test: "TestReaderAfterDestroyAndPowerCut",
+	},
+	{
+		name: "end-in-between", bug: "the same, when it is destroyed between the manifest and the truncation of a round", origin: ours, tier: b,
+		edits: []edit{{"indexed/maintain.go", "\t\tif s.destroyed {\n\t\t\t// The", "\t\tif s.destroyed && false {\n\t\t\t// The"}},
+		pkg:   "./indexed", test: "TestStreamThatEndsBeforeTheTruncation",
 	},
 	{
 		name: "waits-for-nobody", bug: "a writer waits for room that a stopped runtime will never make", origin: ours, tier: b,
