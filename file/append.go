@@ -188,7 +188,7 @@ func (l *Log) addSegment(index uint64, first storage.SeqNo, need, size int64) (*
 		if removed := l.spares.discard(from); removed != nil && !errors.Is(err, storage.ErrNoEffect) {
 			// It may have taken effect all the same. A smaller group that still fits into
 			// the segment before would contradict it.
-			return nil, l.fail(errors.Join(err, removed))
+			return nil, l.fail(fmt.Errorf("%w; and to give it up: %v", err, removed)) //nolint:errorlint // it may say that it had no effect
 		}
 		return nil, storage.NoEffect(err)
 	}

@@ -269,7 +269,7 @@ func (b *Blob) set(key string, value []byte) error {
 		}
 		// It may have taken effect all the same. Whoever finds it must not take it for
 		// durable, so nothing more is written until the next opening.
-		return fmt.Errorf("%w %s: %w", errFlush, dir, errors.Join(err, removed))
+		return fmt.Errorf("%w %s: %w; and to remove %s: %v", errFlush, dir, err, temp, removed) //nolint:errorlint // it may say that it had no effect
 	}
 	return b.flushing(func() error { return flushDir(fsys, dir) })
 }

@@ -104,15 +104,24 @@ type lateRename struct {
 	*memFS
 	armed bool
 	to    string
+	// refuses, if set, is why nothing can be removed.
+	refuses error
 }
 
 func (l *lateRename) rename(from, to string) error {
 	err := l.memFS.rename(from, to)
-	if l.armed && strings.HasSuffix(to, l.to) {
+	if l.armed && strings.Contains(to, l.to) {
 		l.armed = false
 		return syscall.EIO
 	}
 	return err
+}
+
+func (l *lateRename) remove(name string) error {
+	if l.refuses != nil {
+		return l.refuses
+	}
+	return l.memFS.remove(name)
 }
 
 // A rename that took effect and failed is not durable, and whoever repeats the write

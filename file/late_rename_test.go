@@ -2,6 +2,7 @@ package file
 
 import (
 	"context"
+	"errors"
 	"syscall"
 	"testing"
 
@@ -38,5 +39,62 @@ func TestSegmentRenameThatFailedWithEffect(t *testing.T) {
 	require.Equal(t, last, bounds.Last)
 	_, err = log.Append(ctx, last, [][]byte{make([]byte, 10)})
 	require.NoError(t, err)
+	require.NoError(t, log.Close())
+}
+
+// A rename that took effect and failed, and then an error of the clean-up that had no
+// effect for certain: that does not hold for the append.
+func TestFailedRenameIsNotWithoutEffect(t *testing.T) {
+	l := &lateRename{memFS: newMemFS(), to: ".log"}
+	ctx := context.Background()
+	log, err := NewLog("/db", withFileSystem(l), SegmentSize(MinSegmentSize, MinSegmentSize))
+	require.NoError(t, err)
+	positions, err := log.Append(ctx, 0, [][]byte{make([]byte, MinSegmentSize/2)})
+	require.NoError(t, err)
+	l.armed, l.refuses = true, storage.NoEffect(errors.New("not seen"))
+	for range 2 {
+		_, err = log.Append(ctx, positions[0], [][]byte{make([]byte, MinSegmentSize/2)})
+		require.ErrorIs(t, err, ErrFailed)
+		require.NotErrorIs(t, err, storage.ErrNoEffect)
+	}
+	require.NoError(t, log.Close())
+
+	l.to, l.armed = "blob", true
+	b, err := NewBlob("/blobs", withFileSystem(l))
+	require.NoError(t, err)
+	_, err = b.Set(ctx, "blob", []byte("x"))
+	require.ErrorIs(t, err, storage.ErrFailed)
+	require.NotErrorIs(t, err, storage.ErrNoEffect)
+	require.NoError(t, b.Close())
+}
+
+// A truncation whose rename took effect and failed has removed the segment, and goes on.
+func TestTruncationThatFailedWithEffect(t *testing.T) {
+	l := &lateRename{memFS: newMemFS(), to: sparePrefix}
+	ctx := context.Background()
+	log, err := NewLog("/db", withFileSystem(l), SegmentSize(MinSegmentSize, MinSegmentSize))
+	require.NoError(t, err)
+	last := storage.SeqNo(0)
+	for range 6 {
+		positions, err := log.Append(ctx, last, [][]byte{make([]byte, MinSegmentSize/2)})
+		require.NoError(t, err)
+		last = positions[0]
+	}
+	l.armed = true
+	require.NoError(t, log.Truncate(ctx, last))
+	require.False(t, l.armed, "the rename did not come")
+	bounds, err := log.Bounds(ctx)
+	require.NoError(t, err)
+	require.Equal(t, last-1, bounds.After)
+	require.Len(t, l.only(sparePrefix), maxSpares, "the file whose name was not certain is gone")
+	positions, err := log.Append(ctx, last, [][]byte{make([]byte, 10)})
+	require.NoError(t, err)
+	require.NoError(t, log.Close())
+
+	log, err = NewLog("/db", withFileSystem(l), SegmentSize(MinSegmentSize, MinSegmentSize))
+	require.NoError(t, err)
+	bounds, err = log.Bounds(ctx)
+	require.NoError(t, err)
+	require.Equal(t, positions[0], bounds.Last)
 	require.NoError(t, log.Close())
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 
 	"github.com/tidemark-go/tidemark/storage"
@@ -78,10 +79,14 @@ func (l *Log) removeSegment(s *segment) error {
 		err = l.fsys.remove(s.name)
 	}
 	if err != nil {
-		if reuse {
-			err = errors.Join(err, s.f.unlock())
+		_, there := l.fsys.stat(s.name)
+		if errors.Is(err, storage.ErrNoEffect) || !errors.Is(there, fs.ErrNotExist) {
+			if reuse {
+				err = errors.Join(err, s.f.unlock())
+			}
+			return err
 		}
-		return err
+		// It has taken effect all the same: the flush decides.
 	}
 	if err := l.flushNames(); err != nil {
 		// Whether the segment is gone is not known, so nothing after it may go.
@@ -99,11 +104,15 @@ func (l *Log) removeSegment(s *segment) error {
 		return err
 	}
 	// Nobody can take a new reference now.
-	if reuse && s.refs.Load() == 1 {
+	if reuse && err == nil && s.refs.Load() == 1 {
 		return l.spares.add(kept)
 	}
+	var removed error
 	if reuse {
-		err = l.fsys.remove(kept.name)
+		// If it is there at all, a next opening finds it as well.
+		if removed = l.fsys.remove(kept.name); errors.Is(removed, fs.ErrNotExist) {
+			removed = nil
+		}
 	}
-	return errors.Join(err, s.release())
+	return errors.Join(removed, s.release())
 }
