@@ -94,6 +94,9 @@ func (f *BatchFlow) addErr(err error) {
 func (f *BatchFlow) Err() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.err == nil {
+		return f.out.Err() // about to be added, or of a consumer that came after the end
+	}
 	return f.err
 }
 

@@ -261,3 +261,21 @@ func ExampleFlatMap() {
 	// [{0}, {5}) since {0} [{b 1 4 -1}]
 	// <nil>
 }
+
+// gone is a sink that somebody else has closed and that waits for nothing.
+type gone struct{ in chan any }
+
+func (g gone) In() chan<- any { return g.in }
+func (gone) AwaitCompletion() {}
+
+// Who comes back from To asks Err, and is told that somebody else closed the inlet.
+func TestBatchFlowKnowsOfAClosedInletWhenToReturns(t *testing.T) {
+	closed := gone{make(chan any)}
+	close(closed.in)
+	for range 1000 {
+		f := operators.InOrder[string, int](t.Context(), frontier.At(0), operators.Limits{})
+		close(f.In())
+		f.To(closed)
+		require.ErrorIs(t, f.Err(), operators.ErrInletClosed)
+	}
+}

@@ -250,10 +250,10 @@ func (o *Outlet) Close() {
 		return
 	}
 	o.mu.closed = true
-	close(o.finished)
 	if o.target != nil {
 		o.closeTargetLocked()
 	}
+	close(o.finished) // after that, so that whoever comes back from To can ask Err
 }
 
 func (o *Outlet) closeTargetLocked() {
