@@ -93,11 +93,12 @@ func (f *BatchFlow) addErr(err error) {
 // Err returns why the flow has failed, or nil. Ask when the pipeline has ended.
 func (f *BatchFlow) Err() error {
 	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.err == nil {
+	err := f.err
+	f.mu.Unlock() // before the outlet's lock, which is held while a refusal is reported here
+	if err == nil {
 		return f.out.Err() // about to be added, or of a consumer that came after the end
 	}
-	return f.err
+	return err
 }
 
 // Errs returns the flow's err side. It may be left alone; Err tells the same.

@@ -3,6 +3,7 @@ package operators_test
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"slices"
 	"strconv"
 	"sync/atomic"
@@ -277,5 +278,19 @@ func TestBatchFlowKnowsOfAClosedInletWhenToReturns(t *testing.T) {
 		close(f.In())
 		f.To(closed)
 		require.ErrorIs(t, f.Err(), operators.ErrInletClosed)
+	}
+}
+
+// Err may be asked at any time, also while a second consumer is being refused.
+func TestBatchFlowErrBesideARefusal(t *testing.T) {
+	for range 3000 {
+		f := operators.InOrder[string, int](t.Context(), frontier.At(0), operators.Limits{})
+		f.Out()
+		go f.Via(flow.NewPassThrough())
+		for f.Err() == nil {
+			runtime.Gosched()
+		}
+		require.ErrorIs(t, f.Err(), operators.ErrConnected)
+		close(f.In())
 	}
 }
