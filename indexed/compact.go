@@ -89,6 +89,7 @@ func (e *Engine) mergeOnce(ctx context.Context, limit uint64, met unread) (bool,
 		if e.foundDamage(m.stream, err, met) {
 			return true, nil // others may have merges to do
 		}
+		e.taken(err)
 		return false, err
 	}
 	if !e.commitMerge(m, out) {
@@ -112,10 +113,12 @@ func (e *Engine) planMerge(limit uint64, around unread) *merge {
 	var best *merge
 	var bestRows int
 	for _, id := range slices.SortedFunc(maps.Keys(st.streams), cmp.Compare) {
-		if around[st.streams[id]] != nil {
+		s := st.streams[id]
+		around.noteLocked(s)
+		if around[s] != nil {
 			continue
 		}
-		m := st.streams[id].mergeLocked(limit)
+		m := s.mergeLocked(limit)
 		if m == nil {
 			continue
 		}

@@ -21,6 +21,13 @@ import (
 // although others may try it again meanwhile: so it ends, and reports it.
 type unread map[*stream]error
 
+// noteLocked notes what others have met in a stream, because of which it is left out.
+func (u unread) noteLocked(s *stream) {
+	if u != nil && u[s] == nil && s.damage != nil {
+		u[s] = s.damage
+	}
+}
+
 // foundDamage notes that background work could not read a stream's batches, and
 // reports whether err is that. Only the first error is kept and logged.
 func (e *Engine) foundDamage(s *stream, err error, met unread) bool {

@@ -142,8 +142,10 @@ func open(ctx context.Context, log storage.Log, blob storage.Blob, cfg Config) (
 	}
 
 	e.collector = collector{wake: make(chan struct{}, 1), turn: semaphore.NewWeighted(1)}
+	st.mu.Lock() // metrics may be read from now on
 	st.trash.onMore = e.wakeCollector
 	st.trash.add(manifest.old...)
+	st.mu.Unlock()
 
 	e.logger.InfoContext(ctx, "runtime opened", "seqno", uint64(st.applied), "streams", len(st.streams),
 		"tail_bytes", st.tailBytes, "manifest_version", manifest.version)

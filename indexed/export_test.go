@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"time"
 
 	"github.com/tidemark-go/tidemark/frontier"
 	"github.com/tidemark-go/tidemark/storage"
@@ -240,3 +241,11 @@ func (e *Engine) WaitingListeners() (n int) {
 
 // WaitingBytes returns the bytes that writers wait for room for.
 func (e *Engine) WaitingBytes() int64 { return e.waiting.Load() }
+
+// MeetUnread is what the compact goroutine does when it cannot read a stream's batches.
+func (e *Engine) MeetUnread(id StreamID, err error) {
+	e.foundDamage(e.st.streams[id], unreadError{err}, nil)
+}
+
+// ReadAgain is what a round does when what could not be read is to be tried again.
+func (e *Engine) ReadAgain() { e.readAgain(time.Time{}) }

@@ -41,6 +41,9 @@ func (p *flushPlan) sealed() timeFilter {
 // flush flushes a stream's tail, if there is anything to do. If that needs batches that
 // cannot be read, it goes round them.
 func (e *Engine) flush(ctx context.Context, s *stream, force bool, met unread) error {
+	e.st.mu.Lock()
+	met.noteLocked(s)
+	e.st.mu.Unlock()
 	err := e.flushTail(ctx, s, force, met[s] == nil)
 	if e.foundDamage(s, err, met) {
 		return e.flushTail(ctx, s, force, false)

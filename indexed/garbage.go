@@ -121,7 +121,9 @@ func (e *Engine) deleteGarbage(ctx context.Context, force bool) error {
 		}
 		st.mu.Lock()
 		g := t.blobs[0]
-		t.blobs = t.blobs[1:]
+		if t.blobs = t.blobs[1:]; len(t.blobs) == 0 {
+			t.blobs = nil // and the memory behind it
+		}
 		st.mu.Unlock()
 		start := time.Now()
 		e.blobs.forget(g.key)
@@ -136,6 +138,7 @@ func (e *Engine) deleteGarbage(ctx context.Context, force bool) error {
 			st.mu.Unlock()
 			return err
 		}
+		e.taken(err)
 		e.metrics.blobDeleteErrors.Inc()
 		if failed++; failed == 1 {
 			first = fmt.Errorf("tidemark: delete %s: %w", g.key, err)

@@ -130,7 +130,7 @@ func (e *Engine) maintainLoop() {
 			return
 		}
 		timer.Stop()
-		if failed := errors.Join(truncated, err); errors.Is(failed, storage.ErrFailed) || errors.Is(failed, storage.ErrConflict) {
+		if failed := errors.Join(truncated, err); errors.Is(failed, storage.ErrFailed) {
 			e.refuse(failed) // nobody will make room any more
 		}
 		if e.handsOff.Load() {
@@ -222,7 +222,7 @@ func (e *Engine) Maintain(ctx context.Context) error {
 	e.st.mu.Unlock()
 	for did := true; did; {
 		if did, err = e.mergeOnce(ctx, existing, met); err != nil {
-			return causeOf(ctx, err)
+			return causeOf(ctx, errors.Join(err, truncated))
 		}
 	}
 	if e.maintenance.merges.Load() != before {
@@ -235,10 +235,19 @@ func (e *Engine) Maintain(ctx context.Context) error {
 
 // causeOf returns why a context ended, if that is why the work failed.
 func causeOf(ctx context.Context, err error) error {
-	if cause := context.Cause(ctx); cause != nil {
+	if cause := context.Cause(ctx); err != nil && cause != nil {
 		return cause
 	}
 	return err
+}
+
+// taken looks whether work has failed because somebody else owns the location now. Then
+// no more is done here: what is garbage here may be in the manifest of the other.
+func (e *Engine) taken(err error) {
+	if errors.Is(err, storage.ErrConflict) && !errors.Is(err, ErrStopped) {
+		e.handsOff.Store(true)
+		e.refuse(err) // nobody will make room any more
+	}
 }
 
 // step does one round of maintenance: what is due, or everything if forced. That the log
@@ -259,6 +268,7 @@ func (e *Engine) step(ctx context.Context, force bool, met unread) (truncated, e
 		e.metrics.stepSeconds.Add(time.Since(start).Seconds())
 		if err != nil || truncated != nil {
 			e.metrics.stepErrors.Inc()
+			e.taken(errors.Join(err, truncated))
 		}
 	}()
 
@@ -272,9 +282,6 @@ func (e *Engine) step(ctx context.Context, force bool, met unread) (truncated, e
 	e.wakeCompaction()
 	if e.manifestDue(force) {
 		if err := m.manifest.write(ctx, e.st); err != nil {
-			if errors.Is(err, storage.ErrConflict) {
-				e.handsOff.Store(true) // what is garbage here may be in the manifest of another owner
-			}
 			return nil, errors.Join(flushed, err)
 		}
 	}
@@ -294,7 +301,9 @@ func (e *Engine) truncate(ctx context.Context, force bool) error {
 	err := e.truncateLog(ctx)
 	e.st.mu.Lock()
 	defer e.st.mu.Unlock()
-	if err != nil {
+	if err != nil && ctx.Err() != nil {
+		return err // which says nothing about the log
+	} else if err != nil {
 		t.failures++
 		t.again = time.Now().Add(e.cfg.MinStepInterval << min(t.failures, 6))
 	} else {
@@ -371,15 +380,14 @@ func (e *Engine) manifestDue(force bool) bool {
 func (e *Engine) truncateLog(ctx context.Context) error {
 	st, m := e.st, &e.maintenance
 	st.mu.Lock()
+	keep := st.checkpoint
 	for _, s := range st.changed {
-		if s.destroyed {
-			// The manifest still tells of its tail, which is gone from here. A reader to
-			// whom the end of the stream is not proven yet would miss that tail.
-			st.mu.Unlock()
-			return nil // the next round's manifest knows: see manifestDue
+		if s.destroyed && !s.manifest.created && s.unflushed {
+			// Since the manifest was written. That still tells of a tail, which a reader
+			// would miss to whom the end of the stream is not proven yet.
+			keep = min(keep, s.listed)
 		}
 	}
-	keep := st.checkpoint
 	for _, s := range st.names { // a destroyed stream may have listeners with events left
 		if len(s.tail) > 0 {
 			keep = min(keep, s.tail[0].seqno-1)

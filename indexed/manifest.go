@@ -108,6 +108,7 @@ func (s *stream) editLocked(applied storage.SeqNo) streamEdit {
 		// The log is kept from the tail on: that it is can then be checked.
 		s.flushed = max(s.flushed, s.tail[0].seqno-1)
 	}
+	s.listed, s.unflushed = s.flushed, s.flushed < applied
 	return streamEdit{
 		id: s.id, destroyed: s.destroyed, name: s.name, keyCodec: s.keyCodec, valCodec: s.valCodec,
 		upper: s.upper, since: s.since, flushed: s.flushed, flushedUpper: s.flushedUpper,
@@ -292,7 +293,7 @@ func (st *state) applyStreamEditLocked(e *edit, se *streamEdit) error {
 	if e.applied >= st.applied {
 		s.upper, s.since = se.upper, se.since
 	}
-	s.flushed, s.flushedUpper = se.flushed, se.flushedUpper
+	s.flushed, s.flushedUpper, s.listed = se.flushed, se.flushedUpper, se.flushed
 	s.unflushed = se.flushed < e.applied
 	if err := s.validateSet(set, e.applied); err != nil {
 		return fmt.Errorf("stream %q: %w", s.name, err)

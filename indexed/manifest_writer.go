@@ -115,8 +115,11 @@ func (m *manifestWriter) put(ctx context.Context, key string, data []byte, expec
 	}
 	if errors.Is(err, storage.ErrConflict) {
 		have, version, getErr := m.blob.Get(ctx, key)
-		if getErr == nil && bytes.Equal(have, data) {
+		switch {
+		case getErr == nil && bytes.Equal(have, data):
 			return version, nil
+		case getErr != nil && !errors.Is(getErr, storage.ErrNotFound):
+			return "", fmt.Errorf("tidemark: look who wrote %s: %w", key, getErr)
 		}
 		return "", fmt.Errorf("tidemark: another writer is at work in this location: write %s: %w", key, errors.Join(err, getErr))
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -359,4 +360,150 @@ func TestStreamThatEndsBeforeTheTruncation(t *testing.T) {
 	bounds, err = f.LogBounds(f.ctx)
 	require.NoError(t, err)
 	require.GreaterOrEqual(t, bounds.After, tail)
+}
+
+// Streams that are destroyed in the middle of every round keep the log from being
+// truncated as far as they have tails, and no further.
+func TestDestroysDoNotKeepTheLog(t *testing.T) {
+	f := newFixture(t, still())
+	other := f.register("other")
+	for i := range 5 {
+		name := fmt.Sprint("empty", i)
+		f.register(name)
+		f.step(true)
+		before, err := f.LogBounds(f.ctx)
+		require.NoError(t, err)
+		f.write(other, up("x", 1))
+		written, done := f.faults.GateAfter(mem.OpSetIf), make(chan error, 1)
+		go func() { done <- f.Step(f.ctx, true) }()
+		require.NoError(t, written.Wait(f.ctx, 1))
+		_, err = f.Destroy(f.ctx, name)
+		require.NoError(t, err)
+		written.Open()
+		require.NoError(t, <-done)
+		after, err := f.LogBounds(f.ctx)
+		require.NoError(t, err)
+		require.Greater(t, after.After, before.After)
+	}
+}
+
+// An edit whose outcome is not known is repeated, and that it cannot be compared for once
+// is no sign of another owner.
+func TestUnknownEditThatCannotBeRead(t *testing.T) {
+	f := newFixture(t, still())
+	f.write(f.register("s"), up("a", 1))
+	f.faults.Inject(mem.Fault{Op: mem.OpSetIf, Outcome: mem.AnswerLost})
+	require.Error(t, f.Step(f.ctx, true))
+	f.faults.Inject(mem.Fault{Op: mem.OpGet})
+	require.Error(t, f.Step(f.ctx, true))
+	f.step(true)
+}
+
+// Whatever background work is told that somebody else owns the location, all of it stops.
+func TestReplacedOwnerIsToldByAnything(t *testing.T) {
+	for _, op := range []mem.Op{mem.OpTruncate, mem.OpSet, mem.OpSetIf, mem.OpDelete} {
+		f := newFixture(t, still())
+		id := f.register("s")
+		f.traceOf(id, 2, 1)
+		_, err := f.MergeOnce(f.ctx) // which leaves garbage
+		require.NoError(t, err)
+		f.write(id, up("tail", 9))
+		f.faults.Inject(mem.Fault{Op: op, Err: storage.NoEffect(storage.ErrConflict)})
+		require.ErrorIs(t, f.Step(f.ctx, true), storage.ErrConflict, "%v", op)
+		before := f.calls()
+		require.ErrorIs(t, f.Maintain(f.ctx), indexed.ErrStopped)
+		did, err := f.MergeOnce(f.ctx)
+		require.NoError(t, err)
+		require.False(t, did)
+		require.Equal(t, before, f.calls(), "%v", op)
+	}
+}
+
+// A call of Maintain whose context ends says nothing about the log.
+func TestCancelledTruncationIsNoFailure(t *testing.T) {
+	f := newFixture(t, still())
+	id := f.register("s")
+	f.write(id, up("a", 1))
+	truncating := f.faults.GateBefore(mem.OpTruncate)
+	ctx, cancel := context.WithCancel(f.ctx)
+	done := make(chan error, 1)
+	go func() { done <- f.Maintain(ctx) }()
+	require.NoError(t, truncating.Wait(f.ctx, 1))
+	cancel()
+	require.ErrorIs(t, <-done, context.Canceled)
+	truncating.Open()
+	require.NoError(t, f.Step(f.ctx, false))
+	bounds, err := f.LogBounds(f.ctx)
+	require.NoError(t, err)
+	require.Equal(t, bounds.Last, bounds.After)
+}
+
+// Maintain reports a stream that it left out because somebody else could not read it,
+// although it is to be tried again by the time that the call ends.
+func TestMaintainReportsWhatItLeftOut(t *testing.T) {
+	f := newFixture(t, still())
+	bad, good := f.register("bad"), f.register("good")
+	f.traceOf(bad, 2, 1)
+	f.traceOf(good, 2, 1)
+	f.write(good, up("tail", 9))
+	require.NoError(t, f.Engine.Stop())
+	log, blob := f.storage()
+	edits := 0
+	e, err := indexed.OpenStill(f.ctx, log, troubled{blob, func(op mem.Op, _ string) error {
+		switch op {
+		case mem.OpSet:
+			f.MeetUnread(bad, syscall.EIO)
+		case mem.OpSetIf:
+			if edits++; edits == 2 { // which names the merge
+				f.ReadAgain()
+			}
+		}
+		return nil
+	}}, still())
+	require.NoError(t, err)
+	f.Engine = e
+	require.ErrorIs(t, f.Maintain(f.ctx), syscall.EIO)
+	require.Equal(t, 2, edits)
+	require.NoError(t, f.Maintain(f.ctx))
+	require.Len(t, f.Buckets(bad).Trace, 1)
+}
+
+// eager reads metrics as soon as it has them.
+type eager struct {
+	prometheus.Registerer
+	reading sync.WaitGroup
+}
+
+func (r *eager) Register(c prometheus.Collector) error {
+	started := make(chan struct{})
+	r.reading.Go(func() {
+		all := make(chan prometheus.Metric, 100_000)
+		close(started)
+		for range 500 {
+			c.Collect(all)
+		}
+	})
+	<-started
+	return nil
+}
+
+func (r *eager) Unregister(prometheus.Collector) bool { return true }
+
+// Metrics may be read before the opening has ended, also when an earlier owner left
+// something to delete. It takes the race detector to fail.
+func TestMetricsWhileOpening(t *testing.T) {
+	f := newFixture(t, still())
+	for range 20 {
+		f.write(f.register("s"), up("a", 1))
+		f.step(true)
+	}
+	f.PreferBase()
+	f.register("t")
+	f.faults.Inject(mem.Fault{Op: mem.OpDelete, Sticky: true})
+	require.Error(t, f.Step(f.ctx, true))
+	registry := &eager{}
+	f.cfg.Registerer = registry
+	f.crash()
+	registry.reading.Wait()
+	require.GreaterOrEqual(t, f.Garbage(), 20)
 }

@@ -74,9 +74,10 @@ type stream struct {
 	// at that moment, which is what a reader of blobs alone can vouch for.
 	flushed      storage.SeqNo
 	flushedUpper frontier.Antichain
-	// unflushed: the manifest says that there is a tail after flushed, so the log must
-	// have it.
+	// unflushed: the manifest says that there is a tail after listed, which is flushed as
+	// it was then, so the log must have it.
 	unflushed bool
+	listed    storage.SeqNo
 
 	tail      []tailChunk // ascending by seqno; elements are never changed in place
 	tailBytes int64

@@ -137,13 +137,13 @@ var engineExhibits = []exhibit{
 		name: "end-of-a-stream", bug: "the log lets go of the tail of a destroyed stream before the manifest says that it was destroyed", origin: ours, tier: b,
 		edits: []edit{
 			{"indexed/maintain.go", "if s.destroyed || s.manifest.flushed", "if s.manifest.flushed"},
-			{"indexed/maintain.go", "\t\tif s.destroyed {\n\t\t\t// The", "\t\tif s.destroyed && false {\n\t\t\t// The"},
+			{"indexed/maintain.go", "s.manifest.created && s.unflushed {", "s.manifest.created && false {"},
 		},
 		pkg: "./file", test: "TestReaderAfterDestroyAndPowerCut",
 	},
 	{
 		name: "end-in-between", bug: "the same, when it is destroyed between the manifest and the truncation of a round", origin: ours, tier: b,
-		edits: []edit{{"indexed/maintain.go", "\t\tif s.destroyed {\n\t\t\t// The", "\t\tif s.destroyed && false {\n\t\t\t// The"}},
+		edits: []edit{{"indexed/maintain.go", "s.manifest.created && s.unflushed {", "s.manifest.created && false {"}},
 		pkg:   "./indexed", test: "TestStreamThatEndsBeforeTheTruncation",
 	},
 	{
