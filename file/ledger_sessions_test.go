@@ -34,8 +34,9 @@ func (c *command) writesTo(name string) []row {
 
 // checkSession compares what a reader saw with the history. The position of a command
 // that was not acknowledged, and is there, is known only to lie in its incarnation:
-// its first row tells where the reader met it.
-func (l *ledger) checkSession(s *session) error {
+// its first row tells where the reader met it. A reader that was killed may have been
+// about to say the rest of its last position.
+func (l *ledger) checkSession(s *session, killed bool) error {
 	name, from := s.view.Stream, s.view.SeqNo
 	events := map[storage.SeqNo][]*heard{}
 	byKey := map[string]storage.SeqNo{}
@@ -91,7 +92,7 @@ func (l *ledger) checkSession(s *session) error {
 				before.upper = max(before.upper, seal)
 			}
 		case at <= to:
-			if err := sameEvent(name, c, rows, seals, seal, events[at]); err != nil {
+			if err := sameEvent(name, c, rows, seals, seal, events[at], killed && at == to); err != nil {
 				return err
 			}
 			delete(events, at)
@@ -112,14 +113,18 @@ func (l *ledger) checkSession(s *session) error {
 	return nil
 }
 
-// sameEvent requires that a command was heard as it was given: its rows, then its seal.
-func sameEvent(name string, c *command, rows []row, seals bool, seal uint64, found []*heard) error {
+// sameEvent requires that a command was heard as it was given: its rows, then its seal;
+// if it was cut off, perhaps its rows alone.
+func sameEvent(name string, c *command, rows []row, seals bool, seal uint64, found []*heard, cutOff bool) error {
 	var want []*heard
 	if rows != nil {
 		want = append(want, &heard{Rows: rows})
 	}
 	if seals {
 		want = append(want, &heard{Sealed: seal})
+	}
+	if cutOff && len(found) == 1 {
+		want = want[:1]
 	}
 	same := slices.EqualFunc(want, found, func(w, f *heard) bool { return slices.Equal(w.Rows, f.Rows) && w.Sealed == f.Sealed })
 	if same {
