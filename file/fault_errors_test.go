@@ -131,7 +131,7 @@ func runCorner(t *testing.T, c corner, f *faultFS) {
 func TestErrorAtEveryCall(t *testing.T) {
 	all := newTally()
 	smoke := proof.Current() == proof.Smoke
-	proof.Run(t, proof.Pick(1, 5, 60), func(t *testing.T, seed uint64) {
+	proof.Run(t, proof.Pick(1, 5, 48), func(t *testing.T, seed uint64) {
 		clean := newFaultFS(newMemFS(), nil)
 		clean.record = true
 		runStore(t, clean, seed)
