@@ -154,13 +154,16 @@ func (s *stuck) In() chan<- any {
 // Trap 5: a second consumer gets nothing, and the err side says so.
 func TestSplitConnectedTwice(t *testing.T) {
 	u := at("a", 1, 3, 1)
-	ok, errs := operators.SplitOkErr[string, int](from(result{Update: u}))
+	upstream := make(chan any) // open until all are wired: after the end there is nobody to tell
+	ok, errs := operators.SplitOkErr[string, int](extension.NewChanSource(upstream))
 	first := ok.Via(flow.NewPassThrough())
 	second := ok.Via(flow.NewPassThrough())
 	third := ok.Out()
 	require.Empty(t, drain(second))
 	_, open := <-third
 	require.False(t, open)
+	upstream <- result{Update: u}
+	close(upstream)
 	require.Equal(t, []any{u}, drain(first))
 
 	firstErrs := errs.Out()
