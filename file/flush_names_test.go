@@ -98,28 +98,27 @@ func TestFlushOfADirectoryThatIsGone(t *testing.T) {
 	require.ErrorIs(t, err, ErrFailed)
 }
 
-// lateRename is a file system whose next rename to a name that ends like this takes
+// lateRename is a file system whose next rename between names that end like these takes
 // effect and fails.
 type lateRename struct {
 	*memFS
-	armed bool
-	to    string
+	from, to string // what the names are to end with
+	armed    atomic.Bool
 	// refuses, if set, is why nothing can be removed.
-	refuses error
+	refuses atomic.Pointer[error]
 }
 
 func (l *lateRename) rename(from, to string) error {
 	err := l.memFS.rename(from, to)
-	if l.armed && strings.Contains(to, l.to) {
-		l.armed = false
+	if strings.HasSuffix(from, l.from) && strings.HasSuffix(to, l.to) && l.armed.CompareAndSwap(true, false) {
 		return syscall.EIO
 	}
 	return err
 }
 
 func (l *lateRename) remove(name string) error {
-	if l.refuses != nil {
-		return l.refuses
+	if refuses := l.refuses.Load(); refuses != nil {
+		return *refuses
 	}
 	return l.memFS.remove(name)
 }
@@ -131,7 +130,7 @@ func TestRenameThatFailedWithEffect(t *testing.T) {
 	b, err := NewBlob("/db", withFileSystem(l))
 	require.NoError(t, err)
 	defer b.Close()
-	l.armed = true
+	l.armed.Store(true)
 	for range 2 {
 		_, err = b.SetIf(t.Context(), "edit", []byte("1"), storage.NoVersion)
 		require.ErrorIs(t, err, ErrFailed)

@@ -23,7 +23,7 @@ func TestSegmentRenameThatFailedWithEffect(t *testing.T) {
 	positions, err := log.Append(ctx, last, [][]byte{make([]byte, MinSegmentSize/2)})
 	require.NoError(t, err)
 	last = positions[0]
-	l.armed = true
+	l.armed.Store(true)
 	_, err = log.Append(ctx, last, [][]byte{make([]byte, MinSegmentSize/2)})
 	require.ErrorIs(t, err, ErrFailed)
 	require.ErrorIs(t, err, syscall.EIO)
@@ -51,7 +51,9 @@ func TestFailedRenameIsNotWithoutEffect(t *testing.T) {
 	require.NoError(t, err)
 	positions, err := log.Append(ctx, 0, [][]byte{make([]byte, MinSegmentSize/2)})
 	require.NoError(t, err)
-	l.armed, l.refuses = true, storage.NoEffect(errors.New("not seen"))
+	unseen := storage.NoEffect(errors.New("not seen"))
+	l.refuses.Store(&unseen)
+	l.armed.Store(true)
 	for range 2 {
 		_, err = log.Append(ctx, positions[0], [][]byte{make([]byte, MinSegmentSize/2)})
 		require.ErrorIs(t, err, ErrFailed)
@@ -59,9 +61,11 @@ func TestFailedRenameIsNotWithoutEffect(t *testing.T) {
 	}
 	require.NoError(t, log.Close())
 
-	l.to, l.armed = "blob", true
+	l = &lateRename{memFS: newMemFS()}
 	b, err := NewBlob("/blobs", withFileSystem(l))
 	require.NoError(t, err)
+	l.refuses.Store(&unseen)
+	l.armed.Store(true)
 	_, err = b.Set(ctx, "blob", []byte("x"))
 	require.ErrorIs(t, err, storage.ErrFailed)
 	require.NotErrorIs(t, err, storage.ErrNoEffect)
@@ -70,7 +74,7 @@ func TestFailedRenameIsNotWithoutEffect(t *testing.T) {
 
 // A truncation whose rename took effect and failed has removed the segment, and goes on.
 func TestTruncationThatFailedWithEffect(t *testing.T) {
-	l := &lateRename{memFS: newMemFS(), to: sparePrefix}
+	l := &lateRename{memFS: newMemFS(), from: ".log"}
 	ctx := context.Background()
 	log, err := NewLog("/db", withFileSystem(l), SegmentSize(MinSegmentSize, MinSegmentSize))
 	require.NoError(t, err)
@@ -80,9 +84,9 @@ func TestTruncationThatFailedWithEffect(t *testing.T) {
 		require.NoError(t, err)
 		last = positions[0]
 	}
-	l.armed = true
+	l.armed.Store(true)
 	require.NoError(t, log.Truncate(ctx, last))
-	require.False(t, l.armed, "the rename did not come")
+	require.False(t, l.armed.Load(), "the rename did not come")
 	bounds, err := log.Bounds(ctx)
 	require.NoError(t, err)
 	require.Equal(t, last-1, bounds.After)
