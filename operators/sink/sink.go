@@ -30,7 +30,6 @@ type Sink[K, V any] struct {
 	errs    []error     // guarded by mu: the first maxErrors
 	further int         // guarded by mu
 	forget  func() bool // guarded by mu; ends what endWithContext has registered, if it has
-	over    bool        // guarded by mu: it has run
 }
 
 var _ streams.Sink = (*Sink[string, string])(nil)
@@ -93,7 +92,12 @@ func (s *Sink[K, V]) endWithContext() {
 	w, ctx, progress, done := weak.Make(s), s.ctx, s.progress, s.done
 	s.mu.Lock() // the context may have ended already
 	defer s.mu.Unlock()
-	if s.forget != nil || s.over {
+	select {
+	case <-s.done:
+		return // it has run
+	default:
+	}
+	if s.forget != nil {
 		return
 	}
 	s.forget = context.AfterFunc(ctx, func() {
@@ -172,7 +176,6 @@ func (s *Sink[K, V]) run() {
 	s.progress.End(s.Err())
 	close(s.done)
 	s.mu.Lock()
-	s.over = true
 	forget := s.forget
 	s.mu.Unlock()
 	if forget != nil {
