@@ -48,7 +48,7 @@ func (e *Engine) compactLoop() {
 				failures++
 				e.logger.Warn("merge failed; it will be tried again", "failures", failures, "error", err)
 				select {
-				case <-time.After(e.cfg.MinStepInterval << min(failures, 6)):
+				case <-time.After(e.backoff(failures)):
 					continue
 				case <-e.ctx.Done():
 					return

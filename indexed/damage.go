@@ -47,7 +47,7 @@ func (e *Engine) foundDamage(s *stream, err error, met unread) bool {
 	s.failures++
 	s.again = time.Time{}
 	if !lasting {
-		s.again = time.Now().Add(e.cfg.MinStepInterval << min(s.failures, 6))
+		s.again = time.Now().Add(e.backoff(s.failures))
 	}
 	e.st.mu.Unlock()
 	if first {

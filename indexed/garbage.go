@@ -155,7 +155,7 @@ func (e *Engine) deleteGarbage(ctx context.Context, force bool) error {
 		t.failures, t.again = 0, time.Time{}
 	case retry || t.again.IsZero():
 		t.failures++
-		t.again = time.Now().Add(e.cfg.MinStepInterval << min(t.failures, 6))
+		t.again = time.Now().Add(e.backoff(t.failures))
 	}
 	if failed > 1 {
 		return fmt.Errorf("%w; and %d more", first, failed-1)

@@ -61,6 +61,12 @@ func (e *Engine) initMaintenance(m manifestReader, meter logMeter) {
 	}
 }
 
+// backoff is the distance between attempts at background work that has failed so often
+// in a row.
+func (e *Engine) backoff(failures int) time.Duration {
+	return e.cfg.MinStepInterval << min(failures, 6)
+}
+
 func (e *Engine) wakeMaintenance() {
 	select {
 	case e.maintenance.wake <- struct{}{}:
@@ -112,7 +118,7 @@ func (e *Engine) maintainLoop() {
 		// Rounds keep their distance, and more of it after failures. Only a tail that
 		// would soon hold up writers is not kept waiting.
 		for {
-			wait := e.cfg.MinStepInterval<<min(failures, 6) - time.Since(last)
+			wait := e.backoff(failures) - time.Since(last)
 			if last.IsZero() || wait <= 0 || failures == 0 && e.tailPresses() {
 				break
 			}
@@ -143,7 +149,7 @@ func (e *Engine) maintainLoop() {
 			failures++
 			e.logger.Warn("maintenance failed; it will be tried again", "failures", failures, "error", err)
 			e.maintenance.armed.Store(true)
-			timer.Reset(e.cfg.MinStepInterval << min(failures, 6))
+			timer.Reset(e.backoff(failures))
 			continue
 		}
 		failures = 0
@@ -305,7 +311,7 @@ func (e *Engine) truncate(ctx context.Context, force bool) error {
 		return err // which says nothing about the log
 	} else if err != nil {
 		t.failures++
-		t.again = time.Now().Add(e.cfg.MinStepInterval << min(t.failures, 6))
+		t.again = time.Now().Add(e.backoff(t.failures))
 	} else {
 		t.failures, t.again = 0, time.Time{}
 	}
