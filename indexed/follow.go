@@ -98,7 +98,7 @@ func (f *Follower) followLoop() {
 			return
 		}
 		err := f.Refresh(f.ctx)
-		if f.ctx.Err() != nil {
+		if f.ctx.Err() != nil || errors.Is(err, ErrStopped) {
 			return
 		}
 		if (err == nil) != (f.reported == nil) {
@@ -125,8 +125,9 @@ const maxReloads = 10
 // Refresh brings the view up to date with the location: afterwards it reflects
 // everything that was acknowledged before the call.
 //
-// Errors: ErrStopped; storage.CorruptError; the storage's own and the context's,
-// after which a later call may succeed.
+// Errors: ErrStopped, also if the storage was closed, which ends the listeners;
+// storage.CorruptError; the storage's own and the context's, after which a later call
+// may succeed.
 func (f *Follower) Refresh(ctx context.Context) error {
 	f.refresh.Lock()
 	defer f.refresh.Unlock()
@@ -140,6 +141,11 @@ func (f *Follower) Refresh(ctx context.Context) error {
 	if errors.Is(err, storage.ErrTruncated) {
 		f.logger.Warn("the log was truncated beyond what was read; loading the location anew")
 		err = f.reload(ctx)
+	}
+	if errors.Is(err, storage.ErrClosed) {
+		// Nothing more can come, and listeners would wait for it.
+		err = fmt.Errorf("tidemark: %w: the storage that it reads was closed; open the location again: %w", ErrStopped, err)
+		f.current().endListeners(err)
 	}
 	return err
 }

@@ -1,9 +1,11 @@
 package persist_test
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -173,6 +175,34 @@ func TestFollowerThatWasAway(t *testing.T) {
 	must(t, w.Write(t.Context(), twoUpdates[:1]))
 	require.NoError(t, away.Refresh(t.Context()))
 	require.Equal(t, twoUpdates[:1], next(t, l).Updates)
+}
+
+// TestFollowerWhoseStorageIsClosed: nothing more can come, so listeners do not wait for it.
+func TestFollowerWhoseStorageIsClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, registry, cfg := t.Context(), mem.NewRegistry(), onDemand()
+		c, err := registry.Runtime(ctx, cfg)
+		require.NoError(t, err)
+		_, _, err = persist.CreateOrLoad(ctx, c, "s", codec.String, codec.String)
+		require.NoError(t, err)
+		follower, err := registry.ReadRuntime(ctx, cfg)
+		require.NoError(t, err)
+		read, err := persist.Load(ctx, follower, "s", codec.String, codec.String)
+		require.NoError(t, err)
+		s, l, err := read.Listen(ctx)
+		require.NoError(t, err)
+		require.NoError(t, s.Close())
+		time.AfterFunc(time.Second, func() { registry.Place().Crash(nil) })
+		waiting, cancel := context.WithTimeout(ctx, time.Hour)
+		defer cancel()
+		_, err = l.Next(waiting)
+		require.ErrorIs(t, err, persist.ErrStopped)
+		_, err = read.Snapshot(ctx)
+		require.ErrorIs(t, err, persist.ErrStopped)
+		require.NoError(t, l.Close())
+		require.NoError(t, follower.Stop())
+		_ = c.Stop() // its storage has crashed
+	})
 }
 
 // TestFollowersUnderLoad: readers that come and go beside a hurried owner see
