@@ -501,6 +501,9 @@ func (m *manifestReader) checkNoGap(ctx context.Context) error {
 			return fmt.Errorf("tidemark: list the manifest: %w", err)
 		}
 		v, err := strconv.ParseUint(strings.TrimPrefix(info.Key, manifestPrefix+"edit-"), 10, 64)
+		if err == nil && info.Key != editKey(v) {
+			err = fmt.Errorf("edit %d has the name %s", v, editKey(v))
+		}
 		if err != nil {
 			return storage.Corruptf(info.Key, -1, "not the name of an edit: %w", err)
 		}
