@@ -98,7 +98,11 @@ func (f *Follower) followLoop() {
 			return
 		}
 		err := f.Refresh(f.ctx)
-		if f.ctx.Err() != nil || errors.Is(err, ErrStopped) {
+		if f.ctx.Err() != nil {
+			return
+		}
+		if errors.Is(err, ErrStopped) {
+			f.logger.Error("the location is followed no more", "error", err)
 			return
 		}
 		if (err == nil) != (f.reported == nil) {

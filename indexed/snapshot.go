@@ -172,7 +172,8 @@ type Row struct {
 // Consolidated yields the snapshot sorted by (key, val, time), with times advanced
 // to its since, equal rows added up and zeros left out. It merges as it goes and
 // holds a part of each batch, or less of each if there are more than 32, so never more
-// than 32 parts, or a row of each batch; the tail is sorted in memory. Errors are as in Chunks.
+// than 32 parts, or a row of each batch; the tail is sorted in memory. Errors are as in
+// Chunks.
 func (s *Snapshot) Consolidated(ctx context.Context) iter.Seq2[Row, error] {
 	return s.consolidated(ctx, allTimes, s.since)
 }
