@@ -9,7 +9,6 @@ import (
 	"strconv"
 
 	"github.com/parquet-go/parquet-go"
-	"github.com/parquet-go/parquet-go/compress/snappy"
 	"github.com/parquet-go/parquet-go/encoding"
 )
 
@@ -53,7 +52,7 @@ func encodePart(c *Columns, stream string, b *batch, index int) ([]byte, error) 
 	var out bytes.Buffer
 	out.Grow(c.Size()/2 + 4096)
 	w := parquet.NewGenericWriter[parquetRow](&out, parquetSchema,
-		parquet.Compression(&snappy.Codec{}),
+		parquet.Compression(&fastSnappy{}),
 		// Each page header would hold the least and the greatest value, whole and twice,
 		// and readers refuse headers of megabytes. The page index has them, cut short.
 		parquet.DataPageStatistics(false),
