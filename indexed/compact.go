@@ -156,12 +156,12 @@ func (s *stream) mergeLocked(limit uint64) *merge {
 	}
 	m := &merge{stream: s, set: s.set, since: s.since}
 	trace := s.set.trace
-	if pair := lowestPair(trace, limit); pair != nil {
-		m.inputs = pair
+	if run := lowestRun(trace, limit); run != nil {
+		m.inputs = run
 		return m
 	}
 	if run := s.foldingLocked(limit); len(run) > 1 && 3*sizeInMemory(run[1:]) > run[0].memBytes() {
-		m.inputs = run[len(run)-2:]
+		m.inputs = run[max(0, len(run)-mergeWidth):]
 		return m
 	}
 	for i, b := range trace {
@@ -171,26 +171,36 @@ func (s *stream) mergeLocked(limit uint64) *merge {
 		}
 	}
 	if unsealed := s.set.unsealed; len(unsealed) >= maxUnsealed {
-		if pair := lowestPair(unsealed, limit); pair != nil {
-			m.inputs, m.since, m.lower = pair, frontier.Antichain{}, s.set.traceUpper()
+		if run := lowestRun(unsealed, limit); run != nil {
+			m.inputs, m.since, m.lower = run, frontier.Antichain{}, s.set.traceUpper()
 			return m
 		}
 	}
 	return nil
 }
 
-// lowestPair returns the first neighbours of equal level, of the lowest level that two
-// have; nil if none have.
+// mergeWidth is how many neighbours of equal level are merged into one. A row is
+// written once for each level, and there are log(n) levels to the base of this number;
+// a merge holds a part of each of its inputs.
+const mergeWidth = 8
+
+// lowestRun returns the first mergeWidth neighbours of equal level, of the lowest level
+// that has so many; nil if none has.
 //
-// INVARIANT: levels do not grow along the list. A pair that is the first of its level
+// INVARIANT: levels do not grow along the list. A run that is the first of its level
 // keeps it so, whatever level the result has, of the two that it may have.
-func lowestPair(list []*batch, limit uint64) (pair []*batch) {
-	for i := range list[:max(0, len(list)-1)] {
-		if list[i].level == list[i+1].level && list[i+1].newest < limit && (pair == nil || list[i].level < pair[0].level) {
-			pair = list[i : i+2]
+func lowestRun(list []*batch, limit uint64) (run []*batch) {
+	for from := 0; from < len(list); {
+		n := 1
+		for from+n < len(list) && list[from+n].level == list[from].level && list[from+n].newest < limit {
+			n++
 		}
+		if n >= mergeWidth && (run == nil || list[from].level < run[0].level) {
+			run = list[from : from+mergeWidth]
+		}
+		from += n
 	}
-	return pair
+	return run
 }
 
 // foldingLocked returns the trace batches that may be merged all of whose times the

@@ -226,29 +226,29 @@ func testManyBatches(t *testing.T, partRows, partsEach int, val func(row int) []
 func TestMergesBeginAtTheLowestLevel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var list []*batch
-		for range rapid.IntRange(0, 60).Draw(t, "steps") {
-			pair := lowestPair(list, anyBatch)
-			equal := map[int]bool{}
-			for i := range list[:max(0, len(list)-1)] {
-				require.GreaterOrEqual(t, list[i].level, list[i+1].level)
-				if list[i].level == list[i+1].level {
-					equal[list[i].level] = true
+		for range rapid.IntRange(0, 200).Draw(t, "steps") {
+			run := lowestRun(list, anyBatch)
+			count := map[int]int{}
+			for i, b := range list {
+				if count[b.level]++; i > 0 {
+					require.GreaterOrEqual(t, list[i-1].level, b.level)
 				}
 			}
-			if len(equal) == 0 {
-				require.Nil(t, pair)
+			maps.DeleteFunc(count, func(_, n int) bool { return n < mergeWidth })
+			if len(count) == 0 {
+				require.Nil(t, run)
 			} else {
-				require.Len(t, pair, 2)
-				require.Equal(t, slices.Min(slices.Collect(maps.Keys(equal))), pair[0].level)
-				require.Equal(t, pair[0].level, pair[1].level)
+				lowest := slices.Min(slices.Collect(maps.Keys(count)))
+				require.Len(t, run, mergeWidth)
+				require.False(t, slices.ContainsFunc(run, func(b *batch) bool { return b.level != lowest }))
 			}
-			if pair == nil || rapid.Bool().Draw(t, "flush") {
+			if run == nil || rapid.Bool().Draw(t, "flush") {
 				list = append(list, &batch{})
 				continue
 			}
-			out := &batch{level: pair[0].level + rapid.IntRange(0, 1).Draw(t, "grows")}
+			out := &batch{level: run[0].level + rapid.IntRange(0, 1).Draw(t, "grows")}
 			var ok bool
-			list, ok = replaceRun(list, pair, out)
+			list, ok = replaceRun(list, run, out)
 			require.True(t, ok)
 		}
 	})
