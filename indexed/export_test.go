@@ -96,7 +96,7 @@ func (e *Engine) Buckets(id StreamID) Buckets {
 	e.st.mu.Lock()
 	defer e.st.mu.Unlock()
 	s := e.st.streams[id]
-	return Buckets{view(s.set.trace), view(s.set.unsealed), len(s.tail)}
+	return Buckets{view(s.set.trace), view(s.set.unsealed), len(s.tail.columns())}
 }
 
 // Garbage returns the number of blobs that wait to be deleted.
@@ -163,7 +163,7 @@ func (st *state) check() error {
 		}
 		var own int64
 		last := s.flushed
-		for _, c := range s.tail {
+		for c := range s.tail.chunks() {
 			if c.seqno <= last || c.seqno > st.applied {
 				return fmt.Errorf("stream %q: chunk at %s follows %s", s.name, c.seqno, last)
 			}
@@ -174,7 +174,7 @@ func (st *state) check() error {
 			return fmt.Errorf("stream %q: tail of %d bytes, counted %d", s.name, own, s.tailBytes)
 		}
 		bytes += own
-		if len(s.tail) > 0 {
+		if !s.tail.empty() {
 			tails++
 		}
 		needed = append(needed, append(s.set.all(), s.manifest.dropped...)...)

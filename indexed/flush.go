@@ -23,7 +23,7 @@ import (
 type flushPlan struct {
 	stream   *stream
 	set      *batchSet
-	tail     []Columns
+	tail     tail
 	through  storage.SeqNo
 	after    storage.SeqNo
 	upper    frontier.Antichain
@@ -93,11 +93,11 @@ func (e *Engine) planFlush(s *stream, force, drain bool) *flushPlan {
 		return nil
 	}
 	p := &flushPlan{
-		stream: s, set: s.set, tail: tailColumns(s.tail), through: st.applied, after: s.flushed,
+		stream: s, set: s.set, tail: s.tail, through: st.applied, after: s.flushed,
 		upper: s.upper, since: s.since, drain: drain && s.drainDueLocked(force),
 		traceID: st.nextBatch, unsealID: st.nextBatch + 1,
 	}
-	if !p.drain && len(p.tail) == 0 {
+	if !p.drain && p.tail.empty() {
 		return nil
 	}
 	st.nextBatch += 2
@@ -114,8 +114,8 @@ func (s *stream) drainDueLocked(force bool) bool {
 		return false
 	}
 	var read, moved float64
-	for i := range s.tail {
-		c := &s.tail[i].cols
+	for chunk := range s.tail.chunks() {
+		c := &chunk.cols
 		lo, hi := c.TimeRange()
 		if sealed.upper.Admits(lo) {
 			continue
@@ -158,8 +158,8 @@ func (e *Engine) writeTrace(ctx context.Context, p *flushPlan) (*batch, error) {
 			sources = append(sources, newBatchRows(b, e.blobs, filter))
 		}
 	}
-	if len(p.tail) > 0 {
-		sources = append(sources, sortRuns(p.tail, filter))
+	if !p.tail.empty() {
+		sources = append(sources, sortRuns(p.tail.columns(), filter))
 	}
 	return e.writeBatch(ctx, p.stream, sources, p.since, &batch{
 		id: p.traceID, newest: p.traceID, trace: true,
@@ -173,14 +173,15 @@ func (e *Engine) writeUnsealed(ctx context.Context, p *flushPlan) (*batch, error
 	if p.drain {
 		filter.lower = p.upper
 	}
-	if !slices.ContainsFunc(p.tail, func(c Columns) bool {
+	cols := p.tail.columns()
+	if !slices.ContainsFunc(cols, func(c Columns) bool {
 		_, hi := c.TimeRange()
 		return filter.admits(hi)
 	}) {
 		return nil, nil
 	}
 	// Times stay as they are: which of them are sealed is not known yet.
-	b, err := e.writeBatch(ctx, p.stream, []rowSource{sortRuns(p.tail, filter)}, frontier.Antichain{}, &batch{
+	b, err := e.writeBatch(ctx, p.stream, []rowSource{sortRuns(cols, filter)}, frontier.Antichain{}, &batch{
 		id: p.unsealID, newest: p.unsealID, desc: frontier.Description{Upper: frontier.Empty()}, after: p.after, through: p.through,
 	})
 	if err != nil || b.rows == 0 {
@@ -215,7 +216,7 @@ func (e *Engine) commitFlush(p *flushPlan, trace, unsealed *batch) bool {
 	st.replaceSetLocked(s, next)
 	s.flushed, s.flushedUpper, s.manifest.flushed = p.through, p.upper, true
 	st.dropTailLocked(s, p.through)
-	if len(s.tail) > 0 {
+	if !s.tail.empty() {
 		s.tailStart = time.Now()
 	}
 	return true

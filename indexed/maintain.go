@@ -179,7 +179,7 @@ func (e *Engine) arm(timer *time.Timer) {
 	}
 	tails := false
 	for _, s := range e.st.streams {
-		if e.cfg.FlushInterval > 0 && len(s.tail) > 0 {
+		if e.cfg.FlushInterval > 0 && !s.tail.empty() {
 			tails = true
 			first(s.tailStart.Add(e.cfg.FlushInterval))
 		}
@@ -329,7 +329,7 @@ func (e *Engine) flushCandidates(force bool) []*stream {
 	var due, rest []*stream
 	for _, s := range st.streams {
 		switch {
-		case len(s.tail) == 0:
+		case s.tail.empty():
 			if s.drainDueLocked(force) {
 				due = append(due, s)
 			}
@@ -355,8 +355,8 @@ func (e *Engine) flushCandidates(force bool) []*stream {
 		}
 	}
 	if e.logTooLongLocked() {
-		slices.SortFunc(rest, func(a, b *stream) int { return cmp.Compare(a.tail[0].seqno, b.tail[0].seqno) })
-		for len(rest) > 0 && e.maintenance.meter.after(rest[0].tail[0].seqno) >= e.cfg.MaxLogBytes/2 {
+		slices.SortFunc(rest, func(a, b *stream) int { return cmp.Compare(a.tail.first().seqno, b.tail.first().seqno) })
+		for len(rest) > 0 && e.maintenance.meter.after(rest[0].tail.first().seqno) >= e.cfg.MaxLogBytes/2 {
 			due, rest = append(due, rest[0]), rest[1:]
 		}
 	}
@@ -395,8 +395,8 @@ func (e *Engine) truncateLog(ctx context.Context) error {
 		}
 	}
 	for _, s := range st.names { // a destroyed stream may have listeners with events left
-		if len(s.tail) > 0 {
-			keep = min(keep, s.tail[0].seqno-1)
+		if !s.tail.empty() {
+			keep = min(keep, s.tail.first().seqno-1)
 		}
 		for l := range s.listeners {
 			low := l.lowWaterLocked()

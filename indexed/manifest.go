@@ -102,11 +102,11 @@ func (st *state) takeEditLocked(version uint64, full bool) (*edit, []*batch) {
 }
 
 func (s *stream) editLocked(applied storage.SeqNo) streamEdit {
-	if len(s.tail) == 0 {
+	if s.tail.empty() {
 		s.flushed, s.flushedUpper = applied, s.upper
 	} else {
 		// The log is kept from the tail on: that it is can then be checked.
-		s.flushed = max(s.flushed, s.tail[0].seqno-1)
+		s.flushed = max(s.flushed, s.tail.first().seqno-1)
 	}
 	s.listed, s.unflushed = s.flushed, s.flushed < applied
 	return streamEdit{

@@ -21,7 +21,7 @@ type Snapshot struct {
 	since    frontier.Antichain
 	trace    []*batch
 	unsealed []*batch
-	tail     []tailChunk
+	tail     tail
 	reader   partReader
 
 	mu      sync.Mutex
@@ -35,7 +35,7 @@ func (st *state) snapshotLocked(s *stream, reader partReader) *Snapshot {
 	return &Snapshot{
 		stream: s.name, seqno: st.applied, upper: s.upper, since: s.since,
 		trace: set.trace, unsealed: set.unsealed,
-		tail:   s.tail[:len(s.tail):len(s.tail)],
+		tail:   s.tail,
 		reader: reader,
 		release: func() {
 			st.mu.Lock()
@@ -139,7 +139,7 @@ func (s *Snapshot) Chunks(ctx context.Context) iter.Seq2[Chunk, error] {
 		if !batches(s.trace, allTimes) || !batches(s.unsealed, unmoved) {
 			return
 		}
-		for _, c := range s.tail {
+		for c := range s.tail.chunks() {
 			if err := ctx.Err(); err != nil {
 				yield(Chunk{}, err)
 				return
@@ -233,8 +233,8 @@ func (s *Snapshot) consolidated(ctx context.Context, filter timeFilter, since fr
 				sources = append(sources, newBatchRows(b, s.reader, unmoved))
 			}
 		}
-		if len(s.tail) > 0 {
-			sources = append(sources, sortRuns(tailColumns(s.tail), unmoved))
+		if !s.tail.empty() {
+			sources = append(sources, sortRuns(s.tail.columns(), unmoved))
 		}
 		for r, err := range consolidate(ctx, sources, since) {
 			if err != nil {
@@ -246,12 +246,4 @@ func (s *Snapshot) consolidated(ctx context.Context, filter timeFilter, since fr
 			}
 		}
 	}
-}
-
-func tailColumns(tail []tailChunk) []Columns {
-	cols := make([]Columns, len(tail))
-	for i := range tail {
-		cols[i] = tail[i].cols
-	}
-	return cols
 }

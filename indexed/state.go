@@ -79,7 +79,7 @@ type stream struct {
 	unflushed bool
 	listed    storage.SeqNo
 
-	tail      []tailChunk // ascending by seqno; elements are never changed in place
+	tail      tail
 	tailBytes int64
 	tailStart time.Time // when the tail stopped being empty
 
@@ -95,12 +95,6 @@ type stream struct {
 	// again is when background work looks at the batches again; zero: never.
 	again    time.Time
 	failures int // in a row
-}
-
-// tailChunk is the data of one command for one stream.
-type tailChunk struct {
-	seqno storage.SeqNo
-	cols  Columns
 }
 
 func (s *stream) description() frontier.Description {
@@ -188,11 +182,11 @@ func (st *state) destroyLocked(s *stream) {
 }
 
 func (st *state) appendTailLocked(s *stream, c tailChunk, now time.Time) {
-	if len(s.tail) == 0 {
+	if s.tail.empty() {
 		s.tailStart = now
 		st.tailCount++
 	}
-	s.tail = append(s.tail, c)
+	s.tail.append(c)
 	s.tailBytes += int64(c.cols.Size())
 	st.tailBytes += int64(c.cols.Size())
 }
@@ -200,21 +194,12 @@ func (st *state) appendTailLocked(s *stream, c tailChunk, now time.Time) {
 // dropTailLocked forgets the tail up to through, which is in batches now.
 // Snapshots that share the chunks keep them.
 func (st *state) dropTailLocked(s *stream, through storage.SeqNo) {
-	if len(s.tail) == 0 {
+	if s.tail.empty() {
 		return
 	}
-	var dropped int64
-	n := 0
-	for n < len(s.tail) && s.tail[n].seqno <= through {
-		dropped += int64(s.tail[n].cols.Size())
-		n++
-	}
-	if n == len(s.tail) {
-		s.tail = nil
+	dropped := s.tail.drop(through)
+	if s.tail.empty() {
 		st.tailCount--
-	} else if n > 0 {
-		// A copy, so that the dropped chunks do not stay reachable through the array.
-		s.tail = slices.Clone(s.tail[n:])
 	}
 	s.tailBytes -= dropped
 	st.tailBytes -= dropped
