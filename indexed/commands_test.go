@@ -340,8 +340,9 @@ func TestFollowerSnapshotBesideDeletion(t *testing.T) {
 	a := <-answers
 	require.NoError(t, a.err)
 	require.Equal(t, frontier.At(5), a.s.Upper())
+	f.pad(id, indexed.MergeWidth-1)
 	f.allow(id, frontier.At(9))
-	f.mergeAll()
+	require.Equal(t, 1, f.mergeAll())
 	f.step(true)
 	f.step(true)
 	require.Equal(t, []string{"k=a @1 +1"}, show(collect(t, a.s.Consolidated(f.ctx))), "pinned")

@@ -84,18 +84,13 @@ func TestDamageHoldsUpNobodyElse(t *testing.T) {
 func TestMergesGoRoundDamage(t *testing.T) {
 	f := newFixture(t, still())
 	bad, good := f.register("bad"), f.register("good")
-	for i := range uint64(2) {
-		f.write(bad, up(fmt.Sprint(i), i))
-		f.write(good, up(fmt.Sprint(i), i), up("too", i)) // its merge is larger, so bad's comes first
-		f.seal(bad, frontier.At(i+1))
-		f.seal(good, frontier.At(i+1))
-		f.step(true)
-	}
-	require.Len(t, f.Buckets(bad).Trace, 2)
+	f.traceOf(bad, indexed.MergeWidth, 1)
+	f.traceOf(good, indexed.MergeWidth, 2) // its merge is larger, so bad's comes first
+	require.Len(t, f.Buckets(bad).Trace, indexed.MergeWidth)
 	f.damage(bad)
 	require.Equal(t, 2, f.mergeAll(), "one that met the damage, and one")
 	require.Len(t, f.Buckets(good).Trace, 1)
-	require.Len(t, f.Buckets(bad).Trace, 2)
+	require.Len(t, f.Buckets(bad).Trace, indexed.MergeWidth)
 	require.ErrorIs(t, f.Maintain(f.ctx), storage.ErrCorrupt)
 }
 
@@ -153,14 +148,9 @@ func TestUnreadableBatchHoldsUpNobodyElse(t *testing.T) {
 		cfg.MinStepInterval = time.Second
 		f := newFixture(t, cfg)
 		bad, good := f.register("bad"), f.register("good")
-		for i := range uint64(2) {
-			f.write(bad, up(fmt.Sprint(i), i))
-			f.write(good, up(fmt.Sprint(i), i), up("too", i))
-			f.seal(bad, frontier.At(i+1))
-			f.seal(good, frontier.At(i+1))
-			f.step(true)
-		}
-		f.write(bad, up("unsealed", 5))
+		f.traceOf(bad, indexed.MergeWidth, 1)
+		f.traceOf(good, indexed.MergeWidth, 2)
+		f.write(bad, up("unsealed", indexed.MergeWidth+3))
 		f.step(true)
 		var broken atomic.Bool
 		broken.Store(true)
@@ -170,8 +160,8 @@ func TestUnreadableBatchHoldsUpNobodyElse(t *testing.T) {
 			}
 			return nil
 		}, cfg)
-		f.write(bad, up("tail", 7))
-		f.seal(bad, frontier.At(6))
+		f.write(bad, up("tail", indexed.MergeWidth+5))
+		f.seal(bad, frontier.At(indexed.MergeWidth+4))
 		err := f.Maintain(f.ctx)
 		require.ErrorIs(t, err, syscall.EIO)
 		require.ErrorContains(t, err, `"bad"`)

@@ -43,6 +43,9 @@ func (e *Engine) StepIfFree(ctx context.Context) error {
 	return e.Step(ctx, true)
 }
 
+// MergeWidth is how many batches a merge by level takes.
+const MergeWidth = mergeWidth
+
 // LogBounds returns the bounds of the engine's log.
 func (e *Engine) LogBounds(ctx context.Context) (storage.Bounds, error) { return e.log.Bounds(ctx) }
 

@@ -1,7 +1,6 @@
 package indexed_test
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -86,12 +85,8 @@ func TestGarbageWaitsForSnapshots(t *testing.T) {
 func TestUnnamedGarbageWaitsForSnapshots(t *testing.T) {
 	f := newFixture(t, still())
 	id := f.register("s")
-	for i := range uint64(4) {
-		f.write(id, up("a", i))
-		f.seal(id, frontier.At(i+1))
-		f.step(true)
-	}
-	for range 2 {
+	f.traceOf(id, indexed.MergeWidth*indexed.MergeWidth, 1)
+	for range indexed.MergeWidth {
 		did, err := f.MergeOnce(f.ctx)
 		require.NoError(t, err)
 		require.True(t, did)
@@ -101,25 +96,11 @@ func TestUnnamedGarbageWaitsForSnapshots(t *testing.T) {
 	require.Equal(t, 1, f.mergeAll())
 	require.NoError(t, f.CheckIdle())
 	f.step(true)
-	require.Len(t, f.batchKeys(), 3)
-	require.Len(t, collect(t, s.Consolidated(f.ctx)), 4)
+	require.Len(t, f.batchKeys(), indexed.MergeWidth+1)
+	require.Len(t, collect(t, s.Consolidated(f.ctx)), indexed.MergeWidth*indexed.MergeWidth)
 	require.NoError(t, s.Close())
 	f.step(true)
 	require.Equal(t, f.NamedBlobs(), f.batchKeys())
-}
-
-// traceOf gives a stream batches of rows that are sealed.
-func (f *fixture) traceOf(id indexed.StreamID, batches, rows int) {
-	f.Helper()
-	for i := range uint64(batches) {
-		var updates []indexed.Row
-		for r := range rows {
-			updates = append(updates, up(fmt.Sprintf("%04d-%d", r, i), i))
-		}
-		f.write(id, updates...)
-		f.seal(id, frontier.At(i+1))
-		f.step(true)
-	}
 }
 
 // What a merge that fails again and again has written goes each time, also when there is
@@ -127,7 +108,7 @@ func (f *fixture) traceOf(id indexed.StreamID, batches, rows int) {
 func TestGarbageOfAFailedMerge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, still())
-		f.traceOf(f.register("s"), 2, 20)
+		f.traceOf(f.register("s"), indexed.MergeWidth, 20)
 		before := f.batchKeys()
 		cfg := busy()
 		cfg.PartBytes = 100

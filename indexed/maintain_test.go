@@ -186,11 +186,7 @@ func TestBackgroundWorkIsTriedAgain(t *testing.T) {
 func TestMaintainWaitsForAMergeUnderWay(t *testing.T) {
 	f := newFixture(t, still())
 	id := f.register("s")
-	for i := range uint64(2) {
-		f.write(id, up("a", i))
-		f.seal(id, frontier.At(i+1))
-		f.step(true)
-	}
+	f.traceOf(id, indexed.MergeWidth, 1)
 	merging, named := f.faults.GateBefore(mem.OpSet), f.faults.GateBefore(mem.OpSetIf)
 	merged, maintained := make(chan error, 1), make(chan error, 1)
 	go func() {
@@ -198,7 +194,7 @@ func TestMaintainWaitsForAMergeUnderWay(t *testing.T) {
 		merged <- err
 	}()
 	require.NoError(t, merging.Wait(f.ctx, 1))
-	f.seal(id, frontier.At(3)) // something to name
+	f.seal(id, frontier.At(indexed.MergeWidth+1)) // something to name
 	go func() { maintained <- f.Maintain(f.ctx) }()
 	require.NoError(t, named.Wait(f.ctx, 1), "with an edit that knows nothing of the merge")
 	merging.Open()
@@ -214,14 +210,10 @@ func TestMaintainWaitsForAMergeUnderWay(t *testing.T) {
 func TestReplacedOwnerTouchesNothing(t *testing.T) {
 	f := newFixture(t, still())
 	id := f.register("s")
-	for i := range uint64(2) {
-		f.write(id, up("a", i))
-		f.seal(id, frontier.At(i+1))
-		f.step(true)
-	}
-	f.write(id, up("tail", 9))
+	f.traceOf(id, indexed.MergeWidth, 1)
+	f.write(id, up("tail", indexed.MergeWidth+1))
 	f.faults.Inject(mem.Fault{Op: mem.OpAppend, Err: storage.ErrConflict})
-	_, err := f.submit(func(c *indexed.Command) { c.Write(id, columns(up("late", 9))) })
+	_, err := f.submit(func(c *indexed.Command) { c.Write(id, columns(up("late", indexed.MergeWidth+1))) })
 	require.ErrorIs(t, err, indexed.ErrStopped)
 	require.ErrorIs(t, err, storage.ErrConflict)
 	before := f.calls()

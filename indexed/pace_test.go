@@ -179,12 +179,8 @@ func TestMaintainEndsWhileReadsFailSlowly(t *testing.T) {
 		f := newFixture(t, still())
 		for _, name := range []string{"a", "b", "c"} {
 			id := f.register(name)
-			for i := range uint64(2) {
-				f.write(id, up(name, i))
-				f.seal(id, frontier.At(i+1))
-				f.step(true)
-			}
-			require.Len(t, f.Buckets(id).Trace, 2)
+			f.traceOf(id, indexed.MergeWidth, 1)
+			require.Len(t, f.Buckets(id).Trace, indexed.MergeWidth)
 		}
 		f.restartIn(func(op mem.Op, key string) error {
 			if op == mem.OpGet && strings.HasPrefix(key, "batch/") {
@@ -284,8 +280,8 @@ func TestMaintainBesideOneThatCouldNotRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, still())
 		bad, slow := f.register("bad"), f.register("slow")
-		f.traceOf(bad, 2, 1)
-		f.traceOf(slow, 2, 10)
+		f.traceOf(bad, indexed.MergeWidth, 1)
+		f.traceOf(slow, indexed.MergeWidth, 10)
 		var broken, blocked atomic.Bool
 		broken.Store(true)
 		release := make(chan struct{})
@@ -320,15 +316,15 @@ func TestMaintainBesideOneThatCouldNotRead(t *testing.T) {
 func TestMaintainWithAnUndeletableBlob(t *testing.T) {
 	f := newFixture(t, still())
 	bad, x, y := f.register("bad"), f.register("x"), f.register("y")
-	f.traceOf(bad, 2, 1)
-	f.traceOf(x, 2, 2)
-	f.traceOf(y, 2, 10)
+	f.traceOf(bad, indexed.MergeWidth, 1)
+	f.traceOf(x, indexed.MergeWidth, 2)
+	f.traceOf(y, indexed.MergeWidth, 10)
 	f.damage(bad)
 	for range 2 {
 		_, err := f.MergeOnce(f.ctx) // one that meets the damage, and one that leaves garbage
 		require.NoError(t, err)
 	}
-	require.Len(t, f.Buckets(y).Trace, 2)
+	require.Len(t, f.Buckets(y).Trace, indexed.MergeWidth)
 	f.faults.Inject(mem.Fault{Op: mem.OpDelete, Err: syscall.EPERM})
 	err := f.Maintain(f.ctx)
 	require.ErrorIs(t, err, syscall.EPERM)
@@ -403,16 +399,19 @@ func TestUnknownEditThatCannotBeRead(t *testing.T) {
 func TestReplacedOwnerIsToldByAnything(t *testing.T) {
 	for _, op := range []mem.Op{mem.OpTruncate, mem.OpSet, mem.OpSetIf, mem.OpDelete} {
 		f := newFixture(t, still())
-		id := f.register("s")
-		f.traceOf(id, 2, 1)
-		_, err := f.MergeOnce(f.ctx) // which leaves garbage
+		id, other := f.register("s"), f.register("other")
+		f.traceOf(id, indexed.MergeWidth, 1)
+		f.traceOf(other, indexed.MergeWidth, 2)
+		did, err := f.MergeOnce(f.ctx) // which leaves garbage, and other to merge
 		require.NoError(t, err)
-		f.write(id, up("tail", 9))
+		require.True(t, did)
+		require.Len(t, f.Buckets(other).Trace, indexed.MergeWidth)
+		f.write(id, up("tail", indexed.MergeWidth+1))
 		f.faults.Inject(mem.Fault{Op: op, Err: storage.NoEffect(storage.ErrConflict)})
 		require.ErrorIs(t, f.Step(f.ctx, true), storage.ErrConflict, "%v", op)
 		before := f.calls()
 		require.ErrorIs(t, f.Maintain(f.ctx), indexed.ErrStopped)
-		did, err := f.MergeOnce(f.ctx)
+		did, err = f.MergeOnce(f.ctx)
 		require.NoError(t, err)
 		require.False(t, did)
 		require.Equal(t, before, f.calls(), "%v", op)
@@ -443,9 +442,9 @@ func TestCancelledTruncationIsNoFailure(t *testing.T) {
 func TestMaintainReportsWhatItLeftOut(t *testing.T) {
 	f := newFixture(t, still())
 	bad, good := f.register("bad"), f.register("good")
-	f.traceOf(bad, 2, 1)
-	f.traceOf(good, 2, 1)
-	f.write(good, up("tail", 9))
+	f.traceOf(bad, indexed.MergeWidth, 1)
+	f.traceOf(good, indexed.MergeWidth, 1)
+	f.write(good, up("tail", indexed.MergeWidth+1))
 	require.NoError(t, f.Engine.Stop())
 	log, blob := f.storage()
 	edits := 0

@@ -111,6 +111,35 @@ func (f *fixture) step(force bool) {
 	require.NoError(f, f.Step(f.ctx, force))
 }
 
+// traceOf gives a stream batches of rows that are sealed.
+func (f *fixture) traceOf(id indexed.StreamID, batches, rows int) {
+	f.Helper()
+	for i := range uint64(batches) {
+		var updates []indexed.Row
+		for r := range rows {
+			updates = append(updates, up(fmt.Sprintf("%04d-%d", r, i), i))
+		}
+		f.write(id, updates...)
+		f.seal(id, frontier.At(i+1))
+		f.step(true)
+	}
+}
+
+// pad adds batches that hold nothing to the end of a stream's trace, for tests that look
+// at the contents of fewer batches than a merge takes.
+func (f *fixture) pad(id indexed.StreamID, batches int) {
+	f.Helper()
+	trace := f.Buckets(id).Trace
+	upper, ok := trace[len(trace)-1].Desc.Upper.Elem()
+	require.True(f, ok)
+	for t := upper; t < upper+uint64(batches); t++ {
+		f.write(id, row("k", "pad", t, 1), row("k", "pad", t, -1))
+		f.seal(id, frontier.At(t+1))
+		f.step(true)
+	}
+	require.Len(f, f.Buckets(id).Trace, len(trace)+batches)
+}
+
 // mergeAll merges until nothing is left to merge and returns how many merges it took.
 func (f *fixture) mergeAll() (n int) {
 	f.Helper()

@@ -91,13 +91,13 @@ func TestTraceCompaction(t *testing.T) {
 	require.Zero(t, f.mergeAll(), "no streams")
 	id := f.register("s")
 	require.Zero(t, f.mergeAll(), "no data")
-	for i := range uint64(2) {
+	var want []string
+	for i := range uint64(indexed.MergeWidth) {
+		require.Zero(t, f.mergeAll(), "%d batches", i)
 		f.write(id, up(fmt.Sprint(i), i))
 		f.seal(id, frontier.At(i+1))
 		f.step(true)
-		if i == 0 {
-			require.Zero(t, f.mergeAll(), "one batch")
-		}
+		want = append(want, fmt.Sprintf("k=%d @%d +1", i, i))
 	}
 	before := f.Buckets(id)
 	blobs := f.batchKeys()
@@ -121,7 +121,7 @@ func TestTraceCompaction(t *testing.T) {
 	f.step(true)
 	require.Equal(t, f.NamedBlobs(), f.batchKeys(), "inputs and the failed attempt are gone")
 	require.Len(t, f.batchKeys(), 1)
-	require.Equal(t, []string{"k=0 @0 +1", "k=1 @1 +1"}, show(f.read(id)))
+	require.Equal(t, want, show(f.read(id)))
 }
 
 // A stream that is destroyed while its batches are merged, and while its tail is
@@ -134,12 +134,8 @@ func TestDestroyWhileMaintained(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t, still())
 			id := f.register("s")
-			for i := range uint64(2) {
-				f.write(id, up(fmt.Sprint(i), i))
-				f.seal(id, frontier.At(i+1))
-				f.step(true)
-			}
-			f.write(id, up("tail", 2))
+			f.traceOf(id, indexed.MergeWidth, 1)
+			f.write(id, up("tail", indexed.MergeWidth))
 			gate := f.faults.GateAfter(mem.OpSet)
 			done := make(chan error, 1)
 			go func() { done <- work(f) }()
@@ -175,27 +171,31 @@ func TestTraceCompact(t *testing.T) {
 	}
 	batch(2, up("a", 0), up("b", 1), up("d", 1))
 	batch(3, up("a", 2))
+	f.pad(id, indexed.MergeWidth-2)
+	const old = indexed.MergeWidth + 1 // the upper by now
 	require.Equal(t, 1, f.mergeAll())
 	b := f.Buckets(id).Trace
 	require.Len(t, b, 1)
-	require.Equal(t, frontier.Description{Upper: frontier.At(3)}, b[0].Desc)
-	require.Equal(t, 1, b[0].Level, "larger than both")
+	require.Equal(t, frontier.Description{Upper: frontier.At(old)}, b[0].Desc)
+	require.Equal(t, 1, b[0].Level, "larger than each of them")
 	require.Equal(t, []string{"k=a @0 +1", "k=a @2 +1", "k=b @1 +1", "k=d @1 +1"}, show(f.raw(id)), "nothing moves without a since")
 
-	f.allow(id, frontier.At(3))
+	f.allow(id, frontier.At(old))
 	require.Equal(t, 1, f.mergeAll(), "now a batch is worth advancing by itself")
-	require.Equal(t, frontier.Description{Upper: frontier.At(3), Since: frontier.At(3)}, f.Buckets(id).Trace[0].Desc)
-	require.Equal(t, []string{"k=a @3 +2", "k=b @3 +1", "k=d @3 +1"}, show(f.raw(id)))
+	require.Equal(t, frontier.Description{Upper: frontier.At(old), Since: frontier.At(old)}, f.Buckets(id).Trace[0].Desc)
+	require.Equal(t, []string{"k=a @9 +2", "k=b @9 +1", "k=d @9 +1"}, show(f.raw(id)))
 	require.Zero(t, f.mergeAll(), "nothing more to do")
 
-	f.allow(id, frontier.At(10))
-	batch(9, up("c", 3), up("c", 4))
-	batch(10, row("k", "c", 9, -1))
+	const young = old + indexed.MergeWidth + 1
+	f.allow(id, frontier.At(young))
+	batch(old+2, up("c", old), up("c", old+1))
+	batch(old+3, row("k", "c", old+2, -1))
+	f.pad(id, indexed.MergeWidth-2)
 	require.Equal(t, 1, f.mergeAll(), "of the young neighbours alone")
 	b = f.Buckets(id).Trace
 	require.Len(t, b, 2)
-	require.Equal(t, frontier.Description{Upper: frontier.At(3), Since: frontier.At(3)}, b[0].Desc)
-	require.Equal(t, frontier.Description{Lower: frontier.At(3), Upper: frontier.At(10), Since: frontier.At(10)}, b[1].Desc)
+	require.Equal(t, frontier.Description{Upper: frontier.At(old), Since: frontier.At(old)}, b[0].Desc)
+	require.Equal(t, frontier.Description{Lower: frontier.At(old), Upper: frontier.At(young), Since: frontier.At(young)}, b[1].Desc)
 	require.Equal(t, []int{1, 0}, []int{b[0].Level, b[1].Level}, "not larger than its inputs, nor more than a third of the old")
 
 	// Data that cancels out leaves a batch without rows.
@@ -322,7 +322,9 @@ func TestBetweenBoundaries(t *testing.T) {
 	f.seal(id, at(9))
 	f.step(true)
 	check("trace")
-	f.mergeAll()
+	f.pad(id, indexed.MergeWidth-2)
+	require.Equal(t, 1, f.mergeAll())
+	require.Len(t, f.Buckets(id).Trace, 1)
 	check("one trace batch")
 	f.seal(id, end)
 	check("finished")
@@ -361,8 +363,9 @@ func TestReadsAreAsIfCompacted(t *testing.T) {
 	f.write(id, up("w", 9))
 	f.seal(id, frontier.At(10))
 	f.step(true)
+	f.pad(id, indexed.MergeWidth-2)
 	require.Positive(t, f.mergeAll())
-	f.write(id, row("k", "w", 10, 1))
+	f.write(id, row("k", "w", 30, 1))
 	after := read()
 	require.Equal(t, before[1:3], after[1:3])
 	require.Equal(t, before[4], after[4])
@@ -416,8 +419,8 @@ func TestUnsealedMergeToNothing(t *testing.T) {
 	f.seal(id, frontier.At(1))
 	f.step(true)
 	require.Len(t, f.Buckets(id).Unsealed, 8)
-	require.Positive(t, f.mergeAll())
-	require.Less(t, len(f.Buckets(id).Unsealed), 8)
+	require.Equal(t, 1, f.mergeAll())
+	require.Empty(t, f.Buckets(id).Unsealed)
 	require.Equal(t, []string{"k=x @0 +4"}, show(f.read(id)))
 	f.step(true)
 	require.Equal(t, f.NamedBlobs(), f.batchKeys())
