@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
 	"github.com/tidemark-go/tidemark/frontier"
@@ -155,30 +156,32 @@ func (f *fixture) calls() map[mem.Op]int {
 
 // Background work that fails is tried again.
 func TestBackgroundWorkIsTriedAgain(t *testing.T) {
-	f := newFixture(t, still())
-	f.restart(indexed.Config{MinStepInterval: time.Millisecond, FlushInterval: time.Millisecond, FlushBytes: 1})
-	id := f.register("s")
-	f.faults.Inject(mem.Fault{Op: mem.OpSet})
-	f.faults.Inject(mem.Fault{Op: mem.OpSetIf, Outcome: mem.AnswerLost})
-	f.faults.Inject(mem.Fault{Op: mem.OpSet, Nth: 4}) // a merge, or another flush
-	f.faults.Inject(mem.Fault{Op: mem.OpTruncate})
-	deleted, merged := f.faults.GateAfter(mem.OpDelete), make(chan error, 1)
-	go func() {
-		merged <- deleted.Wait(f.ctx, 1)
-		deleted.Open()
-	}()
-	for i := range uint64(4) {
-		named := f.faults.GateAfter(mem.OpSetIf)
-		_, err := f.submit(func(c *indexed.Command) {
-			c.Write(id, columns(up("a", i)))
-			c.Seal(id, frontier.At(i+1))
-		})
-		require.NoError(t, err)
-		require.NoError(t, named.Wait(f.ctx, 1))
-		named.Open()
-	}
-	require.NoError(t, <-merged, "what was merged is deleted")
-	require.Len(t, f.read(id), 4)
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, still())
+		registry := prometheus.NewRegistry()
+		f.restart(indexed.Config{MinStepInterval: time.Second, FlushInterval: time.Second, FlushBytes: 1, Registerer: registry})
+		id := f.register("s")
+		f.faults.Inject(mem.Fault{Op: mem.OpSet})
+		f.faults.Inject(mem.Fault{Op: mem.OpSetIf, Outcome: mem.AnswerLost})
+		f.faults.Inject(mem.Fault{Op: mem.OpSet, Nth: indexed.MergeWidth + 2}) // a merge
+		f.faults.Inject(mem.Fault{Op: mem.OpTruncate})
+		for i := range uint64(indexed.MergeWidth) {
+			_, err := f.submit(func(c *indexed.Command) {
+				c.Write(id, columns(up("a", i)))
+				c.Seal(id, frontier.At(i+1))
+			})
+			require.NoError(t, err)
+			<-time.After(time.Minute)
+			require.Len(t, f.Buckets(id).Trace, max(1, int(i+1)%indexed.MergeWidth))
+		}
+		synctest.Wait()
+		got := gather(t, registry)
+		require.InDelta(t, 1, got["tidemark_compaction_error_total"], 0)
+		require.InDelta(t, 3, got["tidemark_step_error_total"], 0)
+		require.Equal(t, f.NamedBlobs(), f.batchKeys(), "what was merged is deleted")
+		require.Len(t, f.read(id), indexed.MergeWidth)
+		require.NoError(t, f.Engine.Stop())
+	})
 }
 
 // Maintain returns when the manifest names all that it did, and what the background
@@ -225,7 +228,7 @@ func TestReplacedOwnerTouchesNothing(t *testing.T) {
 	require.Equal(t, before, f.calls())
 }
 
-// writtenMeanwhile is a store whose owner gets more to do with every batch it writes.
+// writtenMeanwhile is a store whose owner gets more to do with the batches it writes.
 type writtenMeanwhile struct {
 	storage.Blob
 	write func()
@@ -245,17 +248,25 @@ func TestMaintainEndsUnderLoad(t *testing.T) {
 	n := uint64(0)
 	ctx, cancel := context.WithCancel(f.ctx)
 	defer cancel()
+	busy := false
 	e, err := indexed.OpenStill(ctx, log, writtenMeanwhile{blob, func() {
-		if n++; n > 1000 {
-			cancel() // it would go on for ever
-			return
+		if busy {
+			return // this is a batch of the background
 		}
-		_, err := f.submit(func(c *indexed.Command) {
-			c.Write(id, columns(up("x", n)))
-			c.Seal(id, frontier.At(n+1))
-		})
-		require.NoError(t, err)
-		require.NoError(t, f.StepIfFree(f.ctx), "as the background does during a merge")
+		busy = true
+		defer func() { busy = false }()
+		for range indexed.MergeWidth { // fewer would not make up for what a merge takes
+			if n++; n > 1000 {
+				cancel() // it would go on for ever
+				return
+			}
+			_, err := f.submit(func(c *indexed.Command) {
+				c.Write(id, columns(up("x", n)))
+				c.Seal(id, frontier.At(n+1))
+			})
+			require.NoError(t, err)
+			require.NoError(t, f.StepIfFree(f.ctx), "as the background does during a merge")
+		}
 	}}, f.cfg)
 	require.NoError(t, err)
 	f.Engine = e

@@ -169,7 +169,21 @@ func (m *model) drawFrontier(from frontier.Antichain) frontier.Antichain {
 }
 
 // Command is an atomic command on one or two streams.
-func (m *model) Command() {
+func (m *model) Command() { m.command(m.live(), m.live()) }
+
+// Batches makes as many batches of a stream as a merge takes, or a few less or more.
+func (m *model) Batches() {
+	if rapid.IntRange(0, 1).Draw(m.T, "really") > 0 {
+		m.Skip("it takes long")
+	}
+	s := m.live()
+	for range rapid.IntRange(indexed.MergeWidth-1, 2*indexed.MergeWidth).Draw(m.T, "batches") {
+		m.command(s, s)
+		require.NoError(m, m.engine.Step(m.ctx, true))
+	}
+}
+
+func (m *model) command(first, second *modelStream) {
 	var c indexed.Command
 	type change struct {
 		*modelStream
@@ -177,9 +191,8 @@ func (m *model) Command() {
 		upper, since frontier.Antichain
 		sealed       bool
 	}
-	first := m.live()
 	changes := []*change{{modelStream: first, upper: first.upper, since: first.since}}
-	if second := m.live(); second != first {
+	if second != first {
 		changes = append(changes, &change{modelStream: second, upper: second.upper, since: second.since})
 	}
 	for _, d := range changes {
@@ -478,6 +491,7 @@ func TestEngineAgainstModel(t *testing.T) {
 			"Command":       func(t *rapid.T) { m.T = t; m.Command() },
 			"Command2":      func(t *rapid.T) { m.T = t; m.Command() },
 			"Command3":      func(t *rapid.T) { m.T = t; m.Command() },
+			"Batches":       func(t *rapid.T) { m.T = t; m.Batches() },
 			"Step":          func(t *rapid.T) { m.T = t; m.Step() },
 			"Step2":         func(t *rapid.T) { m.T = t; m.Step() },
 			"Merge":         func(t *rapid.T) { m.T = t; m.Merge() },
