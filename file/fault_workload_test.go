@@ -13,9 +13,11 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
 	"github.com/tidemark-go/tidemark/frontier"
+	"github.com/tidemark-go/tidemark/internal/resources"
 	"github.com/tidemark-go/tidemark/persist"
 	"github.com/tidemark-go/tidemark/persist/codec"
 	"github.com/tidemark-go/tidemark/storage"
@@ -53,6 +55,8 @@ type storeRun struct {
 	read    map[string]*rowReader
 	stopped bool // this opening takes no more commands
 	cut     *memFS
+	metrics *prometheus.Registry // of this opening
+	merges  float64
 	acked   int
 	failed  int         // answers that were errors
 	open    []io.Closer // to be closed if the test ends early
@@ -113,7 +117,10 @@ func (r *storeRun) run() {
 func (r *storeRun) reopen() bool {
 	for attempt := range 2 {
 		r.f.session()
-		db, err := startOwner(r.f, quietConfig())
+		cfg := quietConfig()
+		r.metrics = prometheus.NewRegistry()
+		cfg.Registerer = r.metrics
+		db, err := startOwner(r.f, cfg)
 		if err != nil {
 			require.True(r.t, attempt == 0 || r.f.sticky, "a fault that is over keeps the location from being opened: %v", err)
 			r.expected(err, "open")
@@ -202,8 +209,14 @@ func (r *storeRun) session(session int) {
 	hearing := r.listen("a")
 	for step := range workSteps {
 		switch step {
-		case 4, 8, workSteps - 1:
+		case 4, 8:
 			r.maintain()
+		case workSteps - 1:
+			for _, name := range workStreams {
+				r.allow(name) // what folds is merged, although there are few batches
+			}
+			r.maintain()
+			r.merges += resources.Metric(r.t, r.metrics, "tidemark_compaction_total")
 		case 6, 11:
 			r.look(follower)
 			r.checkOwn()
@@ -272,11 +285,7 @@ func (r *storeRun) command(step int) {
 			return wait(w.CompareAndAppend(ctx0, us, frontier.At(from), frontier.At(from+2)))
 		})
 	case 3:
-		to := max(upper(name), 1) - 1
-		if since, _ := r.now[name].since.Elem(); since > to {
-			return
-		}
-		r.do("allow compaction", compacted(name, to), func() error { return wait(w.AllowCompaction(ctx0, frontier.At(to))) })
+		r.allow(name)
 	case 4:
 		r.atomic(updates("a", 4), updates("b", 4), upper("a")+1, upper("b")+1)
 	case 5: // a group of several commands
@@ -287,6 +296,22 @@ func (r *storeRun) command(step int) {
 		r.answered("first of two writes", errOne, wrote(name, one))
 		r.answered("second of two writes", errTwo, wrote(name, two))
 	}
+}
+
+// allow lets fold what is sealed of a stream.
+func (r *storeRun) allow(name string) {
+	w := r.writers[name]
+	if w == nil {
+		return
+	}
+	to := max(r.now.upper(name), 1) - 1
+	if since, _ := r.now[name].since.Elem(); since > to {
+		return
+	}
+	r.do("allow compaction", compacted(name, to), func() error {
+		_, err := w.AllowCompaction(ctx0, frontier.At(to)).Wait(ctx0)
+		return err
+	})
 }
 
 // atomic writes to two streams and seals them, all in one command.
