@@ -197,6 +197,23 @@ func info(t testing.TB, c *persist.Client, name string) persist.StreamInfo {
 	return infos[i]
 }
 
+// untilMerged seals a stream time by time, with batches that hold nothing, until all of
+// its batches are merged, and returns the upper that it has then.
+func untilMerged(t testing.TB, c *persist.Client, w *writer, name string) uint64 {
+	t.Helper()
+	upper, ok := describe(t, c, name).Upper.Elem()
+	require.True(t, ok)
+	require.Greater(t, info(t, c, name).Batches, 1)
+	for rounds := 0; info(t, c, name).Batches > 1; rounds++ {
+		require.Less(t, rounds, 20)
+		must(t, w.Write(t.Context(), []update{up("pad", "", upper, 1), up("pad", "", upper, -1)}))
+		upper++
+		must(t, w.Seal(t.Context(), upper))
+		require.NoError(t, c.Maintain(t.Context()))
+	}
+	return upper
+}
+
 // consolidated is the plain meaning of a collection: updates with times advanced
 // to since, added up and sorted.
 func consolidated(updates []update, since frontier.Antichain) []update {

@@ -47,7 +47,8 @@ func TestReopenWithKeptLog(t *testing.T) {
 	onPlaces(t, func(t *testing.T, p place) {
 		cfg := onDemand()
 		cfg.ListenerWindowBytes = 1
-		for round := range uint64(3) {
+		const rounds = 9 // so many that batches of both kinds are merged
+		for round := range uint64(rounds) {
 			c := start(t, p, cfg)
 			w, r := create(t, c, "s")
 			require.EqualValues(t, 6*round, count(t, r))
@@ -61,6 +62,9 @@ func TestReopenWithKeptLog(t *testing.T) {
 				require.NoError(t, c.Maintain(t.Context()))
 			}
 			require.EqualValues(t, 6*round+6, count(t, r))
+			if round == rounds-1 {
+				require.Less(t, info(t, c, "s").Batches, rounds)
+			}
 			require.NoError(t, s.Close())
 			require.NoError(t, c.Stop())
 			require.NoError(t, l.Close())
