@@ -1,5 +1,10 @@
 package program
 
+import (
+	"bytes"
+	"slices"
+)
+
 // Examples returns programs that together use every command: seeds of fuzz tests.
 func Examples() [][]byte {
 	return [][]byte{
@@ -28,6 +33,8 @@ func Examples() [][]byte {
 			0, opWrite, 2, 2, 0, 0, 5, 1, 10, 2, opHold, 2, opSeal, 2, 3, opMaintain, 2, opAllow, 2, 2, 0, opMaintain, 2, opFollow, 2,
 			opDestroy, 2, opReadHeld, 0, opMaintain, 0, opWrite, 2, 0, 0, 0, opRestart, 0, opFollow, 0,
 		},
+		// So many batches that they are merged although no since lets them fold.
+		slices.Concat([]byte{0}, bytes.Repeat([]byte{opWrite, 0, 1, 0, 0, 5, 1, opSeal, 0, 2, opMaintain, 0}, 12), []byte{opCheck, 0, opAsOf, 0, 2, opRestart, 0, opCheck, 0}),
 		// The end of time.
 		{3, opWrite, 1, 1, 0, 255, 5, 255, opSeal, 1, 255, opWrite, 1, 0, 16, 255, opAllow, 1, 255, 0, opMaintain, 1, opAllow, 1, 0, 255, opCheck, 1, opFinish, 1},
 	}
