@@ -141,12 +141,13 @@ func (e *Engine) planMerge(limit uint64, around unread) *merge {
 
 // mergeLocked returns the merge that a stream needs, if any:
 //
-//  1. the first neighbours in the trace of equal level (spec B-1), of the lowest such
-//     level: with B-4 that leaves about log(n) batches, each about twice the next, and
-//     when merges cannot keep up with writers there are as few batches as can be;
-//  2. the last two of those that the since lets fold, if without the oldest they are
-//     more than a third of it: what they overwrite or delete there is still there, so
-//     that a third keeps what is stored below twice what is live;
+//  1. the first mergeWidth neighbours in the trace of equal level, of the lowest such
+//     level: since a batch that has grown is of the next level, that leaves less than
+//     mergeWidth batches on each of about log(n) levels, and when merges cannot keep up
+//     with writers there are as few batches as can be;
+//  2. the last mergeWidth of those that the since lets fold, if without the oldest they
+//     are more than a third of it: what they overwrite or delete there is still there,
+//     so that a third keeps what is stored below twice what is live;
 //  3. a trace batch that lies wholly before the since, was never advanced to it,
 //     and has enough rows that may become equal;
 //  4. neighbours among the unsealed batches, if there are many.
