@@ -22,11 +22,10 @@ type merge struct {
 	id     uint64
 	since  frontier.Antichain
 	lower  frontier.Antichain // of an unsealed merge: earlier times are in the trace
+	// maxLevel is the level of the batch before the inputs, which that of the result must
+	// not pass: see lowestRun.
+	maxLevel int
 }
-
-// maxUnsealed is the number of unsealed batches a stream may have before they are
-// merged. Most are moved to the trace before that.
-const maxUnsealed = 8
 
 // compactLoop is the compact goroutine: it merges while there is something to
 // merge, and sleeps otherwise.
@@ -150,19 +149,22 @@ func (e *Engine) planMerge(limit uint64, around unread) *merge {
 //     so that a third keeps what is stored below twice what is live;
 //  3. a trace batch that lies wholly before the since, was never advanced to it,
 //     and has enough rows that may become equal;
-//  4. neighbours among the unsealed batches, if there are many.
+//  4. neighbours among the unsealed batches, chosen as in 1.
 func (s *stream) mergeLocked(limit uint64) *merge {
 	if s.damage != nil {
 		return nil
 	}
-	m := &merge{stream: s, set: s.set, since: s.since}
+	m := &merge{stream: s, set: s.set, since: s.since, maxLevel: math.MaxInt}
 	trace := s.set.trace
 	if run := lowestRun(trace, limit); run != nil {
 		m.inputs = run
 		return m
 	}
 	if run := s.foldingLocked(limit); len(run) > 1 && 3*sizeInMemory(run[1:]) > run[0].memBytes() {
-		m.inputs = run[max(0, len(run)-mergeWidth):]
+		if n := len(run) - mergeWidth; n > 0 {
+			run, m.maxLevel = run[n:], run[n-1].level
+		}
+		m.inputs = run
 		return m
 	}
 	for i, b := range trace {
@@ -171,11 +173,9 @@ func (s *stream) mergeLocked(limit uint64) *merge {
 			return m
 		}
 	}
-	if unsealed := s.set.unsealed; len(unsealed) >= maxUnsealed {
-		if run := lowestRun(unsealed, limit); run != nil {
-			m.inputs, m.since, m.lower = run, frontier.Antichain{}, s.set.traceUpper()
-			return m
-		}
+	if run := lowestRun(s.set.unsealed, limit); run != nil {
+		m.inputs, m.since, m.lower = run, frontier.Antichain{}, s.set.traceUpper()
+		return m
 	}
 	return nil
 }
@@ -243,12 +243,12 @@ func (e *Engine) runMerge(ctx context.Context, m *merge) (*batch, error) {
 		return nil, fmt.Errorf("tidemark: merge batches of stream %q: %w", m.stream.name, err)
 	}
 	if len(m.inputs) > 1 && !slices.ContainsFunc(m.inputs, func(b *batch) bool { return b.memBytes() >= out.memBytes() }) {
-		out.level++
+		out.level = min(out.level+1, m.maxLevel)
 	}
 	return out, nil
 }
 
-// checkMerge refuses inputs that do not make a run (spec B-2).
+// checkMerge refuses inputs that do not make a run.
 func checkMerge(inputs []*batch, since frontier.Antichain) error {
 	for i, b := range inputs {
 		if i > 0 && (b.trace != inputs[i-1].trace || b.trace && b.desc.Lower != inputs[i-1].desc.Upper || !b.trace && b.after < inputs[i-1].through) {

@@ -1,7 +1,9 @@
 package indexed_test
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -122,6 +124,31 @@ func TestTraceCompaction(t *testing.T) {
 	require.Equal(t, f.NamedBlobs(), f.batchKeys(), "inputs and the failed attempt are gone")
 	require.Len(t, f.batchKeys(), 1)
 	require.Equal(t, want, show(f.read(id)))
+}
+
+// Batches that the since lets fold are merged whatever their levels are. That must not
+// leave a batch behind one of a lower level: the two would never be merged by level again.
+func TestFoldingKeepsLevelsInOrder(t *testing.T) {
+	f := newFixture(t, still())
+	id := f.register("s")
+	f.traceOf(id, 5*indexed.MergeWidth+5, 10)
+	inOrder := func() {
+		trace := f.Buckets(id).Trace
+		require.True(t, slices.IsSortedFunc(trace, func(a, b indexed.BatchView) int { return cmp.Compare(b.Level, a.Level) }), "%+v", trace)
+	}
+	require.Equal(t, 5, f.mergeAll(), "by level")
+	inOrder()
+	f.allow(id, frontier.At(5*indexed.MergeWidth+5))
+	merges := 0
+	for ; ; merges++ {
+		did, err := f.MergeOnce(f.ctx)
+		require.NoError(t, err)
+		inOrder()
+		if !did {
+			break
+		}
+	}
+	require.GreaterOrEqual(t, merges, 2, "a run of folding batches that begins within a level")
 }
 
 // A stream that is destroyed while its batches are merged, and while its tail is
