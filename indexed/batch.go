@@ -27,7 +27,7 @@ type batch struct {
 	// An unsealed batch holds updates of the commands in (after, through].
 	after, through storage.SeqNo
 
-	level            int // spec B-4: grows when a merge grew
+	level            int // grows when the result of a merge outgrew its inputs
 	rows             int
 	minTime, maxTime uint64 // of the rows, when there are any
 	// foldable counts the rows whose (key, val) is that of the row before: those
@@ -194,7 +194,7 @@ type batchSet struct {
 }
 
 // traceUpper is the physical border: everything before it is in the trace, and
-// nothing before it counts in the unsealed batches and the tail (spec L-1, SN-1).
+// nothing before it counts in the unsealed batches and the tail.
 func (s *batchSet) traceUpper() frontier.Antichain {
 	if n := len(s.trace); n > 0 {
 		return s.trace[n-1].desc.Upper

@@ -11,7 +11,7 @@ import (
 
 // committer is owned by the commit goroutine. It turns the queue into groups: one
 // is on its way to the log while the next is being decided and packed, so that the
-// commands that arrive during a flush share the next one (D2).
+// commands that arrive during a flush share the next one.
 //
 //	queue -> next --(log is free)--> inFlight --(durable)--> applied, answered
 //

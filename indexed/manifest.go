@@ -368,7 +368,7 @@ func (s *batchSet) add(b *batch) {
 	}
 }
 
-// validateSet checks what must hold of a stream's batches (spec E-6).
+// validateSet checks what must hold of a stream's batches.
 func (s *stream) validateSet(set *batchSet, applied storage.SeqNo) error {
 	var upper frontier.Antichain
 	for _, b := range set.trace {

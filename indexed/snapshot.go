@@ -80,7 +80,7 @@ func (s *Snapshot) checkOpen() error {
 	return nil
 }
 
-// unmoved admits what counts outside the trace: times from its upper on (SN-1).
+// unmoved admits what counts outside the trace: times from its upper on.
 func (s *Snapshot) unmoved() timeFilter {
 	set := batchSet{trace: s.trace}
 	return timeFilter{lower: set.traceUpper(), upper: frontier.Empty()}

@@ -16,7 +16,7 @@ import (
 
 // state is what a prefix of the log amounts to: the streams with their frontiers,
 // batches and tails. Writers and read-only runtimes compute it in the same way,
-// by applying entries in order (D1).
+// by applying entries in order.
 //
 // mu guards everything in it and in its streams and listeners. It is held for
 // short, never during I/O, a callback or a blocking send.
