@@ -99,9 +99,6 @@ func errGone(key string, err error) error {
 	return storage.Corruptf(key, -1, "the manifest names this blob, but it is gone: %w", err)
 }
 
-// offer puts a part that was just written into the cache.
-func (b *blobs) offer(p *part, cols Columns) { b.cache.Set(p.key, cols) }
-
 func (b *blobs) forget(key string) { b.cache.Invalidate(key) }
 
 // uncached reads parts past the cache, for work that reads everything once.

@@ -6,8 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/cespare/xxhash/v2"
-
 	"github.com/tidemark-go/tidemark/frontier"
 	"github.com/tidemark-go/tidemark/storage"
 )
@@ -220,83 +218,6 @@ func (e *Engine) commitFlush(p *flushPlan, trace, unsealed *batch) bool {
 		s.tailStart = time.Now()
 	}
 	return true
-}
-
-// writeBatch consolidates sorted sources into the parts of a batch. It holds one
-// part in memory beside what the sources hold. After an error nothing is left
-// behind that the next opening would not find.
-func (e *Engine) writeBatch(ctx context.Context, s *stream, sources []rowSource, since frontier.Antichain, b *batch) (*batch, error) {
-	w := partWriter{e: e, stream: s, batch: b}
-	var prev row
-	for r, err := range consolidate(ctx, sources, since) {
-		if err == nil {
-			err = w.add(ctx, &r, &prev)
-		}
-		if err != nil {
-			e.discard(b)
-			return nil, err
-		}
-		prev = r
-	}
-	if err := w.finishPart(ctx); err != nil {
-		e.discard(b)
-		return nil, err
-	}
-	return b, nil
-}
-
-type partWriter struct {
-	e      *Engine
-	stream *stream
-	batch  *batch
-	cols   ColumnsBuilder
-}
-
-func (w *partWriter) add(ctx context.Context, r, prev *row) error {
-	b := w.batch
-	if b.rows == 0 {
-		b.minTime, b.maxTime = r.time, r.time
-	} else if slices.Equal(r.key, prev.key) && slices.Equal(r.val, prev.val) {
-		b.foldable++
-	}
-	b.rows++
-	b.minTime, b.maxTime = min(b.minTime, r.time), max(b.maxTime, r.time)
-	if err := w.cols.Add(r.key, r.val, r.time, r.diff); err != nil {
-		return err
-	}
-	if w.cols.Size() >= w.e.cfg.PartBytes {
-		return w.finishPart(ctx)
-	}
-	return nil
-}
-
-func (w *partWriter) finishPart(ctx context.Context) error {
-	if w.cols.Len() == 0 {
-		return nil
-	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	cols := w.cols.Finish()
-	b := w.batch
-	data, err := encodePart(&cols, w.stream.name, b, len(b.parts))
-	if err != nil {
-		return fmt.Errorf("encode part %d of %s: %w", len(b.parts), b, err)
-	}
-	p := part{
-		key:  fmt.Sprintf("%s%d/%s-%d-%d.parquet", batchPrefix, uint64(w.stream.id), w.e.run, b.id, len(b.parts)),
-		size: int64(len(data)), sum: xxhash.Sum64(data), rows: cols.Len(), bytes: cols.Size(),
-	}
-	start := time.Now()
-	_, err = w.e.blob.Set(ctx, p.key, data)
-	w.e.metrics.wroteBlob(b.kind(), len(data), time.Since(start), err)
-	// Listed also after a failure, whose outcome may be unknown, so that it is deleted.
-	b.parts = append(b.parts, p)
-	if err != nil {
-		return fmt.Errorf("write %s: %w", p.key, err)
-	}
-	w.e.blobs.offer(&p, cols)
-	return nil
 }
 
 // discard hands a batch that became part of nothing over for deletion.

@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"encoding/binary"
 	"iter"
-	"slices"
 
 	"github.com/tidemark-go/tidemark/frontier"
 )
@@ -17,6 +15,9 @@ type row struct {
 	time     uint64
 	diff     int64
 }
+
+// rowBytes returns what a row takes in Columns.
+func rowBytes(r *row) int { return rowOverhead + len(r.key) + len(r.val) }
 
 func compareRows(a, b *row) int {
 	if c := bytes.Compare(a.key, b.key); c != 0 {
@@ -45,46 +46,29 @@ type rowSource interface {
 func consolidate(ctx context.Context, sources []rowSource, since frontier.Antichain) iter.Seq2[row, error] {
 	return func(yield func(row, error) bool) {
 		share(sources)
-		h := make(rowHeap, 0, len(sources))
-		for _, s := range sources {
-			r, ok, err := s.next(ctx)
-			if err != nil {
+		m := rowMerge{since: since, heads: make([]head, len(sources))}
+		for i, s := range sources {
+			m.heads[i].source = s
+			if err := m.push(ctx, int32(i)); err != nil {
 				yield(row{}, err)
 				return
 			}
-			if ok {
-				r.time = since.Advance(r.time)
-				h = append(h, heapItem{r, s})
-			}
 		}
-		h.init()
-
 		var acc row
 		have := false
-		for len(h) > 0 {
-			top := &h[0]
-			if have && compareRows(&acc, &top.row) == 0 {
-				acc.diff += top.row.diff
+		for len(m.heap) > 0 {
+			top := &m.heads[m.heap[0].head].row
+			if have && equalRows(&acc, top) {
+				acc.diff += top.diff
 			} else {
 				if have && acc.diff != 0 && !yield(acc, nil) {
 					return
 				}
-				acc, have = top.row, true
+				acc, have = *top, true
 			}
-			r, ok, err := top.source.next(ctx)
-			if err != nil {
+			if err := m.advance(ctx); err != nil {
 				yield(row{}, err)
 				return
-			}
-			if ok {
-				r.time = since.Advance(r.time)
-				top.row = r
-				h.down(0)
-			} else {
-				h[0] = h[len(h)-1]
-				h[len(h)-1] = heapItem{}
-				h = h[:len(h)-1]
-				h.down(0)
 			}
 		}
 		if have && acc.diff != 0 {
@@ -93,35 +77,101 @@ func consolidate(ctx context.Context, sources []rowSource, since frontier.Antich
 	}
 }
 
-type heapItem struct {
+// equalRows reports whether rows that follow one another are one. Times mostly tell them
+// apart, or keys of other lengths, before any bytes are looked at.
+func equalRows(a, b *row) bool {
+	return a.time == b.time && bytes.Equal(a.key, b.key) && bytes.Equal(a.val, b.val)
+}
+
+// rowMerge is a binary min-heap of the sources of a merge by their next rows. It is
+// written out because the standard container/heap costs an interface call per comparison
+// in the innermost loop of every merge.
+type rowMerge struct {
+	since frontier.Antichain
+	heads []head
+	heap  []heapItem
+}
+
+// head is a source with its next row.
+type head struct {
 	row    row
 	source rowSource
 }
 
-// rowHeap is a binary min-heap of rows. It is written out because the standard
-// container/heap costs an interface call per comparison in the innermost loop of
-// every merge.
-type rowHeap []heapItem
-
-func (h rowHeap) init() {
-	for i := len(h)/2 - 1; i >= 0; i-- {
-		h.down(i)
-	}
+// heapItem refers to a head; prefix decides most comparisons without touching the row.
+type heapItem struct {
+	prefix uint64
+	head   int32
 }
 
-func (h rowHeap) down(i int) {
-	for {
+// load takes the next row of a source, or reports that there is none.
+func (m *rowMerge) load(ctx context.Context, i int32) (item heapItem, ok bool, err error) {
+	h := &m.heads[i]
+	if h.row, ok, err = h.source.next(ctx); err != nil || !ok {
+		return heapItem{}, false, err
+	}
+	h.row.time = m.since.Advance(h.row.time)
+	if len(m.heads) == 1 {
+		return heapItem{}, true, nil // nothing to compare it with
+	}
+	return heapItem{keyPrefix(h.row.key), i}, true, nil
+}
+
+// push adds a source.
+func (m *rowMerge) push(ctx context.Context, i int32) error {
+	item, ok, err := m.load(ctx, i)
+	if err != nil || !ok {
+		return err
+	}
+	m.heap = append(m.heap, item)
+	for c := len(m.heap) - 1; c > 0; {
+		p := (c - 1) / 2
+		if !m.less(m.heap[c], m.heap[p]) {
+			break
+		}
+		m.heap[c], m.heap[p] = m.heap[p], m.heap[c]
+		c = p
+	}
+	return nil
+}
+
+// advance replaces the least row by the next one of its source.
+func (m *rowMerge) advance(ctx context.Context) error {
+	item, ok, err := m.load(ctx, m.heap[0].head)
+	if err != nil {
+		return err
+	}
+	if ok {
+		m.heap[0] = item
+	} else {
+		m.heap[0] = m.heap[len(m.heap)-1]
+		m.heap = m.heap[:len(m.heap)-1]
+	}
+	m.down()
+	return nil
+}
+
+func (m *rowMerge) less(a, b heapItem) bool {
+	if a.prefix != b.prefix {
+		return a.prefix < b.prefix
+	}
+	return compareRows(&m.heads[a.head].row, &m.heads[b.head].row) < 0
+}
+
+// down moves the item on top to its place.
+func (m *rowMerge) down() {
+	for i := 0; ; {
 		c := 2*i + 1
-		if c >= len(h) {
+		if c >= len(m.heap) {
 			return
 		}
-		if r := c + 1; r < len(h) && compareRows(&h[r].row, &h[c].row) < 0 {
+		if r := c + 1; r < len(m.heap) && m.less(m.heap[r], m.heap[c]) {
 			c = r
 		}
-		if compareRows(&h[i].row, &h[c].row) <= 0 {
+		if !m.less(m.heap[c], m.heap[i]) {
 			return
 		}
-		h[i], h[c] = h[c], h[i]
+		m.heap[i], m.heap[c] = m.heap[c], m.heap[i]
 		i = c
 	}
 }
@@ -149,72 +199,4 @@ func (s *sortedColumns) next(context.Context) (row, bool, error) {
 		}
 	}
 	return row{}, false, nil
-}
-
-// rowRef points at a row of one of several runs; prefix decides most comparisons
-// without touching the row.
-type rowRef struct {
-	prefix uint64
-	run, i uint32
-}
-
-// sortedRefs yields the rows of unsorted runs in sorted order.
-type sortedRefs struct {
-	runs []Columns
-	refs []rowRef
-}
-
-// sortRuns sorts the rows of runs that the filter admits. It holds 16 bytes a row
-// beside the runs.
-func sortRuns(runs []Columns, filter timeFilter) *sortedRefs {
-	n := 0
-	for i := range runs {
-		n += runs[i].Len()
-	}
-	s := &sortedRefs{runs: runs, refs: make([]rowRef, 0, n)}
-	for run := range runs {
-		c := &runs[run]
-		for i := range c.Len() {
-			if filter.admits(c.Time(i)) {
-				s.refs = append(s.refs, rowRef{keyPrefix(c.Key(i)), uint32(run), uint32(i)})
-			}
-		}
-	}
-	slices.SortFunc(s.refs, func(a, b rowRef) int {
-		if a.prefix != b.prefix {
-			return cmp.Compare(a.prefix, b.prefix)
-		}
-		ca, cb := &runs[a.run], &runs[b.run]
-		i, j := int(a.i), int(b.i)
-		if c := bytes.Compare(ca.Key(i), cb.Key(j)); c != 0 {
-			return c
-		}
-		if c := bytes.Compare(ca.Val(i), cb.Val(j)); c != 0 {
-			return c
-		}
-		return cmp.Compare(ca.Time(i), cb.Time(j))
-	})
-	return s
-}
-
-// keyPrefix returns the first eight bytes of the key as a number that orders as
-// keys do: a shorter key is padded with zeros, and equal prefixes are compared in
-// full.
-func keyPrefix(key []byte) uint64 {
-	if len(key) >= 8 {
-		return binary.BigEndian.Uint64(key)
-	}
-	var p [8]byte
-	copy(p[:], key)
-	return binary.BigEndian.Uint64(p[:])
-}
-
-func (s *sortedRefs) next(context.Context) (row, bool, error) {
-	if len(s.refs) == 0 {
-		return row{}, false, nil
-	}
-	ref := s.refs[0]
-	s.refs = s.refs[1:]
-	c, i := &s.runs[ref.run], int(ref.i)
-	return row{c.Key(i), c.Val(i), c.Time(i), c.Diff(i)}, true, nil
 }

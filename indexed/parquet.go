@@ -13,12 +13,10 @@ import (
 )
 
 // parquetRow is the schema of a part. docs/format.md describes it for other
-// programs; columns are required, so they carry no levels. Rows are sorted, so the
-// encodings that store what differs from the row before (in Parquet's words
-// DELTA_BYTE_ARRAY and DELTA_BINARY_PACKED) pay off in every column.
+// programs; columns are required, so they carry no levels.
 type parquetRow struct {
-	Key  []byte `parquet:"key,delta"`
-	Val  []byte `parquet:"val,delta"`
+	Key  []byte `parquet:"key"`
+	Val  []byte `parquet:"val"`
 	Time uint64 `parquet:"time,delta"`
 	Diff int64  `parquet:"diff,delta"`
 }
@@ -44,86 +42,6 @@ const (
 
 // partFormatVersion is bumped when a part can no longer be read by older programs.
 const partFormatVersion = 1
-
-// encodePart returns the Parquet file of a part. It hands values to the columns in
-// chunks: rows would cost an allocation each, and a buffer of all would be another
-// copy of the part.
-func encodePart(c *Columns, stream string, b *batch, index int) ([]byte, error) {
-	var out bytes.Buffer
-	out.Grow(c.Size()/2 + 4096)
-	w := parquet.NewGenericWriter[parquetRow](&out, parquetSchema,
-		parquet.Compression(&fastSnappy{}),
-		// Each page header would hold the least and the greatest value, whole and twice,
-		// and readers refuse headers of megabytes. The page index has them, cut short.
-		parquet.DataPageStatistics(false),
-		parquet.ColumnIndexSizeLimit(func(path []string) int { return boundLimit(c, path[0]) }),
-		parquet.KeyValueMetadata(metaVersion, strconv.Itoa(partFormatVersion)),
-		parquet.KeyValueMetadata(metaStream, stream),
-		parquet.KeyValueMetadata(metaBatch, b.String()),
-		parquet.KeyValueMetadata(metaPart, strconv.Itoa(index)),
-		parquet.CreatedBy("tidemark", strconv.Itoa(partFormatVersion), ""),
-	)
-	for column, value := range [columnCount]func(i int) parquet.Value{
-		columnKey:  func(i int) parquet.Value { return parquet.ByteArrayValue(c.Key(i)) },
-		columnVal:  func(i int) parquet.Value { return parquet.ByteArrayValue(c.Val(i)) },
-		columnTime: func(i int) parquet.Value { return parquet.Int64Value(int64(c.Time(i))) },
-		columnDiff: func(i int) parquet.Value { return parquet.Int64Value(c.Diff(i)) },
-	} {
-		if err := writeColumn(w.ColumnWriters()[column], c.Len(), value); err != nil {
-			return nil, fmt.Errorf("column %s: %w", columnName(column), err)
-		}
-	}
-	if err := w.Close(); err != nil {
-		return nil, err
-	}
-	return out.Bytes(), nil
-}
-
-// A page ends with the chunk that fills it, so chunks are small beside the
-// library's pages of 256 KiB.
-const (
-	chunkRows  = 512
-	chunkBytes = 16 << 10
-)
-
-func writeColumn(w *parquet.ColumnWriter, n int, value func(i int) parquet.Value) error {
-	chunk := make([]parquet.Value, 0, chunkRows)
-	size := 0
-	for i := range n {
-		v := value(i)
-		chunk = append(chunk, v)
-		if v.Kind() == parquet.ByteArray {
-			size += len(v.ByteArray())
-		}
-		if len(chunk) == chunkRows || size >= chunkBytes || i == n-1 {
-			if _, err := w.WriteRowValues(chunk); err != nil {
-				return err
-			}
-			chunk, size = chunk[:0], 0
-		}
-	}
-	return nil
-}
-
-// onesPrefix is as long as the bounds of a page are in its page index.
-var onesPrefix = bytes.Repeat([]byte{0xff}, parquet.DefaultColumnIndexSizeLimit)
-
-// boundLimit returns how many bytes of a page's least and greatest value its index
-// holds; 0 is all of them. The library rounds a greatest value that it cuts short up
-// to the next one of that length, and if there is none the index would exclude
-// values that are in the page.
-func boundLimit(c *Columns, column string) int {
-	value := c.Key
-	if column == columnName(columnVal) {
-		value = c.Val
-	}
-	for i := range c.Len() {
-		if bytes.HasPrefix(value(i), onesPrefix) {
-			return 0
-		}
-	}
-	return len(onesPrefix)
-}
 
 func columnName(column int) string { return parquetSchema.Columns()[column][0] }
 

@@ -1,0 +1,191 @@
+package indexed
+
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+
+	"github.com/parquet-go/parquet-go"
+)
+
+// partEncoder writes rows as the Parquet file of a part: begin, add, finish, and again for
+// another part with the same memory. It holds what is written so far in its compressed
+// form, and a page of each column.
+type partEncoder struct {
+	writer  *parquet.GenericWriter[parquetRow]
+	limits  [columnCount]int // of the bounds in the page index
+	columns []*parquet.ColumnWriter
+	rows    int // that it holds
+	bytes   int // what they take in memory
+	values  []parquet.Value
+	out     bytes.Buffer
+}
+
+// chunkRows and chunkBytes are how many rows an encoder is to be given at a time. A page
+// ends with the chunk that fills it, so chunks are small beside the library's pages of
+// 256 KiB.
+const (
+	chunkRows  = 1024
+	chunkBytes = 64 << 10
+)
+
+// partInfo says what a part is to people and other programs.
+type partInfo struct {
+	stream, batch string
+	index         int // in the batch
+}
+
+// begin opens the file. Its first rows decide how it stores columns: rows are sorted, so
+// keys, and perhaps vals, often begin as those before them do, and then only what differs
+// is stored.
+func (e *partEncoder) begin(rows []row, info partInfo) {
+	e.limits = [columnCount]int{columnKey: boundLimit(rows, rowKey), columnVal: boundLimit(rows, rowVal)}
+	e.out.Reset()
+	e.writer = parquet.NewGenericWriter[parquetRow](&e.out,
+		parquetSchemas[asIndex(sharePrefixes(rows, rowKey))][asIndex(sharePrefixes(rows, rowVal))],
+		parquet.DefaultEncodingFor(parquet.ByteArray, &parquet.DeltaLengthByteArray),
+		parquet.Compression(&fastSnappy{}),
+		parquet.WriteBufferSize(0), // out is one
+		// Each page header would hold the least and the greatest value, whole and twice,
+		// and readers refuse headers of megabytes. The page index has them, cut short.
+		parquet.DataPageStatistics(false),
+		parquet.ColumnIndexSizeLimit(func(path []string) int {
+			if path[0] == columnName(columnVal) {
+				return e.limits[columnVal]
+			}
+			return e.limits[columnKey]
+		}),
+		parquet.KeyValueMetadata(metaVersion, strconv.Itoa(partFormatVersion)),
+		parquet.KeyValueMetadata(metaStream, info.stream),
+		parquet.KeyValueMetadata(metaBatch, info.batch),
+		parquet.KeyValueMetadata(metaPart, strconv.Itoa(info.index)),
+		parquet.CreatedBy("tidemark", strconv.Itoa(partFormatVersion), ""),
+	)
+	e.columns = e.writer.ColumnWriters()
+}
+
+// admits reports whether the rows can be in the part that was begun. If they cannot,
+// another part is to begin with them.
+func (e *partEncoder) admits(rows []row) bool {
+	return (e.limits[columnKey] == 0 || !anyOnes(rows, rowKey)) && (e.limits[columnVal] == 0 || !anyOnes(rows, rowVal))
+}
+
+// add appends rows, which are not looked at any more when it returns.
+func (e *partEncoder) add(rows []row) error {
+	for column := range columnCount {
+		e.values = appendValues(e.values[:0], rows, column)
+		if _, err := e.columns[column].WriteRowValues(e.values); err != nil {
+			return fmt.Errorf("column %s: %w", columnName(column), err)
+		}
+	}
+	for i := range rows {
+		e.bytes += rowBytes(&rows[i])
+	}
+	e.rows += len(rows)
+	return nil
+}
+
+// appendValues has a loop for each column because it is the innermost one of flushes and
+// merges.
+func appendValues(dst []parquet.Value, rows []row, column int) []parquet.Value {
+	switch column {
+	case columnKey:
+		for i := range rows {
+			dst = append(dst, parquet.ByteArrayValue(rows[i].key))
+		}
+	case columnVal:
+		for i := range rows {
+			dst = append(dst, parquet.ByteArrayValue(rows[i].val))
+		}
+	case columnTime:
+		for i := range rows {
+			dst = append(dst, parquet.Int64Value(int64(rows[i].time)))
+		}
+	case columnDiff:
+		for i := range rows {
+			dst = append(dst, parquet.Int64Value(rows[i].diff))
+		}
+	}
+	return dst
+}
+
+// finish returns the file, which is overwritten when the next part is begun.
+func (e *partEncoder) finish() ([]byte, error) {
+	w := e.writer
+	e.writer, e.columns, e.rows, e.bytes = nil, nil, 0, 0
+	e.out.Grow(int(w.Size()) + 4096)
+	if err := w.Close(); err != nil {
+		return nil, err
+	}
+	return e.out.Bytes(), nil
+}
+
+func rowKey(r *row) []byte { return r.key }
+func rowVal(r *row) []byte { return r.val }
+
+// parquetSchemas are those for writing, by whether keys and vals are stored as what
+// differs from the row before (in Parquet's words DELTA_BYTE_ARRAY) or as they are, one
+// behind the other (DELTA_LENGTH_BYTE_ARRAY).
+var parquetSchemas = [2][2]*parquet.Schema{
+	{parquetSchema, parquet.SchemaOf(parquetRow{}, valAsDelta)},
+	{parquet.SchemaOf(parquetRow{}, keyAsDelta), parquet.SchemaOf(parquetRow{}, keyAsDelta, valAsDelta)},
+}
+
+var (
+	keyAsDelta = parquet.StructTag(`parquet:"key,delta"`, "Key")
+	valAsDelta = parquet.StructTag(`parquet:"val,delta"`, "Val")
+)
+
+func asIndex(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// sharePrefixes reports whether half of the bytes of a column are those that the row
+// before has as well. Where they are not, storing only what differs costs as much as
+// compression does, which finds most of what it would save.
+func sharePrefixes(rows []row, value func(*row) []byte) bool {
+	total, shared := 0, 0
+	for i := range rows {
+		v := value(&rows[i])
+		total += len(v)
+		if i > 0 {
+			shared += sharedPrefix(value(&rows[i-1]), v)
+		}
+	}
+	return 2*shared > total
+}
+
+func sharedPrefix(a, b []byte) int {
+	n := 0
+	for n < len(a) && n < len(b) && a[n] == b[n] {
+		n++
+	}
+	return n
+}
+
+// onesPrefix is as long as the bounds of a page are in its page index.
+var onesPrefix = bytes.Repeat([]byte{0xff}, parquet.DefaultColumnIndexSizeLimit)
+
+// anyOnes reports whether a value begins with onesPrefix.
+func anyOnes(rows []row, value func(*row) []byte) bool {
+	for i := range rows {
+		if v := value(&rows[i]); len(v) > 0 && v[0] == 0xff && bytes.HasPrefix(v, onesPrefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// boundLimit returns how many bytes of a page's least and greatest value its index
+// holds; 0 is all of them. The library rounds a greatest value that it cuts short up
+// to the next one of that length, and if there is none the index would exclude
+// values that are in the page.
+func boundLimit(rows []row, value func(*row) []byte) int {
+	if anyOnes(rows, value) {
+		return 0
+	}
+	return len(onesPrefix)
+}
