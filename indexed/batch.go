@@ -235,6 +235,13 @@ type batchRows struct {
 	pieces int // in which a part is held, one at a time; 0 is 1
 	read   int // rows of parts[0] that were in earlier pieces
 	cur    sortedColumns
+
+	// ahead: from the second part on, the next one is read while the caller looks at one,
+	// by a goroutine of its own. It ends when it has read that, or the context is done;
+	// wait waits for it.
+	ahead  bool
+	begun  bool          // the first part was read
+	coming chan partRead // parts[0], unless it is nil
 }
 
 func newBatchRows(b *batch, reader partReader, filter timeFilter) *batchRows {
@@ -263,7 +270,7 @@ func (s *batchRows) next(ctx context.Context) (row, bool, error) {
 			return row{}, false, nil
 		}
 		s.cur = sortedColumns{} // not held while the next one is read
-		cols, err := s.reader.readPart(ctx, &s.parts[0])
+		cols, err := s.readNext(ctx)
 		if err != nil {
 			return row{}, false, err
 		}
@@ -271,6 +278,35 @@ func (s *batchRows) next(ctx context.Context) (row, bool, error) {
 			return row{}, false, err
 		}
 		s.cur = sortedColumns{cols: cols, filter: s.filter}
+	}
+}
+
+// readNext reads parts[0], and begins to read the one after it.
+func (s *batchRows) readNext(ctx context.Context) (cols Columns, err error) {
+	if s.coming != nil {
+		read := <-s.coming
+		s.coming = nil
+		cols, err = read.cols, read.err
+	} else {
+		cols, err = s.reader.readPart(ctx, &s.parts[0])
+	}
+	if s.ahead && s.begun && s.pieces <= 1 && err == nil && len(s.parts) > 1 {
+		p, coming := &s.parts[1], make(chan partRead, 1)
+		s.coming = coming
+		go func() {
+			cols, err := s.reader.readPart(ctx, p)
+			coming <- partRead{cols: cols, err: err}
+		}()
+	}
+	s.begun = true
+	return cols, err
+}
+
+// wait returns when no goroutine reads ahead any more.
+func (s *batchRows) wait() {
+	if s.coming != nil {
+		<-s.coming
+		s.coming = nil
 	}
 }
 

@@ -52,7 +52,7 @@ func (b *blobs) readPart(ctx context.Context, p *part) (Columns, error) {
 		cols, err := b.cache.Get(ctx, p.key, otter.LoaderFunc[string, Columns](
 			func(ctx context.Context, _ string) (Columns, error) {
 				mine = true
-				return b.fetch(ctx, p)
+				return b.fetch(ctx, p, newMemory)
 			}))
 		if err == nil {
 			return cols, nil
@@ -65,8 +65,23 @@ func (b *blobs) readPart(ctx context.Context, p *part) (Columns, error) {
 	}
 }
 
-// fetch reads and checks a part from the store.
-func (b *blobs) fetch(ctx context.Context, p *part) (Columns, error) {
+// fitsCache reports whether so many bytes of parts can be in the cache together.
+func (b *blobs) fitsCache(bytes int64) bool { return uint64(bytes) <= b.cache.GetMaximum() }
+
+// readPast returns a part that is not put into the cache. If it was not there either, its
+// memory is that which the function gave, and is returned as well.
+func (b *blobs) readPast(ctx context.Context, p *part, memory func(size int) []byte) (Columns, []byte, error) {
+	if cols, ok := b.cache.GetIfPresent(p.key); ok {
+		return cols, nil, nil
+	}
+	cols, err := b.fetch(ctx, p, memory)
+	return cols, cols.buf, err
+}
+
+func newMemory(size int) []byte { return make([]byte, size) }
+
+// fetch reads and checks a part from the store, and decodes it into memory.
+func (b *blobs) fetch(ctx context.Context, p *part, memory func(size int) []byte) (Columns, error) {
 	data, _, err := b.blob.Get(ctx, p.key)
 	if err != nil {
 		b.metrics.blobReadErrors.Inc()
@@ -82,7 +97,7 @@ func (b *blobs) fetch(ctx context.Context, p *part) (Columns, error) {
 	if sum := xxhash.Sum64(data); sum != p.sum {
 		return Columns{}, storage.Corruptf(p.key, -1, "xxhash64 of the file is %016x, expected %016x", sum, p.sum)
 	}
-	cols, err := decodePart(data, p)
+	cols, err := decodePart(data, p, memory)
 	if err != nil {
 		return Columns{}, unreadable(p.key, err)
 	}
@@ -105,10 +120,8 @@ func (b *blobs) forget(key string) { b.cache.Invalidate(key) }
 type uncached struct{ *blobs }
 
 func (u uncached) readPart(ctx context.Context, p *part) (Columns, error) {
-	if cols, ok := u.cache.GetIfPresent(p.key); ok {
-		return cols, nil
-	}
-	return u.fetch(ctx, p)
+	cols, _, err := u.readPast(ctx, p, newMemory)
+	return cols, err
 }
 
 // cacheStats feeds the cache's own counts into the metrics.

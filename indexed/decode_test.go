@@ -266,7 +266,7 @@ func TestNewerFormats(t *testing.T) {
 	version := []byte(metaVersion + "\x18\x01") // as Thrift writes a key and the length of its value
 	require.Equal(t, 1, bytes.Count(part, version))
 	part[bytes.Index(part, version)+len(version)]++
-	_, err = decodePart(part, p)
+	_, err = decodePart(part, p, newMemory)
 	requireNewer(err)
 }
 
@@ -349,7 +349,7 @@ func TestFetchDamagedPart(t *testing.T) {
 	store := &oneBlob{data: data}
 	b, err := newBlobs(store, 1<<20, newMetrics(func() *state { return newState(1) }))
 	require.NoError(t, err)
-	back, err := b.fetch(t.Context(), p)
+	back, err := b.fetch(t.Context(), p, newMemory)
 	require.NoError(t, err)
 	requireEqualColumns(t, c, back)
 
@@ -360,22 +360,22 @@ func TestFetchDamagedPart(t *testing.T) {
 	}
 	eachBitFlipped(data, func(flipped []byte, bit int) {
 		store.data = flipped
-		_, err := b.fetch(t.Context(), p)
+		_, err := b.fetch(t.Context(), p, newMemory)
 		requireCorrupt(err)
 		if bit%8 == bit/8%8 {
 			// Nor may it panic if the checksum were to match by chance.
-			_, _ = decodePart(flipped, p)
+			_, _ = decodePart(flipped, p, newMemory)
 		}
 	})
 	for n := range data {
 		store.data = data[:n]
-		_, err := b.fetch(t.Context(), p)
+		_, err := b.fetch(t.Context(), p, newMemory)
 		requireCorrupt(err)
-		_, err = decodePart(data[:n], p)
+		_, err = decodePart(data[:n], p, newMemory)
 		require.Error(t, err)
 	}
 	store.data, store.err = nil, storage.ErrNotFound
-	_, err = b.fetch(t.Context(), p)
+	_, err = b.fetch(t.Context(), p, newMemory)
 	requireCorrupt(err)
 	store.err = storage.ErrClosed
 	_, err = b.readPart(t.Context(), p)
@@ -403,7 +403,7 @@ func TestDecodePartRefusesAnother(t *testing.T) {
 		t.Run(text, func(t *testing.T) {
 			other := *p
 			change(&other)
-			_, err := decodePart(data, &other)
+			_, err := decodePart(data, &other, newMemory)
 			require.ErrorContains(t, err, text)
 		})
 	}
@@ -414,10 +414,10 @@ func TestDecodePartChecksItsFooter(t *testing.T) {
 	data, p, _ := samplePart(t)
 	huge := bytes.Clone(data)
 	copy(huge[len(huge)-8:], []byte{0xff, 0xff, 0xff, 0x7f})
-	_, err := decodePart(huge, p)
+	_, err := decodePart(huge, p, newMemory)
 	require.ErrorContains(t, err, "footer of 2147483647 bytes")
 	for n := range 12 {
-		_, err := decodePart(data[:n], p)
+		_, err := decodePart(data[:n], p, newMemory)
 		require.ErrorContains(t, err, "too few")
 	}
 }
@@ -469,7 +469,7 @@ func TestGolden(t *testing.T) {
 		}},
 		// The Parquet library may change what it writes.
 		{"part-v1.parquet", part, false, func(t *testing.T, data []byte) {
-			back, err := decodePart(data, p)
+			back, err := decodePart(data, p, newMemory)
 			require.NoError(t, err)
 			requireEqualColumns(t, c, back)
 		}},

@@ -136,7 +136,7 @@ func FuzzDecodePart(f *testing.F) {
 		}
 		var c Columns
 		var err error
-		bounded(t, func() { c, err = decodePart(data, &part{key: "k", rows: rows, bytes: size}) })
+		bounded(t, func() { c, err = decodePart(data, &part{key: "k", rows: rows, bytes: size}, newMemory) })
 		if err != nil {
 			return
 		}
@@ -210,7 +210,7 @@ func FuzzRows(f *testing.F) {
 		}
 		file, err := encodePart(&c, "stream", &batch{id: 1}, 0)
 		require.NoError(t, err)
-		back, err := decodePart(file, &part{key: "k", rows: c.Len(), bytes: c.Size()})
+		back, err := decodePart(file, &part{key: "k", rows: c.Len(), bytes: c.Size()}, newMemory)
 		require.NoError(t, err)
 		requireRows(t, want, back)
 	})

@@ -47,8 +47,9 @@ func columnName(column int) string { return parquetSchema.Columns()[column][0] }
 
 // decodePart reads a part. It accepts any Parquet file with our columns, whatever
 // its row groups and encodings, but wants exactly as many rows as were promised
-// and no more bytes than were promised, so that damage cannot make it allocate.
-func decodePart(data []byte, p *part) (c Columns, err error) {
+// and no more bytes than were promised, so that damage cannot make it allocate. The
+// result lies in what memory returns for its size.
+func decodePart(data []byte, p *part, memory func(size int) []byte) (c Columns, err error) {
 	// The Parquet library guards itself against most damage, but not all: bytes that
 	// passed our checksum and still make it panic are damage that we wrote.
 	defer func() {
@@ -70,7 +71,7 @@ func decodePart(data []byte, p *part) (c Columns, err error) {
 	if f.NumRows() != int64(p.rows) {
 		return Columns{}, fmt.Errorf("%d rows, expected %d", f.NumRows(), p.rows)
 	}
-	d := newPartDecoder(p)
+	d := newPartDecoder(p, memory)
 	// Column by column, so that keys and values land where they stay.
 	for i := range columnCount {
 		for _, group := range f.RowGroups() {
@@ -131,8 +132,9 @@ type partDecoder struct {
 	filled      [columnCount]int // rows read so far
 }
 
-func newPartDecoder(p *part) *partDecoder {
-	return &partDecoder{rows: p.rows, bytes: p.bytes, buf: make([]byte, rowOverhead*p.rows, max(p.bytes, rowOverhead*p.rows))}
+func newPartDecoder(p *part, memory func(size int) []byte) *partDecoder {
+	buf := memory(max(p.bytes, rowOverhead*p.rows))
+	return &partDecoder{rows: p.rows, bytes: p.bytes, buf: buf[:rowOverhead*p.rows]}
 }
 
 func (d *partDecoder) readChunk(column int, chunk parquet.ColumnChunk) (err error) {

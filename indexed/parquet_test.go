@@ -36,7 +36,7 @@ func TestPartRoundTrip(t *testing.T) {
 		c := drawColumns(t)
 		data, err := encodePart(&c, "s", b, 0)
 		require.NoError(t, err)
-		back, err := decodePart(data, partOf(&c))
+		back, err := decodePart(data, partOf(&c), newMemory)
 		require.NoError(t, err)
 		requireEqualColumns(t, c, back)
 	})
@@ -51,7 +51,7 @@ func TestPartOfManyPages(t *testing.T) {
 	data, err := encodePart(&c, "s", &batch{}, 0)
 	require.NoError(t, err)
 	require.Less(t, len(data), c.Size()/2)
-	back, err := decodePart(data, partOf(&c))
+	back, err := decodePart(data, partOf(&c), newMemory)
 	require.NoError(t, err)
 	requireEqualColumns(t, c, back)
 }
@@ -80,7 +80,7 @@ func BenchmarkPart(b *testing.B) {
 		b.SetBytes(int64(c.Size()))
 		b.ReportAllocs()
 		for range b.N {
-			if _, err := decodePart(data, partOf(&c)); err != nil {
+			if _, err := decodePart(data, partOf(&c), newMemory); err != nil {
 				b.Fatal(err)
 			}
 		}

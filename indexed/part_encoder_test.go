@@ -66,7 +66,7 @@ func TestEncodingFollowsTheData(t *testing.T) {
 			for i, want := range [columnCount]format.Encoding{c.want[0], c.want[1], format.DeltaBinaryPacked, format.DeltaBinaryPacked} {
 				require.Equal(t, []format.Encoding{want}, []format.Encoding(chunks[i].MetaData.Encoding), columnName(i))
 			}
-			back, err := decodePart(data, partOf(&cols))
+			back, err := decodePart(data, partOf(&cols), newMemory)
 			require.NoError(t, err)
 			requireEqualColumns(t, cols, back)
 		})

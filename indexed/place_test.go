@@ -1,6 +1,7 @@
 package indexed_test
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -177,7 +178,7 @@ func rawRows(t require.TestingT, s *indexed.Snapshot) []indexed.Row {
 		require.NoError(t, err)
 		for i := range chunk.Len() {
 			if key, val, time, diff, ok := chunk.Row(i); ok {
-				rows = append(rows, indexed.Row{Key: key, Val: val, Time: time, Diff: diff})
+				rows = append(rows, indexed.Row{Key: bytes.Clone(key), Val: bytes.Clone(val), Time: time, Diff: diff})
 			}
 		}
 	}

@@ -22,14 +22,14 @@ type Snapshot struct {
 	trace    []*batch
 	unsealed []*batch
 	tail     tail
-	reader   partReader
+	reader   *blobs
 
 	mu      sync.Mutex
 	release func() // guarded by mu; nil once the snapshot is closed
 }
 
 // snapshotLocked takes a snapshot and a reference to the stream's batches.
-func (st *state) snapshotLocked(s *stream, reader partReader) *Snapshot {
+func (st *state) snapshotLocked(s *stream, reader *blobs) *Snapshot {
 	set := s.set
 	set.refs++
 	return &Snapshot{
@@ -107,8 +107,9 @@ func (c *Chunk) Row(i int) (key, val []byte, time uint64, diff int64, ok bool) {
 }
 
 // Chunks yields everything in the snapshot: trace batches by time, unsealed
-// batches by position, then the tail. One part is held in memory at a time. The
-// sequence ends with its first error.
+// batches by position, then the tail. A chunk is valid until the next one is asked for. A
+// part is held in memory at a time, and while that is read a few of those that follow:
+// see readAhead. The sequence ends with its first error.
 //
 // Errors: storage.ErrClosed; storage.CorruptError; ErrStopped; the context's.
 func (s *Snapshot) Chunks(ctx context.Context) iter.Seq2[Chunk, error] {
@@ -118,26 +119,26 @@ func (s *Snapshot) Chunks(ctx context.Context) iter.Seq2[Chunk, error] {
 			return
 		}
 		unmoved := s.unmoved()
-		batches := func(list []*batch, filter timeFilter) bool {
-			for _, b := range list {
-				if !b.hasTimesIn(filter) {
-					continue
-				}
-				for i := range b.parts {
-					cols, err := s.readPart(ctx, b, i)
-					if err != nil {
-						yield(Chunk{}, err)
-						return false
-					}
-					if !yield(Chunk{cols, filter, s.since}, nil) {
-						return false
-					}
-				}
-			}
-			return true
+		ahead := readAhead{reader: s.reader}
+		for _, b := range s.trace {
+			ahead.append(b, allTimes)
 		}
-		if !batches(s.trace, allTimes) || !batches(s.unsealed, unmoved) {
-			return
+		for _, b := range s.unsealed {
+			ahead.append(b, unmoved)
+		}
+		reading, cancel := context.WithCancel(ctx)
+		defer ahead.wait()
+		defer cancel()
+		for ahead.more() {
+			c, err := ahead.next(reading)
+			if err != nil {
+				yield(Chunk{}, fmt.Errorf("tidemark: snapshot of stream %q: %w", s.stream, err))
+				return
+			}
+			c.since = s.since
+			if !yield(c, nil) {
+				return
+			}
 		}
 		for c := range s.tail.chunks() {
 			if err := ctx.Err(); err != nil {
@@ -151,17 +152,6 @@ func (s *Snapshot) Chunks(ctx context.Context) iter.Seq2[Chunk, error] {
 	}
 }
 
-func (s *Snapshot) readPart(ctx context.Context, b *batch, i int) (Columns, error) {
-	if err := ctx.Err(); err != nil {
-		return Columns{}, err
-	}
-	cols, err := s.reader.readPart(ctx, &b.parts[i])
-	if err != nil {
-		return Columns{}, fmt.Errorf("tidemark: snapshot of stream %q: %s: %w", s.stream, b, err)
-	}
-	return cols, nil
-}
-
 // Row is one consolidated update. Key and Val must not be changed.
 type Row struct {
 	Key, Val []byte
@@ -171,9 +161,9 @@ type Row struct {
 
 // Consolidated yields the snapshot sorted by (key, val, time), with times advanced
 // to its since, equal rows added up and zeros left out. It merges as it goes and
-// holds a part of each batch, or less of each if there are more than 32, so never more
-// than 32 parts, or a row of each batch; the tail is sorted in memory. Errors are as in
-// Chunks.
+// holds a part of each batch, or two if there are up to four, or less of each if there are
+// more than 32, so never more than 32 parts, or a row of each batch; the tail is sorted in
+// memory. Errors are as in Chunks.
 func (s *Snapshot) Consolidated(ctx context.Context) iter.Seq2[Row, error] {
 	return s.consolidated(ctx, allTimes, s.since)
 }
@@ -222,21 +212,29 @@ func (s *Snapshot) consolidated(ctx context.Context, filter timeFilter, since fr
 		unmoved := s.unmoved()
 		unmoved.lower = unmoved.lower.Join(filter.lower)
 		unmoved.upper = filter.upper
-		var sources []rowSource
+		reading, cancel := context.WithCancel(ctx)
+		var batches []*batchRows
 		for _, b := range s.trace {
 			if b.hasTimesIn(filter) {
-				sources = append(sources, newBatchRows(b, s.reader, filter))
+				batches = append(batches, newBatchRows(b, s.reader, filter))
 			}
 		}
 		for _, b := range s.unsealed {
 			if b.hasTimesIn(unmoved) {
-				sources = append(sources, newBatchRows(b, s.reader, unmoved))
+				batches = append(batches, newBatchRows(b, s.reader, unmoved))
 			}
 		}
+		var sources []rowSource
+		for _, b := range batches {
+			b.ahead = len(batches) <= maxAhead
+			defer b.wait()
+			sources = append(sources, b)
+		}
+		defer cancel()
 		if !s.tail.empty() {
 			sources = append(sources, sortRuns(s.tail.columns(), unmoved))
 		}
-		for r, err := range consolidate(ctx, sources, since) {
+		for r, err := range consolidate(reading, sources, since) {
 			if err != nil {
 				yield(Row{}, fmt.Errorf("tidemark: snapshot of stream %q: %w", s.stream, err))
 				return

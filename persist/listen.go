@@ -31,12 +31,13 @@ type ListenEvent[K, V any] struct {
 // It is to be closed; one that is forgotten is closed with a logged warning when it
 // is collected as garbage.
 type Listener[K, V any] struct {
-	read  *ReadHandle[K, V]
+	read  *ReadHandle[K, V] // in use as long as the listener is
 	inner *indexed.Listener
 	open  *leaseable
 
-	mu    sync.Mutex
-	queue []delivery[K, V] // guarded by mu: what is left of an event that had errors
+	mu      sync.Mutex // guards what follows
+	decoder *decoder[K, V]
+	queue   []delivery[K, V] // what is left of an event that had errors
 }
 
 type delivery[K, V any] struct {
@@ -45,7 +46,7 @@ type delivery[K, V any] struct {
 }
 
 func newListener[K, V any](r *ReadHandle[K, V], inner *indexed.Listener) *Listener[K, V] {
-	l := &Listener[K, V]{read: r, inner: inner}
+	l := &Listener[K, V]{read: r, inner: inner, decoder: r.decoder()}
 	l.open = &leaseable{what: "listener", stream: r.name, logger: r.owned.logger, close: inner.Close}
 	runtime.AddCleanup(l, (*leaseable).forgotten, l.open)
 	return l
@@ -91,7 +92,7 @@ func (l *Listener[K, V]) deliver(e indexed.Event) {
 	for c := range e.Updates {
 		cols := &e.Updates[c]
 		for i := range cols.Len() {
-			u, err := l.read.decode(cols.Key(i), cols.Val(i), cols.Time(i), cols.Diff(i))
+			u, err := l.decoder.decode(cols.Key(i), cols.Val(i), cols.Time(i), cols.Diff(i))
 			if err != nil {
 				undecodable = append(undecodable, delivery[K, V]{err: err})
 				continue
@@ -99,6 +100,7 @@ func (l *Listener[K, V]) deliver(e indexed.Event) {
 			event.Updates = append(event.Updates, u)
 		}
 	}
+	l.decoder.reset()
 	l.queue = l.queue[:0]
 	if len(event.Updates) > 0 {
 		l.queue = append(l.queue, delivery[K, V]{event: event})

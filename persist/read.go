@@ -9,6 +9,8 @@ import (
 
 	"github.com/tidemark-go/tidemark/frontier"
 	"github.com/tidemark-go/tidemark/indexed"
+	"github.com/tidemark-go/tidemark/internal/kept"
+	"github.com/tidemark-go/tidemark/persist/codec"
 	"github.com/tidemark-go/tidemark/storage"
 )
 
@@ -60,16 +62,53 @@ func (r *ReadHandle[K, V]) Listen(ctx context.Context) (*Snapshot[K, V], *Listen
 	return newSnapshot(r, s), newListener(r, l), nil
 }
 
+// decoder decodes the updates of one read, one after the other.
+type decoder[K, V any] struct {
+	stream string
+	keys   sideDecoder[K]
+	vals   sideDecoder[V]
+}
+
+func (r *ReadHandle[K, V]) decoder() *decoder[K, V] {
+	return &decoder[K, V]{stream: r.name, keys: newSideDecoder(r.kc), vals: newSideDecoder(r.vc)}
+}
+
 // decode returns one update, or a *DecodeError.
-func (r *ReadHandle[K, V]) decode(key, val []byte, time uint64, diff int64) (Update[K, V], error) {
-	k, err := r.kc.Decode(key)
+func (d *decoder[K, V]) decode(key, val []byte, time uint64, diff int64) (Update[K, V], error) {
+	k, err := d.keys.decode(key)
 	if err == nil {
 		var v V
-		if v, err = r.vc.Decode(val); err == nil {
+		if v, err = d.vals.decode(val); err == nil {
 			return Update[K, V]{Key: k, Val: v, Time: time, Diff: diff}, nil
 		}
 	}
-	return Update[K, V]{}, &DecodeError{Stream: r.name, Time: time, Diff: diff, Err: err}
+	return Update[K, V]{}, &DecodeError{Stream: d.stream, Time: time, Diff: diff, Err: err}
+}
+
+// reset lets go of what is held for updates to come.
+func (d *decoder[K, V]) reset() {
+	d.keys.copies.Reset()
+	d.vals.copies.Reset()
+}
+
+// sideDecoder decodes keys, or vals. If values keep the bytes they are decoded from, they
+// get a copy, since those are shared with the cache and other readers.
+type sideDecoder[T any] struct {
+	codec  Codec[T]
+	owned  codec.OwnedDecoder[T] // nil if the codec is none
+	copies kept.Copies
+}
+
+func newSideDecoder[T any](c Codec[T]) sideDecoder[T] {
+	o, _ := c.(codec.OwnedDecoder[T])
+	return sideDecoder[T]{codec: c, owned: o}
+}
+
+func (d *sideDecoder[T]) decode(src []byte) (T, error) {
+	if d.owned != nil {
+		return d.owned.DecodeOwned(d.copies.Copy(src))
+	}
+	return d.codec.Decode(src)
 }
 
 // Snapshot is the contents of a stream at one SeqNo. It may be read more than once,
@@ -123,7 +162,7 @@ func (s *Snapshot[K, V]) Since() frontier.Antichain { return s.inner.Since() }
 
 // All yields the updates in storage order, neither sorted nor consolidated as a
 // whole, with times advanced to Since. It streams: a part of a batch is in memory at
-// a time.
+// a time, and while that is read up to four that follow.
 //
 // An update that cannot be decoded is yielded as a *DecodeError, and the caller may
 // go on; any other error ends the sequence: ErrCorrupt, ErrClosed, ErrStopped, the
@@ -131,6 +170,7 @@ func (s *Snapshot[K, V]) Since() frontier.Antichain { return s.inner.Since() }
 func (s *Snapshot[K, V]) All(ctx context.Context) iter.Seq2[Update[K, V], error] {
 	return func(yield func(Update[K, V], error) bool) {
 		defer runtime.KeepAlive(s)
+		d := s.read.decoder()
 		for chunk, err := range s.inner.Chunks(ctx) {
 			if err != nil {
 				yield(Update[K, V]{}, err)
@@ -138,7 +178,31 @@ func (s *Snapshot[K, V]) All(ctx context.Context) iter.Seq2[Update[K, V], error]
 			}
 			for i := range chunk.Len() {
 				key, val, time, diff, ok := chunk.Row(i)
-				if ok && !yield(s.read.decode(key, val, time, diff)) {
+				if ok && !yield(d.decode(key, val, time, diff)) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// Row is one update of a snapshot as it is stored, encoded.
+type Row = indexed.Row
+
+// Raw yields what All yields, without decoding it: to copy it elsewhere, to count, or to
+// decode what is wanted. Key and Val are valid until the next row is asked for, and must
+// not be changed. Errors, which end the sequence, are as in All.
+func (s *Snapshot[K, V]) Raw(ctx context.Context) iter.Seq2[Row, error] {
+	return func(yield func(Row, error) bool) {
+		defer runtime.KeepAlive(s)
+		for chunk, err := range s.inner.Chunks(ctx) {
+			if err != nil {
+				yield(Row{}, err)
+				return
+			}
+			for i := range chunk.Len() {
+				key, val, time, diff, ok := chunk.Row(i)
+				if ok && !yield(Row{Key: key, Val: val, Time: time, Diff: diff}, nil) {
 					return
 				}
 			}
@@ -173,12 +237,13 @@ func (s *Snapshot[K, V]) AsOf(ctx context.Context, t uint64) iter.Seq2[Update[K,
 func (s *Snapshot[K, V]) rows(rows iter.Seq2[indexed.Row, error]) iter.Seq2[Update[K, V], error] {
 	return func(yield func(Update[K, V], error) bool) {
 		defer runtime.KeepAlive(s)
+		d := s.read.decoder()
 		for row, err := range rows {
 			if err != nil {
 				yield(Update[K, V]{}, err)
 				return
 			}
-			if !yield(s.read.decode(row.Key, row.Val, row.Time, row.Diff)) {
+			if !yield(d.decode(row.Key, row.Val, row.Time, row.Diff)) {
 				return
 			}
 		}

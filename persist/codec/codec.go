@@ -26,6 +26,15 @@ type Codec[T any] interface {
 	Decode(src []byte) (T, error)
 }
 
+// OwnedDecoder is what a codec may offer beside Decode: values that keep the bytes they
+// were decoded from, as those of [String] and [Bytes] do. Readers then copy the bytes of
+// many values at a time.
+type OwnedDecoder[T any] interface {
+	// DecodeOwned is Decode of bytes that are handed over: the caller neither reads nor
+	// changes them afterwards. Their capacity is their length.
+	DecodeOwned(src []byte) (T, error)
+}
+
 var (
 	// ErrEncode: a value has no encoding in its codec, a string that is not UTF-8
 	// for example. Correct the value, or choose a codec that takes it.

@@ -3,6 +3,8 @@ package codec
 import (
 	"errors"
 	"unicode/utf8"
+
+	"github.com/tidemark-go/tidemark/internal/kept"
 )
 
 // String encodes a string as its UTF-8 bytes. A string that is not valid UTF-8
@@ -32,6 +34,14 @@ func (c stringCodec) Decode(src []byte) (string, error) {
 	return string(src), nil
 }
 
+// DecodeOwned implements [OwnedDecoder].
+func (c stringCodec) DecodeOwned(src []byte) (string, error) {
+	if !utf8.Valid(src) {
+		return "", decodeErrorf(c.Name(), "%w", errNotUTF8)
+	}
+	return kept.String(src), nil
+}
+
 type bytesCodec struct{}
 
 func (bytesCodec) Name() string { return "bytes" }
@@ -39,3 +49,6 @@ func (bytesCodec) Name() string { return "bytes" }
 func (bytesCodec) Append(dst, v []byte) ([]byte, error) { return append(dst, v...), nil }
 
 func (bytesCodec) Decode(src []byte) ([]byte, error) { return append([]byte{}, src...), nil }
+
+// DecodeOwned implements [OwnedDecoder].
+func (bytesCodec) DecodeOwned(src []byte) ([]byte, error) { return src, nil }

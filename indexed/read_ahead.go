@@ -1,0 +1,135 @@
+package indexed
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"sync"
+)
+
+// readAhead reads parts in order, and some of those to come while the caller looks at
+// one. The first is read when it is asked for: most snapshots have no more, and who stops
+// there has read no more.
+//
+// If the parts together fit the cache, they are read through it. If they do not, they
+// would drive each other out of it, so they are decoded past it, into memory that is used
+// for one part after the other.
+type readAhead struct {
+	reader *blobs
+	parts  []batchPart
+	bytes  int64 // of all parts, in memory
+	taken  int   // by next
+
+	// Each part from the second on is read by a goroutine of its own. All end before wait
+	// returns.
+	started int // parts that are being read or were
+	reading sync.WaitGroup
+
+	mu   sync.Mutex
+	free [][]byte // guarded by mu: memory of parts that were read past the cache
+
+	last []byte // memory of the part that the caller looks at, unless that is in the cache
+}
+
+// batchPart is a part of a batch that is to be read.
+type batchPart struct {
+	batch   *batch
+	index   int
+	filter  timeFilter
+	outcome chan partRead
+}
+
+type partRead struct {
+	cols   Columns
+	memory []byte // which is the reader's own; nil if the cache has it
+	err    error
+}
+
+// maxAhead is how many parts are read ahead at most, of one batch or of several. Fewer
+// processors read fewer.
+const maxAhead = 4
+
+// append adds the parts of a batch to those that are to be read.
+func (r *readAhead) append(b *batch, filter timeFilter) {
+	if !b.hasTimesIn(filter) {
+		return
+	}
+	for i := range b.parts {
+		r.parts = append(r.parts, batchPart{batch: b, index: i, filter: filter, outcome: make(chan partRead, 1)})
+	}
+	r.bytes += b.memBytes()
+}
+
+// more reports whether next has another part to return.
+func (r *readAhead) more() bool { return r.taken < len(r.parts) }
+
+// next returns the next part; the one before is not valid any more.
+func (r *readAhead) next(ctx context.Context) (Chunk, error) {
+	if err := ctx.Err(); err != nil {
+		return Chunk{}, err
+	}
+	if r.last != nil {
+		r.mu.Lock()
+		r.free = append(r.free, r.last)
+		r.mu.Unlock()
+		r.last = nil
+	}
+	p := &r.parts[r.taken]
+	if r.taken == 0 {
+		r.started = 1
+		r.read(ctx, p)
+	} else {
+		r.start(ctx)
+	}
+	r.taken++
+	select {
+	case done := <-p.outcome:
+		if done.err != nil {
+			return Chunk{}, fmt.Errorf("%s: %w", p.batch, done.err)
+		}
+		r.last = done.memory
+		return Chunk{cols: done.cols, filter: p.filter}, nil
+	case <-ctx.Done():
+		return Chunk{}, ctx.Err()
+	}
+}
+
+// start begins to read parts: this one and as many as may be read ahead of it.
+func (r *readAhead) start(ctx context.Context) {
+	until := min(len(r.parts), r.taken+1+min(maxAhead, runtime.GOMAXPROCS(0)))
+	for ; r.started < until; r.started++ {
+		p := &r.parts[r.started]
+		r.reading.Go(func() { r.read(ctx, p) })
+	}
+}
+
+func (r *readAhead) read(ctx context.Context, p *batchPart) {
+	var done partRead
+	if done.err = ctx.Err(); done.err == nil {
+		part := &p.batch.parts[p.index]
+		if r.reader.fitsCache(r.bytes) {
+			done.cols, done.err = r.reader.readPart(ctx, part)
+		} else {
+			done.cols, done.memory, done.err = r.reader.readPast(ctx, part, r.memory)
+		}
+	}
+	p.outcome <- done
+}
+
+// memory returns room for a part.
+func (r *readAhead) memory(size int) []byte {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i, m := range r.free {
+		if cap(m) >= size {
+			r.free[i] = r.free[len(r.free)-1]
+			r.free = r.free[:len(r.free)-1]
+			return m
+		}
+	}
+	return make([]byte, size)
+}
+
+// wait returns when all goroutines have ended. REQUIRES: the context of next is done, or
+// there is no more.
+func (r *readAhead) wait() { r.reading.Wait() }

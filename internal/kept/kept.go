@@ -1,0 +1,42 @@
+// Package kept is about bytes that decoded values keep. It is the one place of the project
+// that uses unsafe for speed: a string would be copied once more out of bytes that were
+// copied for it.
+package kept
+
+import "unsafe"
+
+// String returns the bytes as a string without a copy. The caller hands them over:
+// nobody may change them afterwards.
+func String(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
+
+// maxBlock is how many bytes Copies takes at a time at most, unless a single copy has
+// more. One value that stays in use keeps so much.
+const maxBlock = 4 << 10
+
+// Copies makes copies of byte slices, many small ones to an allocation. The zero value is
+// ready to use, by one goroutine at a time.
+type Copies struct {
+	free []byte
+	next int // size of the next block, unless a copy needs more
+}
+
+// Copy returns a copy of src, whose capacity is its length. It is not nil.
+func (c *Copies) Copy(src []byte) []byte {
+	n := len(src)
+	if n > len(c.free) {
+		size := max(n, c.next)
+		c.next = min(2*size, maxBlock)
+		c.free = make([]byte, size)
+	}
+	if n == 0 {
+		return []byte{}
+	}
+	dst := c.free[:n:n]
+	copy(dst, src)
+	c.free = c.free[n:]
+	return dst
+}
+
+// Reset lets go of what is left of the last block, so that nothing is held for copies
+// that may never be made. Blocks are small again at first.
+func (c *Copies) Reset() { *c = Copies{} }
