@@ -55,7 +55,7 @@ type Config struct {
 	// PartBytes is the size of encoded updates at which a batch is split into another
 	// part. A merge holds one part of each of its inputs, eight at most, and one of the
 	// output in memory, an ordered read one of each batch, and never more than 32, or a
-	// row of each batch. 0 means 8 MiB; at most 1 GiB.
+	// row of each batch. 0 means 4 MiB; at most 1 GiB.
 	PartBytes int
 
 	// ListenerWindowBytes bounds the events kept in memory for listeners, over all
@@ -83,7 +83,7 @@ func (c Config) withDefaults() (Config, error) {
 	setDefault(&c.FlushBytes, min(8<<20, c.MaxTailBytes/2))
 	setDefault(&c.FlushInterval, time.Minute)
 	setDefault(&c.MaxLogBytes, 64<<20)
-	setDefault(&c.PartBytes, 8<<20)
+	setDefault(&c.PartBytes, 4<<20)
 	setDefault(&c.ListenerWindowBytes, 16<<20)
 	setDefault(&c.MaxListenerLag, 16<<30)
 	setDefault(&c.FollowInterval, 100*time.Millisecond)
