@@ -74,10 +74,13 @@ func (c *Columns) Val(i int) []byte {
 
 // appendTo writes the counts and the buffer, as decodeColumns reads them.
 func (c *Columns) appendTo(dst []byte) []byte {
+	return append(c.appendCounts(dst), c.buf...)
+}
+
+func (c *Columns) appendCounts(dst []byte) []byte {
 	dst = binary.AppendUvarint(dst, uint64(c.n))
 	dst = binary.AppendUvarint(dst, uint64(c.keyBytes))
-	dst = binary.AppendUvarint(dst, uint64(len(c.buf)-rowOverhead*c.n-c.keyBytes))
-	return append(dst, c.buf...)
+	return binary.AppendUvarint(dst, uint64(len(c.buf)-rowOverhead*c.n-c.keyBytes))
 }
 
 // decodeColumns reads what appendTo wrote. The result refers to the message.

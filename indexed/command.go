@@ -37,19 +37,29 @@ type op struct {
 	kind   opKind
 	stream StreamID
 
-	name, keyCodec, valCodec string             // opRegister
-	cols                     Columns            // opWrite
-	frontier                 frontier.Antichain // opSeal: the new upper; opAllowCompaction: the new since
+	*registration                    // opRegister
+	cols          Columns            // opWrite
+	frontier      frontier.Antichain // opSeal: the new upper; opAllowCompaction: the new since
 }
 
-// Command is an atomic set of changes, built by one goroutine and then handed to
-// Engine.Submit. All of it becomes durable and visible at one SeqNo, or none.
+type registration struct{ name, keyCodec, valCodec string }
+
+// Command is an atomic set of changes, built by one goroutine and then handed over to
+// Engine.Submit, once. All of it becomes durable and visible at one SeqNo, or none.
 //
 // All its writes are checked against the uppers from before the command; then its
-// seals and allowed compactions apply. The zero value is an empty command.
+// seals and allowed compactions apply. The zero value is an empty command. It must not
+// be copied.
 type Command struct {
 	ops      []op
 	expected []expectedUpper
+
+	room []byte // where cols of the first write are, with room around them; nil if there is none
+
+	// One allocation is enough for most commands and their answers.
+	few     [2]op
+	request request
+	future  Future[storage.SeqNo]
 }
 
 type expectedUpper struct {
@@ -57,21 +67,38 @@ type expectedUpper struct {
 	upper  frontier.Antichain
 }
 
+func (c *Command) add(o op) {
+	if c.ops == nil {
+		c.ops = c.few[:0]
+	}
+	c.ops = append(c.ops, o)
+}
+
 // Write adds updates to a stream. Adding several to one stream is allowed.
 func (c *Command) Write(id StreamID, cols Columns) {
-	c.ops = append(c.ops, op{kind: opWrite, stream: id, cols: cols})
+	c.add(op{kind: opWrite, stream: id, cols: cols})
+}
+
+// WriteFrom is Write of what a builder holds, which keeps it. The updates are laid out
+// where the log will take them from.
+func (c *Command) WriteFrom(id StreamID, b *ColumnsBuilder) {
+	room := make([]byte, roomBefore, roomBefore+b.Size()+roomAfter)
+	if len(c.ops) == 0 {
+		c.room = room
+	}
+	c.add(op{kind: opWrite, stream: id, cols: b.appendColumns(room)})
 }
 
 // Seal advances the upper of a stream. Of several seals of one stream the last in
 // time counts.
 func (c *Command) Seal(id StreamID, upper frontier.Antichain) {
-	c.ops = append(c.ops, op{kind: opSeal, stream: id, frontier: upper})
+	c.add(op{kind: opSeal, stream: id, frontier: upper})
 }
 
 // AllowCompaction advances the since of a stream. Of several for one stream the
 // last in time counts.
 func (c *Command) AllowCompaction(id StreamID, since frontier.Antichain) {
-	c.ops = append(c.ops, op{kind: opAllowCompaction, stream: id, frontier: since})
+	c.add(op{kind: opAllowCompaction, stream: id, frontier: since})
 }
 
 // ExpectUpper makes the whole command fail with ErrUpperMismatch unless the upper
@@ -83,10 +110,10 @@ func (c *Command) ExpectUpper(id StreamID, upper frontier.Antichain) {
 // normalise orders the operations by kind and folds repeated frontiers of one
 // stream into the latest.
 func (c *Command) normalise() {
-	slices.SortStableFunc(c.ops, func(a, b op) int { return cmp.Compare(a.kind, b.kind) })
 	if len(c.ops) < 2 {
 		return
 	}
+	slices.SortStableFunc(c.ops, func(a, b op) int { return cmp.Compare(a.kind, b.kind) })
 	kept := c.ops[:0]
 	for _, o := range c.ops {
 		if o.kind == opSeal || o.kind == opAllowCompaction {
@@ -104,17 +131,52 @@ func (c *Command) normalise() {
 // entryVersion is the first byte of every log entry.
 const entryVersion = 1
 
-// encodeEntry returns the log entry of a command and makes the command's columns
-// refer to it, so that the encoded updates exist once.
+// The room around the updates of Command.WriteFrom, in bytes: for what an entry begins
+// with, unless numbers are very large, and for a seal and an allowed compaction behind.
+const (
+	roomBefore = 32
+	roomAfter  = 32
+)
+
+// encode returns the log entry of the command, and makes its columns refer to it, so that
+// the encoded updates exist once. REQUIRES: the operations are in order.
+func (c *Command) encode() []byte {
+	if c.room != nil && c.ops[0].kind == opWrite {
+		if dst, ok := c.ops[0].encodeInPlace(c.room, len(c.ops)); ok {
+			return appendOps(dst, c.ops[1:])
+		}
+	}
+	return encodeEntry(c.ops)
+}
+
+// encodeEntry returns a log entry, to which the columns then refer.
 func encodeEntry(ops []op) []byte {
 	size := 2 + binary.MaxVarintLen64
 	for i := range ops {
-		size += 2 + 4*binary.MaxVarintLen64 + ops[i].cols.Size() +
-			len(ops[i].name) + len(ops[i].keyCodec) + len(ops[i].valCodec) + 2*binary.MaxVarintLen64
+		size += 2 + 4*binary.MaxVarintLen64 + ops[i].cols.Size()
+		if r := ops[i].registration; r != nil {
+			size += len(r.name) + len(r.keyCodec) + len(r.valCodec) + 2*binary.MaxVarintLen64
+		}
 	}
-	dst := make([]byte, 0, size)
-	dst = append(dst, entryVersion)
-	dst = binary.AppendUvarint(dst, uint64(len(ops)))
+	dst := append(make([]byte, 0, size), entryVersion)
+	return appendOps(binary.AppendUvarint(dst, uint64(len(ops))), ops)
+}
+
+// encodeInPlace puts the beginning of an entry of n operations, of which this is the
+// first, into the room before its updates, if it fits.
+func (o *op) encodeInPlace(room []byte, n int) ([]byte, bool) {
+	var begin [roomBefore]byte
+	b := binary.AppendUvarint(append(begin[:0], entryVersion), uint64(n))
+	b = binary.AppendUvarint(append(b, byte(o.kind)), uint64(o.stream))
+	b = o.cols.appendCounts(b)
+	if len(b) > roomBefore {
+		return nil, false
+	}
+	copy(room[roomBefore-len(b):], b)
+	return room[roomBefore-len(b) : roomBefore+o.cols.Size() : cap(room)], true
+}
+
+func appendOps(dst []byte, ops []op) []byte {
 	for i := range ops {
 		o := &ops[i]
 		dst = append(dst, byte(o.kind))
@@ -152,7 +214,7 @@ func decodeEntry(data []byte) ([]op, error) {
 		o := op{kind: opKind(r.byte()), stream: StreamID(r.uvarint())}
 		switch o.kind {
 		case opRegister:
-			o.name, o.keyCodec, o.valCodec = r.string(), r.string(), r.string()
+			o.registration = &registration{r.string(), r.string(), r.string()}
 		case opDestroy:
 		case opWrite:
 			o.cols = decodeColumns(r)

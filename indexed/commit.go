@@ -70,7 +70,7 @@ func (c *committer) loop() {
 		select {
 		case r := <-queue:
 			c.take(r)
-			c.drain()
+			c.e.metrics.cmdRun.Add(float64(1 + c.drain()))
 		case g := <-c.appended:
 			c.inFlight = nil
 			c.finish(g)
@@ -100,16 +100,18 @@ func (c *committer) full() bool {
 	return c.stopping || c.next.bytes >= c.e.cfg.MaxGroupBytes || len(c.next.reqs) >= c.e.cfg.MaxQueuedCommands
 }
 
-// drain takes what is queued without waiting.
-func (c *committer) drain() {
+// drain takes what is queued without waiting, and returns how many that were.
+func (c *committer) drain() (taken int) {
 	for !c.full() {
 		select {
 		case r := <-c.e.queue:
 			c.take(r)
+			taken++
 		default:
-			return
+			return taken
 		}
 	}
+	return taken
 }
 
 // take decides a request and adds it to the next group. Refusals wait for their
@@ -120,7 +122,6 @@ func (c *committer) take(r *request) {
 		c.stopping = true
 		return
 	}
-	c.e.metrics.cmdRun.Inc()
 	c.decide(r)
 	c.next.reqs = append(c.next.reqs, r)
 	if r.err == nil && r.entry != nil {
@@ -285,21 +286,30 @@ func (c *committer) settle(g *group) {
 	}
 
 	m := c.e.metrics
-	for i, r := range g.reqs {
-		c.e.inFlight.add(-r.weight)
+	var writes, records, data int
+	var weight, refused int64
+	for _, r := range g.reqs {
+		weight += r.weight
 		if r.cmd != nil && r.weight > 0 {
-			m.cmdWrites.Inc()
+			writes++
 		}
 		if r.err != nil {
 			// Nothing of it went to the tail, which would have kept its share.
-			c.e.admission.Release(r.weight)
-		} else {
-			for k := range r.ops {
-				m.cmdWriteRecords.Add(float64(r.ops[k].cols.Len()))
-				m.cmdWriteData.Add(float64(r.ops[k].cols.DataBytes()))
-			}
+			refused += r.weight
+			continue
 		}
-		r.done(seqnos[i], r.err)
+		for k := range r.ops {
+			records += r.ops[k].cols.Len()
+			data += r.ops[k].cols.DataBytes()
+		}
+	}
+	c.e.inFlight.add(-weight)
+	c.e.admission.Release(refused)
+	m.cmdWrites.Add(float64(writes))
+	m.cmdWriteRecords.Add(float64(records))
+	m.cmdWriteData.Add(float64(data))
+	for i, r := range g.reqs {
+		r.answer(seqnos[i], r.err)
 	}
 	m.applySeconds.Add(time.Since(start).Seconds())
 }
@@ -315,7 +325,7 @@ func (c *committer) shutDown() {
 		case r := <-c.e.queue:
 			c.e.inFlight.add(-r.weight)
 			c.e.admission.Release(r.weight)
-			r.done(0, stoppedError(nil))
+			r.answer(0, stoppedError(nil))
 		default:
 			c.e.st.endListeners(stoppedError(nil))
 			return

@@ -39,7 +39,7 @@ func sampleColumns() Columns {
 // sampleOps has an operation of every kind.
 func sampleOps() []op {
 	return []op{
-		{kind: opRegister, stream: 7, name: "orders", keyCodec: "string", valCodec: "json"},
+		{kind: opRegister, stream: 7, registration: &registration{"orders", "string", "json"}},
 		{kind: opDestroy, stream: 2},
 		{kind: opWrite, stream: 1, cols: sampleColumns()},
 		{kind: opWrite, stream: 300},

@@ -245,7 +245,7 @@ func (e *Engine) Destroy(ctx context.Context, name string) (bool, error) {
 	return destroyed, nil
 }
 
-// Submit hands a command over. It returns once the command has its place in the
+// Submit hands a command over, which is not to be used again. It returns once the command has its place in the
 // order of commands: whatever is submitted after sees it. It blocks while the
 // queue or the tail is full, under the context; the future is filled when the
 // command is durable and applied, or was refused.
@@ -256,12 +256,15 @@ func (e *Engine) Destroy(ctx context.Context, name string) (bool, error) {
 // matches storage.ErrNoEffect: the log could not take it, nothing changed.
 // ErrOutcomeUnknown.
 func (e *Engine) Submit(ctx context.Context, c *Command) *Future[storage.SeqNo] {
-	f := NewFuture[storage.SeqNo]()
-	r := &request{cmd: c, done: f.Fill}
-	if err := e.enqueue(ctx, r); err != nil {
-		f.Fill(0, err)
+	r := &c.request
+	if r.cmd != nil {
+		return Failed[storage.SeqNo](fmt.Errorf("tidemark: %w: a command was submitted twice: make another one", ErrInvalid))
 	}
-	return f
+	r.cmd = c
+	if err := e.enqueue(ctx, r); err != nil {
+		r.answer(0, err)
+	}
+	return &c.future
 }
 
 // Describe returns the description of a stream, as of all commands before.

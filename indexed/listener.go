@@ -59,11 +59,11 @@ type eventWindow struct {
 const eventOverhead = 160
 
 // addLocked returns the stream's event at seqno, a new one unless the command has
-// done something to the stream before. Without listeners it is kept nowhere.
+// done something to the stream before; nil if there are no listeners.
 func (w *eventWindow) addLocked(s *stream, seqno storage.SeqNo, cols Columns) *event {
 	if len(s.listeners) == 0 {
 		s.windowAfter = seqno
-		return &event{}
+		return nil
 	}
 	size := int64(cols.Size())
 	var e *event

@@ -409,7 +409,7 @@ func TestEditOfAStreamThatTheLogDestroyed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			st := newState(1)
 			for seqno, ops := range [][]op{
-				{{kind: opRegister, name: "a", keyCodec: "k", valCodec: "v"}},
+				{{kind: opRegister, registration: &registration{"a", "k", "v"}}},
 				{{kind: opSeal, frontier: frontier.At(3)}},
 				{{kind: opDestroy}},
 			} {

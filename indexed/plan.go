@@ -52,7 +52,7 @@ func (p *plan) register(name, keyCodec, valCodec string) (id StreamID, ops []op,
 	}
 	s := &planned{id: p.nextID, name: name, keyCodec: keyCodec, valCodec: valCodec}
 	p.add(s)
-	return s.id, []op{{kind: opRegister, stream: s.id, name: name, keyCodec: keyCodec, valCodec: valCodec}}, nil
+	return s.id, []op{{kind: opRegister, stream: s.id, registration: &registration{name, keyCodec, valCodec}}}, nil
 }
 
 // destroy decides a destroy: whether the stream was there to be destroyed.

@@ -11,11 +11,11 @@ import (
 // request is one thing that the commit goroutine does in its turn. Exactly one of
 // cmd, plan, read and stop is set.
 type request struct {
-	cmd  *Command                  // a mutation, already encoded
+	cmd  *Command                  // a mutation, already encoded; the request is part of it
 	plan func(*plan) ([]op, error) // a mutation that is decided in its turn; may be called again
 	read func(*state)              // called once, with state.mu held
 	stop bool
-	// done is called once, without locks.
+	// done is called once, without locks. That of cmd is to fill its future.
 	done func(storage.SeqNo, error)
 
 	entry  []byte // what the log is to take; nil if nothing
@@ -26,6 +26,19 @@ type request struct {
 	// Guarded by state.mu.
 	settled   bool // its turn has come
 	abandoned bool // nobody waits for it: a read is not run
+}
+
+// answer tells whoever waits. The future of a command may be kept for long, and what it
+// is part of lets go of the updates.
+func (r *request) answer(seqno storage.SeqNo, err error) {
+	if r.cmd == nil {
+		r.done(seqno, err)
+		return
+	}
+	c := r.cmd
+	c.ops, c.expected, c.room, r.ops, r.entry = nil, nil, nil, nil, nil
+	clear(c.few[:])
+	c.future.Fill(seqno, err)
 }
 
 // inFlightBytes counts the updates between admission and the tail.
@@ -68,7 +81,7 @@ func (e *Engine) prepare(r *request) error {
 		return fmt.Errorf("tidemark: %w: %d bytes of updates, Config.MaxTailBytes is %d: split it", ErrTooLarge, r.weight, e.cfg.MaxTailBytes)
 	}
 	if len(r.ops) > 0 {
-		r.entry = encodeEntry(r.ops)
+		r.entry = r.cmd.encode()
 	}
 	return nil
 }

@@ -147,8 +147,9 @@ func (st *state) applyOpLocked(seqno storage.SeqNo, o *op, now time.Time) error 
 		}
 		s.upper = o.frontier
 		st.untidy = st.untidy || len(s.set.unsealed) > 0
-		e := st.window.addLocked(s, seqno, Columns{})
-		e.seal, e.sealed = true, o.frontier
+		if e := st.window.addLocked(s, seqno, Columns{}); e != nil {
+			e.seal, e.sealed = true, o.frontier
+		}
 	case opAllowCompaction:
 		if o.frontier.LessThan(s.since) {
 			return fmt.Errorf("compaction of stream %q to %s before its since %s", s.name, o.frontier, s.since)

@@ -67,7 +67,7 @@ func TestEventWindowAgainstModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := &modelWindow{st: newState(rapid.Int64Range(1, 2000).Draw(t, "limit"))}
 		for i := range 3 {
-			m.apply(t, op{kind: opRegister, stream: StreamID(i), name: string(rune('a' + i))})
+			m.apply(t, op{kind: opRegister, stream: StreamID(i), registration: &registration{name: string(rune('a' + i))}})
 			m.streams = append(m.streams, m.st.streams[StreamID(i)])
 		}
 		listener := func(t *rapid.T) *windowListener {
@@ -155,7 +155,7 @@ func (m *modelWindow) apply(t *rapid.T, ops ...op) {
 func TestEventWindowForgetsWhatHasLeft(t *testing.T) {
 	st := newState(1 << 20)
 	for i := range 2 {
-		require.NoError(t, st.applyLocked(storage.SeqNo(i+1), []op{{kind: opRegister, stream: StreamID(i), name: string(rune('a' + i))}}, time.Time{}))
+		require.NoError(t, st.applyLocked(storage.SeqNo(i+1), []op{{kind: opRegister, stream: StreamID(i), registration: &registration{name: string(rune('a' + i))}}}, time.Time{}))
 	}
 	slow, fast := st.newListenerLocked(st.streams[0], nil, nil), st.newListenerLocked(st.streams[1], nil, nil)
 	seal := func(seqno int, id StreamID) {
@@ -177,7 +177,7 @@ func TestEventWindowForgetsWhatHasLeft(t *testing.T) {
 // A listener that is closed while it waits is not kept until the next event.
 func TestClosedListenerIsForgotten(t *testing.T) {
 	st := newState(1)
-	require.NoError(t, st.applyLocked(1, []op{{kind: opRegister, name: "a"}}, time.Time{}))
+	require.NoError(t, st.applyLocked(1, []op{{kind: opRegister, registration: &registration{name: "a"}}}, time.Time{}))
 	for range 3 {
 		l := st.newListenerLocked(st.streams[0], nil, nil)
 		readLog, err := l.take()

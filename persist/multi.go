@@ -134,12 +134,7 @@ func AddWrite[K, V any](b *AtomicWrite, w *WriteHandle[K, V], updates []Update[K
 	if err := b.multi.member(&w.handle); err != nil {
 		return err
 	}
-	cols, err := w.encode(updates, nil)
-	if err != nil {
-		return err
-	}
-	b.cmd.Write(w.id, cols)
-	return nil
+	return w.encode(&b.cmd, updates, nil)
 }
 
 // AddCompareAndAppend adds a CompareAndAppend to one of the streams: if its upper

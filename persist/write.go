@@ -77,8 +77,8 @@ var builders sync.Pool // of *indexed.ColumnsBuilder
 // maxPooledBytes keeps a single large write from staying in memory through the pool.
 const maxPooledBytes = 1 << 20
 
-// encode turns updates into columns; check sees the time of each.
-func (w *WriteHandle[K, V]) encode(updates []Update[K, V], check func(i int, t uint64) error) (indexed.Columns, error) {
+// encode adds updates to a command; check sees the time of each.
+func (w *WriteHandle[K, V]) encode(c *indexed.Command, updates []Update[K, V], check func(i int, t uint64) error) error {
 	b, ok := builders.Get().(*indexed.ColumnsBuilder)
 	if !ok {
 		b = new(indexed.ColumnsBuilder)
@@ -93,14 +93,15 @@ func (w *WriteHandle[K, V]) encode(updates []Update[K, V], check func(i int, t u
 		u := &updates[i]
 		if check != nil {
 			if err := check(i, u.Time); err != nil {
-				return indexed.Columns{}, err
+				return err
 			}
 		}
 		if err := indexed.AddTyped(b, w.kc, w.vc, u.Key, u.Val, u.Time, u.Diff); err != nil {
-			return indexed.Columns{}, fmt.Errorf("tidemark: stream %q: update %d of %d: %w", w.name, i, len(updates), err)
+			return fmt.Errorf("tidemark: stream %q: update %d of %d: %w", w.name, i, len(updates), err)
 		}
 	}
-	return b.Columns(), nil
+	c.WriteFrom(w.id, b)
+	return nil
 }
 
 // Write adds updates to the stream; it encodes them and does not keep the slice. No
@@ -113,12 +114,10 @@ func (w *WriteHandle[K, V]) Write(ctx context.Context, updates []Update[K, V]) *
 	if err := w.Err(); err != nil {
 		return indexed.Failed[storage.SeqNo](err)
 	}
-	cols, err := w.encode(updates, nil)
-	if err != nil {
+	var c indexed.Command
+	if err := w.encode(&c, updates, nil); err != nil {
 		return indexed.Failed[storage.SeqNo](err)
 	}
-	var c indexed.Command
-	c.Write(w.id, cols)
 	return w.writer.Submit(ctx, &c)
 }
 
@@ -179,17 +178,15 @@ func (w *WriteHandle[K, V]) addCompareAndAppend(c *indexed.Command, updates []Up
 	if !expected.LessThan(next) {
 		return w.invalid("compare-and-append from %s to %s: the next upper must be in advance of the expected one", expected, next)
 	}
-	cols, err := w.encode(updates, func(i int, t uint64) error {
+	if err := w.encode(c, updates, func(i int, t uint64) error {
 		if !expected.Admits(t) || next.Admits(t) {
 			return w.invalid("update %d at time %d lies outside [%s, %s)", i, t, expected, next)
 		}
 		return nil
-	})
-	if err != nil {
+	}); err != nil {
 		return err
 	}
 	c.ExpectUpper(w.id, expected)
-	c.Write(w.id, cols)
 	c.Seal(w.id, next)
 	return nil
 }
