@@ -107,6 +107,7 @@ func open(ctx context.Context, log storage.Log, blob storage.Blob, cfg Config) (
 	if err := manifest.checkNoGap(ctx); err != nil {
 		return nil, err
 	}
+	st.packTails()
 	meter, last, err := replay(ctx, st, log)
 	if err != nil {
 		return nil, err
@@ -210,7 +211,7 @@ func (st *state) replayLocked(entry storage.Entry, checkpoint storage.SeqNo, now
 	for i := range ops {
 		o := &ops[i]
 		if s := st.streams[o.stream]; s != nil && o.kind == opWrite && o.cols.Len() > 0 && entry.SeqNo > s.flushed {
-			st.appendTailLocked(s, tailChunk{entry.SeqNo, o.cols}, now)
+			st.appendTailLocked(s, tailChunk{entry.SeqNo, entry.SeqNo, o.cols}, now)
 		}
 	}
 	return nil

@@ -167,10 +167,10 @@ func (st *state) check() error {
 		var own int64
 		last := s.flushed
 		for c := range s.tail.chunks() {
-			if c.seqno <= last || c.seqno > st.applied {
-				return fmt.Errorf("stream %q: chunk at %s follows %s", s.name, c.seqno, last)
+			if c.from <= last || c.through < c.from || c.through > st.applied {
+				return fmt.Errorf("stream %q: chunk from %s through %s follows %s", s.name, c.from, c.through, last)
 			}
-			last = c.seqno
+			last = c.through
 			own += int64(c.cols.Size())
 		}
 		if own != s.tailBytes {

@@ -90,6 +90,7 @@ func (e *Engine) planFlush(s *stream, force, drain bool) *flushPlan {
 	if s.destroyed {
 		return nil
 	}
+	s.tail.pack() // so that it can be dropped up to here
 	p := &flushPlan{
 		stream: s, set: s.set, tail: s.tail, through: st.applied, after: s.flushed,
 		upper: s.upper, since: s.since, drain: drain && s.drainDueLocked(force),

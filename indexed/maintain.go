@@ -355,8 +355,8 @@ func (e *Engine) flushCandidates(force bool) []*stream {
 		}
 	}
 	if e.logTooLongLocked() {
-		slices.SortFunc(rest, func(a, b *stream) int { return cmp.Compare(a.tail.first().seqno, b.tail.first().seqno) })
-		for len(rest) > 0 && e.maintenance.meter.after(rest[0].tail.first().seqno) >= e.cfg.MaxLogBytes/2 {
+		slices.SortFunc(rest, func(a, b *stream) int { return cmp.Compare(a.tail.first(), b.tail.first()) })
+		for len(rest) > 0 && e.maintenance.meter.after(rest[0].tail.first()) >= e.cfg.MaxLogBytes/2 {
 			due, rest = append(due, rest[0]), rest[1:]
 		}
 	}
@@ -396,7 +396,7 @@ func (e *Engine) truncateLog(ctx context.Context) error {
 	}
 	for _, s := range st.names { // a destroyed stream may have listeners with events left
 		if !s.tail.empty() {
-			keep = min(keep, s.tail.first().seqno-1)
+			keep = min(keep, s.tail.first()-1)
 		}
 		for l := range s.listeners {
 			low := l.lowWaterLocked()

@@ -106,7 +106,7 @@ func (s *stream) editLocked(applied storage.SeqNo) streamEdit {
 		s.flushed, s.flushedUpper = applied, s.upper
 	} else {
 		// The log is kept from the tail on: that it is can then be checked.
-		s.flushed = max(s.flushed, s.tail.first().seqno-1)
+		s.flushed = max(s.flushed, s.tail.first()-1)
 	}
 	s.listed, s.unflushed = s.flushed, s.flushed < applied
 	return streamEdit{

@@ -30,6 +30,7 @@ type state struct {
 	nextBatch  uint64        // id for the next batch
 	checkpoint storage.SeqNo // the durable manifest reflects the log up to here
 
+	tailsPack bool  // see tail
 	tailBytes int64 // over all streams
 	tailCount int   // streams with a tail
 	// untidy says that something has happened since the last round of maintenance that
@@ -139,7 +140,7 @@ func (st *state) applyOpLocked(seqno storage.SeqNo, o *op, now time.Time) error 
 		if t, _ := o.cols.TimeRange(); !s.upper.Admits(t) {
 			return fmt.Errorf("update of stream %q at time %d before its upper %s", s.name, t, s.upper)
 		}
-		st.appendTailLocked(s, tailChunk{seqno, o.cols}, now)
+		st.appendTailLocked(s, tailChunk{seqno, seqno, o.cols}, now)
 		st.window.addLocked(s, seqno, o.cols)
 	case opSeal:
 		if o.frontier.LessThan(s.upper) {
@@ -168,6 +169,7 @@ func (st *state) addStreamLocked(s *stream) {
 	}
 	s.listeners = make(map[*Listener]struct{})
 	s.manifest.created = true
+	s.tail.packs = st.tailsPack
 	st.changed[s.id] = s
 	st.names[s.name] = s
 	st.streams[s.id] = s
@@ -190,6 +192,14 @@ func (st *state) appendTailLocked(s *stream, c tailChunk, now time.Time) {
 	s.tail.append(c)
 	s.tailBytes += int64(c.cols.Size())
 	st.tailBytes += int64(c.cols.Size())
+}
+
+// packTails makes tails pack what is appended from now on.
+func (st *state) packTails() {
+	st.tailsPack = true
+	for _, s := range st.names {
+		s.tail.packs = true
+	}
 }
 
 // dropTailLocked forgets the tail up to through, which is in batches now.

@@ -1,16 +1,18 @@
 package indexed
 
 import (
+	"encoding/binary"
 	"iter"
 	"slices"
 
 	"github.com/tidemark-go/tidemark/storage"
 )
 
-// tailChunk is the data of one command for one stream.
+// tailChunk is data for one stream: of the command at from, or of all commands from
+// there through another one.
 type tailChunk struct {
-	seqno storage.SeqNo
-	cols  Columns
+	from, through storage.SeqNo
+	cols          Columns
 }
 
 // tail is the data of a stream that is in the log and not in a batch yet, ascending by
@@ -18,25 +20,56 @@ type tailChunk struct {
 // are appended to the original or dropped from it, so that a snapshot costs nothing.
 //
 // It is a list of blocks, since one slice of all chunks would be copied as a whole, under
-// state.mu, whenever it grows.
+// state.mu, whenever it grows. Small chunks that follow one another are packed into one:
+// a header and an allocation for each row would be as large as the row, and a flush would
+// look for every row elsewhere.
 type tail struct {
-	full [][]tailChunk // blocks, of which only the first may have fewer than tailBlock
-	open []tailChunk   // the newest chunks; not empty unless the tail is
+	full  [][]tailChunk // blocks, of which only the first may have fewer than tailBlock
+	open  []tailChunk   // the newest that are not loose; not empty unless full is
+	loose []tailChunk   // the newest chunks, which are to be packed
+	// looseBytes is the size of loose.
+	looseBytes int
+	// packs: small chunks are packed. It is not for those who drop chunks at positions that
+	// they do not know before, as followers do.
+	packs bool
 }
 
-const tailBlock = 512
+const (
+	tailBlock = 512
+	// Chunks of up to looseChunk bytes are packed when there are packChunks of them, or
+	// packBytes in all.
+	looseChunk = 4 << 10
+	packChunks = 256
+	packBytes  = 64 << 10
+)
 
-func (t *tail) empty() bool { return len(t.open) == 0 }
+func (t *tail) empty() bool { return len(t.open) == 0 && len(t.loose) == 0 }
 
-// first returns the oldest chunk. REQUIRES: the tail is not empty.
-func (t *tail) first() *tailChunk {
-	if len(t.full) > 0 {
-		return &t.full[0][0]
+// first returns the oldest position. REQUIRES: the tail is not empty.
+func (t *tail) first() storage.SeqNo {
+	switch {
+	case len(t.full) > 0:
+		return t.full[0][0].from
+	case len(t.open) > 0:
+		return t.open[0].from
 	}
-	return &t.open[0]
+	return t.loose[0].from
 }
 
 func (t *tail) append(c tailChunk) {
+	if !t.packs || c.cols.Size() > looseChunk {
+		t.pack()
+		t.push(c)
+		return
+	}
+	t.loose = append(t.loose, c)
+	t.looseBytes += c.cols.Size()
+	if len(t.loose) == packChunks || t.looseBytes >= packBytes {
+		t.pack()
+	}
+}
+
+func (t *tail) push(c tailChunk) {
 	if len(t.open) == tailBlock {
 		t.full = append(t.full, t.open)
 		t.open = nil
@@ -44,20 +77,68 @@ func (t *tail) append(c tailChunk) {
 	t.open = append(t.open, c)
 }
 
+// pack packs what is loose. What is appended later is in other chunks.
+func (t *tail) pack() {
+	switch n := len(t.loose); n {
+	case 0:
+		return
+	case 1:
+		t.push(t.loose[0])
+	default:
+		t.push(tailChunk{t.loose[0].from, t.loose[n-1].through, packColumns(t.loose)})
+	}
+	t.loose, t.looseBytes = nil, 0
+}
+
+// packColumns returns the updates of all chunks in their order.
+func packColumns(chunks []tailChunk) Columns {
+	n, keyBytes, size := 0, 0, 0
+	for i := range chunks {
+		c := &chunks[i].cols
+		n += c.n
+		keyBytes += c.keyBytes
+		size += len(c.buf)
+	}
+	first := &chunks[0].cols
+	out := Columns{buf: make([]byte, size), n: n, keyBytes: keyBytes, minTime: first.minTime, maxTime: first.maxTime}
+	row, key, val := 0, 0, 0
+	keys, vals := rowOverhead*n, rowOverhead*n+keyBytes
+	for i := range chunks {
+		c := &chunks[i].cols
+		out.minTime, out.maxTime = min(out.minTime, c.minTime), max(out.maxTime, c.maxTime)
+		copy(out.buf[8*row:], c.buf[:8*c.n])
+		copy(out.buf[8*(n+row):], c.buf[8*c.n:16*c.n])
+		for j := range c.n {
+			binary.LittleEndian.PutUint32(out.buf[16*n+4*(row+j):], uint32(key+c.end(16*c.n, j)))
+			binary.LittleEndian.PutUint32(out.buf[20*n+4*(row+j):], uint32(val+c.end(20*c.n, j)))
+		}
+		data := c.buf[rowOverhead*c.n:]
+		copy(out.buf[keys+key:], data[:c.keyBytes])
+		copy(out.buf[vals+val:], data[c.keyBytes:])
+		row += c.n
+		key += c.keyBytes
+		val += len(data) - c.keyBytes
+	}
+	return out
+}
+
 // drop forgets the chunks up to a position and returns the bytes of their updates. They
 // are not reachable through the tail any more.
+//
+// REQUIRES: if the tail packs, it was packed when that position was the newest, so
+// that no chunk reaches across it.
 func (t *tail) drop(through storage.SeqNo) (bytes int64) {
 	i := 0
 	for ; i < len(t.full); i++ {
 		block := t.full[i]
-		if block[len(block)-1].seqno > through {
+		if block[len(block)-1].through > through {
 			break
 		}
 		bytes += sizeOfChunks(block)
 	}
 	after := func(block []tailChunk) []tailChunk {
 		n := 0
-		for n < len(block) && block[n].seqno <= through {
+		for n < len(block) && block[n].through <= through {
 			n++
 		}
 		bytes += sizeOfChunks(block[:n])
@@ -66,12 +147,17 @@ func (t *tail) drop(through storage.SeqNo) (bytes int64) {
 		}
 		return slices.Clone(block[n:])
 	}
-	if i == len(t.full) {
-		t.full, t.open = nil, after(t.open)
+	if i < len(t.full) {
+		if first := after(t.full[i]); i > 0 || len(first) < len(t.full[i]) {
+			t.full = slices.Concat([][]tailChunk{first}, t.full[i+1:])
+		}
 		return bytes
 	}
-	if first := after(t.full[i]); i > 0 || len(first) < len(t.full[i]) {
-		t.full = slices.Concat([][]tailChunk{first}, t.full[i+1:])
+	t.full, t.open = nil, after(t.open)
+	if len(t.open) == 0 {
+		dropped := bytes
+		t.loose = after(t.loose)
+		t.looseBytes -= int(bytes - dropped)
 	}
 	return bytes
 }
@@ -93,9 +179,11 @@ func (t *tail) chunks() iter.Seq[*tailChunk] {
 				}
 			}
 		}
-		for i := range t.open {
-			if !yield(&t.open[i]) {
-				return
+		for _, block := range [][]tailChunk{t.open, t.loose} {
+			for i := range block {
+				if !yield(&block[i]) {
+					return
+				}
 			}
 		}
 	}
@@ -103,7 +191,7 @@ func (t *tail) chunks() iter.Seq[*tailChunk] {
 
 // columns returns the data of all chunks.
 func (t *tail) columns() []Columns {
-	cols := make([]Columns, 0, tailBlock*len(t.full)+len(t.open))
+	cols := make([]Columns, 0, tailBlock*len(t.full)+len(t.open)+len(t.loose))
 	for c := range t.chunks() {
 		cols = append(cols, c.cols)
 	}
