@@ -40,6 +40,12 @@ func (c *Columns) Size() int { return len(c.buf) }
 // DataBytes returns the bytes of keys and vals, plus 16 for each time and diff.
 func (c *Columns) DataBytes() int { return len(c.buf) - 8*c.n }
 
+// KeyBytes returns the bytes of all encoded keys.
+func (c *Columns) KeyBytes() int { return c.keyBytes }
+
+// ValBytes returns the bytes of all encoded values.
+func (c *Columns) ValBytes() int { return len(c.buf) - rowOverhead*c.n - c.keyBytes }
+
 // TimeRange returns the least and the greatest time, or zeros if there are no updates.
 func (c *Columns) TimeRange() (lo, hi uint64) { return c.minTime, c.maxTime }
 
@@ -80,7 +86,7 @@ func (c *Columns) appendTo(dst []byte) []byte {
 func (c *Columns) appendCounts(dst []byte) []byte {
 	dst = binary.AppendUvarint(dst, uint64(c.n))
 	dst = binary.AppendUvarint(dst, uint64(c.keyBytes))
-	return binary.AppendUvarint(dst, uint64(len(c.buf)-rowOverhead*c.n-c.keyBytes))
+	return binary.AppendUvarint(dst, uint64(c.ValBytes()))
 }
 
 // decodeColumns reads what appendTo wrote. The result refers to the message.

@@ -247,6 +247,7 @@ func (c *committer) settle(g *group) {
 	st := c.e.st
 	st.mu.Lock()
 	positions := g.positions
+	st.holdWakes = true // writers come first: there may be very many listeners
 	for i, r := range g.reqs {
 		r.settled = true
 		switch {
@@ -273,7 +274,7 @@ func (c *committer) settle(g *group) {
 			c.e.maintenance.meter.add(seqnos[i], len(r.entry))
 		}
 	}
-	wake := c.e.maintenanceDueLocked()
+	wake, wakes := c.e.maintenanceDueLocked(), st.takeWakesLocked()
 	st.mu.Unlock()
 	if c.broken != nil && c.failed == nil {
 		c.failed = c.broken
@@ -310,6 +311,9 @@ func (c *committer) settle(g *group) {
 	m.cmdWriteData.Add(float64(data))
 	for i, r := range g.reqs {
 		r.answer(seqnos[i], r.err)
+	}
+	for _, l := range wakes {
+		l.wake()
 	}
 	m.applySeconds.Add(time.Since(start).Seconds())
 }

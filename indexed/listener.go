@@ -32,8 +32,8 @@ type event struct {
 	unread int // listeners that have not passed it
 }
 
-func (e *event) split() []Event {
-	events := make([]Event, 0, 2)
+// appendTo appends what it is to a listener.
+func (e *event) appendTo(events []Event) []Event {
 	if len(e.cols) > 0 {
 		events = append(events, Event{SeqNo: e.seqno, Updates: e.cols})
 	}
@@ -75,7 +75,6 @@ func (w *eventWindow) addLocked(s *stream, seqno storage.SeqNo, cols Columns) *e
 		w.fifo = append(w.fifo, e)
 		w.held++
 		size += eventOverhead
-		s.wakeLocked()
 	}
 	if cols.Len() > 0 {
 		e.cols = append(e.cols, cols)
@@ -146,17 +145,33 @@ func (st *state) newListenerLocked(s *stream, log storage.LogReader, m *metrics)
 	return l
 }
 
-// wakeLocked wakes the listeners that wait for an event of the stream.
-func (s *stream) wakeLocked() {
+// wakeLocked wakes the listeners that wait for an event of the stream, or makes them wait
+// for whoever holds wakes back.
+func (st *state) wakeLocked(s *stream) {
 	for i, l := range s.waiting {
 		l.waiting = false
 		s.waiting[i] = nil
-		select {
-		case l.notify <- struct{}{}:
-		default:
+		if st.holdWakes {
+			st.wakes = append(st.wakes, l)
+		} else {
+			l.wake()
 		}
 	}
 	s.waiting = s.waiting[:0]
+}
+
+// takeWakesLocked ends holdWakes and returns who is to be woken.
+func (st *state) takeWakesLocked() []*Listener {
+	wakes := st.wakes
+	st.holdWakes, st.wakes = false, nil
+	return wakes
+}
+
+func (l *Listener) wake() {
+	select {
+	case l.notify <- struct{}{}:
+	default:
+	}
 }
 
 // advanceLocked moves the cursor and lets the window forget what no listener needs.
@@ -204,40 +219,71 @@ func (l *Listener) lowWaterLocked() storage.SeqNo {
 func (l *Listener) Next(ctx context.Context) (Event, error) {
 	l.next.Lock()
 	defer l.next.Unlock()
-	for {
-		if len(l.queue) > 0 {
-			e := l.queue[0]
-			l.queue[0] = Event{}
-			l.queue = l.queue[1:]
-			return e, nil
-		}
+	if err := l.fill(ctx); err != nil {
+		return Event{}, err
+	}
+	e := l.queue[0]
+	l.queue[0] = Event{}
+	l.queue = l.queue[1:]
+	return e, nil
+}
+
+// NextEvents is Next of the events that are there, some of them if they are many. It
+// returns them in place of what is in buf, for whose memory it has use.
+func (l *Listener) NextEvents(ctx context.Context, buf []Event) ([]Event, error) {
+	l.next.Lock()
+	defer l.next.Unlock()
+	if len(l.queue) == 0 {
+		l.queue = buf[:0]
+	}
+	if err := l.fill(ctx); err != nil {
+		return nil, err
+	}
+	events := l.queue
+	l.queue = nil
+	return events, nil
+}
+
+// fill waits until there is something in the queue.
+func (l *Listener) fill(ctx context.Context) error {
+	for len(l.queue) == 0 {
 		if err := ctx.Err(); err != nil {
-			return Event{}, err
+			return err
 		}
 		readLog, err := l.take()
 		if err != nil {
-			return Event{}, err
+			return err
 		}
 		switch {
 		case len(l.queue) > 0:
 		case readLog:
 			if err := l.takeFromLog(ctx); err != nil {
-				return Event{}, err
+				return err
 			}
 		default:
 			select {
 			case <-l.notify:
 			case <-ctx.Done():
-				return Event{}, ctx.Err()
+				return ctx.Err()
 			}
 		}
 	}
+	return nil
 }
 
-// take takes the next event from the window. If there is none, the listener is
+// takeEvents and takeBytes are how much a listener takes from the window at a time: enough
+// that many listeners of small events do not meet at the lock for each.
+const (
+	takeEvents = 64
+	takeBytes  = 64 << 10
+)
+
+// take takes the next events from the window. If there is none, the listener is
 // registered to be woken; if the window does not reach back far enough, readLog
 // is true.
 func (l *Listener) take() (readLog bool, err error) {
+	l.stream.turn.Lock()
+	defer l.stream.turn.Unlock()
 	l.st.mu.Lock()
 	defer l.st.mu.Unlock()
 	s := l.stream
@@ -251,10 +297,16 @@ func (l *Listener) take() (readLog bool, err error) {
 		return true, nil
 	}
 	if i := s.firstAfterLocked(l.cursor); i < len(s.events) {
-		e := s.events[i]
-		l.queue = e.split()
-		l.finished = e.seal && e.sealed.IsEmpty()
-		l.advanceLocked(e.seqno)
+		rest := s.events[i:min(len(s.events), i+takeEvents)]
+		l.queue = l.queue[:0]
+		var last *event
+		for bytes := int64(0); len(rest) > 0 && bytes < takeBytes && !l.finished; rest = rest[1:] {
+			last = rest[0]
+			l.queue = last.appendTo(l.queue)
+			l.finished = last.seal && last.sealed.IsEmpty()
+			bytes += last.size
+		}
+		l.advanceLocked(last.seqno)
 		return false, nil
 	}
 	switch {
@@ -310,7 +362,7 @@ func (l *Listener) takeFromLog(ctx context.Context) error {
 			return l.end(unreadableEntry(entry.SeqNo, err))
 		}
 		e := eventOf(id, entry.SeqNo, ops)
-		queue = append(queue, e.split()...)
+		queue = e.appendTo(queue)
 		finished = finished || e.seal && e.sealed.IsEmpty()
 		to = entry.SeqNo
 		mine += int(e.size)
@@ -377,10 +429,7 @@ func (l *Listener) endLocked(err error) {
 	if l.waiting {
 		l.waiting = false
 		l.stream.waiting = slices.DeleteFunc(l.stream.waiting, func(w *Listener) bool { return w == l })
-		select {
-		case l.notify <- struct{}{}:
-		default:
-		}
+		l.wake()
 	}
 }
 
@@ -393,6 +442,6 @@ func (st *state) endListeners(err error) {
 		st.err = err
 	}
 	for _, s := range st.streams {
-		s.wakeLocked()
+		st.wakeLocked(s)
 	}
 }

@@ -40,6 +40,10 @@ type state struct {
 	// onDrop, if set, hears how many bytes have left the tails. It must not block.
 	onDrop func(bytes int64)
 	window eventWindow
+	// holdWakes: listeners that are to be woken are kept in wakes, for who has more urgent
+	// things to do.
+	holdWakes bool
+	wakes     []*Listener
 
 	// err is why the runtime ended, once it has; listeners and waiting readers see it.
 	err error
@@ -85,8 +89,11 @@ type stream struct {
 	tailStart time.Time // when the tail stopped being empty
 
 	listeners map[*Listener]struct{}
-	waiting   []*Listener // to be woken by the next event
-	events    []*event    // the stream's part of the window
+	// turn is held by the one listener that waits for state.mu: writers wait for that too,
+	// and would do so behind all listeners.
+	turn    sync.Mutex
+	waiting []*Listener // to be woken by the next event
+	events  []*event    // the stream's part of the window
 	// windowAfter: every event of the stream in advance of it is in events.
 	windowAfter storage.SeqNo
 
@@ -142,6 +149,7 @@ func (st *state) applyOpLocked(seqno storage.SeqNo, o *op, now time.Time) error 
 		}
 		st.appendTailLocked(s, tailChunk{seqno, seqno, o.cols}, now)
 		st.window.addLocked(s, seqno, o.cols)
+		st.wakeLocked(s)
 	case opSeal:
 		if o.frontier.LessThan(s.upper) {
 			return fmt.Errorf("seal of stream %q to %s before its upper %s", s.name, o.frontier, s.upper)
@@ -150,6 +158,7 @@ func (st *state) applyOpLocked(seqno storage.SeqNo, o *op, now time.Time) error 
 		st.untidy = st.untidy || len(s.set.unsealed) > 0
 		if e := st.window.addLocked(s, seqno, Columns{}); e != nil {
 			e.seal, e.sealed = true, o.frontier
+			st.wakeLocked(s)
 		}
 	case opAllowCompaction:
 		if o.frontier.LessThan(s.since) {
@@ -181,7 +190,7 @@ func (st *state) destroyLocked(s *stream) {
 	st.dropTailLocked(s, math.MaxUint64)
 	st.replaceSetLocked(s, &batchSet{})
 	delete(st.streams, s.id)
-	s.wakeLocked()
+	st.wakeLocked(s)
 }
 
 func (st *state) appendTailLocked(s *stream, c tailChunk, now time.Time) {

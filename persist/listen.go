@@ -37,12 +37,10 @@ type Listener[K, V any] struct {
 
 	mu      sync.Mutex // guards what follows
 	decoder *decoder[K, V]
-	queue   []delivery[K, V] // what is left of an event that had errors
-}
-
-type delivery[K, V any] struct {
-	event ListenEvent[K, V]
-	err   error
+	events  []indexed.Event // taken from inner
+	at      int             // how many of them were delivered
+	updates []Update[K, V]  // has room for those of the events that were not
+	errs    []error         // left of the event that was delivered last
 }
 
 func newListener[K, V any](r *ReadHandle[K, V], inner *indexed.Listener) *Listener[K, V] {
@@ -64,48 +62,68 @@ func (l *Listener[K, V]) Next(ctx context.Context) (ListenEvent[K, V], error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for {
-		if len(l.queue) > 0 {
-			d := l.queue[0]
-			l.queue = l.queue[1:]
-			return d.event, d.err
-		}
-		e, err := l.inner.Next(ctx)
-		if err != nil {
+		if len(l.errs) > 0 {
+			err := l.errs[0]
+			l.errs = l.errs[1:]
 			return ListenEvent[K, V]{}, err
 		}
-		l.deliver(e)
+		if l.at == len(l.events) {
+			if err := l.take(ctx); err != nil {
+				return ListenEvent[K, V]{}, err
+			}
+		}
+		e := l.events[l.at]
+		l.events[l.at] = indexed.Event{}
+		l.at++
+		if e.Updates == nil {
+			return ListenEvent[K, V]{Sealed: e.Sealed, SeqNo: e.SeqNo}, nil
+		}
+		if updates := l.decode(e.Updates); len(updates) > 0 {
+			return ListenEvent[K, V]{Updates: updates, SeqNo: e.SeqNo}, nil
+		}
 	}
 }
 
-// deliver queues what an event amounts to.
-func (l *Listener[K, V]) deliver(e indexed.Event) {
-	if e.Updates == nil {
-		l.queue = append(l.queue[:0], delivery[K, V]{event: ListenEvent[K, V]{Sealed: e.Sealed, SeqNo: e.SeqNo}})
-		return
+// take takes events. Their updates will share an allocation, and so will the bytes that
+// these keep.
+func (l *Listener[K, V]) take(ctx context.Context) error {
+	events, err := l.inner.NextEvents(ctx, l.events)
+	if err != nil {
+		return err
 	}
-	n := 0
-	for i := range e.Updates {
-		n += e.Updates[i].Len()
+	l.events, l.at = events, 0
+	n, keyBytes, valBytes := 0, 0, 0
+	for i := range events {
+		for c := range events[i].Updates {
+			cols := &events[i].Updates[c]
+			n += cols.Len()
+			keyBytes += cols.KeyBytes()
+			valBytes += cols.ValBytes()
+		}
 	}
-	event := ListenEvent[K, V]{Updates: make([]Update[K, V], 0, n), SeqNo: e.SeqNo}
-	var undecodable []delivery[K, V]
-	for c := range e.Updates {
-		cols := &e.Updates[c]
+	l.updates = make([]Update[K, V], 0, n)
+	l.decoder.keys.copies.Expect(keyBytes)
+	l.decoder.vals.copies.Expect(valBytes)
+	return nil
+}
+
+// decode returns the updates of one event, and leaves errors of others in errs.
+func (l *Listener[K, V]) decode(runs []indexed.Columns) []Update[K, V] {
+	updates := l.updates
+	for c := range runs {
+		cols := &runs[c]
 		for i := range cols.Len() {
 			u, err := l.decoder.decode(cols.Key(i), cols.Val(i), cols.Time(i), cols.Diff(i))
 			if err != nil {
-				undecodable = append(undecodable, delivery[K, V]{err: err})
+				l.errs = append(l.errs, err)
 				continue
 			}
-			event.Updates = append(event.Updates, u)
+			updates = append(updates, u)
 		}
 	}
-	l.decoder.reset()
-	l.queue = l.queue[:0]
-	if len(event.Updates) > 0 {
-		l.queue = append(l.queue, delivery[K, V]{event: event})
-	}
-	l.queue = append(l.queue, undecodable...)
+	n := len(updates)
+	l.updates = updates[n:]
+	return updates[:n:n]
 }
 
 // Close ends the listener: a Next that waits returns ErrClosed. It may be called

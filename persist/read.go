@@ -85,12 +85,6 @@ func (d *decoder[K, V]) decode(key, val []byte, time uint64, diff int64) (Update
 	return Update[K, V]{}, &DecodeError{Stream: d.stream, Time: time, Diff: diff, Err: err}
 }
 
-// reset lets go of what is held for updates to come.
-func (d *decoder[K, V]) reset() {
-	d.keys.copies.Reset()
-	d.vals.copies.Reset()
-}
-
 // sideDecoder decodes keys, or vals. If values keep the bytes they are decoded from, they
 // get a copy, since those are shared with the cache and other readers.
 type sideDecoder[T any] struct {

@@ -17,7 +17,7 @@ const maxBlock = 4 << 10
 // ready to use, by one goroutine at a time.
 type Copies struct {
 	free []byte
-	next int // size of the next block, unless a copy needs more
+	next int // size of the next block, unless a copy needs more; 0 at first
 }
 
 // Copy returns a copy of src, whose capacity is its length. It is not nil.
@@ -37,6 +37,6 @@ func (c *Copies) Copy(src []byte) []byte {
 	return dst
 }
 
-// Reset lets go of what is left of the last block, so that nothing is held for copies
-// that may never be made. Blocks are small again at first.
-func (c *Copies) Reset() { *c = Copies{} }
+// Expect says how many bytes are to be copied now: no more are taken for them. What is
+// left of the last block is let go of.
+func (c *Copies) Expect(bytes int) { *c = Copies{next: min(bytes, maxBlock)} }
