@@ -58,6 +58,20 @@ func (s *Snapshot) Since() frontier.Antichain { return s.since }
 // StreamName returns the name of the stream.
 func (s *Snapshot) StreamName() string { return s.stream }
 
+// Rows returns how many rows Chunks yields at most, without reading any.
+func (s *Snapshot) Rows() (n int) {
+	for _, b := range s.trace {
+		n += b.rows
+	}
+	for _, b := range s.unsealed {
+		n += b.rows
+	}
+	for c := range s.tail.chunks() {
+		n += c.cols.Len()
+	}
+	return n
+}
+
 // Close lets go of the snapshot's blobs; reads that run may then fail. It always
 // returns nil, and may be called more than once.
 func (s *Snapshot) Close() error {

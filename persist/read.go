@@ -154,6 +154,10 @@ func (s *Snapshot[K, V]) Upper() frontier.Antichain { return s.inner.Upper() }
 // Since returns the since of the stream: times before it have been moved up to it.
 func (s *Snapshot[K, V]) Since() frontier.Antichain { return s.inner.Since() }
 
+// Rows returns how many updates the snapshot holds at most: those that add up to less
+// count all the same. It reads nothing.
+func (s *Snapshot[K, V]) Rows() int { return s.inner.Rows() }
+
 // All yields the updates in storage order, neither sorted nor consolidated as a
 // whole, with times advanced to Since. It streams: a part of a batch is in memory at
 // a time, and while that is read up to four that follow.

@@ -81,17 +81,23 @@ func (e *emitter[K, V]) replay() error {
 	if err := e.history.check(snapshot.Since(), e.lower); err != nil {
 		return err
 	}
-	for e.lower.LessThan(upper) {
-		updates, end, err := e.history.read(e.ctx, snapshot, e.lower, upper, e.opts.maxBatchUpdates)
-		if err != nil {
-			return err
-		}
-		e.prepare(end, updates)
-		select {
-		case e.target <- *e.ready:
-			e.taken()
-		case <-e.ctx.Done():
-			return e.ctx.Err()
+	cuts, err := e.history.plan(e.ctx, snapshot, e.lower, upper, e.opts.maxBatchUpdates)
+	if err != nil {
+		return err
+	}
+	for _, cut := range cuts {
+		for e.lower.LessThan(cut) {
+			updates, end, err := e.history.read(e.ctx, snapshot, e.lower, cut, e.opts.maxBatchUpdates)
+			if err != nil {
+				return err
+			}
+			e.prepare(end, updates)
+			select {
+			case e.target <- *e.ready:
+				e.taken()
+			case <-e.ctx.Done():
+				return e.ctx.Err()
+			}
 		}
 	}
 	e.sealed = e.lower

@@ -66,6 +66,43 @@ func (h history[K, V]) rows(ctx context.Context, s *persist.Snapshot[K, V], lowe
 	}
 }
 
+// plannedTimes is how many times plan looks at, about.
+const plannedTimes = 1 << 16
+
+// plan returns where to cut [lower, upper) so that about limit updates, and probably not
+// more, lie between two cuts; the last is upper. Each interval between them takes a read
+// of the snapshot, since rows are stored in the order of their keys: one that turns out
+// to hold too many takes several.
+func (h history[K, V]) plan(ctx context.Context, s *persist.Snapshot[K, V], lower, upper frontier.Antichain, limit int) ([]frontier.Antichain, error) {
+	if s.Rows() <= limit || !lower.LessThan(upper) {
+		return []frontier.Antichain{upper}, nil
+	}
+	step := s.Rows()/plannedTimes + 1
+	var times []uint64
+	n := 0
+	for row, err := range s.Raw(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		if t := h.asOf.Advance(row.Time); lower.Admits(t) && !upper.Admits(t) {
+			if n%step == 0 {
+				times = append(times, t)
+			}
+			n++
+		}
+	}
+	slices.Sort(times)
+	// A sample is off by a few percent.
+	every := max(1, limit/step*7/8)
+	var cuts []frontier.Antichain
+	for i := every; i < len(times); i += every {
+		if cut := frontier.At(times[i]); lower.LessThan(cut) && (len(cuts) == 0 || cuts[len(cuts)-1].LessThan(cut)) {
+			cuts = append(cuts, cut)
+		}
+	}
+	return append(cuts, upper), nil
+}
+
 // read returns all updates of [lower, end), where end is upper, or less if there
 // would be more than limit. A single time is never split.
 func (h history[K, V]) read(ctx context.Context, s *persist.Snapshot[K, V], lower, upper frontier.Antichain, limit int) (updates []persist.Update[K, V], end frontier.Antichain, err error) {
