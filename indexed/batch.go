@@ -235,6 +235,7 @@ type batchRows struct {
 	pieces int // in which a part is held, one at a time; 0 is 1
 	read   int // rows of parts[0] that were in earlier pieces
 	cur    sortedColumns
+	moves  *int // counts parts that were left; nil if nobody wants to know
 
 	// ahead: from the second part on, the next one is read while the caller looks at one,
 	// by a goroutine of its own. It ends when it has read that, or the context is done;
@@ -270,6 +271,9 @@ func (s *batchRows) next(ctx context.Context) (row, bool, error) {
 			return row{}, false, nil
 		}
 		s.cur = sortedColumns{} // not held while the next one is read
+		if s.moves != nil {
+			*s.moves++
+		}
 		cols, err := s.readNext(ctx)
 		if err != nil {
 			return row{}, false, err
@@ -294,8 +298,9 @@ func (s *batchRows) readNext(ctx context.Context) (cols Columns, err error) {
 		p, coming := &s.parts[1], make(chan partRead, 1)
 		s.coming = coming
 		go func() {
-			cols, err := s.reader.readPart(ctx, p)
-			coming <- partRead{cols: cols, err: err}
+			read := partRead{err: errGoexit}
+			defer func() { coming <- read }()
+			read.cols, read.err = s.reader.readPart(ctx, p)
 		}()
 	}
 	s.begun = true

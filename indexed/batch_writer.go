@@ -18,6 +18,11 @@ import (
 // not find.
 func (e *Engine) writeBatch(ctx context.Context, s *stream, sources []rowSource, since frontier.Antichain, b *batch) (*batch, error) {
 	w := batchWriter{e: e, stream: s, batch: b, encoder: new(partEncoder)}
+	for _, source := range sources {
+		if rows, ok := source.(*batchRows); ok {
+			rows.moves = &w.moves
+		}
+	}
 	err := w.addAll(ctx, consolidate(ctx, sources, since))
 	if err == nil {
 		err = w.finishPart(ctx)
@@ -40,6 +45,8 @@ type batchWriter struct {
 
 	chunk      []row // the newest rows, which encoder does not have yet
 	chunkBytes int   // what they take in memory
+	chunkMoves int   // moves when the first of them came
+	moves      int   // how often a source has left a part; rows of the chunk keep that in memory
 	encoder    *partEncoder
 
 	// A part is written to the store by a goroutine of its own while the next one is
@@ -71,12 +78,15 @@ func (w *batchWriter) add(ctx context.Context, r, prev *row) error {
 	}
 	b.rows++
 	b.minTime, b.maxTime = min(b.minTime, r.time), max(b.maxTime, r.time)
+	if len(w.chunk) == 0 {
+		w.chunkMoves = w.moves
+	}
 	w.chunk = append(w.chunk, *r)
 	w.chunkBytes += rowBytes(r)
 	if w.encoder.bytes+w.chunkBytes >= w.e.cfg.PartBytes {
 		return w.finishPart(ctx)
 	}
-	if len(w.chunk) == chunkRows || w.chunkBytes >= chunkBytes {
+	if len(w.chunk) == chunkRows || w.chunkBytes >= chunkBytes || w.moves != w.chunkMoves {
 		return w.encodeChunk(ctx)
 	}
 	return nil
@@ -138,13 +148,16 @@ func (w *batchWriter) writePart(ctx context.Context) error {
 	outcome := make(chan error, 1)
 	w.writing = outcome
 	go func() {
+		err := errGoexit
+		defer func() {
+			if err != nil {
+				err = fmt.Errorf("write %s: %w", p.key, err)
+			}
+			outcome <- err
+		}()
 		start := time.Now()
-		_, err := w.e.blob.Set(ctx, p.key, data)
+		_, err = w.e.blob.Set(ctx, p.key, data)
 		w.e.metrics.wroteBlob(b.kind(), len(data), time.Since(start), err)
-		if err != nil {
-			err = fmt.Errorf("write %s: %w", p.key, err)
-		}
-		outcome <- err
 	}()
 	return nil
 }

@@ -132,16 +132,17 @@ func (c *Command) normalise() {
 const entryVersion = 1
 
 // The room around the updates of Command.WriteFrom, in bytes: for what an entry begins
-// with, unless numbers are very large, and for a seal and an allowed compaction behind.
+// with, unless numbers are very large, and for a seal or an allowed compaction behind.
 const (
 	roomBefore = 32
-	roomAfter  = 32
+	roomAfter  = 24
 )
 
 // encode returns the log entry of the command, and makes its columns refer to it, so that
 // the encoded updates exist once. REQUIRES: the operations are in order.
 func (c *Command) encode() []byte {
-	if c.room != nil && c.ops[0].kind == opWrite {
+	// With more behind it the room would grow, and columns would keep what it was before.
+	if c.room != nil && (len(c.ops) == 1 || len(c.ops) == 2 && c.ops[1].kind != opWrite) {
 		if dst, ok := c.ops[0].encodeInPlace(c.room, len(c.ops)); ok {
 			return appendOps(dst, c.ops[1:])
 		}

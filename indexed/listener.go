@@ -116,8 +116,8 @@ func (w *eventWindow) dropOldestLocked(s *stream) {
 }
 
 // Listener delivers what happens to a stream after a snapshot, in log order and
-// each event once. It takes no memory for what it has not read: that is in a
-// window shared by all listeners, or in the log.
+// each event once. It takes little memory for what it has not read, 64 KiB: the rest
+// is in a window shared by all listeners, or in the log.
 type Listener struct {
 	st      *state
 	stream  *stream
@@ -233,10 +233,11 @@ func (l *Listener) Next(ctx context.Context) (Event, error) {
 func (l *Listener) NextEvents(ctx context.Context, buf []Event) ([]Event, error) {
 	l.next.Lock()
 	defer l.next.Unlock()
-	if len(l.queue) == 0 {
+	if len(l.queue) == 0 && cap(buf) <= 2*takeEvents { // more was for what came from the log
 		l.queue = buf[:0]
 	}
 	if err := l.fill(ctx); err != nil {
+		l.queue = nil
 		return nil, err
 	}
 	events := l.queue
@@ -365,7 +366,9 @@ func (l *Listener) takeFromLog(ctx context.Context) error {
 		queue = e.appendTo(queue)
 		finished = finished || e.seal && e.sealed.IsEmpty()
 		to = entry.SeqNo
-		mine += int(e.size)
+		if e.size > 0 || e.seal {
+			mine += int(e.size) + eventOverhead
+		}
 		all += len(entry.Data)
 		if finished || mine >= catchUpEventBytes || all >= catchUpLogBytes {
 			break

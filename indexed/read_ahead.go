@@ -2,6 +2,7 @@ package indexed
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"sync"
@@ -30,6 +31,10 @@ type readAhead struct {
 
 	last []byte // memory of the part that the caller looks at, unless that is in the cache
 }
+
+// errGoexit is what is left of a call into a store that has ended its goroutine, as
+// failed assertions of tests do: who waits for it must not wait for ever.
+var errGoexit = errors.New("the store ended the goroutine that called it")
 
 // batchPart is a part of a batch that is to be read.
 type batchPart struct {
@@ -104,7 +109,8 @@ func (r *readAhead) start(ctx context.Context) {
 }
 
 func (r *readAhead) read(ctx context.Context, p *batchPart) {
-	var done partRead
+	done := partRead{err: errGoexit}
+	defer func() { p.outcome <- done }()
 	if done.err = ctx.Err(); done.err == nil {
 		part := &p.batch.parts[p.index]
 		if r.reader.fitsCache(r.bytes) {
@@ -113,7 +119,6 @@ func (r *readAhead) read(ctx context.Context, p *batchPart) {
 			done.cols, done.memory, done.err = r.reader.readPast(ctx, part, r.memory)
 		}
 	}
-	p.outcome <- done
 }
 
 // memory returns room for a part.
@@ -126,6 +131,10 @@ func (r *readAhead) memory(size int) []byte {
 			r.free = r.free[:len(r.free)-1]
 			return m
 		}
+	}
+	if n := len(r.free); n > 0 {
+		r.free[n-1] = nil // in its place: what is too small would pile up
+		r.free = r.free[:n-1]
 	}
 	return make([]byte, size)
 }

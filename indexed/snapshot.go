@@ -58,18 +58,35 @@ func (s *Snapshot) Since() frontier.Antichain { return s.since }
 // StreamName returns the name of the stream.
 func (s *Snapshot) StreamName() string { return s.stream }
 
-// Rows returns how many rows Chunks yields at most, without reading any.
-func (s *Snapshot) Rows() (n int) {
+// RowsBetween returns how many rows ChunksBetween yields at most, without reading any.
+func (s *Snapshot) RowsBetween(lower, upper frontier.Antichain) (n int) {
+	filter, unmoved := s.filters(lower, upper)
 	for _, b := range s.trace {
-		n += b.rows
+		if b.hasTimesIn(filter) {
+			n += b.rows
+		}
 	}
 	for _, b := range s.unsealed {
-		n += b.rows
+		if b.hasTimesIn(unmoved) {
+			n += b.rows
+		}
 	}
 	for c := range s.tail.chunks() {
 		n += c.cols.Len()
 	}
 	return n
+}
+
+// filters returns what admits [lower, upper) in the trace, and outside it.
+func (s *Snapshot) filters(lower, upper frontier.Antichain) (trace, unmoved timeFilter) {
+	if lower == s.since {
+		// Times before the since count as the since, whether or not a merge has moved them.
+		lower = frontier.Antichain{}
+	}
+	unmoved = s.unmoved()
+	unmoved.lower = unmoved.lower.Join(lower)
+	unmoved.upper = upper
+	return timeFilter{lower, upper}, unmoved
 }
 
 // Close lets go of the snapshot's blobs; reads that run may then fail. It always
@@ -127,15 +144,22 @@ func (c *Chunk) Row(i int) (key, val []byte, time uint64, diff int64, ok bool) {
 //
 // Errors: storage.ErrClosed; storage.CorruptError; ErrStopped; the context's.
 func (s *Snapshot) Chunks(ctx context.Context) iter.Seq2[Chunk, error] {
+	return s.ChunksBetween(ctx, frontier.Antichain{}, frontier.Empty())
+}
+
+// ChunksBetween is Chunks of the times in [lower, upper). Batches whose times are all
+// outside are not read. A lower between {0} and the since tells nothing apart: times there
+// count as the since or as they were written.
+func (s *Snapshot) ChunksBetween(ctx context.Context, lower, upper frontier.Antichain) iter.Seq2[Chunk, error] {
 	return func(yield func(Chunk, error) bool) {
 		if err := s.checkOpen(); err != nil {
 			yield(Chunk{}, err)
 			return
 		}
-		unmoved := s.unmoved()
+		filter, unmoved := s.filters(lower, upper)
 		ahead := readAhead{reader: s.reader}
 		for _, b := range s.trace {
-			ahead.append(b, allTimes)
+			ahead.append(b, filter)
 		}
 		for _, b := range s.unsealed {
 			ahead.append(b, unmoved)

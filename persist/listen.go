@@ -4,6 +4,7 @@ import (
 	"context"
 	"runtime"
 	"sync"
+	"sync/atomic"
 
 	"github.com/tidemark-go/tidemark/frontier"
 	"github.com/tidemark-go/tidemark/indexed"
@@ -24,8 +25,8 @@ type ListenEvent[K, V any] struct {
 // neither consolidated nor advanced to the since. What one command did comes at
 // one SeqNo, its updates before its seal.
 //
-// A listener never holds up writers, and costs no memory for what it has not read:
-// events beyond a shared window (Config.ListenerWindowBytes) are read from the log,
+// A listener never holds up writers, and costs little memory for what it has not read:
+// 64 KiB, or an event if that is larger. Events beyond a shared window (Config.ListenerWindowBytes) are read from the log,
 // which is kept for it (Config.MaxListenerLag).
 //
 // It is to be closed; one that is forgotten is closed with a logged warning when it
@@ -35,6 +36,7 @@ type Listener[K, V any] struct {
 	inner *indexed.Listener
 	open  *leaseable
 
+	closed  atomic.Bool
 	mu      sync.Mutex // guards what follows
 	decoder *decoder[K, V]
 	events  []indexed.Event // taken from inner
@@ -62,6 +64,9 @@ func (l *Listener[K, V]) Next(ctx context.Context) (ListenEvent[K, V], error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for {
+		if l.closed.Load() {
+			l.events, l.at, l.updates, l.errs = nil, 0, nil, nil
+		}
 		if len(l.errs) > 0 {
 			err := l.errs[0]
 			l.errs = l.errs[1:]
@@ -128,4 +133,7 @@ func (l *Listener[K, V]) decode(runs []indexed.Columns) []Update[K, V] {
 
 // Close ends the listener: a Next that waits returns ErrClosed. It may be called
 // more than once.
-func (l *Listener[K, V]) Close() error { return l.open.done() }
+func (l *Listener[K, V]) Close() error {
+	l.closed.Store(true)
+	return l.open.done()
+}

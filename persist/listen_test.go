@@ -57,3 +57,20 @@ func TestListenerOfQuietStream(t *testing.T) {
 		}
 	})
 }
+
+// A listener that was closed delivers nothing more, also not what it had taken before.
+func TestListenerEndsAtClose(t *testing.T) {
+	onPlaces(t, func(t *testing.T, p place) {
+		c := start(t, p, onDemand())
+		w, r := create(t, c, "s")
+		_, l := listen(t, r)
+		for i := range uint64(100) {
+			must(t, w.Write(t.Context(), []update{up("a", "", i, 1)}))
+		}
+		_, err := l.Next(t.Context())
+		require.NoError(t, err)
+		require.NoError(t, l.Close())
+		_, err = l.Next(t.Context())
+		require.ErrorIs(t, err, persist.ErrClosed)
+	})
+}

@@ -154,9 +154,11 @@ func (s *Snapshot[K, V]) Upper() frontier.Antichain { return s.inner.Upper() }
 // Since returns the since of the stream: times before it have been moved up to it.
 func (s *Snapshot[K, V]) Since() frontier.Antichain { return s.inner.Since() }
 
-// Rows returns how many updates the snapshot holds at most: those that add up to less
-// count all the same. It reads nothing.
-func (s *Snapshot[K, V]) Rows() int { return s.inner.Rows() }
+// RowsBetween returns how many rows RawBetween yields at most. It reads nothing, so it
+// counts batches as a whole.
+func (s *Snapshot[K, V]) RowsBetween(lower, upper frontier.Antichain) int {
+	return s.inner.RowsBetween(lower, upper)
+}
 
 // All yields the updates in storage order, neither sorted nor consolidated as a
 // whole, with times advanced to Since. It streams: a part of a batch is in memory at
@@ -191,9 +193,15 @@ type Row = indexed.Row
 // decode what is wanted. Key and Val are valid until the next row is asked for, and must
 // not be changed. Errors, which end the sequence, are as in All.
 func (s *Snapshot[K, V]) Raw(ctx context.Context) iter.Seq2[Row, error] {
+	return s.RawBetween(ctx, frontier.Antichain{}, frontier.Empty())
+}
+
+// RawBetween is Raw of the times in [lower, upper), where lower is {0}, Since or in advance
+// of it. Batches whose times are all outside are not read.
+func (s *Snapshot[K, V]) RawBetween(ctx context.Context, lower, upper frontier.Antichain) iter.Seq2[Row, error] {
 	return func(yield func(Row, error) bool) {
 		defer runtime.KeepAlive(s)
-		for chunk, err := range s.inner.Chunks(ctx) {
+		for chunk, err := range s.inner.ChunksBetween(ctx, lower, upper) {
 			if err != nil {
 				yield(Row{}, err)
 				return

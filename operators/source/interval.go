@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"math"
+	"math/rand/v2"
 	"slices"
 
 	"github.com/tidemark-go/tidemark/frontier"
@@ -74,29 +75,35 @@ const plannedTimes = 1 << 16
 // of the snapshot, since rows are stored in the order of their keys: one that turns out
 // to hold too many takes several.
 func (h history[K, V]) plan(ctx context.Context, s *persist.Snapshot[K, V], lower, upper frontier.Antichain, limit int) ([]frontier.Antichain, error) {
-	if s.Rows() <= limit || !lower.LessThan(upper) {
+	from := lower
+	if lower.LessEqual(h.asOf) {
+		from = frontier.Antichain{} // all times up to the as-of are wanted
+	}
+	rows := s.RowsBetween(from, upper)
+	if rows <= limit || !lower.LessThan(upper) {
 		return []frontier.Antichain{upper}, nil
 	}
-	step := s.Rows()/plannedTimes + 1
+	// One row of each step, not always the same one: keys may have as many rows.
+	step := rows/plannedTimes + 1
+	random := rand.New(rand.NewPCG(1, 2))
 	var times []uint64
-	n := 0
-	for row, err := range s.Raw(ctx) {
+	n, next := 0, 0
+	for row, err := range s.RawBetween(ctx, from, upper) {
 		if err != nil {
 			return nil, err
 		}
-		if t := h.asOf.Advance(row.Time); lower.Admits(t) && !upper.Admits(t) {
-			if n%step == 0 {
-				times = append(times, t)
-			}
-			n++
+		if n == next {
+			times = append(times, h.asOf.Advance(row.Time))
+			next = (n/step+1)*step + random.IntN(step)
 		}
+		n++
 	}
 	slices.Sort(times)
 	// A sample is off by a few percent.
 	every := max(1, limit/step*7/8)
 	var cuts []frontier.Antichain
 	for i := every; i < len(times); i += every {
-		if cut := frontier.At(times[i]); lower.LessThan(cut) && (len(cuts) == 0 || cuts[len(cuts)-1].LessThan(cut)) {
+		if cut := frontier.At(times[i]); lower.LessThan(cut) && h.asOf.LessThan(cut) && (len(cuts) == 0 || cuts[len(cuts)-1].LessThan(cut)) {
 			cuts = append(cuts, cut)
 		}
 	}

@@ -1,0 +1,54 @@
+package indexed
+
+import (
+	"context"
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tidemark-go/tidemark/frontier"
+)
+
+// sparseParts has one row at time 0 in every part, and others.
+type sparseParts struct{}
+
+func (sparseParts) readPart(_ context.Context, p *part) (Columns, error) {
+	var b ColumnsBuilder
+	for i := range p.rows {
+		if err := b.Add(fmt.Appendf(nil, "%s-%04d", p.key, i), nil, uint64(min(i, 1)), 1); err != nil {
+			return Columns{}, err
+		}
+	}
+	return b.Finish(), nil
+}
+
+// Rows that wait for the encoder keep the parts that they are from in memory: they do not
+// wait when their source has moved on.
+func TestWriterKeepsNoParts(t *testing.T) {
+	rows := &batchRows{reader: sparseParts{}, filter: timeFilter{upper: frontier.At(1)}}
+	for i := range 100 {
+		rows.parts = append(rows.parts, part{key: fmt.Sprintf("%03d", i), rows: 10})
+	}
+	b := &batch{}
+	w := batchWriter{e: &Engine{cfg: Config{PartBytes: 1 << 20}}, stream: &stream{}, batch: b, encoder: new(partEncoder)}
+	rows.moves = &w.moves
+	var prev row
+	for r, err := range consolidate(t.Context(), []rowSource{rows}, frontier.Antichain{}) {
+		require.NoError(t, err)
+		require.NoError(t, w.add(t.Context(), &r, &prev))
+		require.LessOrEqual(t, len(w.chunk), 1+1, "and the one that came when its source had moved on")
+		prev = r
+	}
+	require.Equal(t, 100, b.rows)
+	require.Equal(t, 100, w.encoder.rows+len(w.chunk))
+}
+
+// Memory of parts of many sizes does not pile up.
+func TestReadAheadReusesMemory(t *testing.T) {
+	var r readAhead
+	for i := range 1000 {
+		r.free = append(r.free, r.memory(1000+i))
+		require.Len(t, r.free, 1)
+	}
+}

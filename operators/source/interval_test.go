@@ -1,0 +1,82 @@
+package source
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tidemark-go/tidemark/frontier"
+	"github.com/tidemark-go/tidemark/mem"
+	"github.com/tidemark-go/tidemark/persist"
+	"github.com/tidemark-go/tidemark/persist/codec"
+)
+
+// The history is cut into intervals of about as many updates as were asked for, without
+// reading what lies outside of it.
+func TestPlan(t *testing.T) {
+	ctx := t.Context()
+	registry, faults := mem.NewRegistry(), mem.NewUnreliable()
+	c, err := registry.RuntimeUnreliable(ctx, faults, persist.Config{MinStepInterval: 1 << 40, FlushInterval: -1, CacheSizeLimit: 1})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, c.Stop()) }()
+	w, r, err := persist.CreateOrLoad(ctx, c, "s", codec.String, codec.String)
+	require.NoError(t, err)
+	const rounds, times, keys = 3, 100, 20 // of which each makes a batch
+	for round := range rounds {
+		for i := range times {
+			at := uint64(round*times + i)
+			var updates []persist.Update[string, string]
+			for k := range keys {
+				updates = append(updates, persist.Update[string, string]{Key: fmt.Sprint(k), Time: at, Diff: 1})
+			}
+			_, err := w.Write(ctx, updates).Wait(ctx)
+			require.NoError(t, err)
+		}
+		_, err := w.Seal(ctx, uint64(round+1)*times).Wait(ctx)
+		require.NoError(t, err)
+		require.NoError(t, c.Maintain(ctx))
+	}
+	s, err := r.Snapshot(ctx)
+	require.NoError(t, err)
+	defer s.Close()
+	const all = rounds * times
+	plan := func(asOf, lower, upper uint64, limit int) (cuts []frontier.Antichain, gets int) {
+		h := history[string, string]{stream: "s", asOf: frontier.At(asOf)}
+		before := faults.Calls(mem.OpGet)
+		cuts, err := h.plan(ctx, s, frontier.At(lower), frontier.At(upper), limit)
+		require.NoError(t, err)
+		require.Equal(t, frontier.At(upper), cuts[len(cuts)-1])
+		last := frontier.At(max(lower, asOf))
+		for _, cut := range cuts {
+			require.True(t, last.LessThan(cut), "%v", cuts)
+			last = cut
+		}
+		return cuts, faults.Calls(mem.OpGet) - before
+	}
+
+	cuts, gets := plan(0, 0, all, all*keys)
+	require.Len(t, cuts, 1)
+	require.Zero(t, gets, "it fits")
+
+	cuts, gets = plan(0, 0, all, 50*keys)
+	require.Equal(t, rounds, gets)
+	require.InDelta(t, all/50, len(cuts), 2)
+	from := uint64(0)
+	for _, cut := range cuts {
+		to, ok := cut.Elem()
+		require.True(t, ok)
+		require.LessOrEqual(t, to-from, uint64(50))
+		from = to
+	}
+
+	cuts, gets = plan(0, 2*times+90, all, times*keys)
+	require.Len(t, cuts, 1)
+	require.Zero(t, gets, "the newest batch alone is in question")
+	cuts, gets = plan(0, 2*times+10, all, 10*keys)
+	require.Equal(t, 1, gets, "of the newest batch")
+	require.Greater(t, len(cuts), 5)
+
+	cuts, _ = plan(all-20, 0, all, 10*keys)
+	require.LessOrEqual(t, len(cuts), 4, "all times up to the as-of are one time")
+}
