@@ -1,0 +1,123 @@
+package main
+
+import "fmt"
+
+// goal is a figure that Tidemark is to reach.
+type goal struct {
+	number int
+	what   string
+	least  float64 // or more; 0 if most counts
+	most   float64 // or less
+	figure func(rs *results) (float64, bool)
+}
+
+// value is the median of one unit of one job.
+func value(work, system, unit string) func(*results) (float64, bool) {
+	return func(rs *results) (float64, bool) { return rs.median(joinName(work, system), unit) }
+}
+
+// quotient is a by b, if both were measured.
+func quotient(a, b func(*results) (float64, bool)) func(*results) (float64, bool) {
+	return func(rs *results) (float64, bool) {
+		x, okX := a(rs)
+		y, okY := b(rs)
+		if !okX || !okY || y == 0 {
+			return 0, false
+		}
+		return x / y, true
+	}
+}
+
+// against is Tidemark's figure by that of another system.
+func against(work, system, unit string) func(*results) (float64, bool) {
+	return quotient(value(work, "tidemark", unit), value(work, system, unit))
+}
+
+// goals are those of the project, for a scale of work.
+func (s scale) goals() []goal {
+	bulk := fmt.Sprintf("Bulk/records=%d", s.bulk)
+	scan := fmt.Sprintf("Scan/records=%d", s.bulk)
+	var gs []goal
+	for _, writers := range []int{1, 16, 64} {
+		work := fmt.Sprintf("Write/writers=%d", writers)
+		gs = append(gs,
+			goal{number: 1, what: fmt.Sprintf("durable writes of one record, %d writers, by Pebble's", writers), least: 1, figure: against(work, "pebble", unitRate)},
+			goal{number: 1, what: fmt.Sprintf("the same, by a raw file's, %d writers", writers), least: 0.9, figure: against(work, "raw", unitRate)})
+	}
+	gs = append(gs,
+		goal{number: 2, what: "one goroutine with 1,000 futures, by 64 writers", least: 5,
+			figure: quotient(value("Pipelined/in-flight=1000", "tidemark", unitRate), value("Write/writers=64", "tidemark", unitRate))},
+		goal{number: 3, what: "bulk, by Pebble's rate", least: 3, figure: against(bulk, "pebble", unitRate)},
+		goal{number: 3, what: "bulk, until nothing is left to do, by Pebble's", least: 3, figure: against(bulk, "pebble", unitSettled)},
+		goal{number: 3, what: "bulk, bytes written for each user byte", most: 3, figure: value(bulk, "tidemark", unitWrote)},
+		goal{number: 4, what: "full snapshot, Raw, cold, by Pebble's iterator", least: 4,
+			figure: quotient(value(scan, "tidemark-raw", unitCold), value(scan, "pebble", unitCold))},
+		goal{number: 4, what: "full snapshot, Raw, warm, by Pebble's iterator", least: 4,
+			figure: quotient(value(scan, "tidemark-raw", unitWarm), value(scan, "pebble", unitWarm))},
+		goal{number: 4, what: "full snapshot, copies of bytes, cold, by Pebble's iterator", least: 4, figure: against(scan, "pebble", unitCold)},
+		goal{number: 4, what: "full snapshot, copies of bytes, warm, by Pebble's iterator", least: 4, figure: against(scan, "pebble", unitWarm)},
+		goal{number: 4, what: "full snapshot, typed, cold, by Pebble's iterator", least: 2,
+			figure: quotient(value(scan, "tidemark-typed", unitCold), value(scan, "pebble", unitCold))},
+		goal{number: 4, what: "full snapshot, typed, warm, by Pebble's iterator", least: 2,
+			figure: quotient(value(scan, "tidemark-typed", unitWarm), value(scan, "pebble", unitWarm))})
+	for _, writers := range []int{1, 16} {
+		work := fmt.Sprintf("Listen/writers=%d", writers)
+		gs = append(gs,
+			goal{number: 5, what: fmt.Sprintf("write to received, %d writers, by its acknowledgement", writers), most: 1.2,
+				figure: quotient(value(work, "tidemark", unitP50), value(work, "tidemark", unitAckP50))},
+			goal{number: 5, what: fmt.Sprintf("write to received, %d writers, by JetStream's", writers), most: 0.5, figure: against(work, "jetstream", unitP50)})
+	}
+	gs = append(gs,
+		goal{number: 6, what: "1,000 listeners: the last has all after so many seconds", most: 0.5, figure: value("FanOut/listeners=1000", "tidemark", unitLate)},
+		goal{number: 6, what: "1,000 listeners: the rate of writers by that without", least: 0.9,
+			figure: quotient(value("FanOut/listeners=1000", "tidemark", unitRate), value("FanOut", "tidemark", unitRate))},
+		goal{number: 7, what: "record mode, by go-streams' channel source", least: 0.95, figure: against(fmt.Sprintf("Flow/records=%d", s.flow), "go-streams", unitRate)},
+		goal{number: 8, what: "batch mode, source to sink, exactly once, updates/s", least: 1e6, figure: value(fmt.Sprintf("Pipeline/records=%d", s.flow), "tidemark", unitRate)})
+	upsert := fmt.Sprintf("Upsert/records=%d/keys=%d", s.upserts, s.keys)
+	gs = append(gs,
+		goal{number: 9, what: "upserts: disk by live data, at most", most: 2, figure: value(upsert, "tidemark", unitSpace)},
+		goal{number: 9, what: "upserts: peak memory, MiB", most: 256 + cacheSize>>20, figure: value(upsert, "tidemark", unitMemory)},
+		goal{number: 9, what: "upserts: rate at the end by that at the start", least: 0.8, figure: value(upsert, "tidemark", unitSteady)},
+		goal{number: 10, what: "open with a long log, by reading it", most: 2.5, figure: value(fmt.Sprintf("Recover/records=%d", s.log), "tidemark", unitOfReading)},
+		goal{number: 10, what: "open many streams and batches, seconds", most: 1, figure: value(fmt.Sprintf("OpenMany/streams=%d", s.streams), "tidemark", unitTime)})
+	small, large := s.growth[0], s.growth[len(s.growth)-1]
+	for _, g := range []struct {
+		what, work, unit string
+	}{
+		{"writes, 64 writers", "Write/from=%d/writers=64", unitRate},
+		{"bulk", "Bulk/records=%d", unitSettled},
+		{"snapshot, cold", "Scan/records=%d", unitCold},
+	} {
+		gs = append(gs, goal{
+			number: 11, what: fmt.Sprintf("cost of a record, %s, from %s to %s records", g.what, number(float64(small)), number(float64(large))), most: 1.3,
+			figure: quotient(value(fmt.Sprintf(g.work, small), "tidemark", g.unit), value(fmt.Sprintf(g.work, large), "tidemark", g.unit)),
+		})
+	}
+	idle := fmt.Sprintf("Idle/streams=%d", s.streams)
+	return append(gs,
+		goal{number: 12, what: "bulk: peak memory, MiB", most: 256 + cacheSize>>20, figure: value(bulk, "tidemark", unitMemory)},
+		goal{number: 12, what: "the largest bulk: peak memory, MiB", most: 256 + cacheSize>>20, figure: value(fmt.Sprintf("Bulk/records=%d", large), "tidemark", unitMemory)},
+		goal{number: 13, what: "idle: bytes written", most: 0, figure: value(idle, "tidemark", unitWroteBytes)},
+		goal{number: 13, what: "idle: wake-ups by those of a process that sleeps", most: 1.5,
+			figure: quotient(value(idle, "tidemark", unitWakeUps), value(idle, "nothing", unitWakeUps))})
+}
+
+// printGoals prints the goals whose figures were measured.
+func (rs *results) printGoals(p *printer) {
+	p.f("\n### Goals\n\n| # | what | goal | reached | |\n| ---: | --- | ---: | ---: | --- |\n")
+	for _, g := range rs.scale.goals() {
+		v, ok := g.figure(rs)
+		if !ok {
+			continue
+		}
+		bound, met := "at least "+number(g.least), v >= g.least
+		if g.least == 0 {
+			bound, met = "at most "+number(g.most), v <= g.most
+		}
+		verdict := "yes"
+		if !met {
+			verdict = "**no**"
+		}
+		p.f("| %d | %s | %s | %s | %s |\n", g.number, g.what, bound, number(v), verdict)
+	}
+}
