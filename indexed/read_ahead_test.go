@@ -1,6 +1,7 @@
 package indexed_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"strings"
@@ -106,4 +107,38 @@ func TestPartOfOnes(t *testing.T) {
 	f.step(true)
 	require.Equal(t, 2, f.Buckets(id).Trace[0].Parts)
 	require.Equal(t, show(updates), show(f.read(id)))
+}
+
+// ChunksBetween yields the rows that Between consolidates, and none of an interval without
+// times, also at the since, from which on all earlier times count.
+func TestChunksBetween(t *testing.T) {
+	f := newFixture(t, still())
+	id := f.register("s")
+	for i := range uint64(6) {
+		f.write(id, up(fmt.Sprint(i), i))
+		if i%2 == 0 {
+			f.seal(id, frontier.At(i))
+			f.step(true)
+		}
+	}
+	f.allow(id, frontier.At(3))
+	s, err := f.Snapshot(f.ctx, id)
+	require.NoError(t, err)
+	defer s.Close()
+	for lower := uint64(3); lower < 7; lower++ {
+		for upper := range uint64(7) {
+			var rows []indexed.Row
+			for chunk, err := range s.ChunksBetween(f.ctx, frontier.At(lower), frontier.At(upper)) {
+				require.NoError(t, err)
+				for i := range chunk.Len() {
+					if key, val, time, diff, ok := chunk.Row(i); ok {
+						rows = append(rows, indexed.Row{Key: bytes.Clone(key), Val: bytes.Clone(val), Time: time, Diff: diff})
+					}
+				}
+			}
+			want := show(collect(t, s.Between(f.ctx, frontier.At(lower), frontier.At(upper))))
+			require.ElementsMatch(t, want, show(rows), "[%d, %d)", lower, upper)
+			require.GreaterOrEqual(t, s.RowsBetween(frontier.At(lower), frontier.At(upper)), len(rows))
+		}
+	}
 }

@@ -79,7 +79,7 @@ func (s *Snapshot) RowsBetween(lower, upper frontier.Antichain) (n int) {
 
 // filters returns what admits [lower, upper) in the trace, and outside it.
 func (s *Snapshot) filters(lower, upper frontier.Antichain) (trace, unmoved timeFilter) {
-	if lower == s.since {
+	if lower == s.since && lower.LessThan(upper) {
 		// Times before the since count as the since, whether or not a merge has moved them.
 		lower = frontier.Antichain{}
 	}
@@ -217,10 +217,6 @@ func (s *Snapshot) Between(ctx context.Context, lower, upper frontier.Antichain)
 			yield(Row{}, streamErrorf(s.stream, ErrAsOfBeforeSince, "updates from time %s on were asked for, but the since is %s: start there", lower, s.since))
 		}
 	}
-	if lower == s.since && lower.LessThan(upper) {
-		// Times before the since count as the since, whether or not a merge has moved them.
-		lower = frontier.Antichain{}
-	}
 	return s.consolidated(ctx, timeFilter{lower, upper}, s.since)
 }
 
@@ -247,9 +243,7 @@ func (s *Snapshot) consolidated(ctx context.Context, filter timeFilter, since fr
 			yield(Row{}, err)
 			return
 		}
-		unmoved := s.unmoved()
-		unmoved.lower = unmoved.lower.Join(filter.lower)
-		unmoved.upper = filter.upper
+		filter, unmoved := s.filters(filter.lower, filter.upper)
 		reading, cancel := context.WithCancel(ctx)
 		var batches []*batchRows
 		for _, b := range s.trace {
