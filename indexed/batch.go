@@ -65,7 +65,6 @@ func (b *batch) memBytes() (n int64) {
 	return n
 }
 
-// hasTimesIn reports whether some row may have a time the filter admits.
 func (b *batch) kind() string {
 	if b.trace {
 		return kindTrace
@@ -73,6 +72,7 @@ func (b *batch) kind() string {
 	return kindUnsealed
 }
 
+// hasTimesIn reports whether some row may have a time the filter admits.
 func (b *batch) hasTimesIn(f timeFilter) bool {
 	return b.rows > 0 && f.lower.Admits(b.maxTime) && !f.upper.Admits(b.minTime)
 }

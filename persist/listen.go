@@ -26,8 +26,9 @@ type ListenEvent[K, V any] struct {
 // one SeqNo, its updates before its seal.
 //
 // A listener never holds up writers, and costs little memory for what it has not read:
-// 64 KiB, or an event if that is larger. Events beyond a shared window (Config.ListenerWindowBytes) are read from the log,
-// which is kept for it (Config.MaxListenerLag).
+// 64 KiB, or an event if that is larger. Events beyond a shared window
+// (Config.ListenerWindowBytes) are read from the log, which is kept for it
+// (Config.MaxListenerLag).
 //
 // It is to be closed; one that is forgotten is closed with a logged warning when it
 // is collected as garbage.
