@@ -109,8 +109,8 @@ func TestPartOfOnes(t *testing.T) {
 	require.Equal(t, show(updates), show(f.read(id)))
 }
 
-// ChunksBetween yields the rows that Between consolidates, and none of an interval without
-// times, also at the since, from which on all earlier times count.
+// ChunksBetween yields the rows that Between consolidates: those of all times up to the
+// since if it is asked for the since, and none if it is asked for no time.
 func TestChunksBetween(t *testing.T) {
 	f := newFixture(t, still())
 	id := f.register("s")
@@ -136,8 +136,14 @@ func TestChunksBetween(t *testing.T) {
 					}
 				}
 			}
-			want := show(collect(t, s.Between(f.ctx, frontier.At(lower), frontier.At(upper))))
+			want := []string{}
+			for i := range uint64(6) {
+				if at := max(i, 3); lower <= at && at < upper {
+					want = append(want, fmt.Sprintf("k=%d @%d +1", i, at))
+				}
+			}
 			require.ElementsMatch(t, want, show(rows), "[%d, %d)", lower, upper)
+			require.Equal(t, want, show(collect(t, s.Between(f.ctx, frontier.At(lower), frontier.At(upper)))))
 			require.GreaterOrEqual(t, s.RowsBetween(frontier.At(lower), frontier.At(upper)), len(rows))
 		}
 	}
