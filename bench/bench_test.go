@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -173,84 +174,66 @@ func TestCompare(t *testing.T) {
 
 // BenchmarkWrite is the work of Write for go test -bench: durable writes of one record.
 func BenchmarkWrite(b *testing.B) {
-	for _, system := range systems {
-		for _, writers := range []int{1, 16, 64} {
-			b.Run(fmt.Sprintf("system=%s/writers=%d", system.name, writers), func(b *testing.B) {
-				s, err := system.open(b.TempDir())
-				if err != nil {
-					b.Fatal(err)
-				}
-				defer func() { _ = s.close() }()
-				b.SetBytes(recordSize)
-				b.ReportAllocs()
-				var next atomic.Int64
-				b.ResetTimer()
-				if err := together(writers, func(int) error {
-					var rec record
-					for i := next.Add(1); i <= int64(b.N); i = next.Add(1) {
-						rec.fill(uint64(i))
-						if err := s.put(&rec); err != nil {
-							return err
-						}
+	for _, writers := range []int{1, 16, 64} {
+		ofEach(b, fmt.Sprintf("/writers=%d", writers), recordSize, func(b *testing.B, s store) error {
+			var next atomic.Int64
+			b.ResetTimer()
+			return together(writers, func(int) error {
+				var rec record
+				for i := next.Add(1); i <= int64(b.N); i = next.Add(1) {
+					rec.fill(uint64(i))
+					if err := s.put(&rec); err != nil {
+						return err
 					}
-					return nil
-				}); err != nil {
-					b.Fatal(err)
 				}
+				return nil
 			})
-		}
+		})
 	}
 }
 
 // BenchmarkBulk is the work of Bulk: an operation is a durable batch of 1,000 records.
 func BenchmarkBulk(b *testing.B) {
-	for _, system := range systems {
-		b.Run("system="+system.name, func(b *testing.B) {
-			s, err := system.open(b.TempDir())
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer func() { _ = s.close() }()
-			b.SetBytes(bulkBatch * recordSize)
-			b.ReportAllocs()
-			b.ResetTimer()
-			if err := load(s, 0, uint64(b.N)*bulkBatch); err != nil {
-				b.Fatal(err)
-			}
-			if err := s.settle(); err != nil {
-				b.Fatal(err)
-			}
-		})
-	}
+	ofEach(b, "", bulkBatch*recordSize, func(b *testing.B, s store) error {
+		b.ResetTimer()
+		return errors.Join(load(s, 0, uint64(b.N)*bulkBatch), s.settle())
+	})
 }
 
 // BenchmarkScan is the work of Scan: an operation is a record that is read.
 func BenchmarkScan(b *testing.B) {
+	const n = 100_000
+	ofEach(b, "", recordSize, func(b *testing.B, s store) error {
+		if err := errors.Join(load(s, 0, n), s.settle()); err != nil {
+			return err
+		}
+		b.ResetTimer()
+		for read := 0; read < b.N; read += n {
+			var d digest
+			if err := s.scan(d.add); err != nil {
+				return err
+			}
+			if d.n != n {
+				return fmt.Errorf("read %d records of %d", d.n, n)
+			}
+		}
+		return nil
+	})
+}
+
+// ofEach runs a benchmark on a new store of each system; an operation is so many bytes.
+func ofEach(b *testing.B, suffix string, bytes int64, run func(b *testing.B, s store) error) {
 	for _, system := range systems {
-		b.Run("system="+system.name, func(b *testing.B) {
+		b.Run("system="+system.name+suffix, func(b *testing.B) {
 			s, err := system.open(b.TempDir())
 			if err != nil {
 				b.Fatal(err)
 			}
 			defer func() { _ = s.close() }()
-			const n = 100_000
-			if err := load(s, 0, n); err != nil {
-				b.Fatal(err)
-			}
-			if err := s.settle(); err != nil {
-				b.Fatal(err)
-			}
-			b.SetBytes(recordSize)
+			b.SetBytes(bytes)
 			b.ReportAllocs()
-			b.ResetTimer()
-			for read := 0; read < b.N; read += n {
-				var d digest
-				if err := s.scan(d.add); err != nil {
-					b.Fatal(err)
-				}
-				if d.n != n {
-					b.Fatalf("read %d records of %d", d.n, n)
-				}
+			if err := run(b, s); err != nil {
+				b.Fatal(err)
 			}
 		})
 	}
