@@ -135,6 +135,9 @@ func (l *Listener[K, V]) decode(runs []indexed.Columns) []Update[K, V] {
 // Close ends the listener: a Next that waits returns ErrClosed. It may be called
 // more than once.
 func (l *Listener[K, V]) Close() error {
+	err := l.open.done()
+	// Not before inner is closed: a Next in between would drop what it has taken, and
+	// deliver what comes after it.
 	l.closed.Store(true)
-	return l.open.done()
+	return err
 }
