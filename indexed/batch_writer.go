@@ -17,7 +17,7 @@ import (
 // written meanwhile. After an error nothing is left behind that the next opening would
 // not find.
 func (e *Engine) writeBatch(ctx context.Context, s *stream, sources []rowSource, since frontier.Antichain, b *batch) (*batch, error) {
-	w := batchWriter{e: e, stream: s, batch: b, encoder: new(partEncoder)}
+	w := batchWriter{e: e, stream: s, batch: b, encoder: newPartEncoder(&e.cfg)}
 	for _, source := range sources {
 		if rows, ok := source.(*batchRows); ok {
 			rows.moves = &w.moves
@@ -86,7 +86,7 @@ func (w *batchWriter) add(ctx context.Context, r, prev *row) error {
 	if w.encoder.bytes+w.chunkBytes >= w.e.cfg.PartBytes {
 		return w.finishPart(ctx)
 	}
-	if len(w.chunk) == chunkRows || w.chunkBytes >= chunkBytes || w.moves != w.chunkMoves {
+	if len(w.chunk) == chunkRows || w.chunkBytes >= min(chunkBytes, w.e.cfg.groupBytes()) || w.moves != w.chunkMoves {
 		return w.encodeChunk(ctx)
 	}
 	return nil
@@ -143,7 +143,7 @@ func (w *batchWriter) writePart(ctx context.Context) error {
 	b.parts = append(b.parts, p)
 	w.encoder, w.spare = w.spare, w.encoder
 	if w.encoder == nil {
-		w.encoder = new(partEncoder)
+		w.encoder = newPartEncoder(&w.e.cfg)
 	}
 	outcome := make(chan error, 1)
 	w.writing = outcome

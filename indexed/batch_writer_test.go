@@ -13,6 +13,10 @@ import (
 // sparseParts has one row at time 0 in every part, and others.
 type sparseParts struct{}
 
+func (s sparseParts) openPart(_ context.Context, p *part) (groupReader, error) {
+	return wholePart{p, s.readPart}, nil
+}
+
 func (sparseParts) readPart(_ context.Context, p *part) (Columns, error) {
 	var b ColumnsBuilder
 	for i := range p.rows {
@@ -26,12 +30,13 @@ func (sparseParts) readPart(_ context.Context, p *part) (Columns, error) {
 // Rows that wait for the encoder keep the parts that they are from in memory: they do not
 // wait when their source has moved on.
 func TestWriterKeepsNoParts(t *testing.T) {
-	rows := &batchRows{reader: sparseParts{}, filter: timeFilter{upper: frontier.At(1)}}
+	sparse := &batch{}
 	for i := range 100 {
-		rows.parts = append(rows.parts, part{key: fmt.Sprintf("%03d", i), rows: 10})
+		sparse.parts = append(sparse.parts, part{key: fmt.Sprintf("%03d", i), rows: 10})
 	}
-	b := &batch{}
-	w := batchWriter{e: &Engine{cfg: Config{PartBytes: 1 << 20}}, stream: &stream{}, batch: b, encoder: new(partEncoder)}
+	rows := newBatchRows(sparse, sparseParts{}, timeFilter{upper: frontier.At(1)})
+	b, e := &batch{}, &Engine{cfg: Config{PartBytes: 1 << 20}}
+	w := batchWriter{e: e, stream: &stream{}, batch: b, encoder: newPartEncoder(&e.cfg)}
 	rows.moves = &w.moves
 	var prev row
 	for r, err := range consolidate(t.Context(), []rowSource{rows}, frontier.Antichain{}) {

@@ -17,16 +17,17 @@ import (
 // blobs reads batch parts through a cache of decoded ones, evicted by how often
 // and how lately they were used. Several readers of one part fetch it once.
 type blobs struct {
-	blob    storage.BlobReader
-	metrics *metrics
-	cache   *otter.Cache[string, Columns]
+	blob       storage.BlobReader
+	metrics    *metrics
+	cache      *otter.Cache[string, Columns]
+	groupBytes int // see Config.groupBytes; those of another opening may be others
 }
 
-func newBlobs(blob storage.BlobReader, limit int64, m *metrics) (*blobs, error) {
-	b := &blobs{blob: blob, metrics: m}
+func newBlobs(blob storage.BlobReader, cfg *Config, m *metrics) (*blobs, error) {
+	b := &blobs{blob: blob, metrics: m, groupBytes: cfg.groupBytes()}
 	maximum := uint64(math.MaxInt64)
-	if limit >= 0 {
-		maximum = uint64(limit)
+	if cfg.CacheSizeLimit >= 0 {
+		maximum = uint64(cfg.CacheSizeLimit)
 	}
 	cache, err := otter.New(&otter.Options[string, Columns]{
 		MaximumWeight: maximum,
@@ -68,6 +69,12 @@ func (b *blobs) readPart(ctx context.Context, p *part) (Columns, error) {
 // fitsCache reports whether so many bytes of parts can be in the cache together.
 func (b *blobs) fitsCache(bytes int64) bool { return uint64(bytes) <= b.cache.GetMaximum() }
 
+// has reports whether a part is in the cache.
+func (b *blobs) has(p *part) bool {
+	_, ok := b.cache.GetEntryQuietly(p.key)
+	return ok
+}
+
 // readPast returns a part that is not put into the cache. If it was not there either, its
 // memory is that which the function gave, and is returned as well.
 func (b *blobs) readPast(ctx context.Context, p *part, memory func(size int) []byte) (Columns, []byte, error) {
@@ -83,25 +90,53 @@ func newMemory(size int) []byte { return make([]byte, size) }
 // fetch reads and checks a part from the store, and decodes it into memory.
 func (b *blobs) fetch(ctx context.Context, p *part, memory func(size int) []byte) (Columns, error) {
 	data, _, err := b.blob.Get(ctx, p.key)
-	if err != nil {
-		b.metrics.blobReadErrors.Inc()
-		if errors.Is(err, storage.ErrNotFound) {
-			return Columns{}, errGone(p.key, err)
-		}
-		return Columns{}, unreadError{fmt.Errorf("read blob %s: %w", p.key, err)}
+	if err := b.fetched(p, data, err); err != nil {
+		return Columns{}, err
 	}
-	b.metrics.cacheFetchedBytes.Add(float64(len(data)))
 	if int64(len(data)) != p.size {
 		return Columns{}, storage.Corruptf(p.key, -1, "%d bytes, expected %d", len(data), p.size)
 	}
-	if sum := xxhash.Sum64(data); sum != p.sum {
-		return Columns{}, storage.Corruptf(p.key, -1, "xxhash64 of the file is %016x, expected %016x", sum, p.sum)
+	if err := checkSum(p, xxhash.Sum64(data)); err != nil {
+		return Columns{}, err
 	}
 	cols, err := decodePart(data, p, memory)
 	if err != nil {
 		return Columns{}, unreadable(p.key, err)
 	}
 	return cols, nil
+}
+
+// fetchRange reads some bytes of a part from the store.
+func (b *blobs) fetchRange(ctx context.Context, p *part, offset, length int64) ([]byte, error) {
+	data, err := b.blob.GetRange(ctx, p.key, offset, length)
+	if err := b.fetched(p, data, err); err != nil {
+		return nil, err
+	}
+	return data, nil
+}
+
+// fetched counts what the store has returned, and says what its error means.
+func (b *blobs) fetched(p *part, data []byte, err error) error {
+	switch {
+	case err == nil:
+		b.metrics.cacheFetchedBytes.Add(float64(len(data)))
+		return nil
+	case errors.Is(err, storage.ErrNotFound):
+		err = errGone(p.key, err)
+	case errors.Is(err, storage.ErrInvalidRange):
+		err = storage.Corruptf(p.key, -1, "shorter than the %d bytes that it had: %w", p.size, err)
+	default:
+		err = unreadError{fmt.Errorf("read blob %s: %w", p.key, err)}
+	}
+	b.metrics.blobReadErrors.Inc()
+	return err
+}
+
+func checkSum(p *part, sum uint64) error {
+	if sum != p.sum {
+		return storage.Corruptf(p.key, -1, "xxhash64 of the file is %016x, expected %016x", sum, p.sum)
+	}
+	return nil
 }
 
 // unreadError: the store could not read a part, now.
@@ -115,14 +150,6 @@ func errGone(key string, err error) error {
 }
 
 func (b *blobs) forget(key string) { b.cache.Invalidate(key) }
-
-// uncached reads parts past the cache, for work that reads everything once.
-type uncached struct{ *blobs }
-
-func (u uncached) readPart(ctx context.Context, p *part) (Columns, error) {
-	cols, _, err := u.readPast(ctx, p, newMemory)
-	return cols, err
-}
 
 // cacheStats feeds the cache's own counts into the metrics.
 type cacheStats struct{ m *metrics }

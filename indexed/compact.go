@@ -182,8 +182,8 @@ func (s *stream) mergeLocked(limit uint64) *merge {
 
 // mergeWidth is how many neighbours of equal level are merged into one. A row is
 // written once for each level, and there are log(n) levels to the base of this number;
-// a merge holds a part of each of its inputs.
-const mergeWidth = 8
+// a merge holds a row group of each of its inputs.
+const mergeWidth = 16
 
 // lowestRun returns the first mergeWidth neighbours of equal level, of the lowest level
 // that has so many; nil if none has.
@@ -222,8 +222,8 @@ func sizeInMemory(run []*batch) (bytes int64) {
 	return bytes
 }
 
-// runMerge streams the inputs into one batch: it holds a part of each input and
-// one of the output.
+// runMerge streams the inputs into one batch: it holds a row group of each input, and what
+// batchWriter does.
 func (e *Engine) runMerge(ctx context.Context, m *merge) (*batch, error) {
 	first, last := m.inputs[0], m.inputs[len(m.inputs)-1]
 	if err := checkMerge(m.inputs, m.since); err != nil {

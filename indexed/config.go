@@ -53,9 +53,8 @@ type Config struct {
 	MaxLogBytes int64
 
 	// PartBytes is the size of encoded updates at which a batch is split into another
-	// part. A merge holds one part of each of its inputs, eight at most, and two of the
-	// output, compressed, in memory; an ordered read one of each batch, or two of up to
-	// four, and never more than 32, or a row of each batch. 0 means 4 MiB; at most 1 GiB.
+	// part. A flush and a merge hold two parts of their output in memory, compressed.
+	// 0 means 4 MiB; at most 1 GiB.
 	PartBytes int
 
 	// ListenerWindowBytes bounds the events kept in memory for listeners, over all

@@ -343,11 +343,21 @@ func (b *oneBlob) Get(context.Context, string) ([]byte, storage.Version, error) 
 	return b.data, "1", b.err
 }
 
+func (b *oneBlob) GetRange(_ context.Context, _ string, offset, length int64) ([]byte, error) {
+	if b.err == nil && offset+length > int64(len(b.data)) {
+		return nil, storage.ErrInvalidRange
+	}
+	if b.err != nil {
+		return nil, b.err
+	}
+	return bytes.Clone(b.data[offset : offset+length]), nil
+}
+
 // Every flipped bit and every truncation of a part is found and named.
 func TestFetchDamagedPart(t *testing.T) {
 	data, p, c := samplePart(t)
 	store := &oneBlob{data: data}
-	b, err := newBlobs(store, 1<<20, newMetrics(func() *state { return newState(1) }))
+	b, err := newBlobs(store, &Config{CacheSizeLimit: 1 << 20}, newMetrics(func() *state { return newState(1) }))
 	require.NoError(t, err)
 	back, err := b.fetch(t.Context(), p, newMemory)
 	require.NoError(t, err)
@@ -386,7 +396,7 @@ func TestFetchDamagedPart(t *testing.T) {
 // A store whose own context ended fails the read; it is not asked for ever.
 func TestReadPartGivesUpOnItsOwnCancellation(t *testing.T) {
 	_, p, _ := samplePart(t)
-	b, err := newBlobs(&oneBlob{err: context.Canceled}, 1<<20, newMetrics(func() *state { return newState(1) }))
+	b, err := newBlobs(&oneBlob{err: context.Canceled}, &Config{CacheSizeLimit: 1 << 20}, newMetrics(func() *state { return newState(1) }))
 	require.NoError(t, err)
 	_, err = b.readPart(t.Context(), p)
 	require.ErrorIs(t, err, context.Canceled)

@@ -122,7 +122,7 @@ func open(ctx context.Context, log storage.Log, blob storage.Blob, cfg Config) (
 	}
 	e.metrics = newMetrics(func() *state { return st })
 	e.metrics.queue = func() (int, int64) { return len(e.queue), e.inFlight.get() }
-	if e.blobs, err = newBlobs(blob, cfg.CacheSizeLimit, e.metrics); err != nil {
+	if e.blobs, err = newBlobs(blob, &e.cfg, e.metrics); err != nil {
 		return nil, err
 	}
 	if e.unregister, err = e.metrics.register(cfg.Registerer); err != nil {

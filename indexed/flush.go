@@ -154,7 +154,7 @@ func (e *Engine) writeTrace(ctx context.Context, p *flushPlan) (*batch, error) {
 	var sources []rowSource
 	for _, b := range p.set.unsealed {
 		if b.hasTimesIn(filter) {
-			sources = append(sources, newBatchRows(b, e.blobs, filter))
+			sources = append(sources, newBatchRows(b, uncached{e.blobs}, filter))
 		}
 	}
 	if !p.tail.empty() {

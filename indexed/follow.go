@@ -69,7 +69,7 @@ func OpenRead(ctx context.Context, log storage.LogReader, blob storage.BlobReade
 	}
 	f.logger = f.cfg.Logger
 	f.metrics = newMetrics(f.current)
-	if f.blobs, err = newBlobs(blob, f.cfg.CacheSizeLimit, f.metrics); err != nil {
+	if f.blobs, err = newBlobs(blob, &f.cfg, f.metrics); err != nil {
 		return nil, err
 	}
 	f.view.st = newState(f.cfg.ListenerWindowBytes)

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cespare/xxhash/v2"
 	"github.com/stretchr/testify/require"
 
 	"github.com/tidemark-go/tidemark/frontier"
@@ -136,9 +137,16 @@ func FuzzDecodePart(f *testing.F) {
 		}
 		var c Columns
 		var err error
-		bounded(t, func() { c, err = decodePart(data, &part{key: "k", rows: rows, bytes: size}, newMemory) })
+		p := &part{key: "k", size: int64(len(data)), sum: xxhash.Sum64(data), rows: rows, bytes: size}
+		bounded(t, func() { c, err = decodePart(data, p, newMemory) })
+		var groups []Columns
+		var groupsErr error
+		bounded(t, func() { groups, groupsErr = readGroups(t.Context(), blobsOver(t, data, 100), p) })
 		if err != nil {
 			return
+		}
+		if groupsErr == nil {
+			requireEqualColumns(t, c, concatColumns(t, groups))
 		}
 		require.Equal(t, rows, c.Len())
 		require.Equal(t, size, c.Size())

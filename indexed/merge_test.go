@@ -146,52 +146,68 @@ func TestConsolidateEndsWithTheFirstError(t *testing.T) {
 	require.Equal(t, 2, n)
 }
 
-// stored are decoded parts by key; it counts how often each was read.
+// stored are decoded parts by key, each of several row groups; it counts how often each
+// was read.
 type stored struct {
-	parts map[string]Columns
+	parts map[string][]Columns
 	reads map[string]int
 }
 
-func (s *stored) readPart(_ context.Context, p *part) (Columns, error) {
-	s.reads[p.key]++
-	return s.parts[p.key], nil
+func (s *stored) openPart(_ context.Context, p *part) (groupReader, error) {
+	return storedPart{s, p.key}, nil
 }
 
-// However many batches are read together, no more than maxHeldParts parts of them are
-// held, and parts are read more than once only if there are more batches.
+type storedPart struct {
+	*stored
+	key string
+}
+
+func (s storedPart) count() int { return len(s.parts[s.key]) }
+
+func (s storedPart) group(_ context.Context, i int) (Columns, error) {
+	s.reads[fmt.Sprint(s.key, "/", i)]++
+	return s.parts[s.key][i], nil
+}
+
+// However many batches are read together, no more than maxHeldGroups row groups of them
+// are held, and groups are read more than once only if there are more batches.
 func TestManyBatchesShareMemory(t *testing.T) {
-	const partRows, partsEach = 100, 3
+	const groupRows = 50
 	// Values of one size, and large ones that come first, in all batches at the same time.
 	small := func(int) []byte { return []byte("v") }
 	skewed := func(row int) []byte {
-		if row%partRows < 10 {
+		if row%groupRows < 5 {
 			return bytes.Repeat([]byte("v"), 2000)
 		}
 		return []byte("v")
 	}
 	for name, val := range map[string]func(row int) []byte{"small": small, "skewed": skewed} {
-		t.Run(name, func(t *testing.T) { testManyBatches(t, partRows, partsEach, val) })
+		t.Run(name, func(t *testing.T) { testManyBatches(t, groupRows, val) })
 	}
 }
 
-func testManyBatches(t *testing.T, partRows, partsEach int, val func(row int) []byte) {
-	for _, count := range []int{1, maxHeldParts, maxHeldParts + 1, 10 * maxHeldParts} {
-		store := &stored{parts: map[string]Columns{}, reads: map[string]int{}}
+func testManyBatches(t *testing.T, groupRows int, val func(row int) []byte) {
+	const partsEach, groupsEach = 2, 2
+	partRows := groupRows * groupsEach
+	for _, count := range []int{1, maxHeldGroups, maxHeldGroups + 1, 4 * maxHeldGroups} {
+		store := &stored{parts: map[string][]Columns{}, reads: map[string]int{}}
 		sources := make([]rowSource, count)
-		partSize := 0
+		groupSize := 0
 		for i := range sources {
 			b := &batch{}
 			for p := range partsEach {
+				b.parts = append(b.parts, part{key: fmt.Sprint(i, "-", p), rows: partRows})
 				var cols ColumnsBuilder
 				for r := range partRows {
-					// So that all batches are in the middle of a part all the time.
+					// So that all batches are in the middle of a group all the time.
 					key := fmt.Sprintf("%06d-%06d", p*partRows+r, i)
 					require.NoError(t, cols.Add([]byte(key), val(r), 0, 1))
+					if cols.Len() == groupRows {
+						c := cols.Finish()
+						groupSize = c.Size()
+						store.parts[b.parts[p].key] = append(store.parts[b.parts[p].key], c)
+					}
 				}
-				b.parts = append(b.parts, part{key: fmt.Sprint(i, "-", p), rows: partRows})
-				store.parts[b.parts[p].key] = cols.Finish()
-				c := store.parts[b.parts[p].key]
-				partSize = c.Size()
 			}
 			sources[i] = newBatchRows(b, store, allTimes)
 		}
@@ -204,18 +220,18 @@ func testManyBatches(t *testing.T, partRows, partsEach int, val func(row int) []
 				for _, s := range sources {
 					held += cap(s.(*batchRows).cur.cols.buf)
 				}
-				require.LessOrEqual(t, held, maxHeldParts*partSize, "%d batches", count)
+				require.LessOrEqual(t, held, maxHeldGroups*groupSize, "%d batches", count)
 			}
 			rows++
 		}
 		require.Equal(t, count*partsEach*partRows, rows)
-		require.Len(t, store.reads, count*partsEach)
+		require.Len(t, store.reads, count*partsEach*groupsEach)
 		for key, n := range store.reads {
-			pieces := (count + maxHeldParts - 1) / maxHeldParts
+			pieces := (count + maxHeldGroups - 1) / maxHeldGroups
 			if pieces == 1 {
-				require.Equal(t, 1, n, "reads of part %s of %d batches", key, count)
+				require.Equal(t, 1, n, "reads of group %s of %d batches", key, count)
 			}
-			require.LessOrEqual(t, n, 2*pieces, "reads of part %s of %d batches", key, count)
+			require.LessOrEqual(t, n, 2*pieces, "reads of group %s of %d batches", key, count)
 		}
 	}
 }

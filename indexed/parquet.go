@@ -1,7 +1,6 @@
 package indexed
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -50,52 +49,64 @@ func columnName(column int) string { return parquetSchema.Columns()[column][0] }
 // and no more bytes than were promised, so that damage cannot make it allocate. The
 // result lies in what memory returns for its size.
 func decodePart(data []byte, p *part, memory func(size int) []byte) (c Columns, err error) {
-	// The Parquet library guards itself against most damage, but not all: bytes that
-	// passed our checksum and still make it panic are damage that we wrote.
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("parquet: %v", r)
-		}
-	}()
-	if err := checkFooter(data); err != nil {
+	defer recoverParquet(&err)
+	if _, err := footerBytes(data, int64(len(data))); err != nil {
 		return Columns{}, err
 	}
-	f, err := parquet.OpenFile(bytes.NewReader(data), int64(len(data)),
-		parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
+	file := span{data: data}
+	f, err := openParquet(file, int64(len(data)), p)
 	if err != nil {
 		return Columns{}, err
 	}
-	if err := checkSchema(f); err != nil {
+	d := newPartDecoder(p.rows, p.bytes, memory(max(p.bytes, rowOverhead*p.rows)))
+	if err := d.readGroups(f.RowGroups(), file); err != nil {
 		return Columns{}, err
 	}
-	if f.NumRows() != int64(p.rows) {
-		return Columns{}, fmt.Errorf("%d rows, expected %d", f.NumRows(), p.rows)
-	}
-	d := newPartDecoder(p, memory)
-	// Column by column, so that keys and values land where they stay.
-	for i := range columnCount {
-		for _, group := range f.RowGroups() {
-			if err := d.readChunk(i, group.ColumnChunks()[i]); err != nil {
-				return Columns{}, fmt.Errorf("column %s: %w", columnName(i), err)
-			}
-		}
+	if len(d.buf) != p.bytes {
+		return Columns{}, fmt.Errorf("%d bytes of updates, expected %d", len(d.buf), p.bytes)
 	}
 	return d.finish()
 }
 
-// checkFooter makes sure that the footer fits the file: the library would allocate
-// whatever length is written there. A file is magic, pages, footer, its length in
-// four bytes, and magic.
-func checkFooter(data []byte) error {
-	const magic, length = 4, 4
-	if len(data) < 2*magic+length {
-		return fmt.Errorf("%d bytes are too few for a Parquet file", len(data))
+// decodeGroup reads a row group of a part, whose pages are in data and which says how
+// much room it takes. That part's promises hold for the group as well.
+func decodeGroup(group parquet.RowGroup, data span, p *part, room int) (c Columns, err error) {
+	defer recoverParquet(&err)
+	rows := int(group.NumRows())
+	if rows < 1 || rows > p.rows {
+		return Columns{}, fmt.Errorf("%d rows, in a part of %d", rows, p.rows)
 	}
-	footer := binary.LittleEndian.Uint32(data[len(data)-magic-length:])
-	if room := len(data) - 2*magic - length; int64(footer) > int64(room) {
-		return fmt.Errorf("footer of %d bytes, where %d are left", footer, room)
+	d := newPartDecoder(rows, p.bytes, make([]byte, max(rowOverhead*rows, min(room, p.bytes))))
+	if err := d.readGroups([]parquet.RowGroup{group}, data); err != nil {
+		return Columns{}, err
 	}
-	return nil
+	return d.finish()
+}
+
+// recoverParquet turns a panic into an error. The Parquet library guards itself against
+// most damage, but not all: bytes that passed our checksum and still make it panic are
+// damage that we wrote.
+func recoverParquet(err *error) {
+	if r := recover(); r != nil {
+		*err = fmt.Errorf("parquet: %v", r)
+	}
+}
+
+// openParquet reads the footer of a part, which footerBytes has accepted.
+func openParquet(r io.ReaderAt, size int64, p *part) (f *parquet.File, err error) {
+	defer recoverParquet(&err)
+	f, err = parquet.OpenFile(r, size, parquet.SkipMagicBytes(true),
+		parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
+	if err != nil {
+		return nil, err
+	}
+	if err := checkSchema(f); err != nil {
+		return nil, err
+	}
+	if f.NumRows() != int64(p.rows) {
+		return nil, fmt.Errorf("%d rows, expected %d", f.NumRows(), p.rows)
+	}
+	return f, nil
 }
 
 func checkSchema(f *parquet.File) error {
@@ -123,22 +134,36 @@ func checkSchema(f *parquet.File) error {
 	return nil
 }
 
-// partDecoder lays the columns of a part out as Columns does: buf has room for all
-// of it from the start.
+// partDecoder lays the columns of row groups out as Columns does: buf has room for all
+// of them from the start.
 type partDecoder struct {
-	rows, bytes int // as promised by the manifest
+	rows, bytes int // as promised: exactly, and at most
 	buf         []byte
 	keyBytes    int
 	filled      [columnCount]int // rows read so far
 }
 
-func newPartDecoder(p *part, memory func(size int) []byte) *partDecoder {
-	buf := memory(max(p.bytes, rowOverhead*p.rows))
-	return &partDecoder{rows: p.rows, bytes: p.bytes, buf: buf[:rowOverhead*p.rows]}
+func newPartDecoder(rows, bytes int, buf []byte) *partDecoder {
+	return &partDecoder{rows: rows, bytes: bytes, buf: buf[:rowOverhead*rows]}
 }
 
-func (d *partDecoder) readChunk(column int, chunk parquet.ColumnChunk) (err error) {
-	pages := chunk.Pages()
+// readGroups reads column by column, so that keys and values land where they stay.
+func (d *partDecoder) readGroups(groups []parquet.RowGroup, data span) error {
+	for i := range columnCount {
+		for _, group := range groups {
+			chunk, ok := group.ColumnChunks()[i].(*parquet.FileColumnChunk)
+			if !ok {
+				return fmt.Errorf("column %s is not one of a file", columnName(i))
+			}
+			if err := d.readChunk(i, chunk.PagesFrom(data)); err != nil {
+				return fmt.Errorf("column %s: %w", columnName(i), err)
+			}
+		}
+	}
+	return nil
+}
+
+func (d *partDecoder) readChunk(column int, pages parquet.Pages) (err error) {
 	defer func() { err = errors.Join(err, pages.Close()) }()
 	for {
 		page, err := pages.ReadPage()
@@ -209,9 +234,6 @@ func (d *partDecoder) finish() (Columns, error) {
 		if n != d.rows {
 			return Columns{}, fmt.Errorf("column %s has %d rows, expected %d", columnName(i), n, d.rows)
 		}
-	}
-	if len(d.buf) != d.bytes {
-		return Columns{}, fmt.Errorf("%d bytes of updates, expected %d", len(d.buf), d.bytes)
 	}
 	return columnsOver(d.buf, d.rows, d.keyBytes)
 }

@@ -10,19 +10,23 @@ import (
 
 // partEncoder writes rows as the Parquet file of a part: begin, add, finish, and again for
 // another part with the same memory. It holds what is written so far in its compressed
-// form, and a page of each column.
+// form, and a row group.
 type partEncoder struct {
 	writer  *parquet.GenericWriter[parquetRow]
 	limits  [columnCount]int // of the bounds in the page index
 	columns []*parquet.ColumnWriter
 	rows    int // that it holds
 	bytes   int // what they take in memory
+	group   int // what those of the row group take that was begun
+	most    int // of group, at which it ends
 	values  []parquet.Value
 	out     bytes.Buffer
 }
 
-// chunkRows and chunkBytes are how many rows an encoder is to be given at a time. A page
-// ends with the chunk that fills it, so chunks are small beside the library's pages of
+func newPartEncoder(cfg *Config) *partEncoder { return &partEncoder{most: cfg.groupBytes()} }
+
+// chunkRows and chunkBytes are how many rows an encoder is to be given at a time, and no
+// more than fill a row group. A page ends with the chunk that fills it, so chunks are small beside the library's pages of
 // 256 KiB.
 const (
 	chunkRows  = 1024
@@ -78,10 +82,16 @@ func (e *partEncoder) add(rows []row) error {
 			return fmt.Errorf("column %s: %w", columnName(column), err)
 		}
 	}
+	bytes := 0
 	for i := range rows {
-		e.bytes += rowBytes(&rows[i])
+		bytes += rowBytes(&rows[i])
 	}
 	e.rows += len(rows)
+	e.bytes += bytes
+	if e.group += bytes; e.group >= e.most {
+		e.group = 0
+		return e.writer.Flush()
+	}
 	return nil
 }
 
@@ -112,7 +122,7 @@ func appendValues(dst []parquet.Value, rows []row, column int) []parquet.Value {
 // finish returns the file, which is overwritten when the next part is begun.
 func (e *partEncoder) finish() ([]byte, error) {
 	w := e.writer
-	e.writer, e.columns, e.rows, e.bytes = nil, nil, 0, 0
+	e.writer, e.columns, e.rows, e.bytes, e.group = nil, nil, 0, 0, 0
 	e.out.Grow(int(w.Size()) + 4096)
 	if err := w.Close(); err != nil {
 		return nil, err

@@ -13,7 +13,7 @@ import (
 
 // encodePart returns the file of a part with these rows.
 func encodePart(c *Columns, stream string, b *batch, index int) ([]byte, error) {
-	e, rows := new(partEncoder), []row(nil)
+	e, rows := newPartEncoder(&Config{PartBytes: 4 << 20}), []row(nil)
 	for i := range c.Len() {
 		rows = append(rows, row{c.Key(i), c.Val(i), c.Time(i), c.Diff(i)})
 		if len(rows) == chunkRows || i == c.Len()-1 {

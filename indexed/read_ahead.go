@@ -54,6 +54,10 @@ type partRead struct {
 // processors read fewer.
 const maxAhead = 4
 
+// maxAheadBatches is how many batches are read ahead at most when they are read in order,
+// one row group of each.
+const maxAheadBatches = 16
+
 // append adds the parts of a batch to those that are to be read.
 func (r *readAhead) append(b *batch, filter timeFilter) {
 	if !b.hasTimesIn(filter) {

@@ -96,10 +96,10 @@ func TestTraceCompaction(t *testing.T) {
 	var want []string
 	for i := range uint64(indexed.MergeWidth) {
 		require.Zero(t, f.mergeAll(), "%d batches", i)
-		f.write(id, up(fmt.Sprint(i), i))
+		f.write(id, up(fmt.Sprintf("%02d", i), i))
 		f.seal(id, frontier.At(i+1))
 		f.step(true)
-		want = append(want, fmt.Sprintf("k=%d @%d +1", i, i))
+		want = append(want, fmt.Sprintf("k=%02d @%d +1", i, i))
 	}
 	before := f.Buckets(id)
 	blobs := f.batchKeys()
@@ -131,14 +131,16 @@ func TestTraceCompaction(t *testing.T) {
 func TestFoldingKeepsLevelsInOrder(t *testing.T) {
 	f := newFixture(t, still())
 	id := f.register("s")
-	f.traceOf(id, 5*indexed.MergeWidth+5, 10)
+	// As many batches of either level, and more of both than one merge takes.
+	const each = indexed.MergeWidth/2 + 2
+	f.traceOf(id, each*indexed.MergeWidth+each, 10)
 	inOrder := func() {
 		trace := f.Buckets(id).Trace
 		require.True(t, slices.IsSortedFunc(trace, func(a, b indexed.BatchView) int { return cmp.Compare(b.Level, a.Level) }), "%+v", trace)
 	}
-	require.Equal(t, 5, f.mergeAll(), "by level")
+	require.Equal(t, each, f.mergeAll(), "by level")
 	inOrder()
-	f.allow(id, frontier.At(5*indexed.MergeWidth+5))
+	f.allow(id, frontier.At(each*indexed.MergeWidth+each))
 	merges := 0
 	for ; ; merges++ {
 		did, err := f.MergeOnce(f.ctx)
@@ -210,7 +212,8 @@ func TestTraceCompact(t *testing.T) {
 	f.allow(id, frontier.At(old))
 	require.Equal(t, 1, f.mergeAll(), "now a batch is worth advancing by itself")
 	require.Equal(t, frontier.Description{Upper: frontier.At(old), Since: frontier.At(old)}, f.Buckets(id).Trace[0].Desc)
-	require.Equal(t, []string{"k=a @9 +2", "k=b @9 +1", "k=d @9 +1"}, show(f.raw(id)))
+	atOld := func(row string) string { return fmt.Sprintf(row, old) }
+	require.Equal(t, []string{atOld("k=a @%d +2"), atOld("k=b @%d +1"), atOld("k=d @%d +1")}, show(f.raw(id)))
 	require.Zero(t, f.mergeAll(), "nothing more to do")
 
 	const young = old + indexed.MergeWidth + 1
@@ -405,7 +408,8 @@ func TestUnsealedMergesTrim(t *testing.T) {
 	f := newFixture(t, still())
 	id := f.register("s")
 	var all []indexed.Row
-	for i := range uint64(10) {
+	const batches = indexed.MergeWidth + 2
+	for i := range uint64(batches) {
 		rows := []indexed.Row{up(fmt.Sprint(i), 0), up(fmt.Sprint(i), 100+i)}
 		all = append(all, rows...)
 		f.write(id, rows...)
@@ -414,11 +418,11 @@ func TestUnsealedMergesTrim(t *testing.T) {
 	f.seal(id, frontier.At(1))
 	f.step(true)
 	b := f.Buckets(id)
-	require.Len(t, b.Unsealed, 10)
+	require.Len(t, b.Unsealed, batches)
 	require.EqualValues(t, 0, b.Unsealed[0].MinTime)
 	require.Positive(t, f.mergeAll())
 	b = f.Buckets(id)
-	require.Less(t, len(b.Unsealed), 8)
+	require.Less(t, len(b.Unsealed), indexed.MergeWidth)
 	require.EqualValues(t, 100, b.Unsealed[0].MinTime)
 	rows := 0
 	for i, u := range b.Unsealed {
@@ -427,7 +431,7 @@ func TestUnsealedMergesTrim(t *testing.T) {
 			require.LessOrEqual(t, b.Unsealed[i-1].Through, u.After)
 		}
 	}
-	require.Less(t, rows, 20)
+	require.Less(t, rows, 2*batches)
 	require.Equal(t, show(consolidate(all, frontier.Antichain{})), show(f.read(id)))
 	f.crash()
 	require.Equal(t, show(consolidate(all, frontier.Antichain{})), show(f.read(id)))
@@ -437,7 +441,7 @@ func TestUnsealedMergesTrim(t *testing.T) {
 func TestUnsealedMergeToNothing(t *testing.T) {
 	f := newFixture(t, still())
 	id := f.register("s")
-	for range 4 {
+	for range indexed.MergeWidth / 2 {
 		f.write(id, up("x", 0), up("y", 50))
 		f.step(true)
 		f.write(id, row("k", "y", 50, -1))
@@ -445,10 +449,10 @@ func TestUnsealedMergeToNothing(t *testing.T) {
 	}
 	f.seal(id, frontier.At(1))
 	f.step(true)
-	require.Len(t, f.Buckets(id).Unsealed, 8)
+	require.Len(t, f.Buckets(id).Unsealed, indexed.MergeWidth)
 	require.Equal(t, 1, f.mergeAll())
 	require.Empty(t, f.Buckets(id).Unsealed)
-	require.Equal(t, []string{"k=x @0 +4"}, show(f.read(id)))
+	require.Equal(t, []string{fmt.Sprintf("k=x @0 +%d", indexed.MergeWidth/2)}, show(f.read(id)))
 	f.step(true)
 	require.Equal(t, f.NamedBlobs(), f.batchKeys())
 }

@@ -199,9 +199,9 @@ type Row struct {
 
 // Consolidated yields the snapshot sorted by (key, val, time), with times advanced
 // to its since, equal rows added up and zeros left out. It merges as it goes and
-// holds a part of each batch, or two if there are up to four, or less of each if there are
-// more than 32, so never more than 32 parts, or a row of each batch; the tail is sorted in
-// memory. Errors are as in Chunks.
+// holds a row group of each batch (512 KiB of updates), or two if there are up to 16, or less
+// of each if there are more than 256, so never more than 256 groups, or a row of each batch;
+// the tail is sorted in memory. Errors are as in Chunks.
 func (s *Snapshot) Consolidated(ctx context.Context) iter.Seq2[Row, error] {
 	return s.consolidated(ctx, allTimes, s.since)
 }
@@ -246,19 +246,24 @@ func (s *Snapshot) consolidated(ctx context.Context, filter timeFilter, since fr
 		filter, unmoved := s.filters(filter.lower, filter.upper)
 		reading, cancel := context.WithCancel(ctx)
 		var batches []*batchRows
+		var bytes int64
 		for _, b := range s.trace {
 			if b.hasTimesIn(filter) {
-				batches = append(batches, newBatchRows(b, s.reader, filter))
+				batches, bytes = append(batches, newBatchRows(b, nil, filter)), bytes+b.memBytes()
 			}
 		}
 		for _, b := range s.unsealed {
 			if b.hasTimesIn(unmoved) {
-				batches = append(batches, newBatchRows(b, s.reader, unmoved))
+				batches, bytes = append(batches, newBatchRows(b, nil, unmoved)), bytes+b.memBytes()
 			}
+		}
+		var reader partReader = uncached{s.reader}
+		if s.reader.fitsCache(bytes) {
+			reader = cached{s.reader}
 		}
 		var sources []rowSource
 		for _, b := range batches {
-			b.ahead = len(batches) <= maxAhead
+			b.groups.reader, b.ahead = reader, len(batches) <= maxAheadBatches
 			defer b.wait()
 			sources = append(sources, b)
 		}

@@ -31,7 +31,7 @@ func TestFollow(t *testing.T) {
 		r := load(t, early, "s")
 		_, l := listen(t, r)
 		var want []update
-		for i := range uint64(40) {
+		for i := range uint64(80) {
 			u := up(fmt.Sprintf("%02d", i), "", i, 1)
 			want = append(want, u)
 			at := must(t, w.Write(t.Context(), want[i:]))
@@ -49,7 +49,7 @@ func TestFollow(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, describe(t, c, "s"), d)
 		}
-		require.Less(t, info(t, c, "s").Batches, 10, "some were merged")
+		require.Less(t, info(t, c, "s").Batches, 16, "some were merged")
 		late := startRead(t, p, onDemand())
 		require.Equal(t, want, contents(t, load(t, late, "s")))
 		must(t, w.Finish(t.Context()))

@@ -47,7 +47,7 @@ func TestReopenWithKeptLog(t *testing.T) {
 	onPlaces(t, func(t *testing.T, p place) {
 		cfg := onDemand()
 		cfg.ListenerWindowBytes = 1
-		const rounds = 9 // so many that batches of both kinds are merged
+		const rounds = 18 // so many that batches of both kinds are merged
 		for round := range uint64(rounds) {
 			c := start(t, p, cfg)
 			w, r := create(t, c, "s")

@@ -135,13 +135,13 @@ func TestIdleStream(t *testing.T) {
 		busy, _ := create(t, c, "busy")
 		idle, _ := create(t, c, "idle")
 		var want []update
-		for i := range uint64(10) { // so many that batches are merged
+		for i := range uint64(20) { // so many that batches are merged
 			must(t, busy.Write(t.Context(), []update{up("x", "", i, 1)}))
 			must(t, busy.Seal(t.Context(), i))
 			require.NoError(t, c.Maintain(t.Context()))
 			if i%2 == 1 {
-				must(t, idle.Write(t.Context(), []update{up(fmt.Sprint(i), "", 1, 1)}))
-				want = append(want, up(fmt.Sprint(i), "", 1, 1))
+				must(t, idle.Write(t.Context(), []update{up(fmt.Sprintf("%02d", i), "", 1, 1)}))
+				want = append(want, up(fmt.Sprintf("%02d", i), "", 1, 1))
 			}
 		}
 		require.Less(t, info(t, c, "busy").Batches, 8)

@@ -1,0 +1,159 @@
+package indexed
+
+import "context"
+
+// partReader opens the parts of batches for reading them in order.
+type partReader interface {
+	openPart(ctx context.Context, p *part) (groupReader, error)
+}
+
+// maxHeldGroups is how many row groups a read of several batches holds at most, of all of
+// them together. A stream whose merges keep up has fewer batches.
+const maxHeldGroups = 256
+
+// batchRows yields the rows of a batch, holding one row group at a time, or a piece of one
+// if there are many batches: see share.
+type batchRows struct {
+	groups partCursor
+	filter timeFilter
+	pieces int // in which a group is held, one at a time; 0 is 1
+	read   int // rows of the group that were in earlier pieces
+	cur    sortedColumns
+	moves  *int // counts groups that were left; nil if nobody wants to know
+
+	// ahead: from the second group on, the next one is read while the caller looks at one,
+	// by a goroutine of its own, which has groups for as long. It ends when it has read that,
+	// or the context is done; wait waits for it.
+	ahead  bool
+	begun  bool          // the first group was read
+	coming chan partRead // the next group, unless it is nil
+}
+
+func newBatchRows(b *batch, reader partReader, filter timeFilter) *batchRows {
+	return &batchRows{groups: partCursor{reader: reader, parts: b.parts}, filter: filter}
+}
+
+// share makes batches that are read together hold maxHeldGroups groups at most. If merges
+// cannot keep up there are more batches than that. Then groups are read once for each
+// piece: reading takes longer, and not more memory. A piece is a share of a group's bytes,
+// and one row at least.
+func share(sources []rowSource) {
+	pieces := (len(sources) + maxHeldGroups - 1) / maxHeldGroups
+	for _, s := range sources {
+		if b, ok := s.(*batchRows); ok {
+			b.pieces = pieces
+		}
+	}
+}
+
+func (s *batchRows) next(ctx context.Context) (row, bool, error) {
+	for {
+		if r, ok, err := s.cur.next(ctx); ok || err != nil {
+			return r, ok, err
+		}
+		if s.coming == nil && !s.groups.more() {
+			return row{}, false, nil
+		}
+		s.cur = sortedColumns{} // not held while the next one is read
+		if s.moves != nil {
+			*s.moves++
+		}
+		cols, err := s.readNext(ctx)
+		if err != nil {
+			return row{}, false, err
+		}
+		if s.pieces > 1 {
+			if cols, err = s.piece(cols); err != nil {
+				return row{}, false, err
+			}
+		}
+		s.cur = sortedColumns{cols: cols, filter: s.filter}
+	}
+}
+
+// readNext reads the next group, and begins to read the one after it.
+func (s *batchRows) readNext(ctx context.Context) (cols Columns, err error) {
+	if s.coming != nil {
+		read := <-s.coming
+		s.coming = nil
+		cols, err = read.cols, read.err
+	} else {
+		cols, err = s.groups.read(ctx)
+	}
+	if err != nil {
+		return Columns{}, err
+	}
+	if s.pieces > 1 {
+		return cols, nil // piece moves on
+	}
+	s.groups.step()
+	if s.ahead && s.begun && s.groups.more() {
+		coming := make(chan partRead, 1)
+		s.coming = coming
+		go func() {
+			read := partRead{err: errGoexit}
+			defer func() { coming <- read }()
+			read.cols, read.err = s.groups.read(ctx)
+		}()
+	}
+	s.begun = true
+	return cols, nil
+}
+
+// wait returns when no goroutine reads ahead any more.
+func (s *batchRows) wait() {
+	if s.coming != nil {
+		<-s.coming
+		s.coming = nil
+	}
+}
+
+// piece returns what is to be held of the group that was read, and moves on.
+func (s *batchRows) piece(group Columns) (Columns, error) {
+	most := (group.Size() + s.pieces - 1) / s.pieces
+	var b ColumnsBuilder // copied, so that the rest of the group is not held
+	for ; s.read < group.Len(); s.read++ {
+		key, val := group.Key(s.read), group.Val(s.read)
+		if b.Len() > 0 && b.Size()+rowOverhead+len(key)+len(val) > most {
+			break
+		}
+		if err := b.Add(key, val, group.Time(s.read), group.Diff(s.read)); err != nil {
+			return Columns{}, err
+		}
+	}
+	if s.read == group.Len() {
+		s.groups.step()
+		s.read = 0
+	}
+	return b.Columns(), nil
+}
+
+// partCursor goes through the row groups of parts.
+type partCursor struct {
+	reader partReader
+	parts  []part      // the first is that of the present group
+	open   groupReader // reads the first; nil if it was not opened yet
+	group  int
+}
+
+// more reports whether there is a group to read.
+func (c *partCursor) more() bool { return len(c.parts) > 0 }
+
+// read returns the rows of the present group, the same ones until step.
+func (c *partCursor) read(ctx context.Context) (Columns, error) {
+	if c.open == nil {
+		open, err := c.reader.openPart(ctx, &c.parts[0])
+		if err != nil {
+			return Columns{}, err
+		}
+		c.open, c.group = open, 0
+	}
+	return c.open.group(ctx, c.group)
+}
+
+// step goes to the next group. The present one must have been read.
+func (c *partCursor) step() {
+	if c.group++; c.group == c.open.count() {
+		c.parts, c.open = c.parts[1:], nil
+	}
+}

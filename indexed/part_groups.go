@@ -1,0 +1,191 @@
+package indexed
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"io"
+
+	"github.com/cespare/xxhash/v2"
+	"github.com/parquet-go/parquet-go"
+)
+
+// groupBytes is the size of encoded updates at which a row group of a part ends. Who
+// reads many parts side by side holds one of each. Smaller ones would not be worth a
+// page for each column and a read, except in parts that are small themselves.
+func (c *Config) groupBytes() int { return max(1, min(maxGroupBytes, c.PartBytes/8)) }
+
+const maxGroupBytes = 512 << 10
+
+// groupReader reads a part by its row groups, or in one piece.
+type groupReader interface {
+	count() int
+	// group returns the rows of a group. Each is to be read once before the next one is,
+	// and may be read again.
+	group(ctx context.Context, i int) (Columns, error)
+}
+
+// cached reads whole parts, through the cache.
+type cached struct{ *blobs }
+
+func (c cached) openPart(_ context.Context, p *part) (groupReader, error) {
+	return wholePart{p, c.readPart}, nil
+}
+
+// uncached reads parts past the cache, by their row groups, unless they are in it.
+type uncached struct{ *blobs }
+
+func (u uncached) openPart(ctx context.Context, p *part) (groupReader, error) {
+	if p.bytes <= u.groupBytes || u.has(p) {
+		return wholePart{p, u.readPart}, nil
+	}
+	return u.openGroups(ctx, p)
+}
+
+func (u uncached) readPart(ctx context.Context, p *part) (Columns, error) {
+	cols, _, err := u.readPast(ctx, p, newMemory)
+	return cols, err
+}
+
+// wholePart is a part that is read in one piece.
+type wholePart struct {
+	part *part
+	read func(ctx context.Context, p *part) (Columns, error)
+}
+
+func (w wholePart) count() int { return 1 }
+
+func (w wholePart) group(ctx context.Context, _ int) (Columns, error) { return w.read(ctx, w.part) }
+
+// partGroups reads a part by its row groups, which it fetches one at a time.
+//
+// Opening it reads the file once to check it, so that nothing is decoded that is damaged.
+// The second read mostly comes from where the first has left it, the page cache for
+// example.
+type partGroups struct {
+	blobs  *blobs
+	part   *part
+	file   *parquet.File
+	groups []parquet.RowGroup
+
+	read  int // groups that were read
+	bytes int // what their updates take
+}
+
+// openGroups checks a part and its footer.
+func (b *blobs) openGroups(ctx context.Context, p *part) (*partGroups, error) {
+	tail, err := b.checkPart(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	footer, err := footerBytes(tail.data, p.size)
+	if err != nil {
+		return nil, unreadable(p.key, err)
+	}
+	if footer > int64(len(tail.data)) {
+		tail.offset = p.size - footer
+		if tail.data, err = b.fetchRange(ctx, p, tail.offset, footer); err != nil {
+			return nil, err
+		}
+	}
+	g := &partGroups{blobs: b, part: p}
+	if g.file, err = openParquet(tail, p.size, p); err != nil {
+		return nil, unreadable(p.key, err)
+	}
+	g.groups = g.file.RowGroups()
+	return g, nil
+}
+
+// minPiece is the least that is worth a read.
+const minPiece = 4 << 10
+
+// checkPart compares a part with its checksum. It reads it in pieces, and returns the last
+// one, which has the footer unless that is very long.
+func (b *blobs) checkPart(ctx context.Context, p *part) (last span, err error) {
+	sum := xxhash.New()
+	for at := int64(0); at < p.size; at += int64(len(last.data)) {
+		n := p.size - at
+		if most := max(int64(b.groupBytes), minPiece); n > most {
+			n = min(most, (n+1)/2)
+		}
+		last.offset = at
+		if last.data, err = b.fetchRange(ctx, p, at, n); err != nil {
+			return span{}, err
+		}
+		_, _ = sum.Write(last.data)
+	}
+	return last, checkSum(p, sum.Sum64())
+}
+
+func (g *partGroups) count() int { return len(g.groups) }
+
+func (g *partGroups) group(ctx context.Context, i int) (Columns, error) {
+	from, to, room := g.extent(i)
+	if from < 0 || to > g.part.size || from >= to {
+		return Columns{}, unreadable(g.part.key, fmt.Errorf("row group %d lies in bytes %d to %d of %d", i, from, to, g.part.size))
+	}
+	data, err := g.blobs.fetchRange(ctx, g.part, from, to-from)
+	if err != nil {
+		return Columns{}, err
+	}
+	cols, err := decodeGroup(g.groups[i], span{from, data}, g.part, room)
+	if err == nil && i == g.read {
+		g.read++
+		g.bytes += cols.Size()
+		if g.read == len(g.groups) && g.bytes != g.part.bytes {
+			err = fmt.Errorf("%d bytes of updates, expected %d", g.bytes, g.part.bytes)
+		}
+	}
+	if err != nil {
+		return Columns{}, unreadable(g.part.key, fmt.Errorf("row group %d: %w", i, err))
+	}
+	return cols, nil
+}
+
+// extent returns where the pages of a group lie in the file, and what its updates will
+// take in memory, by its own account.
+func (g *partGroups) extent(i int) (from, to int64, room int) {
+	from, room = g.part.size, rowOverhead*int(g.groups[i].NumRows())
+	columns := g.file.Metadata().RowGroups[i].Columns
+	for c := range columns {
+		m := &columns[c].MetaData
+		from = min(from, m.DataPageOffset)
+		to = max(to, m.DataPageOffset+m.TotalCompressedSize)
+		room += int(m.SizeStatistics.UnencodedByteArrayDataBytes)
+	}
+	return from, to, room
+}
+
+// span is a piece of a file, as its reader sees it.
+type span struct {
+	offset int64
+	data   []byte
+}
+
+func (s span) ReadAt(p []byte, offset int64) (int, error) {
+	at := offset - s.offset
+	if at < 0 || at > int64(len(s.data)) {
+		return 0, fmt.Errorf("byte %d, where only %d to %d were to be read: %w", offset, s.offset, s.offset+int64(len(s.data)), io.ErrUnexpectedEOF)
+	}
+	n := copy(p, s.data[at:])
+	if n < len(p) {
+		return n, io.EOF
+	}
+	return n, nil
+}
+
+// footerBytes returns how long the footer is with all that follows it, from the end of a
+// file of so many bytes. It makes sure that it fits: the Parquet library would allocate
+// whatever length is written there. A file is magic, pages, footer, its length in four
+// bytes, and magic.
+func footerBytes(end []byte, size int64) (int64, error) {
+	const magic, length = 4, 4
+	if size < 2*magic+length {
+		return 0, fmt.Errorf("%d bytes are too few for a Parquet file", size)
+	}
+	footer := int64(binary.LittleEndian.Uint32(end[len(end)-magic-length:]))
+	if room := size - 2*magic - length; footer > room {
+		return 0, fmt.Errorf("footer of %d bytes, where %d are left", footer, room)
+	}
+	return footer + length + magic, nil
+}
