@@ -73,6 +73,13 @@ var engineExhibits = []exhibit{
 		pkg: "./indexed", test: "TestDecodePartChecksItsFooter",
 	},
 	{
+		name: "unchecked-groups", bug: "a merge decodes row groups of a part whose checksum is wrong", origin: ours, tier: b,
+		edits: []edit{{"indexed/part_groups.go",
+			"return last, checkSum(p, sum.Sum64())",
+			"return last, nil"}},
+		pkg: "./indexed", test: "TestDamagedGroups",
+	},
+	{
 		name: "orphan-that-is-not", bug: "the search for orphans deletes what the log alone has destroyed so far", origin: ours, tier: b,
 		edits: []edit{{"indexed/garbage.go",
 			"if !m.named[info.Key] && !strings",
