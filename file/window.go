@@ -9,8 +9,8 @@ import (
 )
 
 // window reads a segment's frames through a buffer that grows while it is read
-// in sequence: a poll costs a small read, a long read few large ones. It belongs
-// to one goroutine.
+// in sequence: a poll costs a small read, a long read few large ones. Large
+// groups go past it, so that each byte is read once. It belongs to one goroutine.
 type window struct {
 	s    *segment
 	off  int64  // offset of buf[0] in the file
@@ -19,8 +19,9 @@ type window struct {
 }
 
 const (
-	minWindow = 512
-	maxWindow = 256 << 10
+	minWindow  = 512
+	maxWindow  = 256 << 10
+	largeGroup = maxWindow / 4 // bytes of payload
 )
 
 func newWindow(s *segment) *window { return &window{s: s} }
@@ -32,11 +33,15 @@ func (w *window) bytes(off int64, n int) ([]byte, error) {
 	if off >= w.off && off+int64(n) <= w.off+int64(len(w.buf)) {
 		return w.buf[off-w.off:][:n], nil
 	}
-	want := max(n, min(maxWindow, max(minWindow, 4*len(w.room))))
+	want := max(n, minWindow)
+	// Who leaves more out than was read would not need more of it the next time.
+	if off <= w.off+2*int64(len(w.buf)) {
+		want = max(want, min(maxWindow, 4*len(w.buf)))
+	}
 	if len(w.room) < want {
 		w.room = make([]byte, want)
 	}
-	w.off, w.buf = off, w.room[:min(int64(len(w.room)), w.s.size-off)]
+	w.off, w.buf = off, w.room[:min(int64(want), w.s.size-off)]
 	if err := w.s.readAt(w.buf, off); err != nil {
 		w.buf = nil
 		return nil, err
@@ -99,20 +104,22 @@ func (w *window) group(p point, scratch []byte) (h frameHeader, payload []byte, 
 	if !ok || h.kind != kindGroup {
 		return h, nil, fmt.Sprintf("no frame that begins with position %s", p.next), nil
 	}
-	n := int(h.length)
+	n, off := int(h.length), p.off+frameHeaderSize
+	if n < largeGroup {
+		b, err := w.bytes(off, n)
+		if err != nil {
+			return h, nil, "", err
+		}
+		payload = append(scratch[:0], b...)
+		return h, payload, h.checkPayload(payload), nil
+	}
 	if cap(scratch) >= n {
 		payload = scratch[:n]
 	} else {
 		payload = make([]byte, n)
 	}
-	off := p.off + frameHeaderSize
-	if n <= maxWindow {
-		b, err := w.bytes(off, n)
-		if err != nil {
-			return h, nil, "", err
-		}
-		copy(payload, b)
-	} else if err := w.s.readAt(payload, off); err != nil {
+	begun := copy(payload, w.buf[off-w.off:]) // what came with the header
+	if err := w.s.readAt(payload[begun:], off+int64(begun)); err != nil {
 		return h, nil, "", err
 	}
 	return h, payload, h.checkPayload(payload), nil
