@@ -22,7 +22,8 @@ var _ storage.Log = (*Log)(nil)
 // Reading does not disturb appending: it takes no lock that is held during I/O.
 //
 // Holds: one open file for each segment, so the size of the log divided by the
-// segment size; a goroutine that prepares segments; until Close.
+// segment size; a goroutine that prepares segments; until Close. A long Read holds
+// up to 16 MiB that it has read ahead, and a goroutine for each of up to four groups.
 type Log struct {
 	config
 	dir      string // the directory of the segments

@@ -34,6 +34,7 @@ type reading struct {
 	i           int        // the segment being read
 	at          point      // the frame being read, in segs[i]
 	after, last storage.SeqNo
+	ahead       ahead
 }
 
 // newReading prepares to read the positions after < p <= last. It takes
@@ -75,6 +76,7 @@ func (r *reading) release() error {
 
 // run yields the entries. It asks check before every frame whether to go on.
 func (r *reading) run(ctx context.Context, check func() error, yield func(storage.Entry, error) bool) {
+	defer r.ahead.wait()
 	var w *window
 	for {
 		err := ctx.Err()
@@ -118,12 +120,17 @@ func (r *reading) frame(w *window, yield func(storage.Entry, error) bool) (bool,
 	if err != nil {
 		return false, err
 	}
-	if ok && h.kind == kindGroup && r.at.after(h).next <= r.after+1 {
+	ok = ok && h.kind == kindGroup
+	if ok && r.at.after(h).next <= r.after+1 {
 		w.s.note(r.at)
 		r.at = r.at.after(h)
 		return true, nil
 	}
-	h, payload, what, err := w.group(r.at, nil)
+	early := r.ahead.take()
+	if ok {
+		r.ahead.start(w.s, r.at, h, r.last)
+	}
+	h, payload, what, err := early.group(w, r.at)
 	if err == nil && what != "" {
 		// Once more from the disk before calling it damage.
 		w.forget()

@@ -1,0 +1,98 @@
+package file
+
+import (
+	"runtime"
+
+	"github.com/tidemark-go/tidemark/storage"
+)
+
+// ahead reads large groups before a reading comes to them. Most of what such a
+// group costs is new memory for it and its checksum, and other processors can do
+// that while the consumer is busy with the groups before.
+//
+// Each is read by a goroutine of its own, which has ended when wait returns.
+type ahead struct {
+	passed int64         // bytes of groups that the reading has come to
+	groups []*aheadGroup // oldest first, all in the segment that is being read
+	bytes  int64         // of groups
+	at     point         // behind the newest of groups
+	w      *window       // finds them
+}
+
+// aheadGroup is a group that is being read, or was.
+type aheadGroup struct {
+	size int64
+	read chan struct{} // closed when what follows is there
+
+	header  frameHeader
+	payload []byte
+	what    string
+	err     error
+}
+
+const (
+	// A reading that has gone this far will go on: most that end early are polls, and
+	// listeners that want a MiB.
+	aheadAfter = 4 << 20
+	// No more groups than this are read ahead, nor than there are processors, nor more
+	// than aheadBytes of them.
+	maxAhead   = 4
+	aheadBytes = 16 << 20
+)
+
+// take takes the oldest group, which is the one that the reading has come to. It
+// returns nil if that is not read ahead.
+func (a *ahead) take() *aheadGroup {
+	if len(a.groups) == 0 {
+		return nil
+	}
+	g := a.groups[0]
+	a.groups = a.groups[1:]
+	a.bytes -= g.size
+	return g
+}
+
+// start begins to read what comes behind the group with header h, to which the
+// reading has come, up to last.
+func (a *ahead) start(s *segment, at point, h frameHeader, last storage.SeqNo) {
+	a.passed += h.size()
+	if a.passed < aheadAfter || h.length < largeGroup {
+		return
+	}
+	if len(a.groups) == 0 {
+		a.w, a.at = newWindow(s), at.after(h)
+	}
+	for len(a.groups) < min(maxAhead, runtime.GOMAXPROCS(0)) && a.at.next <= last {
+		h, ok, err := a.w.header(a.at)
+		// What is wrong with it is found when the reading comes to it.
+		if err != nil || !ok || h.kind != kindGroup || h.length < largeGroup || a.bytes+h.size() > aheadBytes {
+			return
+		}
+		g := &aheadGroup{size: h.size(), read: make(chan struct{})}
+		go g.begin(s, a.at)
+		a.groups = append(a.groups, g)
+		a.bytes += g.size
+		a.at = a.at.after(h)
+	}
+}
+
+func (g *aheadGroup) begin(s *segment, at point) {
+	defer close(g.read)
+	g.header, g.payload, g.what, g.err = newWindow(s).group(at, nil)
+}
+
+// group is window.group for a group that is read ahead, or not: nil.
+func (g *aheadGroup) group(w *window, at point) (frameHeader, []byte, string, error) {
+	if g == nil {
+		return w.group(at, nil)
+	}
+	<-g.read
+	return g.header, g.payload, g.what, g.err
+}
+
+// wait waits for the groups that nobody has taken.
+func (a *ahead) wait() {
+	for g := a.take(); g != nil; g = a.take() {
+		<-g.read
+	}
+}
