@@ -7,22 +7,23 @@ type partReader interface {
 	openPart(ctx context.Context, p *part) (groupReader, error)
 }
 
-// maxHeldGroups is how many row groups a read of several batches holds at most, of all of
-// them together. A stream whose merges keep up has fewer batches.
-const maxHeldGroups = 256
+// maxHeldBytes is what a read of several batches holds of them at most, all together: 256
+// row groups. A stream whose merges keep up has fewer batches.
+const maxHeldBytes = 128 << 20
 
 // batchRows yields the rows of a batch, holding one row group at a time, or a piece of one
 // if there are many batches: see share.
 type batchRows struct {
 	groups partCursor
 	filter timeFilter
-	pieces int // in which a group is held, one at a time; 0 is 1
+	most   int // bytes of a group that are held at a time; 0 is all
 	read   int // rows of the group that were in earlier pieces
 	cur    sortedColumns
 	moves  *int // counts groups that were left; nil if nobody wants to know
 
 	// ahead: from the second group on, the next one is read while the caller looks at one,
-	// by a goroutine of its own, which has groups for as long. It ends when it has read that,
+	// if both are within the share of the batch, by a goroutine of its own, which has groups
+	// for as long. It ends when it has read that,
 	// or the context is done; wait waits for it.
 	ahead  bool
 	begun  bool          // the first group was read
@@ -33,17 +34,22 @@ func newBatchRows(b *batch, reader partReader, filter timeFilter) *batchRows {
 	return &batchRows{groups: partCursor{reader: reader, parts: b.parts}, filter: filter}
 }
 
-// share makes batches that are read together hold maxHeldGroups groups at most. If merges
-// cannot keep up there are more batches than that. Then groups are read once for each
-// piece: reading takes longer, and not more memory. A piece is a share of a group's bytes,
-// and one row at least.
-func share(sources []rowSource) {
-	pieces := (len(sources) + maxHeldGroups - 1) / maxHeldGroups
+// share makes batches that are read together hold so many bytes at most. If merges cannot
+// keep up, or groups are large because a row is, or the part is of an older version, each
+// group is held, and read, piece by piece: reading takes longer, and not more memory. A
+// piece has one row at least.
+func share(sources []rowSource, bytes int) {
 	for _, s := range sources {
 		if b, ok := s.(*batchRows); ok {
-			b.pieces = pieces
+			b.most = max(1, bytes/len(sources))
 		}
 	}
+}
+
+// inPieces reports whether a group is too large to be held whole. Groups end with the
+// rows that fill them, which counts for nothing.
+func (s *batchRows) inPieces(group *Columns) bool {
+	return s.most > 0 && group.Size() > s.most+s.most/4
 }
 
 func (s *batchRows) next(ctx context.Context) (row, bool, error) {
@@ -62,7 +68,7 @@ func (s *batchRows) next(ctx context.Context) (row, bool, error) {
 		if err != nil {
 			return row{}, false, err
 		}
-		if s.pieces > 1 {
+		if s.inPieces(&cols) {
 			if cols, err = s.piece(cols); err != nil {
 				return row{}, false, err
 			}
@@ -83,11 +89,11 @@ func (s *batchRows) readNext(ctx context.Context) (cols Columns, err error) {
 	if err != nil {
 		return Columns{}, err
 	}
-	if s.pieces > 1 {
+	if s.inPieces(&cols) {
 		return cols, nil // piece moves on
 	}
 	s.groups.step()
-	if s.ahead && s.begun && s.groups.more() {
+	if s.ahead && s.begun && 2*cols.Size() <= s.most && s.groups.more() {
 		coming := make(chan partRead, 1)
 		s.coming = coming
 		go func() {
@@ -110,11 +116,10 @@ func (s *batchRows) wait() {
 
 // piece returns what is to be held of the group that was read, and moves on.
 func (s *batchRows) piece(group Columns) (Columns, error) {
-	most := (group.Size() + s.pieces - 1) / s.pieces
 	var b ColumnsBuilder // copied, so that the rest of the group is not held
 	for ; s.read < group.Len(); s.read++ {
 		key, val := group.Key(s.read), group.Val(s.read)
-		if b.Len() > 0 && b.Size()+rowOverhead+len(key)+len(val) > most {
+		if b.Len() > 0 && b.Size()+rowOverhead+len(key)+len(val) > s.most {
 			break
 		}
 		if err := b.Add(key, val, group.Time(s.read), group.Diff(s.read)); err != nil {

@@ -46,7 +46,7 @@ type batchWriter struct {
 	chunk      []row // the newest rows, which encoder does not have yet
 	chunkBytes int   // what they take in memory
 	chunkMoves int   // moves when the first of them came
-	moves      int   // how often a source has left a part; rows of the chunk keep that in memory
+	moves      int   // how often a source has left a row group; rows of the chunk keep that in memory
 	encoder    *partEncoder
 
 	// A part is written to the store by a goroutine of its own while the next one is

@@ -44,8 +44,13 @@ type rowSource interface {
 // INVARIANT: advancing is monotone, so a source that is sorted by time within a
 // (key, val) still is after its times are advanced, and no second sort is needed.
 func consolidate(ctx context.Context, sources []rowSource, since frontier.Antichain) iter.Seq2[row, error] {
+	return consolidateWithin(ctx, sources, since, maxHeldBytes)
+}
+
+// consolidateWithin is consolidate with another limit for what it holds of batches.
+func consolidateWithin(ctx context.Context, sources []rowSource, since frontier.Antichain, bytes int) iter.Seq2[row, error] {
 	return func(yield func(row, error) bool) {
-		share(sources)
+		share(sources, bytes)
 		m := rowMerge{since: since, heads: make([]head, len(sources))}
 		for i, s := range sources {
 			m.heads[i].source = s

@@ -169,14 +169,14 @@ func (s storedPart) group(_ context.Context, i int) (Columns, error) {
 	return s.parts[s.key][i], nil
 }
 
-// However many batches are read together, no more than maxHeldGroups row groups of them
-// are held, and groups are read more than once only if there are more batches.
+// However many batches are read together, no more bytes of them are held than may be, and
+// row groups are read more than once only if they do not fit together.
 func TestManyBatchesShareMemory(t *testing.T) {
-	const groupRows = 50
+	const groupRows = 100
 	// Values of one size, and large ones that come first, in all batches at the same time.
 	small := func(int) []byte { return []byte("v") }
 	skewed := func(row int) []byte {
-		if row%groupRows < 5 {
+		if row%groupRows < 10 {
 			return bytes.Repeat([]byte("v"), 2000)
 		}
 		return []byte("v")
@@ -189,7 +189,8 @@ func TestManyBatchesShareMemory(t *testing.T) {
 func testManyBatches(t *testing.T, groupRows int, val func(row int) []byte) {
 	const partsEach, groupsEach = 2, 2
 	partRows := groupRows * groupsEach
-	for _, count := range []int{1, maxHeldGroups, maxHeldGroups + 1, 4 * maxHeldGroups} {
+	const most = 32 // row groups of all batches
+	for _, count := range []int{1, most, 2 * most, 10 * most} {
 		store := &stored{parts: map[string][]Columns{}, reads: map[string]int{}}
 		sources := make([]rowSource, count)
 		groupSize := 0
@@ -212,7 +213,7 @@ func testManyBatches(t *testing.T, groupRows int, val func(row int) []byte) {
 			sources[i] = newBatchRows(b, store, allTimes)
 		}
 		rows := 0
-		for r, err := range consolidate(t.Context(), sources, frontier.Antichain{}) {
+		for r, err := range consolidateWithin(t.Context(), sources, frontier.Antichain{}, most*groupSize) {
 			require.NoError(t, err)
 			require.Equal(t, fmt.Sprintf("%06d-%06d", rows/count, rows%count), string(r.key))
 			if rows%(7*count) == 0 {
@@ -220,14 +221,14 @@ func testManyBatches(t *testing.T, groupRows int, val func(row int) []byte) {
 				for _, s := range sources {
 					held += cap(s.(*batchRows).cur.cols.buf)
 				}
-				require.LessOrEqual(t, held, maxHeldGroups*groupSize, "%d batches", count)
+				require.LessOrEqual(t, held, most*groupSize, "%d batches", count)
 			}
 			rows++
 		}
 		require.Equal(t, count*partsEach*partRows, rows)
 		require.Len(t, store.reads, count*partsEach*groupsEach)
 		for key, n := range store.reads {
-			pieces := (count + maxHeldGroups - 1) / maxHeldGroups
+			pieces := (count + most - 1) / most
 			if pieces == 1 {
 				require.Equal(t, 1, n, "reads of group %s of %d batches", key, count)
 			}

@@ -95,7 +95,7 @@ func newMetrics(st func() *state) *metrics {
 	m.blobReadErrors = counter("blob_read_error_total", "Blob reads that failed.")
 	m.cacheHits = counter("blob_read_cache_hit_total", "Batch parts found in the cache.")
 	m.cacheMisses = counter("blob_read_cache_miss_total", "Batch parts fetched from the blob store.")
-	m.cacheFetchedBytes = counter("blob_read_cache_fetch_bytes_total", "Bytes fetched on misses.")
+	m.cacheFetchedBytes = counter("blob_read_cache_fetch_bytes_total", "Bytes fetched on misses, twice those of parts that are read by row groups: to check and to decode.")
 	m.cacheEvictions = counter("blob_cache_eviction_total", "Batch parts evicted from the cache.")
 	m.listenerLogReads = counter("listener_log_read_total", "Times a listener that had fallen behind read from the log.")
 	m.manifestBytes = prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "tidemark", Name: "manifest_size_bytes", Help: "Size of the newest full copy of the manifest and the edits after it."})

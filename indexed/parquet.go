@@ -73,9 +73,6 @@ func decodePart(data []byte, p *part, memory func(size int) []byte) (c Columns, 
 func decodeGroup(group parquet.RowGroup, data span, p *part, room int) (c Columns, err error) {
 	defer recoverParquet(&err)
 	rows := int(group.NumRows())
-	if rows < 1 || rows > p.rows {
-		return Columns{}, fmt.Errorf("%d rows, in a part of %d", rows, p.rows)
-	}
 	d := newPartDecoder(rows, p.bytes, make([]byte, max(rowOverhead*rows, min(room, p.bytes))))
 	if err := d.readGroups([]parquet.RowGroup{group}, data); err != nil {
 		return Columns{}, err

@@ -26,8 +26,8 @@ type partEncoder struct {
 func newPartEncoder(cfg *Config) *partEncoder { return &partEncoder{most: cfg.groupBytes()} }
 
 // chunkRows and chunkBytes are how many rows an encoder is to be given at a time, and no
-// more than fill a row group. A page ends with the chunk that fills it, so chunks are small beside the library's pages of
-// 256 KiB.
+// more of them than fill a row group. A page ends with the chunk that fills it, so chunks
+// are small beside the library's pages of 256 KiB.
 const (
 	chunkRows  = 1024
 	chunkBytes = 64 << 10
@@ -123,7 +123,7 @@ func appendValues(dst []parquet.Value, rows []row, column int) []parquet.Value {
 func (e *partEncoder) finish() ([]byte, error) {
 	w := e.writer
 	e.writer, e.columns, e.rows, e.bytes, e.group = nil, nil, 0, 0, 0
-	e.out.Grow(int(w.Size()) + 4096)
+	e.out.Grow(int(w.Size()) - e.out.Len() + 4096) // Size counts what is there as well
 	if err := w.Close(); err != nil {
 		return nil, err
 	}

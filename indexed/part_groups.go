@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/cespare/xxhash/v2"
 	"github.com/parquet-go/parquet-go"
 )
 
@@ -57,14 +56,13 @@ func (w wholePart) count() int { return 1 }
 
 func (w wholePart) group(ctx context.Context, _ int) (Columns, error) { return w.read(ctx, w.part) }
 
-// partGroups reads a part by its row groups, which it fetches one at a time.
+// partGroups reads a part by its row groups, which it fetches one at a time. Between
+// reads it holds the footer, decoded, which takes about 5 KiB for each group.
 //
-// Opening it reads the file once to check it, so that nothing is decoded that is damaged.
-// The second read mostly comes from where the first has left it, the page cache for
-// example.
+// Opening it reads the file once to check it. The second read mostly comes from where the
+// first has left it, the page cache for example.
 type partGroups struct {
-	blobs  *blobs
-	part   *part
+	part   *checkedPart
 	file   *parquet.File
 	groups []parquet.RowGroup
 
@@ -72,72 +70,67 @@ type partGroups struct {
 	bytes int // what their updates take
 }
 
-// openGroups checks a part and its footer.
+// likelyFooter is as long as most footers are, with all that is behind them.
+const likelyFooter = 12 << 10
+
+// openGroups checks a part and reads its footer.
 func (b *blobs) openGroups(ctx context.Context, p *part) (*partGroups, error) {
-	tail, err := b.checkPart(ctx, p)
+	b.metrics.cacheMisses.Inc()
+	part, err := b.checkPart(ctx, p)
 	if err != nil {
 		return nil, err
 	}
-	footer, err := footerBytes(tail.data, p.size)
+	end, err := part.read(ctx, max(0, p.size-likelyFooter), p.size)
+	if err != nil {
+		return nil, err
+	}
+	footer, err := footerBytes(end.data, p.size)
 	if err != nil {
 		return nil, unreadable(p.key, err)
 	}
-	if footer > int64(len(tail.data)) {
-		tail.offset = p.size - footer
-		if tail.data, err = b.fetchRange(ctx, p, tail.offset, footer); err != nil {
+	if footer > int64(len(end.data)) {
+		if end, err = part.read(ctx, p.size-footer, p.size); err != nil {
 			return nil, err
 		}
 	}
-	g := &partGroups{blobs: b, part: p}
-	if g.file, err = openParquet(tail, p.size, p); err != nil {
+	g := &partGroups{part: part}
+	if g.file, err = openParquet(&end, p.size, p); err != nil {
 		return nil, unreadable(p.key, err)
 	}
+	end.data = nil // file keeps end, but pages are read elsewhere
 	g.groups = g.file.RowGroups()
-	return g, nil
-}
-
-// minPiece is the least that is worth a read.
-const minPiece = 4 << 10
-
-// checkPart compares a part with its checksum. It reads it in pieces, and returns the last
-// one, which has the footer unless that is very long.
-func (b *blobs) checkPart(ctx context.Context, p *part) (last span, err error) {
-	sum := xxhash.New()
-	for at := int64(0); at < p.size; at += int64(len(last.data)) {
-		n := p.size - at
-		if most := max(int64(b.groupBytes), minPiece); n > most {
-			n = min(most, (n+1)/2)
+	rows := int64(0)
+	for _, group := range g.groups {
+		if n := group.NumRows(); n < 1 || n > int64(p.rows)-rows {
+			return nil, unreadable(p.key, fmt.Errorf("a row group of %d rows after %d of %d", n, rows, p.rows))
 		}
-		last.offset = at
-		if last.data, err = b.fetchRange(ctx, p, at, n); err != nil {
-			return span{}, err
-		}
-		_, _ = sum.Write(last.data)
+		rows += group.NumRows()
 	}
-	return last, checkSum(p, sum.Sum64())
+	if rows != int64(p.rows) {
+		return nil, unreadable(p.key, fmt.Errorf("%d rows in row groups, expected %d", rows, p.rows))
+	}
+	return g, nil
 }
 
 func (g *partGroups) count() int { return len(g.groups) }
 
 func (g *partGroups) group(ctx context.Context, i int) (Columns, error) {
+	p := g.part.part
 	from, to, room := g.extent(i)
-	if from < 0 || to > g.part.size || from >= to {
-		return Columns{}, unreadable(g.part.key, fmt.Errorf("row group %d lies in bytes %d to %d of %d", i, from, to, g.part.size))
-	}
-	data, err := g.blobs.fetchRange(ctx, g.part, from, to-from)
+	data, err := g.part.read(ctx, from, to)
 	if err != nil {
 		return Columns{}, err
 	}
-	cols, err := decodeGroup(g.groups[i], span{from, data}, g.part, room)
+	cols, err := decodeGroup(g.groups[i], data, p, room)
 	if err == nil && i == g.read {
 		g.read++
 		g.bytes += cols.Size()
-		if g.read == len(g.groups) && g.bytes != g.part.bytes {
-			err = fmt.Errorf("%d bytes of updates, expected %d", g.bytes, g.part.bytes)
+		if g.read == len(g.groups) && g.bytes != p.bytes {
+			err = fmt.Errorf("%d bytes of updates, expected %d", g.bytes, p.bytes)
 		}
 	}
 	if err != nil {
-		return Columns{}, unreadable(g.part.key, fmt.Errorf("row group %d: %w", i, err))
+		return Columns{}, unreadable(p.key, fmt.Errorf("row group %d: %w", i, err))
 	}
 	return cols, nil
 }
@@ -145,7 +138,7 @@ func (g *partGroups) group(ctx context.Context, i int) (Columns, error) {
 // extent returns where the pages of a group lie in the file, and what its updates will
 // take in memory, by its own account.
 func (g *partGroups) extent(i int) (from, to int64, room int) {
-	from, room = g.part.size, rowOverhead*int(g.groups[i].NumRows())
+	from, room = g.part.part.size, rowOverhead*int(g.groups[i].NumRows())
 	columns := g.file.Metadata().RowGroups[i].Columns
 	for c := range columns {
 		m := &columns[c].MetaData
@@ -180,7 +173,7 @@ func (s span) ReadAt(p []byte, offset int64) (int, error) {
 // bytes, and magic.
 func footerBytes(end []byte, size int64) (int64, error) {
 	const magic, length = 4, 4
-	if size < 2*magic+length {
+	if size < 2*magic+length || len(end) < magic+length {
 		return 0, fmt.Errorf("%d bytes are too few for a Parquet file", size)
 	}
 	footer := int64(binary.LittleEndian.Uint32(end[len(end)-magic-length:]))

@@ -1,12 +1,19 @@
 package indexed
 
 import (
+	"bytes"
 	"context"
+	"encoding/binary"
 	"fmt"
+	"math/rand/v2"
+	"runtime"
 	"strings"
 	"testing"
 
 	"github.com/cespare/xxhash/v2"
+	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/encoding/thrift"
+	"github.com/parquet-go/parquet-go/format"
 	"github.com/stretchr/testify/require"
 
 	"github.com/tidemark-go/tidemark/storage"
@@ -45,8 +52,7 @@ func concatColumns(t testing.TB, groups []Columns) Columns {
 	return b.Finish()
 }
 
-// partOfGroups is a part of many row groups, with a footer longer than the piece that is
-// read last.
+// partOfGroups is a part of many row groups, with a long footer.
 func partOfGroups(t testing.TB) (data []byte, p *part, c Columns, groupBytes int) {
 	const rows = 3000
 	groupBytes = 1000
@@ -69,11 +75,9 @@ func partOfGroups(t testing.TB) (data []byte, p *part, c Columns, groupBytes int
 func TestPartIsReadByGroups(t *testing.T) {
 	data, p, c, groupBytes := partOfGroups(t)
 	b := blobsOver(t, data, groupBytes)
-	last, err := b.checkPart(t.Context(), p)
+	footer, err := footerBytes(data, p.size)
 	require.NoError(t, err)
-	footer, err := footerBytes(last.data, p.size)
-	require.NoError(t, err)
-	require.Greater(t, footer, int64(len(last.data)), "a part of the footer is in another piece")
+	require.Greater(t, footer, int64(likelyFooter+checkBlock), "it is read in two steps")
 
 	groups, err := readGroups(t.Context(), b, p)
 	require.NoError(t, err)
@@ -133,4 +137,101 @@ func TestDamagedGroups(t *testing.T) {
 	_, err = b.openGroups(t.Context(), p)
 	require.ErrorIs(t, err, storage.ErrClosed)
 	require.NotErrorIs(t, err, storage.ErrCorrupt)
+}
+
+// Whatever a disk returns after the checksum was right is compared before it is decoded.
+func TestDamageAfterTheCheck(t *testing.T) {
+	data, p, c, groupBytes := partOfGroups(t)
+	flipped := append([]byte(nil), data...)
+	b := blobsOver(t, flipped, groupBytes)
+	open, err := b.openGroups(t.Context(), p)
+	require.NoError(t, err)
+	_, to, _ := open.extent(open.count() - 1)
+	for at := 4; at < int(to); at += 1 + len(data)/500 {
+		flipped[at] ^= 1 << (at % 8)
+		found := false
+		for i := range open.count() {
+			_, err := open.group(t.Context(), i)
+			if err != nil {
+				require.ErrorIs(t, err, storage.ErrCorrupt)
+				require.ErrorContains(t, err, "a moment ago", "byte %d", at)
+				found = true
+			}
+		}
+		require.True(t, found, "byte %d", at)
+		flipped[at] = data[at]
+	}
+	groups, err := readGroups(t.Context(), b, p)
+	require.NoError(t, err)
+	requireEqualColumns(t, c, concatColumns(t, groups))
+}
+
+// A footer that says how many rows there are, and has no row groups, or fewer rows in them.
+func TestFooterWithoutRowGroups(t *testing.T) {
+	data, p, _, groupBytes := partOfGroups(t)
+	for text, change := range map[string]func(m *format.FileMetaData){
+		"0 rows in row groups, expected 3000": func(m *format.FileMetaData) { m.RowGroups = nil },
+		"rows in row groups, expected 3000":   func(m *format.FileMetaData) { m.RowGroups = m.RowGroups[:len(m.RowGroups)-1] },
+		"a row group of 0 rows":               func(m *format.FileMetaData) { m.RowGroups[1].NumRows = 0 },
+		"a row group of 4000 rows":            func(m *format.FileMetaData) { m.RowGroups[1].NumRows = 4000 },
+		"refers to its bytes -1 to":           func(m *format.FileMetaData) { m.RowGroups[0].Columns[0].MetaData.DataPageOffset = -1 },
+		"refers to its bytes 4 to":            func(m *format.FileMetaData) { m.RowGroups[0].Columns[0].MetaData.TotalCompressedSize = 1 << 40 },
+	} {
+		f, err := parquet.OpenFile(bytes.NewReader(data), p.size)
+		require.NoError(t, err)
+		m := *f.Metadata()
+		change(&m)
+		footer, err := thrift.Marshal(new(thrift.CompactProtocol), m)
+		require.NoError(t, err)
+		length, err := footerBytes(data, p.size)
+		require.NoError(t, err)
+		other := append(bytes.Clone(data[:p.size-length]), footer...)
+		other = append(binary.LittleEndian.AppendUint32(other, uint32(len(footer))), "PAR1"...)
+		_, err = readGroups(t.Context(), blobsOver(t, other, groupBytes), &part{
+			key: p.key, size: int64(len(other)), sum: xxhash.Sum64(other), rows: p.rows, bytes: p.bytes,
+		})
+		require.ErrorIs(t, err, storage.ErrCorrupt)
+		require.ErrorContains(t, err, text)
+	}
+}
+
+// What is held of a part between reads is not much beside a row group, and what the
+// encoder holds not much beside the part.
+func TestPartsHoldLittle(t *testing.T) {
+	var rows []row
+	for i := range 1000 {
+		val := make([]byte, 1000)
+		_, _ = rand.NewChaCha8([32]byte{byte(i), byte(i >> 8)}).Read(val)
+		rows = append(rows, row{fmt.Appendf(nil, "key-%06d", i), val, 1, 1})
+	}
+	cfg := &Config{PartBytes: 4 << 20}
+	e := newPartEncoder(cfg)
+	e.begin(rows[:1], partInfo{"s", "b", 0})
+	for range 4 {
+		for i := range rows {
+			require.NoError(t, e.add(rows[i:i+1]))
+		}
+	}
+	n, size := e.rows, e.bytes
+	data, err := e.finish()
+	require.NoError(t, err)
+	require.Less(t, e.out.Cap(), 2*len(data))
+
+	b := blobsOver(t, data, cfg.groupBytes())
+	p := &part{key: "k", size: int64(len(data)), sum: xxhash.Sum64(data), rows: n, bytes: size}
+	var open [20]*partGroups
+	before := heapInUse()
+	for i := range open {
+		open[i], err = b.openGroups(t.Context(), p)
+		require.NoError(t, err)
+	}
+	require.Less(t, (heapInUse()-before)/int64(len(open)), int64(cfg.groupBytes()/4))
+	runtime.KeepAlive(open)
+}
+
+func heapInUse() int64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
 }

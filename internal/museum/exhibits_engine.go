@@ -74,9 +74,9 @@ var engineExhibits = []exhibit{
 	},
 	{
 		name: "unchecked-groups", bug: "a merge decodes row groups of a part whose checksum is wrong", origin: ours, tier: b,
-		edits: []edit{{"indexed/part_groups.go",
-			"return last, checkSum(p, sum.Sum64())",
-			"return last, nil"}},
+		edits: []edit{{"indexed/checked_part.go",
+			"return c, checkSum(p, whole.Sum64())",
+			"return c, nil"}},
 		pkg: "./indexed", test: "TestDamagedGroups",
 	},
 	{
