@@ -74,3 +74,23 @@ func TestListenerEndsAtClose(t *testing.T) {
 		require.ErrorIs(t, err, persist.ErrClosed)
 	})
 }
+
+// A Next in the middle of Close skips nothing: it delivers what follows what was delivered
+// before, or the end.
+func TestListenerSkipsNothingAtClose(t *testing.T) {
+	onPlaces(t, func(t *testing.T, p place) {
+		c := start(t, p, onDemand())
+		w, r := create(t, c, "s")
+		_, l := listen(t, r)
+		write := func(at uint64) { must(t, w.Write(t.Context(), []update{up("a", "", at, 1)})) }
+		for at := range uint64(3) {
+			write(at)
+		}
+		require.Equal(t, []update{up("a", "", 0, 1)}, next(t, l).Updates) // and has taken the others
+		write(3)
+		l.OnClose(func() { require.Equal(t, []update{up("a", "", 1, 1)}, next(t, l).Updates) })
+		require.NoError(t, l.Close())
+		_, err := l.Next(t.Context())
+		require.ErrorIs(t, err, persist.ErrClosed)
+	})
+}

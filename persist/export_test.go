@@ -1,0 +1,11 @@
+package persist
+
+// OnClose makes the listener call f in the middle of its next Close, before the listener
+// beneath it is closed.
+func (l *Listener[K, V]) OnClose(f func()) {
+	inner := l.open.close
+	l.open.close = func() error {
+		f()
+		return inner()
+	}
+}
