@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+
+	"github.com/tidemark-go/tidemark/internal/kept"
 )
 
 // Columns is an immutable run of encoded updates in columnar form. The one
@@ -76,6 +78,15 @@ func (c *Columns) Val(i int) []byte {
 	vals := c.buf[rowOverhead*c.n+c.keyBytes:]
 	from, to := c.end(20*c.n, i-1), c.end(20*c.n, i)
 	return vals[from:to:to]
+}
+
+// apart returns the same updates. If they take at most kept.MaxBlock bytes, these are in no
+// larger block of memory: whoever keeps a part of them keeps no more than that.
+func (c Columns) apart(copies *kept.Copies) Columns {
+	if len(c.buf) <= kept.MaxBlock {
+		c.buf = copies.Copy(c.buf)
+	}
+	return c
 }
 
 // appendTo writes the counts and the buffer, as decodeColumns reads them.

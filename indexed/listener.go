@@ -10,10 +10,12 @@ import (
 	"sync"
 
 	"github.com/tidemark-go/tidemark/frontier"
+	"github.com/tidemark-go/tidemark/internal/kept"
 	"github.com/tidemark-go/tidemark/storage"
 )
 
 // Event is something that happened to one stream at one SeqNo: updates, or a seal.
+// Updates of at most kept.MaxBlock bytes are in no larger block of memory.
 type Event struct {
 	SeqNo   storage.SeqNo
 	Updates []Columns          // nil when the event is a seal
@@ -77,7 +79,7 @@ func (w *eventWindow) addLocked(s *stream, seqno storage.SeqNo, cols Columns) *e
 		size += eventOverhead
 	}
 	if cols.Len() > 0 {
-		e.cols = append(e.cols, cols)
+		e.cols = append(e.cols, cols.apart(&s.copies))
 	}
 	e.size += size
 	w.used += size
@@ -108,7 +110,9 @@ func (w *eventWindow) trimLocked() {
 func (w *eventWindow) dropOldestLocked(s *stream) {
 	e := s.events[0]
 	s.events[0] = nil
-	s.events = s.events[1:]
+	if s.events = s.events[1:]; len(s.events) == 0 {
+		s.copies = kept.Copies{} // nothing is held for a stream of which all is heard
+	}
 	s.windowAfter = e.seqno
 	w.used -= e.size
 	w.held--
@@ -390,6 +394,7 @@ func (l *Listener) takeFromLog(ctx context.Context) error {
 // eventOf returns what the operations of an entry do to one stream.
 func eventOf(id StreamID, seqno storage.SeqNo, ops []op) *event {
 	e := &event{seqno: seqno}
+	var copies kept.Copies
 	for i := range ops {
 		if ops[i].stream != id {
 			continue
@@ -397,7 +402,7 @@ func eventOf(id StreamID, seqno storage.SeqNo, ops []op) *event {
 		switch ops[i].kind {
 		case opWrite:
 			if ops[i].cols.Len() > 0 {
-				e.cols = append(e.cols, ops[i].cols)
+				e.cols = append(e.cols, ops[i].cols.apart(&copies))
 				e.size += int64(ops[i].cols.Size())
 			}
 		case opSeal:

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/tidemark-go/tidemark/frontier"
+	"github.com/tidemark-go/tidemark/internal/kept"
 	"github.com/tidemark-go/tidemark/storage"
 )
 
@@ -93,6 +94,7 @@ type stream struct {
 	// and would do so behind all listeners.
 	turn    sync.Mutex
 	waiting []*Listener // to be woken by the next event
+	copies  kept.Copies // of small columns, for events
 	events  []*event    // the stream's part of the window
 	// windowAfter: every event of the stream in advance of it is in events.
 	windowAfter storage.SeqNo

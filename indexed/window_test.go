@@ -8,6 +8,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/tidemark-go/tidemark/frontier"
+	"github.com/tidemark-go/tidemark/internal/kept"
 	"github.com/tidemark-go/tidemark/storage"
 )
 
@@ -189,5 +190,29 @@ func TestClosedListenerIsForgotten(t *testing.T) {
 		require.Len(t, st.streams[0].waiting, 1)
 		require.NoError(t, l.Close())
 		require.Empty(t, st.streams[0].waiting)
+	}
+}
+
+// Who keeps bytes of a small event keeps no command of megabytes with them, also if it came
+// from the log. Large ones are not copied.
+func TestSmallEventsAreNotInLargeMemory(t *testing.T) {
+	st := newState(1 << 20)
+	require.NoError(t, st.applyLocked(1, []op{{kind: opRegister, registration: &registration{name: "a"}}}, time.Time{}))
+	s := st.streams[0]
+	l := st.newListenerLocked(s, nil, nil)
+	for i, size := range []int{10, kept.MaxBlock - rowOverhead, kept.MaxBlock} {
+		var b ColumnsBuilder
+		require.NoError(t, b.Add(make([]byte, size), nil, 10, 1))
+		ops := []op{{kind: opWrite, cols: b.Finish()}}
+		fromLog := eventOf(0, 1, ops)
+		require.NoError(t, st.applyLocked(storage.SeqNo(i+2), ops, time.Time{}))
+		_, err := l.take()
+		require.NoError(t, err)
+		ops[0].cols.Key(0)[0]++ // which nobody does
+		large := ops[0].cols.Size() > kept.MaxBlock
+		for _, cols := range [][]Columns{l.queue[0].Updates, fromLog.cols} {
+			require.Equal(t, large, cols[0].Key(0)[0] != 0, size)
+		}
+		require.Zero(t, s.copies)
 	}
 }

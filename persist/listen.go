@@ -8,6 +8,7 @@ import (
 
 	"github.com/tidemark-go/tidemark/frontier"
 	"github.com/tidemark-go/tidemark/indexed"
+	"github.com/tidemark-go/tidemark/internal/kept"
 	"github.com/tidemark-go/tidemark/storage"
 )
 
@@ -118,8 +119,9 @@ func (l *Listener[K, V]) decode(runs []indexed.Columns) []Update[K, V] {
 	updates := l.updates
 	for c := range runs {
 		cols := &runs[c]
+		lasting := cols.Size() <= kept.MaxBlock
 		for i := range cols.Len() {
-			u, err := l.decoder.decode(cols.Key(i), cols.Val(i), cols.Time(i), cols.Diff(i))
+			u, err := l.decoder.decode(cols.Key(i), cols.Val(i), cols.Time(i), cols.Diff(i), lasting)
 			if err != nil {
 				l.errs = append(l.errs, err)
 				continue

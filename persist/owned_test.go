@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"unsafe"
 
 	"github.com/stretchr/testify/require"
 
@@ -107,5 +108,36 @@ func TestValuesAreTheReaders(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Listeners share the bytes of strings that small commands wrote, and no others: of a large
+// command one value would keep all bytes, and what can be changed is one's own.
+func TestListenersShareSmallStrings(t *testing.T) {
+	c, err := mem.NewRegistry().Runtime(t.Context(), onDemand())
+	require.NoError(t, err)
+	defer func() { require.NoError(t, c.Stop()) }()
+	w, r, err := persist.CreateOrLoad(t.Context(), c, "s", codec.String, codec.Bytes)
+	require.NoError(t, err)
+	var listeners [2]*persist.Listener[string, []byte]
+	for i := range listeners {
+		_, l, err := r.Listen(t.Context())
+		require.NoError(t, err)
+		defer l.Close()
+		listeners[i] = l
+	}
+	for _, size := range []int{10, 10_000} {
+		key, val := strings.Repeat("k", size), bytes.Repeat([]byte("v"), size)
+		must(t, w.Write(t.Context(), []persist.Update[string, []byte]{{Key: key, Val: val, Diff: 1}}))
+		var heard [2]persist.Update[string, []byte]
+		for i, l := range listeners {
+			e, err := l.Next(t.Context())
+			require.NoError(t, err)
+			heard[i] = e.Updates[0]
+			require.Equal(t, key, heard[i].Key)
+			require.Equal(t, val, heard[i].Val)
+		}
+		require.Equal(t, size == 10, unsafe.StringData(heard[0].Key) == unsafe.StringData(heard[1].Key))
+		require.NotSame(t, &heard[0].Val[0], &heard[1].Val[0])
 	}
 }

@@ -73,12 +73,13 @@ func (r *ReadHandle[K, V]) decoder() *decoder[K, V] {
 	return &decoder[K, V]{stream: r.name, keys: newSideDecoder(r.kc), vals: newSideDecoder(r.vc)}
 }
 
-// decode returns one update, or a *DecodeError.
-func (d *decoder[K, V]) decode(key, val []byte, time uint64, diff int64) (Update[K, V], error) {
-	k, err := d.keys.decode(key)
+// decode returns one update, or a *DecodeError. If lasting, key and val are never changed,
+// and in no large block of memory: values may keep them.
+func (d *decoder[K, V]) decode(key, val []byte, time uint64, diff int64, lasting bool) (Update[K, V], error) {
+	k, err := d.keys.decode(key, lasting)
 	if err == nil {
 		var v V
-		if v, err = d.vals.decode(val); err == nil {
+		if v, err = d.vals.decode(val, lasting); err == nil {
 			return Update[K, V]{Key: k, Val: v, Time: time, Diff: diff}, nil
 		}
 	}
@@ -86,19 +87,25 @@ func (d *decoder[K, V]) decode(key, val []byte, time uint64, diff int64) (Update
 }
 
 // sideDecoder decodes keys, or vals. If values keep the bytes they are decoded from, they
-// get a copy, since those are shared with the cache and other readers.
+// get a copy, since those are shared with the cache and other readers; unless the bytes
+// are lasting and the values cannot change them.
 type sideDecoder[T any] struct {
 	codec  Codec[T]
-	owned  codec.OwnedDecoder[T] // nil if the codec is none
+	owned  codec.OwnedDecoder[T]  // nil if the codec is none
+	shared codec.SharedDecoder[T] // nil if the codec is none
 	copies kept.Copies
 }
 
 func newSideDecoder[T any](c Codec[T]) sideDecoder[T] {
 	o, _ := c.(codec.OwnedDecoder[T])
-	return sideDecoder[T]{codec: c, owned: o}
+	s, _ := c.(codec.SharedDecoder[T])
+	return sideDecoder[T]{codec: c, owned: o, shared: s}
 }
 
-func (d *sideDecoder[T]) decode(src []byte) (T, error) {
+func (d *sideDecoder[T]) decode(src []byte, lasting bool) (T, error) {
+	if lasting && d.shared != nil {
+		return d.shared.DecodeShared(src)
+	}
 	if d.owned != nil {
 		return d.owned.DecodeOwned(d.copies.Copy(src))
 	}
@@ -178,7 +185,7 @@ func (s *Snapshot[K, V]) All(ctx context.Context) iter.Seq2[Update[K, V], error]
 			}
 			for i := range chunk.Len() {
 				key, val, time, diff, ok := chunk.Row(i)
-				if ok && !yield(d.decode(key, val, time, diff)) {
+				if ok && !yield(d.decode(key, val, time, diff, false)) {
 					return
 				}
 			}
@@ -249,7 +256,7 @@ func (s *Snapshot[K, V]) rows(rows iter.Seq2[indexed.Row, error]) iter.Seq2[Upda
 				yield(Update[K, V]{}, err)
 				return
 			}
-			if !yield(d.decode(row.Key, row.Val, row.Time, row.Diff)) {
+			if !yield(d.decode(row.Key, row.Val, row.Time, row.Diff, false)) {
 				return
 			}
 		}

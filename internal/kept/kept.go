@@ -9,9 +9,9 @@ import "unsafe"
 // nobody may change them afterwards.
 func String(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
-// maxBlock is how many bytes Copies takes at a time at most, unless a single copy has
+// MaxBlock is how many bytes Copies takes at a time at most, unless a single copy has
 // more. One value that stays in use keeps so much.
-const maxBlock = 4 << 10
+const MaxBlock = 4 << 10
 
 // Copies makes copies of byte slices, many small ones to an allocation. The zero value is
 // ready to use, by one goroutine at a time.
@@ -25,7 +25,7 @@ func (c *Copies) Copy(src []byte) []byte {
 	n := len(src)
 	if n > len(c.free) {
 		size := max(n, c.next)
-		c.next = min(2*size, maxBlock)
+		c.next = min(2*size, MaxBlock)
 		c.free = make([]byte, size)
 	}
 	if n == 0 {
@@ -39,4 +39,4 @@ func (c *Copies) Copy(src []byte) []byte {
 
 // Expect says how many bytes are to be copied now: no more are taken for them. What is
 // left of the last block is let go of.
-func (c *Copies) Expect(bytes int) { *c = Copies{next: min(bytes, maxBlock)} }
+func (c *Copies) Expect(bytes int) { *c = Copies{next: min(bytes, MaxBlock)} }

@@ -35,6 +35,15 @@ type OwnedDecoder[T any] interface {
 	DecodeOwned(src []byte) (T, error)
 }
 
+// SharedDecoder is what a codec may offer beside OwnedDecoder: values that keep the bytes
+// they were decoded from, and through which nobody can change these, as those of [String].
+// Readers then need no copy where many read the same.
+type SharedDecoder[T any] interface {
+	// DecodeShared is Decode of bytes that are never changed afterwards, and that others
+	// read as well.
+	DecodeShared(src []byte) (T, error)
+}
+
 var (
 	// ErrEncode: a value has no encoding in its codec, a string that is not UTF-8
 	// for example. Correct the value, or choose a codec that takes it.

@@ -35,7 +35,10 @@ func (c stringCodec) Decode(src []byte) (string, error) {
 }
 
 // DecodeOwned implements [OwnedDecoder].
-func (c stringCodec) DecodeOwned(src []byte) (string, error) {
+func (c stringCodec) DecodeOwned(src []byte) (string, error) { return c.DecodeShared(src) }
+
+// DecodeShared implements [SharedDecoder].
+func (c stringCodec) DecodeShared(src []byte) (string, error) {
 	if !utf8.Valid(src) {
 		return "", decodeErrorf(c.Name(), "%w", errNotUTF8)
 	}
