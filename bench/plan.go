@@ -77,7 +77,9 @@ func (s scale) plan() []step {
 		}
 	}
 	for _, listeners := range []int{0, 1000} {
-		add(step{job: job{Work: "FanOut", System: "tidemark", Listeners: listeners, Pace: 10_000, Duration: 3 * s.duration}})
+		for _, system := range []string{"tidemark-typed", "tidemark"} {
+			add(step{job: job{Work: "FanOut", System: system, Listeners: listeners, Pace: 10_000, Duration: 3 * s.duration}})
+		}
 	}
 
 	add(step{job: job{Work: "Finished", System: "tidemark", Records: s.flow}, store: "flow", once: true, setUp: true})
