@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/tidemark-go/tidemark/internal/kept"
 )
@@ -170,6 +171,19 @@ func (b *ColumnsBuilder) Reset() {
 	b.keys, b.vals = b.keys[:0], b.vals[:0]
 	b.keyEnds, b.valEnds = b.keyEnds[:0], b.valEnds[:0]
 	b.times, b.diffs = b.times[:0], b.diffs[:0]
+}
+
+// Grow makes room for n updates more, with keys and values of the lengths that those have
+// on average that were added so far.
+func (b *ColumnsBuilder) Grow(n int) {
+	if b.Len() > 0 {
+		// A little more, since a column that turns out too small by a byte is copied.
+		like := n + n/32
+		b.keys = slices.Grow(b.keys, len(b.keys)/b.Len()*like)
+		b.vals = slices.Grow(b.vals, len(b.vals)/b.Len()*like)
+	}
+	b.keyEnds, b.valEnds = slices.Grow(b.keyEnds, n), slices.Grow(b.valEnds, n)
+	b.times, b.diffs = slices.Grow(b.times, n), slices.Grow(b.diffs, n)
 }
 
 // Add appends one update; key and val are copied.

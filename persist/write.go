@@ -77,6 +77,13 @@ var builders sync.Pool // of *indexed.ColumnsBuilder
 // maxPooledBytes keeps a single large write from staying in memory through the pool.
 const maxPooledBytes = 1 << 20
 
+// Large writes make room by the size of their first updates, knownUpdates and then growth
+// times as many: append would copy what it has for every quarter that is added.
+const (
+	knownUpdates = 64
+	growth       = 8
+)
+
 // encode adds updates to a command; check sees the time of each.
 func (w *WriteHandle[K, V]) encode(c *indexed.Command, updates []Update[K, V], check func(i int, t uint64) error) error {
 	b, ok := builders.Get().(*indexed.ColumnsBuilder)
@@ -89,7 +96,14 @@ func (w *WriteHandle[K, V]) encode(c *indexed.Command, updates []Update[K, V], c
 			builders.Put(b)
 		}
 	}()
+	known := knownUpdates
 	for i := range updates {
+		if i == known {
+			// Of what is to come at most so much more, or a few large values at the beginning
+			// would take memory for as many as there are updates.
+			known *= growth
+			b.Grow(min(known, len(updates)) - i)
+		}
 		u := &updates[i]
 		if check != nil {
 			if err := check(i, u.Time); err != nil {
