@@ -52,7 +52,8 @@ var _ streams.Source = (*BatchSource[string, string])(nil)
 // Ends:   as a source of New.
 //
 // Holds:  as a source of New; MaxPendingBytes of updates that are not sealed; the
-// batch that the consumer is to take next.
+// batch that the consumer is to take next; of stored history the batches that
+// MaxBatchUpdates tells.
 func NewBatches[K, V any](ctx context.Context, read *persist.ReadHandle[K, V], opts ...Option) *BatchSource[K, V] {
 	if read == nil {
 		read = new(persist.ReadHandle[K, V]) // which carries an error

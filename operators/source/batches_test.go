@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"runtime"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -17,6 +18,7 @@ import (
 	"github.com/tidemark-go/tidemark/operators"
 	"github.com/tidemark-go/tidemark/operators/source"
 	"github.com/tidemark-go/tidemark/persist"
+	"github.com/tidemark-go/tidemark/persist/codec"
 )
 
 func all(src *source.BatchSource[string, string]) iter.Seq[batch] {
@@ -171,6 +173,34 @@ func TestSpilledUpdatesThatCompactionHasPassed(t *testing.T) {
 	require.False(t, open)
 	require.ErrorIs(t, src.Err(), persist.ErrAsOfBeforeSince)
 	require.Equal(t, frontier.At(4), src.Probe().Frontier())
+}
+
+// A codec that panics or ends its goroutine while the history is read ends the source: no
+// batch is emitted that misses an update, and the stream does not seem to be at its end.
+func TestCodecsThatDoNotReturn(t *testing.T) {
+	for name, fail := range map[string]func(){
+		"panic": func() { panic("no") },
+		"exit":  runtime.Goexit,
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStream(t)
+			s.append(at("a", "1", 0, 1), at("b", "1", 1, 1), at("z", "1", 2, 1))
+			s.finish()
+			failing := codec.Func("string",
+				func(dst []byte, v string) ([]byte, error) { return append(dst, v...), nil },
+				func(src []byte) (string, error) {
+					if string(src) == "z" {
+						fail()
+					}
+					return string(src), nil
+				})
+			_, read, err := persist.CreateOrLoad(s.ctx, s.client, s.read.StreamName(), failing, codec.String)
+			require.NoError(t, err)
+			src := source.NewBatches(s.ctx, read)
+			require.Empty(t, slices.Collect(all(src)))
+			require.ErrorIs(t, src.Err(), operators.ErrPanic)
+		})
+	}
 }
 
 // After a spill, updates that fit are held in memory again.

@@ -81,24 +81,8 @@ func (e *emitter[K, V]) replay() error {
 	if err := e.history.check(snapshot.Since(), e.lower); err != nil {
 		return err
 	}
-	cuts, err := e.history.plan(e.ctx, snapshot, e.lower, upper, e.opts.maxBatchUpdates)
-	if err != nil {
+	if err := e.replaySealed(snapshot, upper); err != nil {
 		return err
-	}
-	for _, cut := range cuts {
-		for e.lower.LessThan(cut) {
-			updates, end, err := e.history.read(e.ctx, snapshot, e.lower, cut, e.opts.maxBatchUpdates)
-			if err != nil {
-				return err
-			}
-			e.prepare(end, updates)
-			select {
-			case e.target <- *e.ready:
-				e.taken()
-			case <-e.ctx.Done():
-				return e.ctx.Err()
-			}
-		}
 	}
 	e.sealed = e.lower
 	e.spilled = false // nothing is pending: spilling has cleared it
@@ -114,6 +98,27 @@ func (e *emitter[K, V]) replay() error {
 		}
 	}
 	return snapshot.Close()
+}
+
+// replaySealed emits [lower, upper) of the snapshot.
+func (e *emitter[K, V]) replaySealed(snapshot *persist.Snapshot[K, V], upper frontier.Antichain) error {
+	read := e.history.replay(e.ctx, snapshot, e.lower, upper, e.opts.maxBatchUpdates)
+	defer read.stop()
+	for intervals := range read.intervals {
+		for i := range intervals {
+			for in := range intervals[i].split(e.opts.maxBatchUpdates) {
+				e.prepare(in.upper, in.updates)
+				select {
+				case e.target <- *e.ready:
+					e.taken()
+				case <-e.ctx.Done():
+					return e.ctx.Err()
+				}
+			}
+			intervals[i] = interval[K, V]{} // the consumer's alone
+		}
+	}
+	return read.err
 }
 
 func (e *emitter[K, V]) prepare(upper frontier.Antichain, updates []persist.Update[K, V]) {

@@ -44,7 +44,7 @@ func TestPlan(t *testing.T) {
 	plan := func(asOf, lower, upper uint64, limit int) (cuts []frontier.Antichain, gets int) {
 		h := history[string, string]{stream: "s", asOf: frontier.At(asOf)}
 		before := faults.Calls(mem.OpGet)
-		cuts, err := h.plan(ctx, s, frontier.At(lower), frontier.At(upper), limit)
+		cuts, _, err := h.plan(ctx, s, frontier.At(lower), frontier.At(upper), limit)
 		require.NoError(t, err)
 		require.Equal(t, frontier.At(upper), cuts[len(cuts)-1])
 		last := frontier.At(max(lower, asOf))
@@ -79,4 +79,50 @@ func TestPlan(t *testing.T) {
 
 	cuts, _ = plan(all-20, 0, all, 10*keys)
 	require.LessOrEqual(t, len(cuts), 4, "all times up to the as-of are one time")
+}
+
+// What is read at once is cut at the times of the plan, in as many batches as it takes, and
+// none has more updates than may be but those of a single time.
+func TestIntervals(t *testing.T) {
+	of := func(times ...uint64) (updates []persist.Update[string, string]) {
+		for i, at := range times {
+			updates = append(updates, persist.Update[string, string]{Key: fmt.Sprint(i), Time: at, Diff: 1})
+		}
+		return updates
+	}
+	for name, tt := range map[string]struct {
+		times []uint64
+		limit int
+		want  []uint64 // of the uppers but the last
+	}{
+		"nothing":                 {nil, 1, nil},
+		"it fits":                 {[]uint64{1, 2, 3}, 3, nil},
+		"one time":                {[]uint64{5, 5, 5, 5}, 2, nil},
+		"each time by itself":     {[]uint64{3, 1, 2}, 1, []uint64{2, 3}},
+		"in between":              {[]uint64{4, 1, 3, 2, 5}, 2, []uint64{3, 5}},
+		"not through a time":      {[]uint64{1, 2, 2, 3}, 2, []uint64{2, 3}},
+		"a large time first":      {[]uint64{1, 1, 1, 1, 2, 3}, 2, []uint64{2}},
+		"a large time at the end": {[]uint64{1, 7, 7, 7}, 2, []uint64{7}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := interval[string, string]{of(tt.times...), frontier.Empty()}
+			var uppers []uint64
+			lower, n := frontier.At(0), 0
+			for got := range in.split(tt.limit) {
+				for i, u := range got.updates {
+					require.True(t, lower.Admits(u.Time) && !got.upper.Admits(u.Time))
+					require.True(t, i == 0 || got.updates[i-1].Key < u.Key, "in their order")
+					require.True(t, len(got.updates) <= tt.limit || u.Time == got.updates[0].Time)
+				}
+				n += len(got.updates)
+				if upper, ok := got.upper.Elem(); ok {
+					uppers = append(uppers, upper)
+				}
+				lower = got.upper
+			}
+			require.Equal(t, tt.want, uppers)
+			require.Equal(t, len(tt.times), n)
+			require.True(t, lower.IsEmpty())
+		})
+	}
 }

@@ -43,10 +43,11 @@ func From(lower frontier.Antichain) Option { return func(o *options) { o.from = 
 func MaxPendingBytes(n int64) Option { return func(o *options) { o.maxPendingBytes = n } }
 
 // MaxBatchUpdates is the number of updates above which a batch source splits what
-// it reads from the stored history into batches of shorter intervals. Each takes a read
-// of the history, whose rows are stored in the order of their keys: where memory allows,
-// a larger number makes it faster. A batch of one time is never split, and with an as-of
-// all times up to it are one time. The default, for 0 or less, is 1<<18.
+// it reads from the stored history into batches of shorter intervals. Four batches take a
+// read of the history, whose rows are stored in the order of their keys: where memory
+// allows, a larger number makes it faster. The source holds eight batches at most: those
+// that it emits and those that it reads meanwhile. A batch of one time is never split, and
+// with an as-of all times up to it are one time. The default, for 0 or less, is 1<<16.
 func MaxBatchUpdates(n int) Option { return func(o *options) { o.maxBatchUpdates = n } }
 
 func optionsOf(opts []Option) options {
@@ -58,7 +59,7 @@ func optionsOf(opts []Option) options {
 		o.maxPendingBytes = 32 << 20
 	}
 	if o.maxBatchUpdates <= 0 {
-		o.maxBatchUpdates = 1 << 18
+		o.maxBatchUpdates = 1 << 16
 	}
 	return o
 }

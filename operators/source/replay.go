@@ -1,0 +1,76 @@
+package source
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/tidemark-go/tidemark/frontier"
+	"github.com/tidemark-go/tidemark/operators/internal/edge"
+	"github.com/tidemark-go/tidemark/persist"
+)
+
+// batchesAtOnce is how many batches of stored history are read at once: rows are stored in
+// the order of their keys, so that each read goes through all of it. Few large batches would
+// save as many reads, but whoever takes them would hold several at a time.
+const batchesAtOnce = 4
+
+// replaying is the goroutine that reads stored history: some batches while those before
+// them are emitted, no more. It belongs to the emitter's replay, and ends after the last
+// batch, at an error, or by stop.
+type replaying[K, V any] struct {
+	intervals chan []interval[K, V]
+	cancel    context.CancelFunc
+	err       error // why there are no more intervals, when the channel is closed
+}
+
+// errExited: a codec has ended its goroutine (runtime.Goexit, which is what failed
+// assertions of tests do), so that the history ends anywhere.
+var errExited = fmt.Errorf("tidemark: %w: a codec ended its goroutine instead of returning", edge.ErrPanic)
+
+// replay starts to read [lower, upper) of a snapshot.
+func (h history[K, V]) replay(ctx context.Context, s *persist.Snapshot[K, V], lower, upper frontier.Antichain, limit int) *replaying[K, V] {
+	ctx, cancel := context.WithCancel(ctx)
+	r := &replaying[K, V]{intervals: make(chan []interval[K, V]), cancel: cancel, err: errExited}
+	go func() {
+		defer close(r.intervals)
+		defer func() {
+			if p := recover(); p != nil {
+				r.err = edge.PanicError(p)
+			}
+		}()
+		r.err = r.run(ctx, h, s, lower, upper, limit)
+	}()
+	return r
+}
+
+func (r *replaying[K, V]) run(ctx context.Context, h history[K, V], s *persist.Snapshot[K, V], lower, upper frontier.Antichain, limit int) error {
+	cuts, each, err := h.plan(ctx, s, lower, upper, limit)
+	if err != nil {
+		return err
+	}
+	each = min(each+each/8, limit) // a plan is off by a few percent
+	for lower.LessThan(upper) {
+		for !lower.LessThan(cuts[0]) {
+			cuts = cuts[1:]
+		}
+		intervals, err := h.read(ctx, s, lower, cuts[:min(batchesAtOnce, len(cuts))], limit, each)
+		if err != nil {
+			return err
+		}
+		lower = intervals[len(intervals)-1].upper
+		select {
+		case r.intervals <- intervals:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// stop ends the goroutine and waits for it.
+func (r *replaying[K, V]) stop() {
+	r.cancel()
+	for range r.intervals {
+		continue // what was read is dropped
+	}
+}
