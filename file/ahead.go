@@ -21,6 +21,8 @@ type ahead struct {
 
 // aheadGroup is a group that is being read, or was.
 type aheadGroup struct {
+	s    *segment
+	at   point
 	size int64
 	read chan struct{} // closed when what follows is there
 
@@ -40,13 +42,22 @@ const (
 	aheadBytes = 16 << 20
 )
 
-// take takes the oldest group, which is the one that the reading has come to. It
-// returns nil if that is not read ahead.
-func (a *ahead) take() *aheadGroup {
+// take takes the group at the place that the reading has come to. It returns nil if that
+// is not read ahead. Then nothing is any more: in a segment that was exchanged, groups may
+// follow where the reading goes on with the next one.
+func (a *ahead) take(s *segment, at point) *aheadGroup {
+	if len(a.groups) > 0 && (a.groups[0].s != s || a.groups[0].at != at) {
+		a.wait()
+	}
+	return a.oldest()
+}
+
+func (a *ahead) oldest() *aheadGroup {
 	if len(a.groups) == 0 {
 		return nil
 	}
 	g := a.groups[0]
+	a.groups[0] = nil // the array lives on
 	a.groups = a.groups[1:]
 	a.bytes -= g.size
 	return g
@@ -68,17 +79,17 @@ func (a *ahead) start(s *segment, at point, h frameHeader, last storage.SeqNo) {
 		if err != nil || !ok || h.kind != kindGroup || h.length < largeGroup || a.bytes+h.size() > aheadBytes {
 			return
 		}
-		g := &aheadGroup{size: h.size(), read: make(chan struct{})}
-		go g.begin(s, a.at)
+		g := &aheadGroup{s: s, at: a.at, size: h.size(), read: make(chan struct{})}
+		go g.begin()
 		a.groups = append(a.groups, g)
 		a.bytes += g.size
 		a.at = a.at.after(h)
 	}
 }
 
-func (g *aheadGroup) begin(s *segment, at point) {
+func (g *aheadGroup) begin() {
 	defer close(g.read)
-	g.header, g.payload, g.what, g.err = newWindow(s).group(at, nil)
+	g.header, g.payload, g.what, g.err = newWindow(g.s).group(g.at, nil)
 }
 
 // group is window.group for a group that is read ahead, or not: nil.
@@ -92,7 +103,7 @@ func (g *aheadGroup) group(w *window, at point) (frameHeader, []byte, string, er
 
 // wait waits for the groups that nobody has taken.
 func (a *ahead) wait() {
-	for g := a.take(); g != nil; g = a.take() {
+	for g := a.oldest(); g != nil; g = a.oldest() {
 		<-g.read
 	}
 }

@@ -1,6 +1,9 @@
 package file
 
 import (
+	"bytes"
+	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"sync"
@@ -174,4 +177,39 @@ func TestReadAheadFindsDamage(t *testing.T) {
 		require.ErrorAs(t, err, &corrupt)
 		require.Contains(t, err.Error(), "payload checksum does not match, but the log goes on to 25")
 	}
+}
+
+// A segment that was exchanged for one of a copy of the log, which went on in it, has a
+// group where the next segment begins. Readers do not walk old segments, and go on with
+// the next one.
+func TestNothingAheadOfTheNextSegment(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(4))
+	const size = 300 << 10
+	dir, fork := t.TempDir(), t.TempDir()
+	write := func(dir string, after int, payloads ...[]byte) {
+		l, err := NewLog(dir, SegmentSize(8<<20, 8<<20))
+		require.NoError(t, err)
+		for i, p := range payloads {
+			_, err := l.Append(t.Context(), storage.SeqNo(after+i), [][]byte{p})
+			require.NoError(t, err)
+		}
+		require.NoError(t, l.Close())
+	}
+	write(dir, 0, slices.Repeat([][]byte{bytes.Repeat([]byte("a"), size)}, 20)...)
+	require.NoError(t, os.CopyFS(fork, os.DirFS(dir)))
+	write(fork, 20, bytes.Repeat([]byte("x"), size))
+	write(dir, 20, bytes.Repeat([]byte("b"), 10*size), bytes.Repeat([]byte("c"), size))
+	first, err := os.ReadFile(filepath.Join(fork, logDir, segmentName(1)))
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, logDir, segmentName(1)), first, 0o600))
+
+	r, err := NewLogReader(dir)
+	require.NoError(t, err)
+	defer r.Close()
+	var read []byte
+	for e, err := range r.Read(t.Context(), 0) {
+		require.NoError(t, err)
+		read = append(read, e.Data[0])
+	}
+	require.Equal(t, "aaaaaaaaaaaaaaaaaaaabc", string(read))
 }

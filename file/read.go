@@ -126,7 +126,7 @@ func (r *reading) frame(w *window, yield func(storage.Entry, error) bool) (bool,
 		r.at = r.at.after(h)
 		return true, nil
 	}
-	early := r.ahead.take()
+	early := r.ahead.take(w.s, r.at)
 	if ok {
 		r.ahead.start(w.s, r.at, h, r.last)
 	}
