@@ -93,7 +93,7 @@ func (s *batchRows) readNext(ctx context.Context) (cols Columns, err error) {
 		return cols, nil // piece moves on
 	}
 	s.groups.step()
-	if s.ahead && s.begun && 2*cols.Size() <= s.most && s.groups.more() {
+	if s.ahead && s.begun && s.groups.more() && cols.Size()+s.groups.size() <= s.most {
 		coming := make(chan partRead, 1)
 		s.coming = coming
 		go func() {
@@ -154,6 +154,15 @@ func (c *partCursor) read(ctx context.Context) (Columns, error) {
 		c.open, c.group = open, 0
 	}
 	return c.open.group(ctx, c.group)
+}
+
+// size returns what the present group takes in memory, about; if it is the first of its
+// part, and that is not open yet, no more than it returns.
+func (c *partCursor) size() int {
+	if c.open == nil {
+		return c.parts[0].bytes
+	}
+	return c.open.size(c.group)
 }
 
 // step goes to the next group. The present one must have been read.

@@ -164,6 +164,11 @@ type storedPart struct {
 
 func (s storedPart) count() int { return len(s.parts[s.key]) }
 
+func (s storedPart) size(i int) int {
+	c := s.parts[s.key][i]
+	return c.Size()
+}
+
 func (s storedPart) group(_ context.Context, i int) (Columns, error) {
 	s.reads[fmt.Sprint(s.key, "/", i)]++
 	return s.parts[s.key][i], nil

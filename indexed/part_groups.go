@@ -19,6 +19,8 @@ const maxGroupBytes = 512 << 10
 // groupReader reads a part by its row groups, or in one piece.
 type groupReader interface {
 	count() int
+	// size returns what a group takes in memory, about.
+	size(i int) int
 	// group returns the rows of a group. Each is to be read once before the next one is,
 	// and may be read again.
 	group(ctx context.Context, i int) (Columns, error)
@@ -53,6 +55,8 @@ type wholePart struct {
 }
 
 func (w wholePart) count() int { return 1 }
+
+func (w wholePart) size(int) int { return w.part.bytes }
 
 func (w wholePart) group(ctx context.Context, _ int) (Columns, error) { return w.read(ctx, w.part) }
 
@@ -113,6 +117,11 @@ func (b *blobs) openGroups(ctx context.Context, p *part) (*partGroups, error) {
 }
 
 func (g *partGroups) count() int { return len(g.groups) }
+
+func (g *partGroups) size(i int) int {
+	_, _, room := g.extent(i)
+	return room
+}
 
 func (g *partGroups) group(ctx context.Context, i int) (Columns, error) {
 	p := g.part.part
