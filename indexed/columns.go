@@ -166,6 +166,11 @@ func (b *ColumnsBuilder) Size() int {
 	return rowOverhead*len(b.times) + len(b.keys) + len(b.vals)
 }
 
+// Cap returns the bytes of memory that Reset keeps.
+func (b *ColumnsBuilder) Cap() int {
+	return cap(b.keys) + cap(b.vals) + 4*(cap(b.keyEnds)+cap(b.valEnds)) + 8*(cap(b.times)+cap(b.diffs))
+}
+
 // Reset forgets the updates and keeps the memory.
 func (b *ColumnsBuilder) Reset() {
 	b.keys, b.vals = b.keys[:0], b.vals[:0]
@@ -173,14 +178,17 @@ func (b *ColumnsBuilder) Reset() {
 	b.times, b.diffs = b.times[:0], b.diffs[:0]
 }
 
+// maxRoom is how much room a column is given at most before there is something to fill it.
+const maxRoom = 4 << 20
+
 // Grow makes room for n updates more, with keys and values of the lengths that those have
-// on average that were added so far.
+// on average that were added so far, but no more than 4 MiB for either.
 func (b *ColumnsBuilder) Grow(n int) {
 	if b.Len() > 0 {
 		// A little more, since a column that turns out too small by a byte is copied.
 		like := n + n/32
-		b.keys = slices.Grow(b.keys, len(b.keys)/b.Len()*like)
-		b.vals = slices.Grow(b.vals, len(b.vals)/b.Len()*like)
+		b.keys = slices.Grow(b.keys, min(maxRoom, len(b.keys)/b.Len()*like))
+		b.vals = slices.Grow(b.vals, min(maxRoom, len(b.vals)/b.Len()*like))
 	}
 	b.keyEnds, b.valEnds = slices.Grow(b.keyEnds, n), slices.Grow(b.valEnds, n)
 	b.times, b.diffs = slices.Grow(b.times, n), slices.Grow(b.diffs, n)

@@ -78,4 +78,9 @@ func TestColumnsBuilderGrows(t *testing.T) {
 	require.Equal(t, 10_010*16, cols.KeyBytes())
 	b.Grow(0)
 	new(ColumnsBuilder).Grow(3)
+
+	// A few large values do not say how large the others are.
+	require.NoError(t, b.Add(key, make([]byte, 1<<20), 0, 1))
+	b.Grow(10_000)
+	require.Less(t, b.Cap(), 16<<20)
 }

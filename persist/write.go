@@ -91,7 +91,7 @@ func (w *WriteHandle[K, V]) encode(c *indexed.Command, updates []Update[K, V], c
 		b = new(indexed.ColumnsBuilder)
 	}
 	defer func() {
-		if b.Size() <= maxPooledBytes {
+		if b.Cap() <= maxPooledBytes {
 			b.Reset()
 			builders.Put(b)
 		}

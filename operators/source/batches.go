@@ -118,7 +118,13 @@ func (s *BatchSource[K, V]) report(err error) {
 func (s *BatchSource[K, V]) run() {
 	defer s.errs.Finish()
 	defer s.out.Close()
-	err := s.emit()
+	err := errExited
+	defer func() { s.end(err) }()
+	err = s.emit()
+}
+
+// end says why there is nothing more.
+func (s *BatchSource[K, V]) end(err error) {
 	switch {
 	case errors.Is(err, io.EOF):
 		s.progress.End(nil)

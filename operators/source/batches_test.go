@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"math"
 	"runtime"
 	"slices"
 	"testing"
@@ -182,23 +183,59 @@ func TestCodecsThatDoNotReturn(t *testing.T) {
 		"panic": func() { panic("no") },
 		"exit":  runtime.Goexit,
 	} {
+		failing := codec.Func("string",
+			func(dst []byte, v string) ([]byte, error) { return append(dst, v...), nil },
+			func(src []byte) (string, error) {
+				if string(src) == "z" {
+					fail()
+				}
+				return string(src), nil
+			})
+		for where, write := range map[string]func(s *stream, read func()){
+			"sealed":   func(s *stream, read func()) { s.append(at("z", "1", 2, 1)); s.finish(); read() },
+			"unsealed": func(s *stream, read func()) { s.append(at("z", "1", 2, 1)); read() },
+			"live":     func(s *stream, read func()) { read(); s.append(at("z", "1", 2, 1)) },
+		} {
+			t.Run(name+"/"+where, func(t *testing.T) {
+				s := newStream(t)
+				s.append(at("a", "1", 0, 1), at("b", "1", 1, 1))
+				_, read, err := persist.CreateOrLoad(s.ctx, s.client, s.read.StreamName(), failing, codec.String)
+				require.NoError(t, err)
+				var src *source.BatchSource[string, string]
+				write(s, func() { src = source.NewBatches(s.ctx, read) })
+				require.Empty(t, slices.Collect(all(src)))
+				require.ErrorIs(t, src.Err(), operators.ErrPanic)
+			})
+		}
+	}
+}
+
+// The last of all times has no time after it to cut at.
+func TestManyUpdatesAtTheLastTime(t *testing.T) {
+	const n = 20
+	for name, opts := range map[string][]source.Option{
+		"written there": nil,
+		"as of it":      {source.AsOf(frontier.At(math.MaxUint64))},
+	} {
 		t.Run(name, func(t *testing.T) {
 			s := newStream(t)
-			s.append(at("a", "1", 0, 1), at("b", "1", 1, 1), at("z", "1", 2, 1))
+			for i := range uint64(n) {
+				u := at(fmt.Sprint(i), "1", i, 1)
+				if opts == nil {
+					u.Time = math.MaxUint64
+				}
+				s.append(u)
+			}
 			s.finish()
-			failing := codec.Func("string",
-				func(dst []byte, v string) ([]byte, error) { return append(dst, v...), nil },
-				func(src []byte) (string, error) {
-					if string(src) == "z" {
-						fail()
-					}
-					return string(src), nil
-				})
-			_, read, err := persist.CreateOrLoad(s.ctx, s.client, s.read.StreamName(), failing, codec.String)
-			require.NoError(t, err)
-			src := source.NewBatches(s.ctx, read)
-			require.Empty(t, slices.Collect(all(src)))
-			require.ErrorIs(t, src.Err(), operators.ErrPanic)
+			lower, got := frontier.Antichain{}, 0
+			for b := range all(source.NewBatches(s.ctx, s.read, append(opts, source.MaxBatchUpdates(3))...)) {
+				require.Equal(t, lower, b.Description.Lower)
+				require.True(t, lower.LessThan(b.Description.Upper), "%s", b.Description)
+				lower = b.Description.Upper
+				got += len(b.Updates)
+			}
+			require.Equal(t, n, got)
+			require.Equal(t, frontier.Empty(), lower)
 		})
 	}
 }

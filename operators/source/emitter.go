@@ -7,6 +7,7 @@ import (
 
 	"github.com/tidemark-go/tidemark/frontier"
 	"github.com/tidemark-go/tidemark/operators"
+	"github.com/tidemark-go/tidemark/operators/internal/edge"
 	"github.com/tidemark-go/tidemark/persist"
 )
 
@@ -210,19 +211,38 @@ func (e *emitter[K, V]) listen() *listening[K, V] {
 	listener := e.position.listener
 	go func() {
 		defer close(l.over)
-		for {
-			event, err := listener.Next(ctx)
-			select {
-			case l.events <- heard[K, V]{event, err}:
-			case <-ctx.Done():
-				return
+		err := errExited
+		defer func() {
+			if p := recover(); p != nil {
+				err = edge.PanicError(p)
 			}
-			if err != nil {
-				return
-			}
-		}
+			l.tell(ctx, heard[K, V]{err: err})
+		}()
+		err = l.run(ctx, listener)
 	}()
 	return l
+}
+
+// run tells of events until there are no more, and returns why.
+func (l *listening[K, V]) run(ctx context.Context, listener *persist.Listener[K, V]) error {
+	for {
+		event, err := listener.Next(ctx)
+		if err != nil {
+			return err
+		}
+		if !l.tell(ctx, heard[K, V]{event: event}) {
+			return ctx.Err()
+		}
+	}
+}
+
+func (l *listening[K, V]) tell(ctx context.Context, h heard[K, V]) bool {
+	select {
+	case l.events <- h:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // stop ends the goroutine and waits for it.

@@ -105,7 +105,7 @@ func (h history[K, V]) plan(ctx context.Context, s *persist.Snapshot[K, V], lowe
 			cuts = append(cuts, cut)
 		}
 	}
-	return append(cuts, upper), every * step, nil
+	return append(cuts, upper), min(every*step, n), nil
 }
 
 // interval is all updates of the times from the upper of the one before to its own.
@@ -126,7 +126,7 @@ func (h history[K, V]) read(ctx context.Context, s *persist.Snapshot[K, V], lowe
 		}
 		// Too many. What was read so far is a sample, by key, of the times there are: go
 		// back to half of it. What is read gets shorter every time, so this ends.
-		split, last := frontier.At(splitTime(intervals)), len(cuts)-1
+		split, last := splitTime(intervals), len(cuts)-1
 		if !split.LessThan(cuts[last]) {
 			limit = math.MaxInt // one time, as far as one can see
 			continue
@@ -211,16 +211,16 @@ func timesOf[K, V any](intervals []interval[K, V]) []uint64 {
 	return times
 }
 
-// splitTime returns the median of the times, or the time after the least if all of
-// the lower half are the same. It is in advance of the least.
-func splitTime[K, V any](intervals []interval[K, V]) uint64 {
+// splitTime returns the median of the times, or the time after the least, if there is one,
+// if all of the lower half are the same. It is in advance of the least.
+func splitTime[K, V any](intervals []interval[K, V]) frontier.Antichain {
 	times := timesOf(intervals)
 	median := times[len(times)/2]
 	if median == times[0] {
 		if median == math.MaxUint64 {
-			return median
+			return frontier.Empty()
 		}
-		return median + 1
+		return frontier.At(median + 1)
 	}
-	return median
+	return frontier.At(median)
 }
