@@ -41,8 +41,8 @@ func (s scale) goals() []goal {
 	for _, writers := range []int{1, 16, 64} {
 		work := fmt.Sprintf("Write/writers=%d", writers)
 		gs = append(gs,
-			goal{number: 1, what: fmt.Sprintf("durable writes of one record, %d writers, by Pebble's", writers), least: 1, figure: against(work, "pebble", unitRate)},
-			goal{number: 1, what: fmt.Sprintf("the same, by a raw file's, %d writers", writers), least: 0.9, figure: against(work, "raw", unitRate)})
+			goal{number: 1, what: fmt.Sprintf("durable writes of one record, %s, by Pebble's", writersOf(writers)), least: 1, figure: against(work, "pebble", unitRate)},
+			goal{number: 1, what: fmt.Sprintf("the same, by a raw file's, %s", writersOf(writers)), least: 0.9, figure: against(work, "raw", unitRate)})
 	}
 	gs = append(gs,
 		goal{number: 2, what: "one goroutine with 1,000 futures, by 64 writers", least: 5,
@@ -63,9 +63,9 @@ func (s scale) goals() []goal {
 	for _, writers := range []int{1, 16} {
 		work := fmt.Sprintf("Listen/writers=%d", writers)
 		gs = append(gs,
-			goal{number: 5, what: fmt.Sprintf("write to received, %d writers, by its acknowledgement", writers), most: 1.2,
+			goal{number: 5, what: fmt.Sprintf("write to received, %s, by its acknowledgement", writersOf(writers)), most: 1.2,
 				figure: quotient(value(work, "tidemark", unitP50), value(work, "tidemark", unitAckP50))},
-			goal{number: 5, what: fmt.Sprintf("write to received, %d writers, by JetStream's", writers), most: 0.5, figure: against(work, "jetstream", unitP50)})
+			goal{number: 5, what: fmt.Sprintf("write to received, %s, by JetStream's", writersOf(writers)), most: 0.5, figure: against(work, "jetstream", unitP50)})
 	}
 	for _, values := range []struct{ what, system string }{{"typed", "tidemark-typed"}, {"copies of bytes", "tidemark"}} {
 		gs = append(gs,
@@ -104,6 +104,13 @@ func (s scale) goals() []goal {
 		goal{number: 13, what: "idle: bytes written", most: 0, figure: value(idle, "tidemark", unitWroteBytes)},
 		goal{number: 13, what: "idle: wake-ups by those of a process that sleeps", most: 1.5,
 			figure: quotient(value(idle, "tidemark", unitWakeUps), value(idle, "nothing", unitWakeUps))})
+}
+
+func writersOf(n int) string {
+	if n == 1 {
+		return "1 writer"
+	}
+	return fmt.Sprintf("%d writers", n)
 }
 
 // printGoals prints the goals whose figures were measured.
