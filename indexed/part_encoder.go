@@ -18,7 +18,8 @@ type partEncoder struct {
 	rows    int // that it holds
 	bytes   int // what they take in memory
 	group   int // what those of the row group take that was begun
-	most    int // of group, at which it ends
+	largest int // key or val in that row group
+	most    int // of group, at which it ends: see groupEnds
 	values  []parquet.Value
 	out     bytes.Buffer
 }
@@ -85,15 +86,21 @@ func (e *partEncoder) add(rows []row) error {
 	bytes := 0
 	for i := range rows {
 		bytes += rowBytes(&rows[i])
+		e.largest = max(e.largest, len(rows[i].key), len(rows[i].val))
 	}
 	e.rows += len(rows)
 	e.bytes += bytes
-	if e.group += bytes; e.group >= e.most {
-		e.group = 0
+	e.group += bytes
+	if e.groupEnds() {
+		e.group, e.largest = 0, 0
 		return e.writer.Flush()
 	}
 	return nil
 }
+
+// groupEnds reports whether the row group is large enough. The footer has the least and
+// the greatest key and val of each, whole: that is to be little beside the group.
+func (e *partEncoder) groupEnds() bool { return e.group >= e.most && e.group >= 32*e.largest }
 
 // appendValues has a loop for each column because it is the innermost one of flushes and
 // merges.
@@ -122,7 +129,7 @@ func appendValues(dst []parquet.Value, rows []row, column int) []parquet.Value {
 // finish returns the file, which is overwritten when the next part is begun.
 func (e *partEncoder) finish() ([]byte, error) {
 	w := e.writer
-	e.writer, e.columns, e.rows, e.bytes, e.group = nil, nil, 0, 0, 0
+	e.writer, e.columns, e.rows, e.bytes, e.group, e.largest = nil, nil, 0, 0, 0, 0
 	e.out.Grow(int(w.Size()) - e.out.Len() + 4096) // Size counts what is there as well
 	if err := w.Close(); err != nil {
 		return nil, err

@@ -9,7 +9,8 @@ import (
 	"github.com/parquet-go/parquet-go"
 )
 
-// groupBytes is the size of encoded updates at which a row group of a part ends. Who
+// groupBytes is the size of encoded updates at which a row group of a part ends, unless
+// it has keys or values of more than a 32nd of that. Who
 // reads many parts side by side holds one of each. Smaller ones would not be worth a
 // page for each column and a read, except in parts that are small themselves.
 func (c *Config) groupBytes() int { return max(1, min(maxGroupBytes, c.PartBytes/8)) }

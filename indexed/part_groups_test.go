@@ -235,3 +235,24 @@ func heapInUse() int64 {
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapAlloc)
 }
+
+// The footer of a part repeats two values of each row group, so that these are larger
+// where values are.
+func TestLargeValuesAreStoredOnce(t *testing.T) {
+	random := rand.NewChaCha8([32]byte{1})
+	for _, size := range []int{1000, 20_000, 100_000, 600_000} {
+		e := newPartEncoder(&Config{PartBytes: 4 << 20})
+		for i := 0; e.bytes < 4<<20; i++ {
+			r := row{key: fmt.Appendf(nil, "key-%06d", i), val: make([]byte, size), time: 1, diff: 1}
+			_, _ = random.Read(r.val)
+			if i == 0 {
+				e.begin([]row{r}, partInfo{"s", "b", 0})
+			}
+			require.NoError(t, e.add([]row{r}))
+		}
+		total := e.bytes
+		data, err := e.finish()
+		require.NoError(t, err)
+		require.Less(t, len(data), total*11/10+2*size, "values of %d bytes", size)
+	}
+}
