@@ -7,9 +7,9 @@ type partReader interface {
 	openPart(ctx context.Context, p *part) (groupReader, error)
 }
 
-// maxHeldBytes is what a read of several batches holds of them at most, all together: 256
+// heldBytes is what a read of several batches holds of them at most, all together: 256
 // row groups. A stream whose merges keep up has fewer batches.
-const maxHeldBytes = 128 << 20
+func (c *Config) heldBytes() int { return 32 * c.PartBytes }
 
 // batchRows yields the rows of a batch, holding one row group at a time, or a piece of one
 // if there are many batches: see share.

@@ -23,7 +23,7 @@ func (e *Engine) writeBatch(ctx context.Context, s *stream, sources []rowSource,
 			rows.moves = &w.moves
 		}
 	}
-	err := w.addAll(ctx, consolidate(ctx, sources, since))
+	err := w.addAll(ctx, consolidate(ctx, sources, since, e.cfg.heldBytes()))
 	if err == nil {
 		err = w.finishPart(ctx)
 	}

@@ -3,6 +3,7 @@ package indexed
 import (
 	"context"
 	"fmt"
+	"math"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -39,7 +40,7 @@ func TestWriterKeepsNoParts(t *testing.T) {
 	w := batchWriter{e: e, stream: &stream{}, batch: b, encoder: newPartEncoder(&e.cfg)}
 	rows.moves = &w.moves
 	var prev row
-	for r, err := range consolidate(t.Context(), []rowSource{rows}, frontier.Antichain{}) {
+	for r, err := range consolidate(t.Context(), []rowSource{rows}, frontier.Antichain{}, math.MaxInt) {
 		require.NoError(t, err)
 		require.NoError(t, w.add(t.Context(), &r, &prev))
 		require.LessOrEqual(t, len(w.chunk), 1+1, "and the one that came when its source had moved on")

@@ -21,10 +21,11 @@ type blobs struct {
 	metrics    *metrics
 	cache      *otter.Cache[string, Columns]
 	groupBytes int // see Config.groupBytes; those of another opening may be others
+	heldBytes  int // see Config.heldBytes
 }
 
 func newBlobs(blob storage.BlobReader, cfg *Config, m *metrics) (*blobs, error) {
-	b := &blobs{blob: blob, metrics: m, groupBytes: cfg.groupBytes()}
+	b := &blobs{blob: blob, metrics: m, groupBytes: cfg.groupBytes(), heldBytes: cfg.heldBytes()}
 	maximum := uint64(math.MaxInt64)
 	if cfg.CacheSizeLimit >= 0 {
 		maximum = uint64(cfg.CacheSizeLimit)

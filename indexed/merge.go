@@ -39,18 +39,13 @@ type rowSource interface {
 // consolidate merges sorted sources into one sequence sorted by (key, val, time),
 // with times advanced to since, the diffs of equal rows added up and zeros left
 // out. It holds one row of each source, so memory is bounded by what the sources
-// hold, which batches share.
+// hold, which is so many bytes of batches.
 //
 // INVARIANT: advancing is monotone, so a source that is sorted by time within a
 // (key, val) still is after its times are advanced, and no second sort is needed.
-func consolidate(ctx context.Context, sources []rowSource, since frontier.Antichain) iter.Seq2[row, error] {
-	return consolidateWithin(ctx, sources, since, maxHeldBytes)
-}
-
-// consolidateWithin is consolidate with another limit for what it holds of batches.
-func consolidateWithin(ctx context.Context, sources []rowSource, since frontier.Antichain, bytes int) iter.Seq2[row, error] {
+func consolidate(ctx context.Context, sources []rowSource, since frontier.Antichain, held int) iter.Seq2[row, error] {
 	return func(yield func(row, error) bool) {
-		share(sources, bytes)
+		share(sources, held)
 		m := rowMerge{since: since, heads: make([]head, len(sources))}
 		for i, s := range sources {
 			m.heads[i].source = s

@@ -91,7 +91,7 @@ func TestConsolidateIsNaive(t *testing.T) {
 			sources = append(sources, source)
 		}
 		out := []string{}
-		for r, err := range consolidate(t.Context(), sources, since) {
+		for r, err := range consolidate(t.Context(), sources, since, math.MaxInt) {
 			require.NoError(t, err)
 			out = append(out, fmt.Sprintf("%x=%x @%d %+d", r.key, r.val, r.time, r.diff))
 		}
@@ -133,12 +133,12 @@ func (s *failingSource) next(context.Context) (row, bool, error) {
 func TestConsolidateEndsWithTheFirstError(t *testing.T) {
 	for _, left := range []int{0, 1, 3} {
 		var err error
-		for _, err = range consolidate(t.Context(), []rowSource{&failingSource{left}}, frontier.Antichain{}) {
+		for _, err = range consolidate(t.Context(), []rowSource{&failingSource{left}}, frontier.Antichain{}, math.MaxInt) {
 		}
 		require.ErrorIs(t, err, errSource)
 	}
 	n := 0
-	for range consolidate(t.Context(), []rowSource{&failingSource{5}}, frontier.Antichain{}) {
+	for range consolidate(t.Context(), []rowSource{&failingSource{5}}, frontier.Antichain{}, math.MaxInt) {
 		if n++; n == 2 {
 			break
 		}
@@ -218,7 +218,7 @@ func testManyBatches(t *testing.T, groupRows int, val func(row int) []byte) {
 			sources[i] = newBatchRows(b, store, allTimes)
 		}
 		rows := 0
-		for r, err := range consolidateWithin(t.Context(), sources, frontier.Antichain{}, most*groupSize) {
+		for r, err := range consolidate(t.Context(), sources, frontier.Antichain{}, most*groupSize) {
 			require.NoError(t, err)
 			require.Equal(t, fmt.Sprintf("%06d-%06d", rows/count, rows%count), string(r.key))
 			if rows%(7*count) == 0 {

@@ -12,10 +12,13 @@ import (
 // groupBytes is the size of encoded updates at which a row group of a part ends, unless
 // it has keys or values of more than a 32nd of that. Who
 // reads many parts side by side holds one of each. Smaller ones would not be worth a
-// page for each column and a read, except in parts that are small themselves.
-func (c *Config) groupBytes() int { return max(1, min(maxGroupBytes, c.PartBytes/8)) }
+// page for each column, a read, and their 5 KiB of the footer.
+func (c *Config) groupBytes() int { return max(minGroupBytes, min(maxGroupBytes, c.PartBytes/8)) }
 
 const maxGroupBytes = 512 << 10
+
+// minGroupBytes is a variable for the sake of tests, whose parts are small.
+var minGroupBytes = 64 << 10
 
 // groupReader reads a part by its row groups, or in one piece.
 type groupReader interface {
