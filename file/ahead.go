@@ -13,7 +13,7 @@ import (
 // Each is read by a goroutine of its own, which has ended when wait returns.
 type ahead struct {
 	passed int64         // bytes of groups that the reading has come to
-	groups []*aheadGroup // oldest first, all in the segment that is being read
+	groups []*aheadGroup // oldest first, all of one segment
 	bytes  int64         // of groups
 	at     point         // behind the newest of groups
 	w      *window       // finds them

@@ -16,15 +16,14 @@ func (c *Config) heldBytes() int { return 32 * c.PartBytes }
 type batchRows struct {
 	groups partCursor
 	filter timeFilter
-	most   int // bytes of a group that are held at a time; 0 is all
+	most   int // bytes of a group that are held at a time: see share
 	read   int // rows of the group that were in earlier pieces
 	cur    sortedColumns
 	moves  *int // counts groups that were left; nil if nobody wants to know
 
 	// ahead: from the second group on, the next one is read while the caller looks at one,
 	// if both are within the share of the batch, by a goroutine of its own, which has groups
-	// for as long. It ends when it has read that,
-	// or the context is done; wait waits for it.
+	// for as long. It ends when it has read that, or the context is done; wait waits for it.
 	ahead  bool
 	begun  bool          // the first group was read
 	coming chan partRead // the next group, unless it is nil
@@ -46,10 +45,10 @@ func share(sources []rowSource, bytes int) {
 	}
 }
 
-// inPieces reports whether a group is too large to be held whole. Groups end with the
-// rows that fill them, which counts for nothing.
+// inPieces reports whether a group is too large to be held whole, by more than the rows
+// that have filled it.
 func (s *batchRows) inPieces(group *Columns) bool {
-	return s.most > 0 && group.Size() > s.most+s.most/4
+	return group.Size()-group.Size()/5 > s.most
 }
 
 func (s *batchRows) next(ctx context.Context) (row, bool, error) {

@@ -10,9 +10,9 @@ import (
 )
 
 // groupBytes is the size of encoded updates at which a row group of a part ends, unless
-// it has keys or values of more than a 32nd of that. Who
-// reads many parts side by side holds one of each. Smaller ones would not be worth a
-// page for each column, a read, and their 5 KiB of the footer.
+// it has keys or values of more than a 32nd of that. Who reads many parts side by side
+// holds one of each. Smaller ones would not be worth a page for each column, a read, and
+// their 5 KiB of the footer.
 func (c *Config) groupBytes() int { return max(minGroupBytes, min(maxGroupBytes, c.PartBytes/8)) }
 
 const maxGroupBytes = 512 << 10
@@ -109,10 +109,11 @@ func (b *blobs) openGroups(ctx context.Context, p *part) (*partGroups, error) {
 	g.groups = g.file.RowGroups()
 	rows := int64(0)
 	for _, group := range g.groups {
-		if n := group.NumRows(); n < 1 || n > int64(p.rows)-rows {
+		n := group.NumRows()
+		if n < 1 || n > int64(p.rows)-rows {
 			return nil, unreadable(p.key, fmt.Errorf("a row group of %d rows after %d of %d", n, rows, p.rows))
 		}
-		rows += group.NumRows()
+		rows += n
 	}
 	if rows != int64(p.rows) {
 		return nil, unreadable(p.key, fmt.Errorf("%d rows in row groups, expected %d", rows, p.rows))

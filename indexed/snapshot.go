@@ -201,7 +201,8 @@ type Row struct {
 // to its since, equal rows added up and zeros left out. It merges as it goes and
 // holds a row group of each batch (512 KiB of updates) and the footer of its part (some 40
 // KiB), or two groups if there are up to 16 batches, or less of each if there are more than
-// 256, so never more than 32 parts (128 MiB), or a row of each batch; the tail is sorted in memory. Errors are as in Chunks.
+// 256, so never more than 32 parts (128 MiB), or a row of each batch; the tail is sorted
+// in memory. Errors are as in Chunks.
 func (s *Snapshot) Consolidated(ctx context.Context) iter.Seq2[Row, error] {
 	return s.consolidated(ctx, allTimes, s.since)
 }

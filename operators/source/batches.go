@@ -119,7 +119,7 @@ func (s *BatchSource[K, V]) run() {
 	defer s.errs.Finish()
 	defer s.out.Close()
 	err := errExited
-	defer func() { s.end(err) }()
+	defer func() { s.end(err) }() // also if a codec ends this goroutine
 	err = s.emit()
 }
 
