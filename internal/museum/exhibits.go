@@ -10,7 +10,8 @@ import (
 const ours = "Tidemark"
 
 // exhibits are all bugs, by subject.
-var exhibits = slices.Concat(logExhibits, engineExhibits, readExhibits, historyExhibits, pipelineExhibits)
+var exhibits = slices.Concat(logExhibits, engineExhibits, readExhibits, historyExhibits, pipelineExhibits,
+	edgesSourceExhibits)
 
 const (
 	a = proof.A

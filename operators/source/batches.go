@@ -47,7 +47,8 @@ var _ streams.Source = (*BatchSource[string, string])(nil)
 //
 // Errors: a batch is complete or not emitted, so the first error is the last thing
 // that happens: the source reports it by Err, Errs and its probe and closes its
-// outlet. They are those of New, and persist.ErrInvalid for an as-of of {}.
+// outlet. They are those of New, and those of From: persist.ErrInvalid and
+// persist.ErrAsOfBeforeSince for a start from which the output would not be exact.
 //
 // Ends:   as a source of New.
 //
@@ -146,12 +147,6 @@ func (s *BatchSource[K, V]) emit() error {
 	defer func() { s.position.close() }()
 	if s.position.err != nil {
 		return s.position.err
-	}
-	if s.opts.asOf.IsEmpty() {
-		return &persist.StreamError{
-			Stream: s.read.StreamName(), Kind: persist.ErrInvalid,
-			Detail: "batches as of {} were asked for, and no contents are ever complete as of {}: give a time, or use source.New",
-		}
 	}
 	e := &emitter[K, V]{BatchSource: s, target: s.out.Target(), lower: s.opts.from, pending: newPending(s.read)}
 	for {

@@ -76,16 +76,18 @@ func (e *emitter[K, V]) follow() error {
 func (e *emitter[K, V]) replay() error {
 	snapshot := e.position.snapshot
 	upper := snapshot.Upper()
+	if err := e.history.check(snapshot.Since(), e.lower, upper); err != nil {
+		return err
+	}
 	if e.lower.IsEmpty() {
 		return nil // resumed at the end
 	}
-	if err := e.history.check(snapshot.Since(), e.lower); err != nil {
-		return err
+	e.sealed = upper
+	if e.history.asOf.LessThan(upper) {
+		if err := e.replaySealed(snapshot, upper); err != nil {
+			return err
+		}
 	}
-	if err := e.replaySealed(snapshot, upper); err != nil {
-		return err
-	}
-	e.sealed = e.lower
 	e.spilled = false // nothing is pending: spilling has cleared it
 	for u, err := range e.history.rows(e.ctx, snapshot, e.lower, frontier.Empty()) {
 		if err == nil {
@@ -133,7 +135,7 @@ func (e *emitter[K, V]) prepare(upper frontier.Antichain, updates []persist.Upda
 // make prepares the next batch if there is one and the last one was taken. So the
 // seals that come meanwhile make one batch.
 func (e *emitter[K, V]) make() error {
-	if e.ready != nil || !e.lower.LessThan(e.sealed) {
+	if e.ready != nil || !e.due() {
 		return nil
 	}
 	if e.spilled {
@@ -141,6 +143,13 @@ func (e *emitter[K, V]) make() error {
 	}
 	e.prepare(e.sealed, e.pending.take(e.sealed))
 	return nil
+}
+
+// due says that there is a batch to be made. There is none up to the as-of: what lies there
+// is not complete before the upper has passed it, and a sink that is sealed to a time at or
+// before the as-of could not be resumed (see check).
+func (e *emitter[K, V]) due() bool {
+	return e.lower.LessThan(e.sealed) && e.history.asOf.LessThan(e.sealed)
 }
 
 // taken is called when the consumer has the batch.
@@ -152,7 +161,7 @@ func (e *emitter[K, V]) taken() {
 // full says that there is more in memory than may be and that the consumer can
 // change that: what is pending beside the batch it has to take is sealed in part.
 func (e *emitter[K, V]) full() bool {
-	return e.ready != nil && e.lower.LessThan(e.sealed) && e.pending.bytes > e.opts.maxPendingBytes
+	return e.ready != nil && e.due() && e.pending.bytes > e.opts.maxPendingBytes
 }
 
 // hold takes in an update, or gives up holding any.
@@ -164,7 +173,7 @@ func (e *emitter[K, V]) hold(u persist.Update[K, V]) error {
 	if err := e.pending.add(u); err != nil {
 		return err
 	}
-	if e.pending.bytes > e.opts.maxPendingBytes && !e.lower.LessThan(e.sealed) {
+	if e.pending.bytes > e.opts.maxPendingBytes && !e.due() {
 		e.pending.clear()
 		e.spilled = true
 	}

@@ -2,7 +2,6 @@ package source
 
 import (
 	"context"
-	"fmt"
 	"iter"
 	"math"
 	"math/rand/v2"
@@ -17,23 +16,6 @@ import (
 type history[K, V any] struct {
 	stream string
 	asOf   frontier.Antichain
-}
-
-// check returns whether a snapshot with this since can still tell what lies at
-// lower or after it from what lies before.
-func (h history[K, V]) check(since, lower frontier.Antichain) error {
-	if lower.LessEqual(h.asOf) {
-		// Everything up to the as-of is wanted, so it need not be told apart.
-		return checkAsOf(h.stream, h.asOf, since)
-	}
-	if since.LessThan(lower) {
-		return nil
-	}
-	return &persist.StreamError{
-		Stream: h.stream, Kind: persist.ErrAsOfBeforeSince,
-		Detail: fmt.Sprintf("updates from time %s on are wanted, and the since is %s: what was there before can no longer be told apart; begin again with source.AsOf and an empty sink, and allow compaction up to the time before the sink's upper at most",
-			lower, since),
-	}
 }
 
 // rows yields [lower, upper), each update once, none twice at one time.

@@ -1,11 +1,6 @@
 package source
 
-import (
-	"fmt"
-
-	"github.com/tidemark-go/tidemark/frontier"
-	"github.com/tidemark-go/tidemark/persist"
-)
+import "github.com/tidemark-go/tidemark/frontier"
 
 // Option changes how a source reads.
 type Option func(*options)
@@ -18,22 +13,39 @@ type options struct {
 }
 
 // AsOf sets the time as of which the stream is read: earlier times are advanced to
-// it. It must not be before the since of the stream (see Client.Description), or the
-// source emits an error that matches persist.ErrAsOfBeforeSince. The default is {0}:
-// all of the history, which must still be there.
+// it. The default is {0}.
+//
+// A source that begins at {0}, as one of record mode always does, needs all of the
+// history up to the as-of: the since of the stream (see Client.Description) must not be in
+// advance of it. One that goes on where a sink has stopped (From) does not: it takes an
+// as-of before that place, and the default is always right.
+//
+// The as-of may be in advance of the upper: data to come. A batch source emits nothing
+// then until the upper has passed the as-of; one of record mode emits updates as ever, at
+// the as-of.
+//
+// Errors: persist.ErrAsOfBeforeSince, and what From refuses.
 func AsOf(t frontier.Antichain) Option { return func(o *options) { o.asOf = t } }
 
 // From sets the lower of a batch source's first batch: what lies before it is not
 // emitted. Given the upper of the sink's stream, a pipeline goes on where it was
 // stopped. The default is {0}.
 //
-// If it is in advance of the as-of, the since of the stream must be before it, not
-// just at it: once times were advanced to the since, what was there before can no
-// longer be told from what came at it. So allow compaction of the source's stream
-// up to the time before the sink's upper at most.
+// What it takes to go on from a time u after {0}, so that nothing is emitted twice or
+// left out:
 //
-// A source in record mode has no batches and cannot be resumed; with this option it
-// emits an error that matches persist.ErrInvalid.
+//   - The since of the stream is before u, not just at it: once times were advanced to the
+//     since, what was there before can no longer be told from what came at it. So allow
+//     compaction of the source's stream up to the time before the sink's upper at most.
+//     Otherwise persist.ErrAsOfBeforeSince: begin again from {0}, with AsOf and an empty
+//     sink.
+//   - The as-of is before u, too: at or after u it would show there everything that the sink
+//     has. Otherwise persist.ErrInvalid: leave AsOf away.
+//   - The upper of the stream is not before u. Otherwise persist.ErrInvalid: the input was
+//     begun again, or the sink is that of another input.
+//
+// docs/time.md has all combinations in a table. A source in record mode has no batches and
+// cannot be resumed; with this option it emits an error that matches persist.ErrInvalid.
 func From(lower frontier.Antichain) Option { return func(o *options) { o.from = lower } }
 
 // MaxPendingBytes bounds the memory of a batch source for updates that are not
@@ -62,15 +74,4 @@ func optionsOf(opts []Option) options {
 		o.maxBatchUpdates = 1 << 16
 	}
 	return o
-}
-
-// checkAsOf checks an as-of against the since in force.
-func checkAsOf(stream string, asOf, since frontier.Antichain) error {
-	if since.LessEqual(asOf) {
-		return nil
-	}
-	return &persist.StreamError{
-		Stream: stream, Kind: persist.ErrAsOfBeforeSince,
-		Detail: fmt.Sprintf("the as-of is %s, but the since is %s: read as of the since or later (source.AsOf)", asOf, since),
-	}
 }

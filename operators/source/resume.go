@@ -1,0 +1,67 @@
+package source
+
+import (
+	"fmt"
+
+	"github.com/tidemark-go/tidemark/frontier"
+	"github.com/tidemark-go/tidemark/persist"
+)
+
+// check decides whether a batch source may start from lower, given the since and the upper
+// that the stream has: whether what it emits, added to what a correct sink has before
+// lower, is the contents of the stream as of every time from the as-of on.
+//
+//	from    as-of       since          upper        decision
+//	------  ----------  -------------  -----------  ------------------------------------
+//	any     {}          any            any          ErrInvalid: never complete
+//	{0}     a           at most a      any          exact; nothing before the upper passes a
+//	{0}     a           after a, {}    any          ErrAsOfBeforeSince
+//	u       any time    any            before u     ErrInvalid: another input
+//	u       before u    before u       u or after   exact
+//	u       any time    u, after, {}   u or after   ErrAsOfBeforeSince
+//	u       u or after  before u       u or after   ErrInvalid: the as-of is of no use
+//	{}      any time    any            any time     ErrInvalid: another input
+//	{}      any time    any            {}           exact: there is nothing left
+//
+// Here a and u are times, and u is after 0. Why the rows in which u meets the as-of or the
+// since are refused: there, all that was before u shows at a time at which it is emitted
+// again. That holds because no batch ends at or before the as-of (emitter.due): a sink that
+// is sealed to u has everything before u.
+func (h history[K, V]) check(since, lower, upper frontier.Antichain) error {
+	refuse := func(kind error, format string, args ...any) error {
+		return &persist.StreamError{Stream: h.stream, Kind: kind, Detail: fmt.Sprintf(format, args...)}
+	}
+	switch {
+	case h.asOf.IsEmpty():
+		return refuse(persist.ErrInvalid,
+			"batches as of {} were asked for, and no contents are ever complete as of {}: give a time, or use source.New")
+	case lower == frontier.Antichain{}:
+		return checkAsOf(h.stream, h.asOf, since)
+	case upper.LessThan(lower):
+		return refuse(persist.ErrInvalid,
+			"batches from %s on are wanted, but the upper is %s: the input was begun again, or the sink is that of another input; begin again with an empty sink, or give both that belong together",
+			lower, upper)
+	case lower.IsEmpty():
+		return nil
+	case !since.LessThan(lower):
+		return refuse(persist.ErrAsOfBeforeSince,
+			"updates from time %s on are wanted, and the since is %s: what was there before can no longer be told apart; begin again from {0}, with source.AsOf(since) and an empty sink, and allow compaction up to the time before the sink's upper at most",
+			lower, since)
+	case !h.asOf.LessThan(lower):
+		return refuse(persist.ErrInvalid,
+			"updates from time %s on are wanted as of %s, at which everything shows that came before and that the sink has: leave source.AsOf away, or begin again from {0} with an empty sink",
+			lower, h.asOf)
+	}
+	return nil
+}
+
+// checkAsOf checks an as-of against the since in force.
+func checkAsOf(stream string, asOf, since frontier.Antichain) error {
+	if since.LessEqual(asOf) {
+		return nil
+	}
+	return &persist.StreamError{
+		Stream: stream, Kind: persist.ErrAsOfBeforeSince,
+		Detail: fmt.Sprintf("the as-of is %s, but the since is %s: read as of the since or later (source.AsOf)", asOf, since),
+	}
+}
