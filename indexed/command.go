@@ -53,6 +53,7 @@ type registration struct{ name, keyCodec, valCodec string }
 type Command struct {
 	ops      []op
 	expected []expectedUpper
+	after    *Command // see Follow; nil if there is none, and once this one was answered
 
 	room []byte // where cols of the first write are, with room around them; nil if there is none
 
@@ -106,6 +107,12 @@ func (c *Command) AllowCompaction(id StreamID, since frontier.Antichain) {
 func (c *Command) ExpectUpper(id StreamID, upper frontier.Antichain) {
 	c.expected = append(c.expected, expectedUpper{id, upper})
 }
+
+// Follow makes the command fail with ErrPrevious if the other one fails, whatever for.
+// The other one must have been submitted, to the same engine. An expected upper alone
+// does not tell who has brought it about: of several commands on their way one after
+// the other, a later one could go on where somebody else has gone.
+func (c *Command) Follow(previous *Command) { c.after = previous }
 
 // normalise orders the operations by kind and folds repeated frontiers of one
 // stream into the latest.

@@ -252,8 +252,8 @@ func (e *Engine) Destroy(ctx context.Context, name string) (bool, error) {
 // command is durable and applied, or was refused.
 //
 // Errors, in the future: ErrSealed, ErrSealRegression, ErrSinceRegression,
-// ErrUpperMismatch, ErrUnknownStream, ErrDestroyed, ErrTooLarge: refused, nothing
-// changed. ErrStopped and the context's: not taken, nothing changed. An error that
+// ErrUpperMismatch, ErrPrevious, ErrUnknownStream, ErrDestroyed, ErrTooLarge: refused,
+// nothing changed. ErrStopped and the context's: not taken, nothing changed. An error that
 // matches storage.ErrNoEffect: the log could not take it, nothing changed.
 // ErrOutcomeUnknown.
 func (e *Engine) Submit(ctx context.Context, c *Command) *Future[storage.SeqNo] {
@@ -263,6 +263,7 @@ func (e *Engine) Submit(ctx context.Context, c *Command) *Future[storage.SeqNo] 
 	}
 	r.cmd = c
 	if err := e.enqueue(ctx, r); err != nil {
+		r.err = err // for those that follow
 		r.answer(0, err)
 	}
 	return &c.future

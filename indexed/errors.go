@@ -28,6 +28,8 @@ var (
 	// ErrUpperMismatch: a compare-and-append whose expected upper is not in force.
 	// errors.As gives an UpperMismatchError with the upper that is.
 	ErrUpperMismatch = errors.New("upper mismatch")
+	// ErrPrevious: the command that this one was to follow has failed.
+	ErrPrevious = errors.New("the command before it failed")
 	// ErrUnknownStream: no stream was registered under this name or id.
 	ErrUnknownStream = errors.New("unknown stream")
 	// ErrDestroyed: the stream was destroyed. Its name cannot be used again.

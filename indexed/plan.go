@@ -1,6 +1,10 @@
 package indexed
 
-import "github.com/tidemark-go/tidemark/frontier"
+import (
+	"fmt"
+
+	"github.com/tidemark-go/tidemark/frontier"
+)
 
 // plan is the state as it will be once everything on its way to the log is
 // applied. Commands are checked against it, so that a command sees those before it
@@ -70,6 +74,9 @@ func (p *plan) destroy(name string) (destroyed bool, ops []op, err error) {
 
 // check decides a command: all of it takes effect, or none.
 func (p *plan) check(c *Command) error {
+	if c.after != nil && c.after.request.err != nil {
+		return fmt.Errorf("tidemark: %w: %w", ErrPrevious, c.after.request.err)
+	}
 	for _, e := range c.expected {
 		s, err := p.live(e.stream)
 		if err != nil {

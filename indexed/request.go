@@ -36,7 +36,7 @@ func (r *request) answer(seqno storage.SeqNo, err error) {
 		return
 	}
 	c := r.cmd
-	c.ops, c.expected, c.room, r.ops, r.entry = nil, nil, nil, nil, nil
+	c.ops, c.expected, c.after, c.room, r.ops, r.entry = nil, nil, nil, nil, nil, nil
 	clear(c.few[:])
 	c.future.Fill(seqno, err)
 }

@@ -27,6 +27,8 @@ var (
 	// ErrUpperMismatch: a compare-and-append that expected another upper; errors.As
 	// gives an *UpperMismatchError with the one in force.
 	ErrUpperMismatch = indexed.ErrUpperMismatch
+	// ErrPrevious: the command before it in its Chain has failed, so it had no effect.
+	ErrPrevious = indexed.ErrPrevious
 	// ErrUnknownStream: no stream was registered under this name or id.
 	ErrUnknownStream = indexed.ErrUnknownStream
 	// ErrDestroyed: the stream was destroyed; its name cannot be used again.

@@ -178,14 +178,7 @@ func (w *WriteHandle[K, V]) command(ctx context.Context, build func(*indexed.Com
 // upper in force; ErrInvalid if an update lies outside [expected, next), or next is
 // not in advance of expected; as Write.
 func (w *WriteHandle[K, V]) CompareAndAppend(ctx context.Context, updates []Update[K, V], expected, next frontier.Antichain) *Future[storage.SeqNo] {
-	if err := w.Err(); err != nil {
-		return indexed.Failed[storage.SeqNo](err)
-	}
-	var c indexed.Command
-	if err := w.addCompareAndAppend(&c, updates, expected, next); err != nil {
-		return indexed.Failed[storage.SeqNo](err)
-	}
-	return w.writer.Submit(ctx, &c)
+	return w.CompareAndAppendIn(ctx, nil, updates, expected, next)
 }
 
 func (w *WriteHandle[K, V]) addCompareAndAppend(c *indexed.Command, updates []Update[K, V], expected, next frontier.Antichain) error {

@@ -10,8 +10,11 @@ import (
 const ours = "Tidemark"
 
 // exhibits are all bugs, by subject.
-var exhibits = slices.Concat(logExhibits, engineExhibits, readExhibits, historyExhibits, pipelineExhibits,
-	edgesSourceExhibits)
+var exhibits = slices.Concat(
+	logExhibits, engineExhibits, readExhibits, historyExhibits, pipelineExhibits,
+	edgesSourceExhibits,
+	sinkEdgeExhibits,
+)
 
 const (
 	a = proof.A

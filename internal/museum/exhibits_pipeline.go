@@ -11,7 +11,7 @@ var pipelineExhibits = []exhibit{
 	},
 	{
 		name: "elements-shared", bug: "a sink keeps the slice that another branch of a FanOut has as well", origin: "go-streams FanOut", tier: b,
-		edits: []edit{{"operators/sink/writer.go",
+		edits: []edit{{"operators/sink/batches.go",
 			"\tb.Updates = slices.Clone(b.Updates) // a branch of a FanOut may have the same slice\n",
 			"\t_ = slices.Clone[[]int]\n"}},
 		pkg: "./operators/sink", test: "TestElementsAreCopied",

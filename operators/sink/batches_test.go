@@ -122,25 +122,3 @@ func TestBatchFailures(t *testing.T) {
 		})
 	}
 }
-
-// A sealed stream that another has sealed in the middle of a batch, or past it.
-func TestAnotherWriter(t *testing.T) {
-	s := newStream(t, persist.Config{})
-	to := sink.New(s.ctx, s.write)
-	to.In() <- batchOf(0, 2)
-	require.NoError(t, to.Probe().Wait(s.ctx, 2))
-	_, err := s.write.Seal(s.ctx, 6).Wait(s.ctx)
-	require.NoError(t, err)
-	to.In() <- batchOf(2, 4, at("lost", 3, 1)) // the other has written it, by the contract
-	to.In() <- batchOf(4, 6)
-	require.NoError(t, to.Probe().Wait(s.ctx, 6))
-	to.In() <- batchOf(6, 8)
-	require.NoError(t, to.Probe().Wait(s.ctx, 8))
-	_, err = s.write.Seal(s.ctx, 9).Wait(s.ctx)
-	require.NoError(t, err)
-	feed(to, batchOf(8, 10))
-	require.ErrorIs(t, to.Err(), operators.ErrOverlap)
-	require.ErrorIs(t, to.Err(), persist.ErrUpperMismatch)
-	require.Equal(t, frontier.At(9), s.upper())
-	require.Empty(t, s.contents())
-}

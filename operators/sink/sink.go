@@ -9,6 +9,7 @@ import (
 
 	"github.com/reugn/go-streams"
 
+	"github.com/tidemark-go/tidemark/frontier"
 	"github.com/tidemark-go/tidemark/operators"
 	"github.com/tidemark-go/tidemark/operators/internal/edge"
 	"github.com/tidemark-go/tidemark/persist"
@@ -24,7 +25,8 @@ type Sink[K, V any] struct {
 	opts     options
 	in       *edge.Inlet
 	progress *operators.Progress
-	done     chan struct{} // closed when everything is durable or has failed
+	done     chan struct{}         // closed when everything is durable or has failed
+	start    *frontier.Description // of the stream when New asked; nil if there was no answer
 
 	mu      sync.Mutex
 	errs    []error     // guarded by mu: the first maxErrors
@@ -49,9 +51,11 @@ const maxErrors = 16
 //
 // Batches may come in any order: they are put in order by their descriptions, and
 // each is written and sealed at once. The first one continues the stream at the
-// upper it has. Batches that lie before it are skipped: they were written before a
-// restart. So a pipeline whose source starts at or before the sink's upper writes
-// each update exactly once, no matter how it was stopped.
+// upper it had when the sink was built. Batches that lie before it are skipped: they were
+// written before a restart. So a pipeline whose source starts at or before the sink's
+// upper writes each update exactly once, no matter how it was stopped. From then on
+// nobody else may seal the stream: if another writer does, a second pipeline among them,
+// it goes on and this sink ends with persist.ErrUpperMismatch.
 //
 // Seals need evidence: a time is sealed because a batch said that it is complete.
 // The end of the input seals nothing. After an error among the elements (a Result
@@ -79,6 +83,7 @@ func New[K, V any](ctx context.Context, write *persist.WriteHandle[K, V], opts .
 	// go-streams asks for the inlet with the first element only, and there may be none
 	// to come: whoever waits for what is durable already need not wait for that.
 	if d, err := write.Description(ctx); err == nil {
+		s.start = &d
 		s.progress.Advance(d.Upper)
 	}
 	return s

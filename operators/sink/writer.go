@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/tidemark-go/tidemark/frontier"
@@ -31,8 +30,9 @@ type writer[K, V any] struct {
 	again   []records[K, V] // to be written again: refused as a whole, or without effect
 
 	held   *order.Buffer[operators.Batch[K, V]]
-	upper  frontier.Antichain // of the stream
+	upper  frontier.Antichain // of the stream, which nobody else moves
 	next   frontier.Antichain // the upper after what is in flight
+	chain  persist.Chain      // the batches in flight
 	rewind bool               // a batch went back to held: next is upper once nothing is in flight
 
 	incomplete bool // an element failed: batches that come after it are not taken
@@ -62,11 +62,14 @@ func (w *writer[K, V]) run() (err error) {
 			err = edge.PanicError(r)
 		}
 	}()
-	at, err := w.write.Description(w.ctx)
-	if err != nil {
-		return err
+	if w.start == nil {
+		at, err := w.write.Description(w.ctx)
+		if err != nil {
+			return err
+		}
+		w.start = &at
 	}
-	w.learn(at.Upper)
+	w.learn(w.start.Upper)
 	for {
 		if err := w.submit(); err != nil {
 			return err
@@ -140,27 +143,6 @@ func (w *writer[K, V]) fault(err error) {
 	w.incomplete = true
 }
 
-func (w *writer[K, V]) receiveBatch(b operators.Batch[K, V]) error {
-	switch {
-	case w.incomplete:
-		return nil
-	case b.Lower == b.Upper && len(b.Updates) == 0:
-		return nil
-	case b.IsEmpty():
-		return &persist.StreamError{
-			Stream: w.write.StreamName(), Kind: persist.ErrInvalid,
-			Detail: fmt.Sprintf("batch [%s, %s) with %d updates covers no time: keep descriptions as they are", b.Lower, b.Upper, len(b.Updates)),
-		}
-	case b.Upper.LessEqual(w.next):
-		return nil // durable, or on its way
-	}
-	b.Updates = slices.Clone(b.Updates) // a branch of a FanOut may have the same slice
-	if err := w.held.Add(b.Description, len(b.Updates), b, w.next); err != nil {
-		return err
-	}
-	return w.held.Skip(w.next)
-}
-
 // submit sends what can be sent.
 func (w *writer[K, V]) submit() error {
 	if w.retry != nil {
@@ -171,7 +153,7 @@ func (w *writer[K, V]) submit() error {
 		if len(w.flight) > 0 {
 			return nil
 		}
-		w.rewind, w.next = false, w.upper
+		w.rewind, w.next, w.chain = false, w.upper, persist.Chain{}
 		if err := w.held.Skip(w.next); err != nil {
 			return err
 		}
@@ -185,7 +167,7 @@ func (w *writer[K, V]) submit() error {
 			return nil
 		}
 		w.flight = append(w.flight, flying[K, V]{
-			future: w.write.CompareAndAppend(w.ctx, b.Updates, b.Lower, b.Upper),
+			future: w.write.CompareAndAppendIn(w.ctx, &w.chain, b.Updates, b.Lower, b.Upper),
 			batch:  &b,
 		})
 		w.next = b.Upper
@@ -208,47 +190,6 @@ func (w *writer[K, V]) settle() error {
 		return w.settleBatch(*f.batch, err)
 	}
 	return w.settleRecords(f.records, err)
-}
-
-func (w *writer[K, V]) settleBatch(b operators.Batch[K, V], err error) error {
-	var mismatch *persist.UpperMismatchError
-	switch {
-	case err == nil:
-		w.learn(b.Upper)
-		return nil
-	case errors.As(err, &mismatch):
-		// Whoever wrote it, a former run of this pipeline or a try whose answer was lost:
-		// what the stream has is where to go on.
-		w.learn(mismatch.Upper)
-		switch {
-		case b.Upper.LessEqual(mismatch.Upper):
-			return nil
-		case b.Lower.LessThan(mismatch.Upper):
-			return fmt.Errorf("%w: %w: the stream is sealed in the middle of the batch [%s, %s): another writer seals it, or the batches are cut in another way than before a restart; start the source from the stream's upper",
-				err, operators.ErrOverlap, b.Lower, b.Upper)
-		}
-		return w.putBack(b)
-	case transient(err):
-		if err := w.backOff(err); err != nil {
-			return err
-		}
-		return w.putBack(b)
-	}
-	return fmt.Errorf("batch [%s, %s): %w", b.Lower, b.Upper, err)
-}
-
-// putBack holds a batch again that was on its way. What follows it is put back as
-// well, when its turn to settle comes.
-func (w *writer[K, V]) putBack(b operators.Batch[K, V]) error {
-	w.rewind = true
-	return w.held.Restore(b.Description, len(b.Updates), b)
-}
-
-// learn takes in an upper that the stream is known to have.
-func (w *writer[K, V]) learn(upper frontier.Antichain) {
-	w.upper = w.upper.Join(upper)
-	w.next = w.next.Join(w.upper)
-	w.progress.Advance(w.upper)
 }
 
 // transient says that the command had no effect because of the storage, and may

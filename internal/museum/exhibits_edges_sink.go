@@ -1,0 +1,11 @@
+package main
+
+// Bugs of sinks and of what puts batches in order, where pipelines are a little unlike
+// the example.
+var sinkEdgeExhibits = []exhibit{
+	{
+		name: "chain-broken", bug: "a sink's second command goes on where another writer has gone instead of its first", origin: ours, tier: b,
+		edits: []edit{{"persist/chain.go", "\t\tcmd.Follow(c.last)\n", ""}},
+		pkg:   "./operators/sink", test: "TestSecondSinkWhileTheFirstIsWriting",
+	},
+}
