@@ -18,6 +18,10 @@
 //
 //	source.NewBatches -- any flow on batches, parallel or not -- sink.New
 //
+// One source may feed several sinks, over flow.FanOut. They do not come equally far
+// before a kill, so the source starts at the least of their uppers, which [Resume]
+// returns, and each sink drops what its stream has already.
+//
 // # Errors and ends
 //
 // Errors are values: elements in record mode ([SplitOkErr]), an [ErrSide] and Err in

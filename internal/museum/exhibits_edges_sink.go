@@ -8,4 +8,9 @@ var sinkEdgeExhibits = []exhibit{
 		edits: []edit{{"persist/chain.go", "\t\tcmd.Follow(c.last)\n", ""}},
 		pkg:   "./operators/sink", test: "TestSecondSinkWhileTheFirstIsWriting",
 	},
+	{
+		name: "cut-too-late", bug: "a sink cuts a batch whose times were advanced past the cut, and has what lies before it twice", origin: ours, tier: b,
+		edits: []edit{{"operators/sink/batches.go", "\tif start.LessEqual(b.Since) {\n", "\tif b.Since.IsEmpty() {\n"}},
+		pkg:   "./operators/sink", test: "TestStartBeforeTheUpper",
+	},
 }

@@ -24,11 +24,38 @@ func (w *writer[K, V]) receiveBatch(b operators.Batch[K, V]) error {
 	case b.Upper.LessEqual(w.next):
 		return nil // durable, or on its way
 	}
-	b.Updates = slices.Clone(b.Updates) // a branch of a FanOut may have the same slice
+	if start := w.start.Upper; b.Lower.LessThan(start) {
+		if err := w.cut(&b, start); err != nil {
+			return err
+		}
+	} else {
+		b.Updates = slices.Clone(b.Updates) // a branch of a FanOut may have the same slice
+	}
 	if err := w.held.Add(b.Description, len(b.Updates), b, w.next); err != nil {
 		return err
 	}
 	return w.held.Skip(w.next)
+}
+
+// cut drops what of a batch lies before the upper that the stream had when the sink
+// began: it was written before a restart, by batches with other borders perhaps, or
+// because another sink of the same source had not come as far.
+//
+// That is exact only if the batch shows all of it at times before the upper. One whose
+// times were advanced to the upper or beyond has it there, for a second time.
+func (w *writer[K, V]) cut(b *operators.Batch[K, V], start frontier.Antichain) error {
+	if start.LessEqual(b.Since) {
+		return fmt.Errorf("tidemark: sink of stream %q: %w: the batch [%s, %s) shows what was before %s at %s, the since of the batch, and the stream has all before its upper %s already, so it would be there twice: start the source from %s (source.From), as of a time before that (source.AsOf)",
+			w.write.StreamName(), operators.ErrOverlap, b.Lower, b.Upper, start, b.Since, start, start)
+	}
+	kept := make([]persist.Update[K, V], 0, len(b.Updates))
+	for _, u := range b.Updates {
+		if start.Admits(u.Time) {
+			kept = append(kept, u)
+		}
+	}
+	b.Lower, b.Updates = start, kept
+	return nil
 }
 
 func (w *writer[K, V]) settleBatch(b operators.Batch[K, V], err error) error {

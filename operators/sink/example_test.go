@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/reugn/go-streams/flow"
+
 	"github.com/tidemark-go/tidemark/mem"
 	"github.com/tidemark-go/tidemark/operators"
 	"github.com/tidemark-go/tidemark/operators/sink"
@@ -12,6 +14,46 @@ import (
 	"github.com/tidemark-go/tidemark/persist"
 	"github.com/tidemark-go/tidemark/persist/codec"
 )
+
+// One source and two sinks: after a kill the source starts at the least of their uppers.
+func Example_fanOut() {
+	ctx := context.Background()
+	client, err := mem.NewRegistry().Runtime(ctx, persist.Config{})
+	if err != nil {
+		panic(err)
+	}
+	defer client.Stop()
+	in, lines, err := persist.CreateOrLoad(ctx, client, "lines", codec.String, codec.Unit)
+	if err != nil {
+		panic(err)
+	}
+	in.Write(ctx, []persist.Update[string, struct{}]{{Key: "a", Time: 1, Diff: 1}, {Key: "b", Time: 5, Diff: 1}})
+	in.Finish(ctx)
+	var out [2]*persist.WriteHandle[string, struct{}]
+	for i, name := range []string{"one", "two"} {
+		if out[i], _, err = persist.CreateOrLoad(ctx, client, name, codec.String, codec.Unit); err != nil {
+			panic(err)
+		}
+	}
+
+	from, err := operators.Resume(ctx, out[0], out[1])
+	if err != nil {
+		panic(err)
+	}
+	branches := flow.FanOut(source.NewBatches(ctx, lines, source.From(from)), 2)
+	var sinks [2]*sink.Sink[string, struct{}]
+	for i := range sinks {
+		sinks[i] = sink.New(ctx, out[i])
+		go branches[i].To(sinks[i])
+	}
+	for _, s := range sinks {
+		<-s.Done()
+		fmt.Println(s.Err(), s.Probe().Frontier())
+	}
+	// Output:
+	// <nil> {}
+	// <nil> {}
+}
 
 // A pipeline from a stream to another, which goes on where it was stopped.
 func Example() {

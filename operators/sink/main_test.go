@@ -58,9 +58,15 @@ func openStream(ctx context.Context, t require.TestingT, reg *mem.Registry, name
 	var err error
 	s.client, err = reg.RuntimeUnreliable(ctx, s.unreliable, cfg)
 	require.NoError(t, err)
-	s.write, s.read, err = persist.CreateOrLoad(ctx, s.client, name, codec.String, codec.String)
-	require.NoError(t, err)
+	s.open(name)
 	return s
+}
+
+// open makes the stream, in the client.
+func (s *stream) open(name string) {
+	var err error
+	s.write, s.read, err = persist.CreateOrLoad(s.ctx, s.client, name, codec.String, codec.String)
+	require.NoError(s.t, err)
 }
 
 func (s *stream) upper() frontier.Antichain {

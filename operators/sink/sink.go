@@ -51,9 +51,13 @@ const maxErrors = 16
 //
 // Batches may come in any order: they are put in order by their descriptions, and
 // each is written and sealed at once. The first one continues the stream at the
-// upper it had when the sink was built. Batches that lie before it are skipped: they were
-// written before a restart. So a pipeline whose source starts at or before the sink's
-// upper writes each update exactly once, no matter how it was stopped. From then on
+// upper it had when the sink was built. What lies before it is skipped, also the part of a
+// batch that lies across it: it was written before a restart. So a pipeline whose source
+// starts at or before the sink's upper writes each update exactly once, no matter how it
+// was stopped; with several sinks the source starts at the least of their uppers
+// (operators.Resume). The batch across the upper must have its Since before the upper: if
+// its times were advanced further, what was written before can no longer be told from the
+// rest, and the sink refuses it with operators.ErrOverlap. From the upper on
 // nobody else may seal the stream: if another writer does, a second pipeline among them,
 // it goes on and this sink ends with persist.ErrUpperMismatch.
 //
