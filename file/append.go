@@ -61,6 +61,17 @@ func (l *Log) Append(ctx context.Context, expected storage.SeqNo, entries [][]by
 	return positions, nil
 }
 
+var _ storage.LogSizer = (*Log)(nil)
+
+// MaxAppend implements [storage.LogSizer].
+func (*Log) MaxAppend() int64 { return frameSize(MaxAppendSize) }
+
+// StoredBytes implements [storage.LogSizer]: a group is one frame, and writes over the
+// mark of the one before.
+func (*Log) StoredBytes(entries int, bytes int64) int64 {
+	return frameSize(entryHeaderSize*int64(entries) + bytes)
+}
+
 // payloadSize is the size of the payload that entries make.
 func payloadSize(entries [][]byte) (int64, error) {
 	size := int64(0)

@@ -1,6 +1,9 @@
 package indexed
 
-import "context"
+import (
+	"context"
+	"math"
+)
 
 // partReader opens the parts of batches for reading them in order.
 type partReader interface {
@@ -9,7 +12,7 @@ type partReader interface {
 
 // heldBytes is what a read of several batches holds of them at most, all together: 256
 // row groups. A stream whose merges keep up has fewer batches.
-func (c *Config) heldBytes() int { return 32 * c.PartBytes }
+func (c *Config) heldBytes() int { return int(min(math.MaxInt, 32*int64(c.PartBytes))) }
 
 // batchRows yields the rows of a batch, holding one row group at a time, or a piece of one
 // if there are many batches: see share.

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/tidemark-go/tidemark/storage"
@@ -24,7 +26,13 @@ type committer struct {
 	last storage.SeqNo // newest position acknowledged by the log
 
 	next     *group
+	rest     []*request // decided, in order behind next, which has no room for them
 	inFlight *group
+	size     logSize
+	most     int64 // what the log takes at a time
+	// fewest bounds the entries of a group while it is looked for what a log calls too
+	// large although it did not say so before: see split.
+	fewest   int
 	appends  chan *group // to the append goroutine
 	appended chan *group // back from it
 
@@ -40,7 +48,7 @@ type committer struct {
 type group struct {
 	reqs     []*request
 	entries  [][]byte
-	bytes    int
+	bytes    int64 // of the entries
 	expected storage.SeqNo
 
 	// Set by the append goroutine.
@@ -50,10 +58,12 @@ type group struct {
 }
 
 func newCommitter(e *Engine, last storage.SeqNo) *committer {
-	return &committer{
-		e: e, plan: newPlan(e.st), last: last, next: &group{},
+	c := &committer{
+		e: e, plan: newPlan(e.st), last: last, next: &group{}, size: sizeOf(e.log), fewest: math.MaxInt,
 		appends: make(chan *group, 1), appended: make(chan *group, 1),
 	}
+	c.most = c.size.max()
+	return c
 }
 
 func (c *committer) loop() {
@@ -98,7 +108,7 @@ func (c *committer) appendLoop() {
 }
 
 func (c *committer) full() bool {
-	return c.stopping || c.next.bytes >= c.e.cfg.MaxGroupBytes || len(c.next.reqs) >= c.e.cfg.MaxQueuedCommands
+	return c.stopping || len(c.rest) > 0 || c.next.bytes >= int64(c.e.cfg.MaxGroupBytes) || len(c.next.reqs) >= c.e.cfg.MaxQueuedCommands
 }
 
 // drain takes what is queued without waiting, and returns how many that were.
@@ -124,11 +134,45 @@ func (c *committer) take(r *request) {
 		return
 	}
 	c.decide(r)
-	c.next.reqs = append(c.next.reqs, r)
-	if r.err == nil && r.entry != nil {
-		c.next.entries = append(c.next.entries, r.entry)
-		c.next.bytes += len(r.entry)
+	if len(c.rest) > 0 || !c.fits(r) {
+		c.rest = append(c.rest, r)
+		return
 	}
+	c.next.add(r)
+}
+
+func (g *group) add(r *request) {
+	g.reqs = append(g.reqs, r)
+	if r.err == nil && r.entry != nil {
+		g.entries = append(g.entries, r.entry)
+		g.bytes += int64(len(r.entry))
+	}
+}
+
+// fits reports whether the next group has room for a request: a group is never more than
+// the log takes at a time. An empty one has room for everything, so that what the log
+// does not take at all is refused alone.
+func (c *committer) fits(r *request) bool {
+	n := len(c.next.entries)
+	if n == 0 || r.err != nil || r.entry == nil {
+		return true
+	}
+	return n < c.fewest && c.size.stored(n+1, c.next.bytes+int64(len(r.entry))) <= c.most
+}
+
+// takeNext returns the next group and begins another one with what it had no room for.
+func (c *committer) takeNext() *group {
+	g := c.next
+	c.next = &group{}
+	n := 0
+	for n < len(c.rest) && c.fits(c.rest[n]) {
+		c.next.add(c.rest[n])
+		n++
+	}
+	if c.rest = c.rest[n:]; len(c.rest) == 0 {
+		c.rest = nil
+	}
+	return g
 }
 
 func (c *committer) decide(r *request) {
@@ -154,8 +198,7 @@ func (c *committer) decide(r *request) {
 // advance sends the next group on its way if the log is free.
 func (c *committer) advance() {
 	for c.inFlight == nil && len(c.next.reqs) > 0 {
-		g := c.next
-		c.next = &group{}
+		g := c.takeNext()
 		if len(g.entries) == 0 {
 			c.settle(g)
 			continue
@@ -180,11 +223,14 @@ func (c *committer) finish(g *group) {
 		c.last = g.positions[len(g.positions)-1]
 		c.e.metrics.commitSeconds.Observe(g.took.Seconds())
 		c.e.metrics.logBytes.Add(float64(g.bytes))
+		if c.fewest < c.e.cfg.MaxQueuedCommands {
+			c.fewest *= 2
+		} else {
+			c.fewest = math.MaxInt
+		}
 		// The log goes on with the next group while this one is applied and answered.
 		if len(c.next.entries) > 0 {
-			next := c.next
-			c.next = &group{}
-			c.start(next)
+			c.start(c.takeNext())
 			// The append goroutine would wait for this one's processor until everybody has
 			// his answer, and then behind those who have got it. What it does before it
 			// waits for the disk takes less.
@@ -193,7 +239,22 @@ func (c *committer) finish(g *group) {
 		c.settle(g)
 		return
 	}
+	if errors.Is(g.err, storage.ErrTooLarge) && len(g.entries) > 1 {
+		c.split(g)
+		return
+	}
 	c.fail(g)
+}
+
+// split puts the commands of a group that the log called too large back, to be appended
+// in groups of half as many: nothing has happened, so what was decided holds. A command
+// that is too large by itself comes to be alone at last, and fails alone. After that
+// groups may grow again.
+func (c *committer) split(g *group) {
+	c.fewest = len(g.entries) / 2
+	c.rest = slices.Concat(g.reqs, c.next.reqs, c.rest)
+	c.next = &group{}
+	c.takeNext()
 }
 
 // fail answers the commands that the log did not take, and decides again what was
@@ -233,16 +294,12 @@ func (c *committer) fail(g *group) {
 	}
 
 	c.plan = newPlan(c.e.st)
-	again = append(again, c.next.reqs...)
-	c.next = &group{}
-	for _, r := range again {
+	c.rest = slices.Concat(again, c.next.reqs, c.rest)
+	for _, r := range c.rest {
 		c.decide(r)
-		c.next.reqs = append(c.next.reqs, r)
-		if r.err == nil && r.entry != nil {
-			c.next.entries = append(c.next.entries, r.entry)
-			c.next.bytes += len(r.entry)
-		}
 	}
+	c.next = &group{}
+	c.takeNext()
 }
 
 // settle applies a group in order, runs its reads in between, and then answers.
@@ -252,6 +309,8 @@ func (c *committer) settle(g *group) {
 	st := c.e.st
 	st.mu.Lock()
 	positions := g.positions
+	// The first entry bears what the group takes beside its entries.
+	around := c.size.stored(len(g.entries), g.bytes) - g.bytes
 	st.holdWakes = true // writers come first: there may be very many listeners
 	for i, r := range g.reqs {
 		r.settled = true
@@ -276,7 +335,8 @@ func (c *committer) settle(g *group) {
 			if c.broken != nil {
 				r.err = outcomeUnknownError(c.broken)
 			}
-			c.e.maintenance.meter.add(seqnos[i], len(r.entry))
+			c.e.maintenance.meter.add(seqnos[i], int64(len(r.entry))+around)
+			around = 0
 		}
 	}
 	wake, wakes := c.e.maintenanceDueLocked(), st.takeWakesLocked()

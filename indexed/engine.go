@@ -172,6 +172,7 @@ func replay(ctx context.Context, st *state, log storage.LogReader) (logMeter, st
 		return meter, 0, storage.Corruptf("log", -1, "it ends at position %s, but the manifest reflects it up to %s: entries are missing", bounds.Last, checkpoint)
 	}
 	meter.truncated = bounds.After
+	size := sizeOf(log)
 	now := time.Now()
 	for entry, err := range log.Read(ctx, bounds.After) {
 		if err != nil {
@@ -180,7 +181,7 @@ func replay(ctx context.Context, st *state, log storage.LogReader) (logMeter, st
 		if err := st.replayLocked(entry, checkpoint, now); err != nil {
 			return meter, 0, unreadableEntry(entry.SeqNo, err)
 		}
-		meter.add(entry.SeqNo, len(entry.Data))
+		meter.read(entry, size)
 	}
 	// A reader beside the owner may have got further: the owner appends meanwhile.
 	if st.applied < bounds.Last {

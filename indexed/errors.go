@@ -42,8 +42,9 @@ var (
 	// ErrInvalid: a request that can never succeed: an update outside the interval of
 	// its compare-and-append, a stream twice in one request, an empty interval.
 	ErrInvalid = errors.New("invalid request")
-	// ErrTooLarge: a command larger than the configured limit. Split it.
-	ErrTooLarge = errors.New("command too large")
+	// ErrTooLarge: a command larger than Config.MaxTailBytes, or than the log takes at a
+	// time. It is the same value as storage.ErrTooLarge. Split the command.
+	ErrTooLarge = storage.ErrTooLarge
 	// ErrLagged: a listener was cut off because it held back more of the log than
 	// Config.MaxListenerLag, or because the log was truncated under a read-only
 	// runtime that was away. Listen again for a new snapshot.

@@ -252,3 +252,27 @@ func (e *Engine) MeetUnread(id StreamID, err error) {
 
 // ReadAgain is what a round does when what could not be read is to be tried again.
 func (e *Engine) ReadAgain() { e.readAgain(time.Time{}) }
+
+// ConfigNumber is the range of a field of Config.
+type ConfigNumber struct {
+	Name     string
+	Most     int64
+	Negative bool // less than 0 has a meaning
+}
+
+// ConfigNumbers returns the ranges of all numbers in a Config.
+func ConfigNumbers() (numbers []ConfigNumber) {
+	for _, n := range new(Config).numbers() {
+		numbers = append(numbers, ConfigNumber{n.name, n.most, n.negative != ""})
+	}
+	return numbers
+}
+
+// LongestBackoff is the longest distance between attempts.
+func LongestBackoff(cfg Config) time.Duration {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return 0
+	}
+	return (&Engine{cfg: cfg}).backoff(math.MaxInt)
+}

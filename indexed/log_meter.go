@@ -6,8 +6,8 @@ import (
 	"github.com/tidemark-go/tidemark/storage"
 )
 
-// logMeter knows about how many bytes of log lie after a position: from a sample
-// per MiB appended.
+// logMeter knows about how many bytes of log lie after a position, as the log stores them:
+// from a sample per MiB appended.
 type logMeter struct {
 	truncated storage.SeqNo // everything up to here has been truncated
 	total     int64         // bytes appended since the meter began
@@ -21,11 +21,17 @@ type logSample struct {
 
 const logSampleBytes = 1 << 20
 
-func (m *logMeter) add(seqno storage.SeqNo, bytes int) {
-	m.total += int64(bytes)
+func (m *logMeter) add(seqno storage.SeqNo, bytes int64) {
+	m.total += bytes
 	if n := len(m.samples); n == 0 || m.total-m.samples[n-1].total >= logSampleBytes {
 		m.samples = append(m.samples, logSample{seqno, m.total})
 	}
+}
+
+// read counts an entry that was read, of which nobody knows what else its append had: as
+// if it had been alone, so never less than what is stored.
+func (m *logMeter) read(entry storage.Entry, size logSize) {
+	m.add(entry.SeqNo, size.stored(1, int64(len(entry.Data))))
 }
 
 // after returns the bytes after a position, to within a sample: 1 MiB.

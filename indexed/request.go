@@ -80,8 +80,20 @@ func (e *Engine) prepare(r *request) error {
 	if r.weight > e.cfg.MaxTailBytes {
 		return fmt.Errorf("tidemark: %w: %d bytes of updates, Config.MaxTailBytes is %d: split it", ErrTooLarge, r.weight, e.cfg.MaxTailBytes)
 	}
+	if err := e.checkSize(r.weight); err != nil { // before memory is taken for it
+		return err
+	}
 	if len(r.ops) > 0 {
 		r.entry = r.cmd.encode()
+	}
+	return e.checkSize(int64(len(r.entry)))
+}
+
+// checkSize refuses a command that the log does not take even alone.
+func (e *Engine) checkSize(bytes int64) error {
+	size := sizeOf(e.log)
+	if stored := size.stored(1, bytes); stored > size.max() {
+		return fmt.Errorf("tidemark: %w: %d bytes in the log, which takes %d at a time: split it", ErrTooLarge, stored, size.max())
 	}
 	return nil
 }

@@ -28,7 +28,7 @@ func TestLogMeterIsNearlyRight(t *testing.T) {
 			last += storage.SeqNo(rapid.Uint64Range(1, 3).Draw(t, "gap"))
 			size := rapid.OneOf(rapid.IntRange(1, 1000), rapid.IntRange(1, 3*logSampleBytes)).Draw(t, "bytes")
 			largest = max(largest, size)
-			m.add(last, size)
+			m.add(last, int64(size))
 			entries = append(entries, entry{last, size})
 			if rapid.IntRange(0, 9).Draw(t, "truncate") == 0 {
 				truncated = storage.SeqNo(rapid.Uint64Range(uint64(truncated), uint64(last)).Draw(t, "through"))

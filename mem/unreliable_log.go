@@ -12,9 +12,16 @@ import (
 
 // Log wraps a log. What it returns is a storage.Log in its own right: after an
 // append with an unknown outcome it lets no further one pass, until the log is
-// opened and wrapped anew.
+// opened and wrapped anew. It is a storage.LogSizer if the log is one.
 func (u *Unreliable) Log(log storage.Log) storage.Log {
-	return &unreliableLog{unreliableLogReader: unreliableLogReader{u, log}, log: log}
+	wrapped := &unreliableLog{unreliableLogReader: unreliableLogReader{u, log}, log: log}
+	if sizer, ok := log.(storage.LogSizer); ok {
+		return struct {
+			*unreliableLog
+			storage.LogSizer
+		}{wrapped, sizer}
+	}
+	return wrapped
 }
 
 // LogReader wraps a reader of a log. What it returns is a storage.LogHolder if

@@ -40,7 +40,8 @@ var (
 	ErrReadOnly = indexed.ErrReadOnly
 	// ErrInvalid: a request that can never succeed as it is.
 	ErrInvalid = indexed.ErrInvalid
-	// ErrTooLarge: a command larger than Config.MaxTailBytes. Split it.
+	// ErrTooLarge: a command larger than Config.MaxTailBytes, or than the log takes at a
+	// time (file.MaxAppendSize). Nothing of it was written. Split it.
 	ErrTooLarge = indexed.ErrTooLarge
 	// ErrLagged: a listener was cut off because it had fallen too far behind.
 	ErrLagged = indexed.ErrLagged

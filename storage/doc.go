@@ -19,6 +19,10 @@
 //     implementation that can find out (by reading back) should, and should
 //     report only what it cannot find out.
 //   - Damage is a [CorruptError], which says where.
+//   - A log with a limit for what one Append takes, or whose files hold more than the
+//     bytes of the entries, says so as a [LogSizer]. Otherwise the engine learns of the
+//     limit by ErrTooLarge alone, and lets the log grow beyond Config.MaxLogBytes by what
+//     it does not know of.
 //
 // All methods may be called from several goroutines at once, except that a Log
 // has one appender at a time. A method returns when its work is done or has

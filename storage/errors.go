@@ -20,8 +20,9 @@ var (
 	ErrInvalidRange = errors.New("storage: range outside the blob")
 	// ErrInvalidKey: a blob key that is empty or longer than MaxKeySize.
 	ErrInvalidKey = errors.New("storage: invalid blob key")
-	// ErrTooLarge: an entry or blob above the implementation's limit. Split it.
-	ErrTooLarge = errors.New("storage: too large")
+	// ErrTooLarge: an entry, a group of entries or a blob above the implementation's limit,
+	// or a command above one of the engine's. Split it.
+	ErrTooLarge = errors.New("too large")
 	// ErrClosed: the handle was closed, or its place was taken over by a newer one.
 	ErrClosed = errors.New("storage: closed")
 	// ErrLocked: another owner has the location open. errors.As gives a

@@ -66,7 +66,7 @@ type Log interface {
 	// Concurrency: one call at a time. Blocks until the entries are flushed.
 	//
 	// Errors: ErrConflict if the newest position is another one; ErrClosed;
-	// ErrTooLarge; others, of which those that match ErrNoEffect left the log
+	// ErrTooLarge (see LogSizer); others, of which those that match ErrNoEffect left the log
 	// unchanged and all others have an unknown outcome. After an unknown outcome
 	// every further Append fails.
 	Append(ctx context.Context, expected SeqNo, entries [][]byte) ([]SeqNo, error)
@@ -78,6 +78,21 @@ type Log interface {
 	//
 	// Errors: ErrInvalidTruncation if through is beyond the newest entry; ErrClosed.
 	Truncate(ctx context.Context, through SeqNo) error
+}
+
+// LogSizer is an optional ability of a Log, and of a LogReader: to tell what an append
+// takes. The engine counts what it returns against its limits, never appends more than
+// MaxAppend at a time, and refuses a command that would be more by itself. A log without
+// it is taken to have no limit.
+type LogSizer interface {
+	// MaxAppend is the largest StoredBytes that one Append takes; with more it returns
+	// ErrTooLarge. It is the same for as long as the log is open.
+	MaxAppend() int64
+
+	// StoredBytes returns how many bytes of the log one Append of so many entries, with so
+	// many bytes in all, takes: with its frame and whatever else is written around them.
+	// It is at least bytes, grows with both numbers, and costs next to nothing.
+	StoredBytes(entries int, bytes int64) int64
 }
 
 // LogHolder is an optional ability of a LogReader in a process that does not

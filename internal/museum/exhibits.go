@@ -13,6 +13,7 @@ const ours = "Tidemark"
 var exhibits = slices.Concat(
 	logExhibits, engineExhibits, readExhibits, historyExhibits, pipelineExhibits,
 	edgesSourceExhibits,
+	engineEdgeExhibits,
 	sinkEdgeExhibits,
 )
 

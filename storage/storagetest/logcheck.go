@@ -28,6 +28,7 @@ var logTests = []logCheck{
 	{"Conflict", testLogConflict},
 	{"Large", testLogLarge},
 	{"TooLarge", testLogTooLarge},
+	{"Sizer", testLogSizer},
 	{"StopReading", testLogStopReading},
 	{"Truncate", testLogTruncate},
 	{"TruncateAll", testLogTruncateAll},

@@ -128,6 +128,53 @@ func (open Logs) spoil(fault func(*badLog)) Logs {
 	return open
 }
 
+// sizer tells that a log takes so many bytes at a time, with four for each entry.
+type sizer int64
+
+const plainSizer sizer = largeSize + 1000
+
+func (s sizer) MaxAppend() int64                         { return int64(s) }
+func (sizer) StoredBytes(entries int, bytes int64) int64 { return 4*int64(entries) + bytes }
+
+// told makes logs tell what plainSizer does, and refuse what the function says.
+func (open Logs) told(refuse func(entries int, bytes int64) error) Logs {
+	spoiled := open.spoil(func(b *badLog) {
+		b.append = func(ctx context.Context, expected storage.SeqNo, entries [][]byte) ([]storage.SeqNo, error) {
+			var bytes int64
+			for _, e := range entries {
+				bytes += int64(len(e))
+			}
+			if err := refuse(len(entries), bytes); err != nil {
+				return nil, err
+			}
+			return b.Log.Append(ctx, expected, entries)
+		}
+	})
+	openLog := spoiled.Open
+	spoiled.Open = func(ctx context.Context, path string, lock storage.LockInfo) (storage.Log, error) {
+		log, err := openLog(ctx, path, lock)
+		return struct {
+			storage.Log
+			storage.LogSizer
+		}{log, plainSizer}, err
+	}
+	return spoiled
+}
+
+// A log that keeps to what it tells passes.
+func TestLogSuiteAcceptsASizer(t *testing.T) {
+	open := (&memPlaces{}).logs().told(func(entries int, bytes int64) error {
+		if plainSizer.StoredBytes(entries, bytes) > plainSizer.MaxAppend() {
+			return storage.ErrTooLarge
+		}
+		return nil
+	})
+	for name, check := range logChecks(open) {
+		r := observe(t, check)
+		require.False(t, r.failed, "%s: %v", name, r.messages)
+	}
+}
+
 // respond changes what Read yields, entry by entry; a false drops the entry.
 func (b *badLog) respond(change func(storage.Entry) (storage.Entry, bool)) {
 	b.read = func(ctx context.Context, after storage.SeqNo) iter.Seq2[storage.Entry, error] {
@@ -231,6 +278,17 @@ var logFaults = []struct {
 		open := p.logs()
 		open.Features.MaxSize = 1000
 		return open
+	}},
+	{"takes more than it tells", []string{"Sizer"}, func(p *memPlaces) Logs {
+		return p.logs().told(func(int, int64) error { return nil })
+	}},
+	{"takes less than it tells", []string{"Sizer"}, func(p *memPlaces) Logs {
+		return p.logs().told(func(entries int, bytes int64) error {
+			if plainSizer.StoredBytes(entries, bytes) >= plainSizer.MaxAppend() {
+				return storage.ErrTooLarge
+			}
+			return nil
+		})
 	}},
 	{"yields on after the loop has ended", []string{"StopReading"}, func(p *memPlaces) Logs {
 		return p.logs().spoil(func(b *badLog) {
@@ -562,7 +620,7 @@ func TestLogSuiteAcceptsVariants(t *testing.T) {
 			skipped++
 		}
 	}
-	require.Equal(t, 5, skipped, "what needs readers, and TooLarge")
+	require.Equal(t, 6, skipped, "what needs readers, TooLarge, and Sizer")
 
 	fencing := (&memPlaces{}).logs()
 	fencing.Features = Features{Exclusion: Fence}

@@ -131,6 +131,58 @@ func testLogTooLarge(t testing.TB, open Logs) {
 	requireLog(t, log, want, 0)
 }
 
+// A log that tells what an append takes keeps to it.
+func testLogSizer(t testing.TB, open Logs) {
+	log := open.mustOpen(t, newPath("log"), alice)
+	sizer, ok := log.(storage.LogSizer)
+	if !ok {
+		t.Skip("it does not tell what an append takes")
+	}
+	most := sizer.MaxAppend()
+	require.GreaterOrEqual(t, most, sizer.StoredBytes(1, int64(open.Features.largest())), "it takes an entry of the largest size")
+	for _, entries := range []int{1, 2, 3, 1000, 1 << 20} {
+		for _, bytes := range []int64{0, 1, 7, 1000, 1 << 20, 1 << 40} {
+			stored := sizer.StoredBytes(entries, bytes)
+			require.GreaterOrEqual(t, stored, bytes, "%d entries", entries)
+			require.GreaterOrEqual(t, sizer.StoredBytes(entries+1, bytes), stored, "%d entries of %d bytes, and one more", entries, bytes)
+			require.GreaterOrEqual(t, sizer.StoredBytes(entries, bytes+1), stored, "%d entries of %d bytes, and one more", entries, bytes)
+		}
+	}
+
+	// One byte more than there is room for, in entries of a megabyte that share it.
+	want := appendText(t, log, 0, "a")
+	room := func(bytes int64) bool { return sizer.StoredBytes(groupOf(bytes)) <= most }
+	if room(1 << 40) {
+		return // no limit worth testing
+	}
+	fits, above := int64(0), int64(1<<40)
+	for fits+1 < above {
+		if middle := (fits + above) / 2; room(middle) {
+			fits = middle
+		} else {
+			above = middle
+		}
+	}
+	shared := pattern(1 << 20)
+	group := func(bytes int64) (data [][]byte) {
+		for ; bytes > 0; bytes -= int64(len(data[len(data)-1])) {
+			data = append(data, shared[:min(bytes, int64(len(shared)))])
+		}
+		return data
+	}
+	_, err := log.Append(t.Context(), last(want), group(fits+1))
+	require.ErrorIs(t, err, storage.ErrTooLarge)
+	requireLog(t, log, want, 0)
+	if fits <= 2*largeSize {
+		want = append(want, appendAll(t, log, last(want), group(fits)...)...)
+	}
+	want = append(want, appendText(t, log, last(want), "b")...)
+	requireLog(t, log, want, 0)
+}
+
+// groupOf returns in how many entries of at most a megabyte so many bytes are.
+func groupOf(bytes int64) (entries int, _ int64) { return int((bytes + 1<<20 - 1) >> 20), bytes }
+
 func testLogStopReading(t testing.TB, open Logs) {
 	log := open.mustOpen(t, newPath("log"), alice)
 	want := appendText(t, log, 0, "a", "b", "c", "d")

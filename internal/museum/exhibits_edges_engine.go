@@ -1,0 +1,24 @@
+package main
+
+// Bugs at the edges of the engine: limits, arguments, outages, many of something.
+var engineEdgeExhibits = []exhibit{
+	{
+		name: "log-of-frames", bug: "the log's limit counts entries, and not what the log writes around them", origin: ours, tier: b,
+		edits: []edit{{"indexed/commit.go",
+			"\taround := c.size.stored(len(g.entries), g.bytes) - g.bytes\n",
+			"\taround := int64(0)\n"}},
+		pkg: "./indexed", test: "TestLogBytesAreStoredBytes",
+	},
+	{
+		name: "group-beyond-the-log", bug: "a group of commands is more than the log takes, and all of them fail", origin: ours, tier: b,
+		edits: []edit{
+			{"indexed/commit.go",
+				"\treturn n < c.fewest && c.size.stored(n+1, c.next.bytes+int64(len(r.entry))) <= c.most\n",
+				"\treturn true\n"},
+			{"indexed/commit.go",
+				"\tif errors.Is(g.err, storage.ErrTooLarge) && len(g.entries) > 1 {\n",
+				"\tif false {\n"},
+		},
+		pkg: "./indexed", test: "TestGroupsFitTheLog",
+	},
+}
