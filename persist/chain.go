@@ -53,3 +53,17 @@ func (w *WriteHandle[K, V]) CompareAndAppendIn(ctx context.Context, chain *Chain
 	}
 	return chain.submit(ctx, w.writer, &c)
 }
+
+// WriteAtomicIn is WriteAtomic as the next command of a chain; nil is none.
+//
+// Errors: ErrPrevious if the one before it in the chain has failed; as WriteAtomic.
+func (m *MultiWriteHandle) WriteAtomicIn(ctx context.Context, chain *Chain, build func(*AtomicWrite) error) *Future[storage.SeqNo] {
+	if err := m.Err(); err != nil {
+		return chain.fail(err)
+	}
+	b := &AtomicWrite{multi: m}
+	if err := build(b); err != nil {
+		return chain.fail(err)
+	}
+	return chain.submit(ctx, m.writer, &b.cmd)
+}

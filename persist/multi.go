@@ -174,14 +174,7 @@ func AddAllowCompaction(b *AtomicWrite, s Stream, since frontier.Antichain) erro
 //
 // Errors: build's; as WriteHandle.Write and Seal.
 func (m *MultiWriteHandle) WriteAtomic(ctx context.Context, build func(*AtomicWrite) error) *Future[storage.SeqNo] {
-	if err := m.Err(); err != nil {
-		return indexed.Failed[storage.SeqNo](err)
-	}
-	b := &AtomicWrite{multi: m}
-	if err := build(b); err != nil {
-		return indexed.Failed[storage.SeqNo](err)
-	}
-	return m.writer.Submit(ctx, &b.cmd)
+	return m.WriteAtomicIn(ctx, nil, build)
 }
 
 // Seal seals the given streams to {upper}, all or none.

@@ -13,4 +13,9 @@ var sinkEdgeExhibits = []exhibit{
 		edits: []edit{{"operators/sink/batches.go", "\tif start.LessEqual(b.Since) {\n", "\tif b.Since.IsEmpty() {\n"}},
 		pkg:   "./operators/sink", test: "TestStartBeforeTheUpper",
 	},
+	{
+		name: "since-left-behind", bug: "an output answers as of times that its input was not exact at", origin: ours, tier: b,
+		edits: []edit{{"operators/sink/batches.go", "\tif b.Since.LessEqual(w.nextSince) {\n", "\tif !b.Since.IsEmpty() {\n"}},
+		pkg:   "./operators/sink", test: "TestSinceFollows",
+	},
 }

@@ -6,8 +6,10 @@ import (
 	"slices"
 
 	"github.com/tidemark-go/tidemark/frontier"
+	"github.com/tidemark-go/tidemark/indexed"
 	"github.com/tidemark-go/tidemark/operators"
 	"github.com/tidemark-go/tidemark/persist"
+	"github.com/tidemark-go/tidemark/storage"
 )
 
 func (w *writer[K, V]) receiveBatch(b operators.Batch[K, V]) error {
@@ -20,6 +22,11 @@ func (w *writer[K, V]) receiveBatch(b operators.Batch[K, V]) error {
 		return &persist.StreamError{
 			Stream: w.write.StreamName(), Kind: persist.ErrInvalid,
 			Detail: fmt.Sprintf("batch [%s, %s) with %d updates covers no time: keep descriptions as they are", b.Lower, b.Upper, len(b.Updates)),
+		}
+	case b.Since.IsEmpty():
+		return &persist.StreamError{
+			Stream: w.write.StreamName(), Kind: persist.ErrInvalid,
+			Detail: fmt.Sprintf("the batch [%s, %s) has the since {}: no contents are exact as of any time", b.Lower, b.Upper),
 		}
 	case b.Upper.LessEqual(w.next):
 		return nil // durable, or on its way
@@ -58,14 +65,42 @@ func (w *writer[K, V]) cut(b *operators.Batch[K, V], start frontier.Antichain) e
 	return nil
 }
 
+// append writes and seals a batch. Contents that were advanced to a since are not exact as
+// of earlier times, so the since of the stream follows, in the same command.
+func (w *writer[K, V]) append(b operators.Batch[K, V]) *persist.Future[storage.SeqNo] {
+	if b.Since.LessEqual(w.nextSince) {
+		return w.write.CompareAndAppendIn(w.ctx, &w.chain, b.Updates, b.Lower, b.Upper)
+	}
+	w.nextSince = b.Since
+	alone, err := persist.NewMultiWriteHandle(w.write)
+	if err != nil {
+		return indexed.Failed[storage.SeqNo](err)
+	}
+	return alone.WriteAtomicIn(w.ctx, &w.chain, func(a *persist.AtomicWrite) error {
+		if err := persist.AddCompareAndAppend(a, w.write, b.Updates, b.Lower, b.Upper); err != nil {
+			return err
+		}
+		return persist.AddAllowCompaction(a, w.write, b.Since)
+	})
+}
+
 func (w *writer[K, V]) settleBatch(b operators.Batch[K, V], err error) error {
 	var mismatch *persist.UpperMismatchError
 	switch {
 	case err == nil:
 		w.learn(b.Upper)
+		w.since = w.since.Join(b.Since)
 		return nil
 	case errors.Is(err, persist.ErrPrevious):
 		return w.putBack(b) // the one before it was, or has ended the sink
+	case errors.Is(err, persist.ErrSinceRegression):
+		// Somebody else has allowed more meanwhile.
+		at, err := w.write.Description(w.ctx)
+		if err != nil {
+			return err
+		}
+		w.since = w.since.Join(at.Since)
+		return w.putBack(b)
 	case errors.As(err, &mismatch):
 		return w.sealedByAnother(b, mismatch)
 	case transient(err):

@@ -61,6 +61,10 @@ const maxErrors = 16
 // nobody else may seal the stream: if another writer does, a second pipeline among them,
 // it goes on and this sink ends with persist.ErrUpperMismatch.
 //
+// The since of the stream follows the batches': contents that a source has advanced to
+// its as-of are not exact as of earlier times, and the stream says so. It is advanced by
+// the command that writes the batch, unless it is there already.
+//
 // Seals need evidence: a time is sealed because a batch said that it is complete.
 // The end of the input seals nothing. After an error among the elements (a Result
 // with one, a foreign element, a record that was refused) the sink seals nothing

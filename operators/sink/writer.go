@@ -29,11 +29,15 @@ type writer[K, V any] struct {
 	records records[K, V]
 	again   []records[K, V] // to be written again: refused as a whole, or without effect
 
-	held   *order.Buffer[operators.Batch[K, V]]
-	upper  frontier.Antichain // of the stream, which nobody else moves
-	next   frontier.Antichain // the upper after what is in flight
-	chain  persist.Chain      // the batches in flight
-	rewind bool               // a batch went back to held: next is upper once nothing is in flight
+	held  *order.Buffer[operators.Batch[K, V]]
+	upper frontier.Antichain // of the stream, which nobody else moves
+	next  frontier.Antichain // the upper after what is in flight
+	chain persist.Chain      // the batches in flight
+
+	since     frontier.Antichain // of the stream, as far as is known
+	nextSince frontier.Antichain // the since after what is in flight
+
+	rewind bool // a batch went back to held: next is upper once nothing is in flight
 
 	incomplete bool // an element failed: batches that come after it are not taken
 	attempts   int  // in a row without effect
@@ -70,6 +74,7 @@ func (w *writer[K, V]) run() (err error) {
 		w.start = &at
 	}
 	w.learn(w.start.Upper)
+	w.since, w.nextSince = w.start.Since, w.start.Since
 	for {
 		if err := w.submit(); err != nil {
 			return err
@@ -153,7 +158,7 @@ func (w *writer[K, V]) submit() error {
 		if len(w.flight) > 0 {
 			return nil
 		}
-		w.rewind, w.next, w.chain = false, w.upper, persist.Chain{}
+		w.rewind, w.next, w.nextSince, w.chain = false, w.upper, w.since, persist.Chain{}
 		if err := w.held.Skip(w.next); err != nil {
 			return err
 		}
@@ -166,10 +171,7 @@ func (w *writer[K, V]) submit() error {
 		if !ok {
 			return nil
 		}
-		w.flight = append(w.flight, flying[K, V]{
-			future: w.write.CompareAndAppendIn(w.ctx, &w.chain, b.Updates, b.Lower, b.Upper),
-			batch:  &b,
-		})
+		w.flight = append(w.flight, flying[K, V]{future: w.append(b), batch: &b})
 		w.next = b.Upper
 	}
 	return nil
