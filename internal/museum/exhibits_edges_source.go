@@ -13,4 +13,23 @@ var edgesSourceExhibits = []exhibit{
 		edits: []edit{{"operators/source/resume.go", "\tcase upper.LessThan(lower):\n", "\tcase false:\n"}},
 		pkg:   "./operators/source", test: "TestRefusedResumptions",
 	},
+	{
+		name: "spill-forgets-all", bug: "a source that cannot hold all that is not sealed reads everything for each seal", origin: ours, tier: b,
+		edits: []edit{{"operators/source/emitter.go",
+			"\t\te.horizon = frontier.At(e.pending.dropLatest())\n",
+			"\t\te.pending.clear()\n\t\te.horizon = e.lower\n"}},
+		pkg: "./operators/source", test: "TestSpilledUpdatesAreReadForManySeals",
+	},
+	{
+		name: "horizon-forgotten", bug: "a source that has read again takes what it did not hold for what is not there", origin: ours, tier: b,
+		edits: []edit{{"operators/source/emitter.go",
+			"\tupper := e.sealed.Meet(e.horizon)\n", "\tupper := e.sealed\n"}},
+		pkg: "./operators/source", test: "TestBatchesAreTheStream",
+	},
+	{
+		name: "wrapped-sum", bug: "diffs of one row that are not sealed yet wrap around", origin: ours, tier: b,
+		edits: []edit{{"operators/source/pending.go",
+			"s.high == uint64(int64(s.low)>>63) }", "true }"}},
+		pkg: "./operators/source", test: "TestPendingDiffsAreExact",
+	},
 }

@@ -63,7 +63,7 @@ func NewBatches[K, V any](ctx context.Context, read *persist.ReadHandle[K, V], o
 		ctx: ctx, read: read, opts: optionsOf(opts), progress: operators.NewProgress(),
 		position: listen(ctx, read),
 	}
-	s.history = history[K, V]{stream: read.StreamName(), asOf: s.opts.asOf}
+	s.history = history[K, V]{stream: read.StreamName(), asOf: s.opts.asOf, decoder: read.Decoder()}
 	name := fmt.Sprintf("source of stream %q", read.StreamName())
 	s.errs = operators.NewErrSide(ctx.Done(), name)
 	s.out = edge.NewOutlet(ctx.Done(), s.run, func() any {
@@ -140,8 +140,8 @@ func (s *BatchSource[K, V]) end(err error) {
 	}
 }
 
-// emit takes one position after the other: the first lasts until more updates are
-// pending than may be, and then it takes another to read them from.
+// emit takes one position after the other: the first lasts until a seal covers more than may
+// be pending, and then it takes another to read that from.
 func (s *BatchSource[K, V]) emit() error {
 	defer s.out.Guard()
 	defer func() { s.position.close() }()
@@ -159,5 +159,6 @@ func (s *BatchSource[K, V]) emit() error {
 		if s.position.err != nil {
 			return s.position.err
 		}
+		e.again = true
 	}
 }

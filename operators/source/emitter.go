@@ -3,6 +3,7 @@ package source
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 
 	"github.com/tidemark-go/tidemark/frontier"
@@ -14,8 +15,12 @@ import (
 // emitter is the state of a batch source's goroutine.
 //
 // INVARIANT: every update with a time in advance of lower, and no other, is in
-// pending, in ready, or yet to come from the listener; or spilled is true, and then
-// it can be read from a later snapshot.
+// pending, in ready, or yet to come from the listener; or its time is in advance of the
+// horizon, and then it can be read from a later snapshot.
+//
+// The horizon is {} until more is pending than may be. Then the latest times are given up,
+// since they are needed last: so what one snapshot is read for serves all seals up to the
+// horizon.
 type emitter[K, V any] struct {
 	*BatchSource[K, V]
 	target chan<- any
@@ -23,12 +28,12 @@ type emitter[K, V any] struct {
 	lower   frontier.Antichain // of the next batch to be made
 	sealed  frontier.Antichain // the upper, as far as the listener has told
 	ready   *operators.Batch[K, V]
-	pending *pending[K, V]
-	spilled bool
+	pending *pending[K, V] // of times before the horizon
+	horizon frontier.Antichain
+	again   bool // the position is not the first
 }
 
-// errSpilled: what is sealed now is in no memory, so that it takes a new position
-// to read it.
+// errSpilled: a seal has passed the horizon, so that it takes a new position to read on.
 var errSpilled = errors.New("spilled")
 
 // follow emits what the position has: its snapshot's sealed updates, and then what
@@ -77,6 +82,10 @@ func (e *emitter[K, V]) replay() error {
 	snapshot := e.position.snapshot
 	upper := snapshot.Upper()
 	if err := e.history.check(snapshot.Since(), e.lower, upper); err != nil {
+		if e.again {
+			err = fmt.Errorf("tidemark: what was not sealed took more than the %d bytes of source.MaxPendingBytes and has to be read again: allow compaction up to the time before the sink's upper at most, or raise that limit: %w",
+				e.opts.maxPendingBytes, err)
+		}
 		return err
 	}
 	if e.lower.IsEmpty() {
@@ -88,16 +97,17 @@ func (e *emitter[K, V]) replay() error {
 			return err
 		}
 	}
-	e.spilled = false // nothing is pending: spilling has cleared it
-	for u, err := range e.history.rows(e.ctx, snapshot, e.lower, frontier.Empty()) {
+	e.pending.clear()
+	e.horizon = frontier.Empty()
+	for row, err := range e.history.rows(e.ctx, snapshot, e.lower, frontier.Empty()) {
 		if err == nil {
-			err = e.hold(u)
+			err = e.holdRow(row)
 		}
 		if err != nil {
 			return err
 		}
-		if e.spilled {
-			break
+		if !e.lower.LessThan(e.horizon) {
+			break // nothing of it can be held
 		}
 	}
 	return snapshot.Close()
@@ -138,10 +148,16 @@ func (e *emitter[K, V]) make() error {
 	if e.ready != nil || !e.due() {
 		return nil
 	}
-	if e.spilled {
+	upper := e.sealed.Meet(e.horizon)
+	if upper != e.sealed && !e.pending.has(upper) {
 		return errSpilled
 	}
-	e.prepare(e.sealed, e.pending.take(e.sealed))
+	updates, err := e.pending.take(upper)
+	if err != nil {
+		return err
+	}
+	e.prepare(upper, updates)
+	e.giveUp()
 	return nil
 }
 
@@ -164,20 +180,40 @@ func (e *emitter[K, V]) full() bool {
 	return e.ready != nil && e.due() && e.pending.bytes > e.opts.maxPendingBytes
 }
 
-// hold takes in an update, or gives up holding any.
+// hold takes in an update that is wanted and before the horizon.
 func (e *emitter[K, V]) hold(u persist.Update[K, V]) error {
 	u.Time = e.history.asOf.Advance(u.Time)
-	if e.spilled || !e.lower.Admits(u.Time) {
+	if e.horizon.Admits(u.Time) || !e.lower.Admits(u.Time) {
 		return nil
 	}
 	if err := e.pending.add(u); err != nil {
 		return err
 	}
-	if e.pending.bytes > e.opts.maxPendingBytes && !e.due() {
-		e.pending.clear()
-		e.spilled = true
-	}
+	e.giveUp()
 	return nil
+}
+
+// holdRow is hold of a row of the snapshot that is not before lower. One that is not
+// before the horizon is not even decoded.
+func (e *emitter[K, V]) holdRow(row persist.Row) error {
+	if e.horizon.Admits(row.Time) {
+		return nil
+	}
+	u, err := e.history.decoder.Decode(row)
+	if err != nil {
+		return err
+	}
+	e.pending.addRow(u, row)
+	e.giveUp()
+	return nil
+}
+
+// giveUp moves the horizon back while more is pending than may be, unless the consumer will
+// change that.
+func (e *emitter[K, V]) giveUp() {
+	for e.pending.bytes > e.opts.maxPendingBytes && !e.due() {
+		e.horizon = frontier.At(e.pending.dropLatest())
+	}
 }
 
 // heard is what a listener answered.

@@ -14,22 +14,26 @@ import (
 // history reads intervals of times from snapshots of one stream, with times
 // advanced to an as-of: [lower, upper) means the times after that.
 type history[K, V any] struct {
-	stream string
-	asOf   frontier.Antichain
+	stream  string
+	asOf    frontier.Antichain
+	decoder *persist.Decoder[K, V]
 }
 
+// rowOverhead is what a row counts for beside its key and value, for its time and diff.
+const rowOverhead = 16
+
 // rows yields [lower, upper), each update once, none twice at one time.
-func (h history[K, V]) rows(ctx context.Context, s *persist.Snapshot[K, V], lower, upper frontier.Antichain) iter.Seq2[persist.Update[K, V], error] {
+func (h history[K, V]) rows(ctx context.Context, s *persist.Snapshot[K, V], lower, upper frontier.Antichain) iter.Seq2[persist.Row, error] {
 	asOf, _ := h.asOf.Elem()
 	switch {
 	case upper.Admits(asOf):
 		// Everything there is is at the as-of or later.
-		return func(func(persist.Update[K, V], error) bool) {}
+		return func(func(persist.Row, error) bool) {}
 	case !lower.LessEqual(h.asOf):
-		return s.Between(ctx, lower, upper)
+		return s.RawSorted(ctx, lower, upper)
 	}
-	return func(yield func(persist.Update[K, V], error) bool) {
-		for u, err := range s.AsOf(ctx, asOf) {
+	return func(yield func(persist.Row, error) bool) {
+		for u, err := range s.RawAsOf(ctx, asOf) {
 			if !yield(u, err) || err != nil {
 				return
 			}
@@ -41,7 +45,7 @@ func (h history[K, V]) rows(ctx context.Context, s *persist.Snapshot[K, V], lowe
 		if !after.LessThan(upper) {
 			return
 		}
-		for u, err := range s.Between(ctx, after, upper) {
+		for u, err := range s.RawSorted(ctx, after, upper) {
 			if !yield(u, err) || err != nil {
 				return
 			}
@@ -127,7 +131,11 @@ func (h history[K, V]) readUpTo(ctx context.Context, s *persist.Snapshot[K, V], 
 		intervals[i] = interval[K, V]{make([]persist.Update[K, V], 0, each), cuts[i]}
 	}
 	n := 0
-	for u, err := range h.rows(ctx, s, lower, cuts[len(cuts)-1]) {
+	for row, err := range h.rows(ctx, s, lower, cuts[len(cuts)-1]) {
+		if err != nil {
+			return nil, 0, err
+		}
+		u, err := h.decoder.Decode(row)
 		if err != nil {
 			return nil, 0, err
 		}

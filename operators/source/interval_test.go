@@ -42,7 +42,7 @@ func TestPlan(t *testing.T) {
 	defer s.Close()
 	const all = rounds * times
 	plan := func(asOf, lower, upper uint64, limit int) (cuts []frontier.Antichain, gets int) {
-		h := history[string, string]{stream: "s", asOf: frontier.At(asOf)}
+		h := history[string, string]{stream: "s", asOf: frontier.At(asOf), decoder: r.Decoder()}
 		before := faults.Calls(mem.OpGet)
 		cuts, _, err := h.plan(ctx, s, frontier.At(lower), frontier.At(upper), limit)
 		require.NoError(t, err)

@@ -49,9 +49,11 @@ func AsOf(t frontier.Antichain) Option { return func(o *options) { o.asOf = t } 
 func From(lower frontier.Antichain) Option { return func(o *options) { o.from = lower } }
 
 // MaxPendingBytes bounds the memory of a batch source for updates that are not
-// sealed yet, in bytes. When they exceed it the source forgets them and reads them
-// from the stream again when they are sealed; the since must not have passed them
-// by then. The default, for 0 or less, is 32 MiB.
+// sealed yet, in bytes. When they exceed it the source forgets the latest times and reads
+// them from the stream again when they are sealed: so many of them at once as fit, so that
+// one read serves many seals. The since must not have passed them by then; it has not if
+// compaction is allowed up to the time before the sink's upper at most. The default, for 0
+// or less, is 32 MiB.
 func MaxPendingBytes(n int64) Option { return func(o *options) { o.maxPendingBytes = n } }
 
 // MaxBatchUpdates is the number of updates above which a batch source splits what

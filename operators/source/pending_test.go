@@ -1,0 +1,189 @@
+package source_test
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"runtime"
+	"slices"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tidemark-go/tidemark/frontier"
+	"github.com/tidemark-go/tidemark/operators/source"
+	"github.com/tidemark-go/tidemark/persist"
+	"github.com/tidemark-go/tidemark/persist/codec"
+)
+
+// counting counts what it decodes.
+type counting struct {
+	persist.Codec[string]
+	decoded *atomic.Int64
+}
+
+func (c counting) Decode(src []byte) (string, error) {
+	c.decoded.Add(1)
+	return c.Codec.Decode(src)
+}
+
+// readCounting returns a handle of the stream that counts the updates it decodes.
+func (s *stream) readCounting() (*persist.ReadHandle[string, string], *atomic.Int64) {
+	decoded := new(atomic.Int64)
+	_, read, err := persist.CreateOrLoad(s.ctx, s.client, s.read.StreamName(), codec.String,
+		persist.Codec[string](counting{codec.String, decoded}))
+	require.NoError(s.t, err)
+	return read, decoded
+}
+
+// ahead writes n updates, one at each time from the first on, in an order that is not theirs.
+func (s *stream) ahead(first uint64, n int) {
+	updates := make([]update, n)
+	for i := range updates {
+		at := first + uint64(i*7919%n)
+		updates[i] = update{Key: fmt.Sprintf("%06d", i), Val: "1", Time: at, Diff: 1}
+	}
+	s.append(updates...)
+}
+
+// What a seal covers is what it costs, not what is ahead of it.
+func TestSealsDoNotTouchWhatIsAhead(t *testing.T) {
+	const ahead, ticks = 20_000, 50
+	for name, live := range map[string]bool{"in the snapshot": false, "live": true} {
+		t.Run(name, func(t *testing.T) {
+			s := newStream(t)
+			if !live {
+				s.ahead(1000, ahead)
+			}
+			s.seal(1)
+			src := source.NewBatches(s.ctx, s.read)
+			out := src.Out()
+			<-out
+			if live {
+				s.ahead(1000, ahead)
+			}
+			tick := func(at uint64) {
+				s.append(tickAt("tick", at))
+				s.seal(at + 1)
+				require.Equal(t, []update{tickAt("tick", at)}, (<-out).(batch).Updates)
+			}
+			tick(1)
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			for i := range uint64(ticks) {
+				tick(2 + i)
+			}
+			runtime.ReadMemStats(&after)
+			require.Less(t, (after.TotalAlloc-before.TotalAlloc)/ticks, uint64(200<<10), "bytes allocated for each")
+		})
+	}
+}
+
+func tickAt(key string, time uint64) update { return update{Key: key, Val: "1", Time: time, Diff: 1} }
+
+// What does not fit is read again, once for as many seals as what fits lasts for, and not
+// once for each.
+func TestSpilledUpdatesAreReadForManySeals(t *testing.T) {
+	const n, fits = 600, 100
+	for name, write := range map[string]func(s *stream, from func()){
+		"in the snapshot": func(s *stream, from func()) { s.ahead(10, n); from() },
+		"live":            func(s *stream, from func()) { from(); s.ahead(10, n) },
+		"live, many commands": func(s *stream, from func()) {
+			from()
+			for i := range 6 {
+				s.ahead(10+uint64(i*n/6), n/6)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStream(t)
+			read, decoded := s.readCounting()
+			var src *source.BatchSource[string, string]
+			write(s, func() { src = source.NewBatches(s.ctx, read, source.MaxPendingBytes(fits*400)) })
+			out := src.Out()
+			lower := frontier.At(0)
+			for i := range uint64(n + 10) {
+				s.seal(i + 1)
+				b := (<-out).(batch)
+				require.Equal(t, frontier.Description{Lower: lower, Upper: frontier.At(i + 1)}, b.Description)
+				if i >= 10 {
+					require.Len(t, b.Updates, 1)
+					require.Equal(t, i, b.Updates[0].Time)
+				}
+				lower = b.Upper
+			}
+			require.NoError(t, src.Err())
+			// Each once as it comes, once in a batch, and once for each time that what fits is read.
+			require.Less(t, int(decoded.Load()), 12*n)
+		})
+	}
+}
+
+// Among what does not fit is an update so far away that it is never needed.
+func TestOneLargeTimeFarAway(t *testing.T) {
+	const n = 50
+	s := newStream(t)
+	read, decoded := s.readCounting()
+	s.append(update{Key: "far", Val: string(make([]byte, 10_000)), Time: math.MaxUint64, Diff: 1})
+	src := source.NewBatches(s.ctx, read, source.MaxPendingBytes(5000))
+	out := src.Out()
+	for i := range uint64(n) {
+		s.append(tickAt("tick", i))
+		s.seal(i + 1)
+		require.Equal(t, []update{tickAt("tick", i)}, (<-out).(batch).Updates)
+	}
+	require.Less(t, int(decoded.Load()), 2*n)
+	s.finish()
+	last := slices.Collect(all(src))
+	require.Len(t, last, 1)
+	require.Equal(t, "far", last[0].Updates[0].Key)
+	require.NoError(t, src.Err())
+}
+
+// A sum that no int64 holds is an error that names the row, and one that does is exact
+// whatever it comes to on the way.
+func TestPendingDiffsAreExact(t *testing.T) {
+	const most = math.MaxInt64
+	for name, tt := range map[string]struct {
+		diffs []int64
+		want  int64
+		wraps bool
+	}{
+		"one too many":      {[]int64{most, 1}, 0, true},
+		"one too few":       {[]int64{-most, -2}, 0, true},
+		"twice around":      {[]int64{most, most, 2}, 0, true},
+		"over and back":     {[]int64{most, most, -most}, most, false},
+		"under and back":    {[]int64{math.MinInt64, -1, 1}, math.MinInt64, false},
+		"nothing remains":   {[]int64{math.MinInt64, most, 1}, 0, false},
+		"the least of them": {[]int64{math.MinInt64}, math.MinInt64, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(testContext(t))
+			defer cancel()
+			s, stop := openStream(ctx, t)
+			defer stop()
+			src := source.NewBatches(s.ctx, s.read)
+			out := src.Out()
+			for _, diff := range tt.diffs {
+				if _, err := s.write.Write(s.ctx, []update{at("row", "1", 3, diff)}).Wait(s.ctx); err != nil {
+					t.Skip("refused when it is written: ", err)
+				}
+			}
+			s.seal(4)
+			if tt.wraps {
+				_, open := <-out
+				require.False(t, open)
+				require.ErrorContains(t, src.Err(), `"row"`)
+				require.ErrorContains(t, src.Err(), "time 3")
+				require.ErrorContains(t, src.Err(), "int64")
+				return
+			}
+			var want []update
+			if tt.want != 0 {
+				want = []update{at("row", "1", 3, tt.want)}
+			}
+			require.Equal(t, want, append([]update(nil), (<-out).(batch).Updates...))
+		})
+	}
+}

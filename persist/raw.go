@@ -1,0 +1,40 @@
+package persist
+
+import (
+	"context"
+	"iter"
+	"runtime"
+
+	"github.com/tidemark-go/tidemark/frontier"
+)
+
+// RawSorted yields what Between yields, without decoding it. Key and Val are valid until the
+// next row is asked for, and must not be changed. Errors, which end the sequence, are those
+// of Between but for what cannot be decoded.
+func (s *Snapshot[K, V]) RawSorted(ctx context.Context, lower, upper frontier.Antichain) iter.Seq2[Row, error] {
+	return func(yield func(Row, error) bool) {
+		defer runtime.KeepAlive(s)
+		s.inner.Between(ctx, lower, upper)(yield)
+	}
+}
+
+// RawAsOf yields what AsOf yields, as RawSorted does.
+func (s *Snapshot[K, V]) RawAsOf(ctx context.Context, t uint64) iter.Seq2[Row, error] {
+	return func(yield func(Row, error) bool) {
+		defer runtime.KeepAlive(s)
+		s.inner.AsOf(ctx, t)(yield)
+	}
+}
+
+// Decoder decodes rows of one stream, by one goroutine at a time.
+type Decoder[K, V any] struct{ rows *decoder[K, V] }
+
+// Decoder returns a decoder of the handle's stream, for rows that were read raw.
+func (r *ReadHandle[K, V]) Decoder() *Decoder[K, V] { return &Decoder[K, V]{r.decoder()} }
+
+// Decode returns the update that a row encodes. It keeps nothing of the row.
+//
+// Errors: a *DecodeError.
+func (d *Decoder[K, V]) Decode(row Row) (Update[K, V], error) {
+	return d.rows.decode(row.Key, row.Val, row.Time, row.Diff, false)
+}
