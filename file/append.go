@@ -28,6 +28,9 @@ func (l *Log) Append(ctx context.Context, expected storage.SeqNo, entries [][]by
 	}
 	l.appending.Lock()
 	defer l.appending.Unlock()
+	if err := l.opening.beforeMutation(ctx); err != nil {
+		return nil, err
+	}
 	active, last, err := l.writable()
 	if err != nil {
 		return nil, err

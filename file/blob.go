@@ -25,9 +25,10 @@ var _ storage.Blob = (*Blob)(nil)
 type Blob struct {
 	config
 	blobFiles
-	base   string // the parent of the data and of the temporary files
-	unlock func() error
-	temps  atomic.Uint64 // numbers temporary files
+	base    string // the parent of the data and of the temporary files
+	opening *opening
+	held    *heldLock
+	temps   atomic.Uint64 // numbers temporary files
 	// makeRoom, if it is there, gives up something when the disk is full, and reports
 	// whether it could. It is set before the first mutation.
 	makeRoom func() bool
@@ -52,31 +53,38 @@ type Blob struct {
 // Errors: storage.LockedError if another handle has them open, in this process
 // or another; those of the file system.
 func NewBlob(dir string, opts ...Option) (*Blob, error) {
+	ctx := context.Background()
+	b, err := openBlob(ctx, dir, opts, new(opening))
+	if err != nil {
+		return nil, err
+	}
+	if err := b.opening.settle(ctx); err != nil {
+		return nil, fmt.Errorf("file: open blobs %s: %w", dir, errors.Join(err, b.Close()))
+	}
+	return b, nil
+}
+
+// openBlob opens the blobs of a location without changing them: see opening.
+func openBlob(ctx context.Context, dir string, opts []Option, o *opening) (*Blob, error) {
 	cfg, err := newConfig(opts)
 	if err != nil {
 		return nil, fmt.Errorf("file: open blobs %s: %w", dir, err)
 	}
 	base := filepath.Join(dir, blobDir)
-	b := &Blob{config: cfg, base: base, blobFiles: blobFiles{cfg.fsys, filepath.Join(base, blobData)}}
-	if err := makeDir(cfg.fsys, base); err != nil {
+	b := &Blob{config: cfg, base: base, opening: o, blobFiles: blobFiles{cfg.fsys, filepath.Join(base, blobData)}}
+	if b.held, err = o.lockIn(ctx, cfg, base, dir); err != nil {
 		return nil, fmt.Errorf("file: open blobs %s: %w", dir, err)
 	}
-	if b.unlock, err = takeLock(cfg.fsys, base, dir, cfg.lock); err == nil {
-		if err = b.prepare(); err != nil {
-			err = errors.Join(err, b.unlock())
-		}
-	}
-	if err != nil {
-		return nil, fmt.Errorf("file: open blobs %s: %w", dir, err)
-	}
+	o.parts = append(o.parts, b.settle)
 	return b, nil
 }
 
-// prepare makes the directories and removes what is left over.
-func (b *Blob) prepare() error {
+// settle makes the directories, makes durable what is there and removes what is left
+// over: see opening.
+func (b *Blob) settle(ctx context.Context) error {
 	temp := filepath.Join(b.base, blobTemp)
 	for _, dir := range []string{b.dir, temp} {
-		if err := makeDir(b.config.fsys, dir); err != nil {
+		if err := makeDir(b.config.fsys, dir, &b.opening.made); err != nil {
 			return err
 		}
 	}
@@ -95,6 +103,9 @@ func (b *Blob) prepare() error {
 		return err
 	}
 	return b.walk("", func(path string, dir bool) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		if !dir {
 			return nil
 		}
@@ -123,6 +134,10 @@ func (b *Blob) begin(ctx context.Context) (end func(), err error) {
 	if failed := b.failed.Load(); failed != nil {
 		b.open.RUnlock()
 		return nil, fmt.Errorf("%w: %w", ErrFailed, *failed)
+	}
+	if err := b.opening.beforeMutation(ctx); err != nil {
+		b.open.RUnlock()
+		return nil, err
 	}
 	return b.open.RUnlock, nil
 }
@@ -278,7 +293,7 @@ func (b *Blob) set(key string, value []byte) error {
 // the names of other blobs as well.
 func (b *Blob) makeDir(dir string) error {
 	return b.flushing(func() error {
-		err := makeDir(b.config.fsys, dir)
+		err := makeDir(b.config.fsys, dir, nil)
 		if errors.Is(err, errFlush) {
 			return err
 		}
@@ -334,7 +349,11 @@ func (b *Blob) Close() error {
 		return nil
 	}
 	b.closed = true
-	if err := b.unlock(); err != nil {
+	end := b.held.unlock
+	if !b.opening.end(b.errClosed()) {
+		end = func() error { return b.opening.takeBack(b.config, b.held) }
+	}
+	if err := end(); err != nil {
 		return fmt.Errorf("file: close blobs %s: %w", b.base, err)
 	}
 	return nil

@@ -9,6 +9,9 @@
 // # What it promises
 //
 //   - What was acknowledged is durable: contents and names were flushed before.
+//   - An opening that is refused changes nothing, and leaves nothing behind: it first
+//     reads, and writes only when everything was found in order, by the engine as well.
+//     Until then what is read need not be durable; so everything that writes waits for that.
 //   - A process that is killed at any moment, or a power cut, leaves a location
 //     that opens and has everything that was acknowledged. Of an append that was
 //     not, it has all or nothing.
@@ -38,11 +41,11 @@
 //	dir/log/tmp-...                  one that is being prepared
 //	dir/log/torn-...                 bytes that were cut
 //	dir/blob/LOCK                    who writes the blobs
-//	dir/blob/data/s%2f1%2ft-5.parquet  the blob s/1/t-5.parquet
+//	dir/blob/data/manifest%2fbase    the blob manifest/base
 //	dir/blob/tmp/3                   a blob that is being written
 //
 // The files' layout is drawn in frame.go and segment.go, and told in full in
-// docs/format.md.
+// docs/format-file.md.
 //
 // # How an append becomes durable
 //

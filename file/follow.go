@@ -21,7 +21,7 @@ func (r *LogReader) pollLocked(ctx context.Context) error {
 		}
 	}
 	for {
-		more, err := r.advanceLocked(!r.mu.searched)
+		more, err := r.advanceLocked(ctx, !r.mu.searched)
 		if err != nil || !more {
 			// Damage is reported by every look until one finds none: whoever looked first
 			// may not have been asked what it found.
@@ -58,7 +58,7 @@ func (r *LogReader) jumpLocked() (bool, error) {
 //
 // The proof for a group is any valid header behind it: the writer puts a mark
 // there only after the flush, and the next group only after that.
-func (r *LogReader) advanceLocked(search bool) (more bool, err error) {
+func (r *LogReader) advanceLocked(ctx context.Context, search bool) (more bool, err error) {
 	s := r.mu.kept[len(r.mu.kept)-1]
 	tail := s.follow(r.mu.end)
 	if tail.err != nil {
@@ -81,7 +81,7 @@ func (r *LogReader) advanceLocked(search bool) (more bool, err error) {
 		}
 	}
 	if search {
-		return false, s.suspect(r.mu.end, tail)
+		return false, s.suspect(ctx, r.mu.end, tail)
 	}
 	if tail.marked {
 		return false, nil
@@ -91,7 +91,7 @@ func (r *LogReader) advanceLocked(search bool) (more bool, err error) {
 		stuck.seg, stuck.off, stuck.polls, stuck.err = s, tail.at.off, 0, nil
 	}
 	if stuck.polls++; stuck.polls == suspectAfter {
-		err := s.suspect(r.mu.end, tail)
+		err := s.suspect(ctx, r.mu.end, tail)
 		if err != nil && !errors.Is(err, storage.ErrCorrupt) {
 			stuck.polls-- // it could not be read now, and is looked at again
 			return false, err
@@ -178,12 +178,12 @@ func (s *segment) follow(from point) tail {
 
 // suspect searches the segment behind its end for anything that proves that
 // there was more.
-func (s *segment) suspect(durable point, t tail) error {
+func (s *segment) suspect(ctx context.Context, durable point, t tail) error {
 	from, echo := t.at.off, int64(0)
 	if t.marked {
 		from, echo = from+frameAlign, from+frameHeaderSize
 	}
-	beyond, found, err := s.findFrame(from, echo)
+	beyond, found, err := s.findFrame(ctx, from, echo)
 	if err != nil || !found {
 		return err
 	}

@@ -116,7 +116,7 @@ func placeTag(salt uint64, off int64) uint32 {
 }
 
 // appendGroup appends the frame of a group to b, which must be empty. REQUIRES:
-// at least one entry, and a payload within maxGroup.
+// at least one entry, and a payload within MaxAppendSize.
 func appendGroup(b []byte, salt uint64, off int64, first storage.SeqNo, entries [][]byte) []byte {
 	b = append(b, make([]byte, frameHeaderSize)...)
 	for _, e := range entries {

@@ -31,8 +31,10 @@ type fileSystem interface {
 	stat(name string) (int64, error)
 	// syncDir makes the names in a directory durable.
 	syncDir(dir string) error
-	// lock takes the exclusive lock on a file, which it creates if needed, or
-	// fails with errHeld. The lock ends with unlock or with the process.
+	// lock takes the exclusive lock on a file, which it creates if needed, and on the
+	// directory that it is in, or fails with errHeld, or with errReplaced if another
+	// directory has got that name meanwhile. The lock ends with unlock or with the
+	// process.
 	lock(name string) (unlock func() error, err error)
 }
 
@@ -58,6 +60,9 @@ type handle interface {
 // errHeld: somebody else holds the lock.
 var errHeld = errors.New("file: lock is held")
 
+// errReplaced: what was locked is not what has the name now.
+var errReplaced = errors.New("file: the directory was replaced while it was locked")
+
 // errFlush: names in a directory may not be durable, and flushing it again could
 // only pretend that they are.
 var errFlush = errors.New("flush directory")
@@ -72,12 +77,12 @@ func flushDir(fsys fileSystem, dir string) error {
 
 // makeDir makes a directory and its missing parents, durably. The parent is
 // flushed also if the directory was there: an earlier process may have been
-// killed between making and flushing it.
-func makeDir(fsys fileSystem, dir string) error {
+// killed between making and flushing it. What is made is added to made.
+func makeDir(fsys fileSystem, dir string, made *tracks) error {
 	parent := filepath.Dir(dir)
 	err := fsys.mkdir(dir)
 	if errors.Is(err, iofs.ErrNotExist) && parent != dir {
-		if err := makeDir(fsys, parent); err != nil {
+		if err := makeDir(fsys, parent, made); err != nil {
 			return err
 		}
 		err = fsys.mkdir(dir)
@@ -85,11 +90,14 @@ func makeDir(fsys fileSystem, dir string) error {
 	if err != nil && !errors.Is(err, iofs.ErrExist) {
 		return fmt.Errorf("make directory: %w", err)
 	}
-	made := err == nil
+	isNew := err == nil
+	if isNew {
+		made.add(dir)
+	}
 	if err := syncParent(fsys, parent); err != nil {
 		return err
 	}
-	if made {
+	if isNew {
 		return syncParent(fsys, filepath.Dir(parent))
 	}
 	return nil

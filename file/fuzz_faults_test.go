@@ -23,7 +23,7 @@ func lay(t testing.TB, m *memFS, name string, data []byte) {
 	t.Helper()
 	dir := filepath.Dir(name)
 	if m.names[dir] == nil {
-		require.NoError(t, makeDir(m, dir))
+		require.NoError(t, makeDir(m, dir, nil))
 	}
 	f, err := m.create(name)
 	require.NoError(t, err)
@@ -199,6 +199,7 @@ func FuzzRecoveryFaults(f *testing.F) {
 func groupsInSegment(t testing.TB, groups ...[]int) []byte {
 	m := newMemFS()
 	l := openMem(t, m)
+	require.NoError(t, l.opening.settle(t.Context()))
 	l.mu.segs[0].salt = fuzzSalt
 	appendGroups(t, l, groups...)
 	require.NoError(t, l.Close())

@@ -110,11 +110,12 @@ func FuzzLockFile(f *testing.F) {
 
 		// What the next owner writes replaces all of it, and is read back.
 		delete(m.locked, m.names[name])
-		unlock, err := takeLock(m, "/db/log", "/db", storage.LockInfo{Owner: owner, Details: details})
-		if strings.Contains(owner, "\n") {
+		info := storage.LockInfo{Owner: owner, Details: details}
+		if err := checkLockInfo(info); strings.Contains(owner, "\n") {
 			require.ErrorContains(t, err, "line break")
 			return
 		}
+		l, err := takeLock(m, "/db/log", "/db", info)
 		require.NoError(t, err)
 		require.Equal(t, owner+"\n"+details, string(m.file(name)))
 		_, err = takeLock(m, "/db/log", "/db", storage.LockInfo{Owner: "me"})
@@ -122,6 +123,8 @@ func FuzzLockFile(f *testing.F) {
 		if len(owner)+1+len(details) <= maxLockInfo {
 			require.Equal(t, storage.LockInfo{Owner: owner, Details: details}, locked.Holder)
 		}
-		require.NoError(t, unlock())
+		require.NoError(t, l.restore())
+		require.Equal(t, string(contents), string(m.file(name)))
+		require.NoError(t, l.unlock())
 	})
 }

@@ -16,36 +16,81 @@ const (
 	maxLockInfo = 4096 // bytes of a LOCK file that are read to name its holder
 )
 
+// heldLock is the lock of a directory, which is taken.
+type heldLock struct {
+	fsys   fileSystem
+	name   string // of the LOCK file
+	made   bool   // it was not there before
+	before []byte // what it said, if it was
+	unlock func() error
+}
+
 // takeLock takes the lock of a directory and writes into it who has it. The
 // lock itself is the operating system's and dies with the process; the contents
 // are for people, and stay behind.
-func takeLock(fsys fileSystem, dir, location string, info storage.LockInfo) (release func() error, err error) {
-	if strings.Contains(info.Owner, "\n") {
-		return nil, fmt.Errorf("lock owner %q contains a line break: give one without", info.Owner)
+func takeLock(fsys fileSystem, dir, location string, info storage.LockInfo) (*heldLock, error) {
+	l := &heldLock{fsys: fsys, name: filepath.Join(dir, lockName)}
+	_, err := fsys.stat(l.name)
+	if l.made = isNotExist(err); l.made {
+		err = nil
 	}
-	name := filepath.Join(dir, lockName)
-	unlock, err := fsys.lock(name)
+	if err == nil {
+		l.unlock, err = fsys.lock(l.name)
+	}
 	if errors.Is(err, errHeld) {
-		return nil, &storage.LockedError{Location: location, Holder: lockHolder(fsys, name)}
+		return nil, &storage.LockedError{Location: location, Holder: lockHolder(fsys, l.name)}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("lock %s: %w", name, err)
+		return nil, fmt.Errorf("lock %s: %w", l.name, err)
 	}
-	if err := writeLock(fsys, name, info.Owner+"\n"+info.Details); err != nil {
-		return nil, errors.Join(fmt.Errorf("write holder into %s: %w", name, err), unlock())
+	if !l.made {
+		if l.before, err = readFile(fsys, l.name); err != nil {
+			return nil, errors.Join(fmt.Errorf("read holder from %s: %w", l.name, err), l.unlock())
+		}
 	}
-	return unlock, nil
+	if err := writeLock(fsys, l.name, []byte(info.Owner+"\n"+info.Details)); err != nil {
+		return nil, errors.Join(fmt.Errorf("write holder into %s: %w", l.name, err), l.restore(), l.unlock())
+	}
+	return l, nil
+}
+
+// restore makes the LOCK file what it was before it was taken.
+func (l *heldLock) restore() error {
+	var err error
+	if l.made {
+		err = ignoreNotExist(l.fsys.remove(l.name))
+	} else {
+		err = writeLock(l.fsys, l.name, l.before)
+	}
+	if err != nil {
+		return fmt.Errorf("restore %s: %w", l.name, err)
+	}
+	return nil
+}
+
+// readFile reads a whole file.
+func readFile(fsys fileSystem, name string) ([]byte, error) {
+	f, err := fsys.open(name)
+	if err != nil {
+		return nil, err
+	}
+	size, err := f.size()
+	data := make([]byte, size)
+	if err == nil && size > 0 {
+		_, err = f.ReadAt(data, 0)
+	}
+	return data, errors.Join(err, f.Close())
 }
 
 // writeLock replaces the contents of the LOCK file, whose lock is ours. It
 // overwrites them in place, which needs no room: a full disk must not keep a
 // location from being opened.
-func writeLock(fsys fileSystem, name, contents string) error {
+func writeLock(fsys fileSystem, name string, contents []byte) error {
 	f, err := fsys.openWrite(name)
 	if err != nil {
 		return err
 	}
-	if _, err = f.WriteAt([]byte(contents), 0); err == nil {
+	if _, err = f.WriteAt(contents, 0); err == nil {
 		err = f.truncate(int64(len(contents)))
 	}
 	if cerr := f.Close(); err == nil {

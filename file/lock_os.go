@@ -48,21 +48,24 @@ func (l *lockedDir) check() error {
 	}
 }
 
+// lock locks the directory first: if that fails no file was made.
 func (fs osFileSystem) lock(name string) (func() error, error) {
-	l := flock.New(name, flock.SetPermissions(filePerm))
-	ok, err := l.TryLock()
+	release, err := fs.lockDir(filepath.Dir(name))
 	if err != nil {
 		return nil, err
 	}
-	if !ok {
-		return nil, errHeld
+	l := flock.New(name, flock.SetPermissions(filePerm))
+	ok, err := l.TryLock()
+	if err == nil && !ok {
+		err = errHeld
 	}
-	dir := filepath.Dir(name)
-	release, err := fs.lockDir(dir)
+	if err == nil && errors.Is(fs.locked.check(), storage.ErrConflict) {
+		err = errors.Join(errReplaced, l.Unlock())
+	}
 	if err != nil {
-		return nil, errors.Join(err, l.Unlock())
+		return nil, errors.Join(err, release())
 	}
-	return func() error { return errors.Join(release(), l.Unlock()) }, nil
+	return func() error { return errors.Join(l.Unlock(), release()) }, nil
 }
 
 // lockDir locks a directory where that is possible. Elsewhere, on a network file

@@ -27,8 +27,10 @@ var _ storage.Log = (*Log)(nil)
 type Log struct {
 	config
 	dir      string // the directory of the segments
-	unlock   func() error
+	opening  *opening
+	held     *heldLock
 	spares   *spares
+	found    found // by the inspection, to be settled
 	recovery Recovery
 
 	// appending is held during an Append, by Close, and guards write. It is taken
@@ -46,7 +48,7 @@ type Log struct {
 	// mu guards what readers need. It is never held during I/O.
 	mu struct {
 		sync.Mutex
-		segs   []*segment    // ascending, without gaps, never empty; a reference each
+		segs   []*segment    // ascending, without gaps; a reference each. Empty only before the log is settled
 		last   storage.SeqNo // newest durable position
 		failed error         // why nothing can be appended any more
 		closed bool
@@ -61,6 +63,10 @@ type Log struct {
 // missing. It checks every frame of the log, cuts a torn tail that was never
 // acknowledged (see [Log.Recovery]), and keeps the log locked until Close.
 //
+// If it fails it leaves everything as it was. A log that is not there is made by the
+// first Append or Truncate: if that does not come, Close leaves nothing behind. So
+// whoever finds that this log and the blobs do not go together may close both.
+//
 // The log has the directory dir/log to itself, and a Blob the directory
 // dir/blob, so that both may be given the same dir.
 //
@@ -68,32 +74,40 @@ type Log struct {
 // another; storage.CorruptError for damage, which is left as it is;
 // ErrNewerFormat; those of the file system.
 func NewLog(dir string, opts ...Option) (*Log, error) {
-	cfg, err := newConfig(opts)
+	ctx := context.Background()
+	l, err := openLog(ctx, dir, opts, new(opening))
 	if err != nil {
-		return nil, fmt.Errorf("file: open log %s: %w", dir, err)
+		return nil, err
 	}
-	l := &Log{config: cfg, dir: filepath.Join(dir, logDir)}
-	if err := l.open(dir); err != nil {
-		return nil, fmt.Errorf("file: open log %s: %w", dir, err)
+	if len(l.mu.segs) == 0 {
+		return l, nil // there is nothing that must be durable before it is read
+	}
+	if err := l.opening.settle(ctx); err != nil {
+		return nil, fmt.Errorf("file: open log %s: %w", dir, errors.Join(err, l.Close()))
 	}
 	return l, nil
 }
 
-func (l *Log) open(location string) (err error) {
-	if err := makeDir(l.fsys, l.dir); err != nil {
-		return err
-	}
-	l.unlock, err = takeLock(l.fsys, l.dir, location, l.lock)
+// openLog opens the log of a location without changing it: see opening.
+func openLog(ctx context.Context, dir string, opts []Option, o *opening) (*Log, error) {
+	cfg, err := newConfig(opts)
 	if err != nil {
-		return err
+		return nil, fmt.Errorf("file: open log %s: %w", dir, err)
 	}
-	if err := l.recover(); err != nil {
-		return errors.Join(err, l.letGo())
+	l := &Log{config: cfg, dir: filepath.Join(dir, logDir), opening: o}
+	if l.held, err = o.lockIn(ctx, cfg, l.dir, dir); err == nil {
+		if err = l.inspect(ctx); err != nil {
+			err = errors.Join(err, l.letGo(), o.takeBack(cfg, l.held))
+		}
 	}
-	return nil
+	if err != nil {
+		return nil, fmt.Errorf("file: open log %s: %w", dir, err)
+	}
+	o.parts = append(o.parts, l.settle)
+	return l, nil
 }
 
-// letGo closes whatever is open.
+// letGo closes whatever is open, but for the lock.
 func (l *Log) letGo() error {
 	var errs []error
 	if l.spares != nil {
@@ -107,7 +121,7 @@ func (l *Log) letGo() error {
 	for _, s := range segs {
 		errs = append(errs, s.release())
 	}
-	return errors.Join(append(errs, l.unlock())...)
+	return errors.Join(errs...)
 }
 
 // Bounds implements [storage.LogReader]. Positions are dense; After moves when a
@@ -120,6 +134,9 @@ func (l *Log) Bounds(ctx context.Context) (storage.Bounds, error) {
 	defer l.mu.Unlock()
 	if l.mu.closed {
 		return storage.Bounds{}, l.errClosed()
+	}
+	if len(l.mu.segs) == 0 {
+		return storage.Bounds{}, nil
 	}
 	return storage.Bounds{After: l.mu.segs[0].first - 1, Last: l.mu.last}, nil
 }
@@ -156,7 +173,7 @@ func (l *Log) beginRead(after storage.SeqNo) (*reading, error) {
 		return nil, l.errClosed()
 	}
 	segs := l.mu.segs
-	if after+1 < segs[0].first {
+	if len(segs) > 0 && after+1 < segs[0].first {
 		return nil, errTruncated(l.dir, after, segs[0].first)
 	}
 	return newReading(segs, l.mu.cursor, after, l.mu.last), nil
@@ -187,18 +204,26 @@ func (l *Log) Close() error {
 		defer l.appending.Unlock()
 		l.truncating.Lock()
 		defer l.truncating.Unlock()
-		l.mu.Lock()
-		active, failed := l.mu.segs[len(l.mu.segs)-1], l.mu.failed
-		l.mu.Unlock()
-		var err error
-		if failed == nil && l.write.marked {
-			err = active.f.datasync()
-		}
-		if err = errors.Join(err, l.letGo()); err != nil {
+		if err := l.close(); err != nil {
 			l.closeErr = fmt.Errorf("file: close log %s: %w", l.dir, err)
 		}
 	})
 	return l.closeErr
+}
+
+// close closes the log while nothing else is under way.
+func (l *Log) close() error {
+	if !l.opening.end(l.errClosed()) {
+		return errors.Join(l.letGo(), l.opening.takeBack(l.config, l.held))
+	}
+	l.mu.Lock()
+	active, failed := l.mu.segs[len(l.mu.segs)-1], l.mu.failed
+	l.mu.Unlock()
+	var err error
+	if failed == nil && l.write.marked {
+		err = active.f.datasync()
+	}
+	return errors.Join(err, l.letGo(), l.held.unlock())
 }
 
 func (l *Log) errClosed() error { return fmt.Errorf("log %s: %w", l.dir, storage.ErrClosed) }

@@ -129,6 +129,11 @@ func (m *memFS) remove(name string) error {
 	if m.names[name] == nil {
 		return pathError("remove", name, iofs.ErrNotExist)
 	}
+	for other := range m.names {
+		if other != name && filepath.Dir(other) == name {
+			return pathError("remove", name, syscall.ENOTEMPTY)
+		}
+	}
 	m.do(change{op: "remove", name: name})
 	return nil
 }

@@ -2,6 +2,7 @@ package file
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/tidemark-go/tidemark/persist"
@@ -19,18 +20,26 @@ import (
 // persist.ErrCorrupt with the file and place; ErrNewerFormat; those of the file
 // system.
 func Open(ctx context.Context, dir string, cfg persist.Config, opts ...Option) (*persist.Client, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("file: open %s: %w", dir, err)
+	}
 	opts = append([]Option{Logger(cfg.Logger)}, opts...)
-	log, err := NewLog(dir, opts...)
+	o := new(opening)
+	log, err := openLog(ctx, dir, opts, o)
 	if err != nil {
 		return nil, err
 	}
-	blob, err := NewBlob(dir, opts...)
+	blob, err := openBlob(ctx, dir, opts, o)
 	if err != nil {
-		_ = log.Close()
-		return nil, err
+		return nil, errors.Join(err, log.Close())
 	}
 	blob.makeRoom = log.spares.giveBack
 	c, err := persist.Start(ctx, log, blob, cfg)
+	if err == nil {
+		if err = o.settle(ctx); err != nil {
+			err = errors.Join(err, c.Stop())
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("file: open %s: %w", dir, err)
 	}

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/tidemark-go/tidemark/storage"
 )
@@ -42,7 +43,8 @@ func LockInfo(info storage.LockInfo) Option {
 }
 
 // Logger receives the few things that a person may want to know and that are no
-// errors, such as a torn tail that was cut. The default discards them.
+// errors, such as a torn tail that was cut. The default of Open and OpenRead is the
+// Logger of their persist.Config; that of the parts discards them.
 func Logger(l *slog.Logger) Option {
 	return func(c *config) {
 		if l != nil {
@@ -71,6 +73,14 @@ type config struct {
 	firstSegment, lastSegment int64
 }
 
+// checkLockInfo refuses what could not be read back from a LOCK file.
+func checkLockInfo(info storage.LockInfo) error {
+	if strings.Contains(info.Owner, "\n") {
+		return fmt.Errorf("lock owner %q contains a line break: give one without", info.Owner)
+	}
+	return nil
+}
+
 func newConfig(opts []Option) (config, error) {
 	c := config{
 		fsys:         osFileSystem{locked: new(lockedDir)},
@@ -81,6 +91,9 @@ func newConfig(opts []Option) (config, error) {
 	}
 	for _, o := range opts {
 		o(&c)
+	}
+	if err := checkLockInfo(c.lock); err != nil {
+		return c, err
 	}
 	if c.firstSegment < MinSegmentSize || c.lastSegment < c.firstSegment || c.lastSegment > MaxSegmentSize {
 		return c, fmt.Errorf("segment sizes %d to %d: want %d <= first <= limit <= %d",

@@ -1,20 +1,11 @@
 package file
 
 import (
-	"bytes"
-	"errors"
+	"context"
 	"fmt"
 	"path/filepath"
-	"slices"
-	"strings"
 
 	"github.com/tidemark-go/tidemark/storage"
-)
-
-const (
-	tornPrefix = "torn-"
-	maxTorn    = 4       // files of torn bytes that are kept
-	maxTornLen = 1 << 20 // bytes of one
 )
 
 // Recovery says what opening a log had to do.
@@ -34,46 +25,49 @@ type Recovery struct {
 // Recovery returns what opening the log had to do. The zero value means nothing.
 func (l *Log) Recovery() Recovery { return l.recovery }
 
-// recover checks the whole log and makes its end ready for appending.
-func (l *Log) recover() error {
+// found is what an inspection has found, and what is to be done about it.
+type found struct {
+	names    []string // in the directory
+	torn     *tornEnd // the end is to be repaired
+	unproved *point   // the last segment but one is to get its end mark here
+	surplus  []string // files that are to be removed
+}
+
+// tornEnd is an end of the log without a whole mark.
+type tornEnd struct {
+	end    segmentEnd
+	marked bool // a half of the mark is there
+}
+
+// inspect checks the whole log and finds its end. It changes nothing.
+func (l *Log) inspect(ctx context.Context) error {
 	names, err := l.fsys.list(l.dir)
 	if err != nil {
 		return fmt.Errorf("list %s: %w", l.dir, err)
 	}
-	// An earlier process may have been killed between a rename and its flush, and
-	// what follows builds on these names.
-	if err := flushDir(l.fsys, l.dir); err != nil {
-		return err
-	}
+	l.found.names = names
 	indexes := segmentIndexes(names)
 	if err := checkGaps(l.dir, indexes); err != nil {
 		return err
 	}
 	for _, index := range indexes {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		s, err := openSegment(l.dir, index, l.fsys.openWrite)
 		if err != nil {
 			return fmt.Errorf("open segment: %w", err)
 		}
 		l.enter(s)
 	}
-	if err := l.recoverSegments(l.mu.segs, names); err != nil {
+	if err := l.inspectSegments(ctx, l.mu.segs); err != nil {
 		return err
 	}
-	// Spares come last: a log that is refused must be left as it is, and some of them
-	// are removed.
-	free, err := findSpares(l.fsys, l.dir, names)
+	free, surplus, err := findSpares(l.fsys, l.dir, names)
 	if err != nil {
 		return err
 	}
-	l.spares = startSpares(l.fsys, l.dir, free)
-	if len(indexes) > 0 {
-		return nil
-	}
-	s, err := l.addSegment(1, 1, l.firstSegment, l.firstSegment)
-	if err != nil {
-		return err
-	}
-	l.enter(s)
+	l.spares, l.found.surplus = newSpares(l.fsys, l.dir, free), surplus
 	return nil
 }
 
@@ -91,9 +85,9 @@ func missingSegment(dir string, index uint64) error {
 	return storage.Corruptf(filepath.Join(dir, segmentName(index)), -1, "the segment file is missing, and others show that it was there")
 }
 
-func (l *Log) recoverSegments(segs []*segment, names []string) error {
+func (l *Log) inspectSegments(ctx context.Context, segs []*segment) error {
 	for i, s := range segs {
-		end, what, err := s.walk()
+		end, what, err := s.walk(ctx)
 		if err != nil {
 			return err
 		}
@@ -105,13 +99,13 @@ func (l *Log) recoverSegments(segs []*segment, names []string) error {
 				return err
 			}
 			if i+2 == len(segs) {
-				if err := l.proveNext(s, end.at); err != nil {
+				if err := l.inspectProof(s, end.at); err != nil {
 					return err
 				}
 			}
 			continue
 		}
-		if err := l.recoverEnd(s, end, what, names); err != nil {
+		if err := l.inspectEnd(ctx, s, end, what); err != nil {
 			return err
 		}
 		l.write.off, l.write.marked = end.at.off, false
@@ -128,11 +122,14 @@ type segmentEnd struct {
 
 // walk checks every frame of the segment. what says why there is no valid group
 // at the end.
-func (s *segment) walk() (end segmentEnd, what string, err error) {
+func (s *segment) walk(ctx context.Context) (end segmentEnd, what string, err error) {
 	w := newWindow(s)
 	var scratch []byte
 	end.at = s.start()
 	for {
+		if err := ctx.Err(); err != nil {
+			return end, "", err
+		}
 		h, payload, what, err := w.group(end.at, scratch)
 		if err != nil || what != "" {
 			return end, what, err
@@ -143,19 +140,19 @@ func (s *segment) walk() (end segmentEnd, what string, err error) {
 	}
 }
 
-// proveNext writes the end mark of the last segment but one, if rotate was
-// killed before it did.
-func (l *Log) proveNext(s *segment, at point) error {
+// inspectProof looks for the end mark of the last segment but one, which is not there if
+// rotate was killed before it was.
+func (l *Log) inspectProof(s *segment, at point) error {
 	h, whole, ok, err := newWindow(s).mark(at)
-	if err != nil || ok && whole && h.kind == kindEnd {
-		return err
+	if err == nil && (!ok || !whole || h.kind != kindEnd) {
+		l.found.unproved = &at
 	}
-	return l.flushMark(s, kindEnd, at)
+	return err
 }
 
-// recoverEnd decides what the end of the newest segment means: the end of the
+// inspectEnd decides what the end of the newest segment means: the end of the
 // log, a torn append, or damage to something that was durable.
-func (l *Log) recoverEnd(s *segment, end segmentEnd, what string, names []string) error {
+func (l *Log) inspectEnd(ctx context.Context, s *segment, end segmentEnd, what string) error {
 	h, whole, marked, err := newWindow(s).mark(end.at)
 	if err != nil {
 		return err
@@ -175,132 +172,15 @@ func (l *Log) recoverEnd(s *segment, end segmentEnd, what string, names []string
 	if marked {
 		skip = end.at.off + frameHeaderSize
 	}
-	beyond, found, err := s.findFrame(from, skip)
+	beyond, found, err := s.findFrame(ctx, from, skip)
 	if err != nil {
 		return err
 	}
 	if found {
 		return s.damaged(end.at.off, "%s, but a frame at offset %d shows that there was one", what, beyond)
 	}
-	if whole {
-		return nil
-	}
-	if err := l.keepTorn(s, end.at, names); err != nil {
-		return err
-	}
-	if !marked && end.last.off != 0 {
-		if err := s.rewriteGroup(end.last); err != nil {
-			return err
-		}
-	}
-	return l.flushMark(s, kindMark, end.at)
-}
-
-// rewriteGroup makes the last group durable. It may be valid in the page cache
-// only, and no flush would change that if an earlier one has failed: the kernel
-// then takes the pages for clean. Writing them again makes them dirty.
-func (s *segment) rewriteGroup(at point) error {
-	h, ok, err := newWindow(s).header(at)
-	if err != nil {
-		return err
-	}
-	if !ok {
-		return s.damaged(at.off, "the group changed while it was recovered")
-	}
-	buf := make([]byte, h.size())
-	if err := s.readAt(buf, at.off); err != nil {
-		return err
-	}
-	if _, err := s.f.WriteAt(buf, at.off); err != nil {
-		return fmt.Errorf("write last group of segment %s again: %w", s.name, err)
-	}
-	if err := s.f.datasync(); err != nil {
-		return fmt.Errorf("flush segment %s: %w", s.name, err)
-	}
-	return nil
-}
-
-// flushMark writes a mark durably.
-func (l *Log) flushMark(s *segment, kind frameKind, at point) error {
-	if err := l.writeMark(s, kind, at); err != nil {
-		return err
-	}
-	if err := s.f.datasync(); err != nil {
-		return fmt.Errorf("flush segment %s: %w", s.name, err)
-	}
-	return nil
-}
-
-// keepTorn copies what lies behind the end to a file of its own, if there is
-// anything, before it is overwritten. The copy is a courtesy: a full disk must
-// not keep the log from being opened, so a copy that fails is only reported.
-func (l *Log) keepTorn(s *segment, at point, names []string) error {
-	torn := make([]byte, min(maxTornLen, s.size-at.off))
-	h, ok, err := newWindow(s).header(at)
-	if err != nil {
-		return err
-	}
-	if ok && h.kind == kindGroup {
-		torn = torn[:min(int64(len(torn)), h.size())]
-	}
-	if err := s.readAt(torn, at.off); err != nil {
-		return err
-	}
-	if torn = bytes.TrimRight(torn, "\x00"); len(torn) == 0 {
-		return nil
-	}
-	l.recovery = Recovery{Cut: true, Segment: s.name, Offset: at.off}
-	name := fmt.Sprintf("%s%s-%010d", tornPrefix, strings.TrimSuffix(segmentName(s.index), segmentSuffix), at.off)
-	err = l.writeTorn(name, torn, names)
-	if err == nil {
-		l.recovery.Kept = filepath.Join(l.dir, name)
-		if err := flushDir(l.fsys, l.dir); err != nil {
-			return err
-		}
-	}
-	l.logger.Warn("cut the torn tail of the log: an append that was never acknowledged",
-		"segment", s.name, "offset", at.off, "bytes", len(torn), "kept", l.recovery.Kept, "error", err)
-	return nil
-}
-
-func (l *Log) writeTorn(name string, torn []byte, names []string) error {
-	if err := l.makeRoomForTorn(name, names); err != nil {
-		return err
-	}
-	name = filepath.Join(l.dir, name)
-	f, err := l.fsys.create(name)
-	if err != nil {
-		return err
-	}
-	if _, err = f.WriteAt(torn, 0); err == nil {
-		err = f.sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return errors.Join(err, l.fsys.remove(name))
-	}
-	return nil
-}
-
-// makeRoomForTorn removes the oldest files of torn bytes, and one with this name,
-// which a recovery that was killed has left.
-func (l *Log) makeRoomForTorn(name string, names []string) error {
-	var torn []string
-	for _, n := range names {
-		if strings.HasPrefix(n, tornPrefix) && n != name {
-			torn = append(torn, n)
-		}
-	}
-	slices.Sort(torn)
-	for len(torn) >= maxTorn {
-		if err := l.fsys.remove(filepath.Join(l.dir, torn[0])); err != nil {
-			return err
-		}
-		torn = torn[1:]
-	}
-	if slices.Contains(names, name) {
-		if err := l.fsys.remove(filepath.Join(l.dir, name)); err != nil {
-			return err
-		}
+	if !whole {
+		l.found.torn = &tornEnd{end, marked}
 	}
 	return nil
 }

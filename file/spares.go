@@ -34,14 +34,14 @@ type spare struct {
 // background, so that the change of segments does not stall an append. Files
 // come from truncated segments, as long as there are any.
 //
-// It owns one goroutine, started by startSpares and ended by close.
+// It owns one goroutine, started by start and ended by close.
 type spares struct {
 	fsys fileSystem
 	dir  string
 
 	wake    chan struct{} // holds one token: look at want
 	stopped chan struct{} // closed to end the goroutine
-	done    chan struct{} // closed when it has ended
+	done    chan struct{} // closed when it has ended; nil before start
 
 	// filling is held while a file is being filled, so that an append that needs
 	// one waits for that one. It is taken before mu.
@@ -53,14 +53,18 @@ type spares struct {
 	want int64
 }
 
-func startSpares(fsys fileSystem, dir string, free []spare) *spares {
-	p := &spares{
-		fsys: fsys, dir: dir,
-		wake: make(chan struct{}, 1), stopped: make(chan struct{}), done: make(chan struct{}),
+// newSpares keeps the files that are free, and prepares none before start.
+func newSpares(fsys fileSystem, dir string, free []spare) *spares {
+	sort.Slice(free, func(i, j int) bool { return free[i].size < free[j].size })
+	return &spares{
+		fsys: fsys, dir: dir, free: free,
+		wake: make(chan struct{}, 1), stopped: make(chan struct{}),
 	}
-	for _, s := range free {
-		_ = p.add(s) // a file too many that cannot be removed is found by the next open
-	}
+}
+
+// start starts the goroutine.
+func (p *spares) start() {
+	p.done = make(chan struct{})
 	go func() {
 		defer close(p.done)
 		for {
@@ -72,13 +76,14 @@ func startSpares(fsys fileSystem, dir string, free []spare) *spares {
 			}
 		}
 	}()
-	return p
 }
 
 // close ends the goroutine and closes the files, which stay for the next open.
 func (p *spares) close() error {
 	close(p.stopped)
-	<-p.done
+	if p.done != nil {
+		<-p.done
+	}
 	p.mu.Lock()
 	free := p.free
 	p.free = nil
@@ -222,9 +227,9 @@ func (p *spares) discard(s spare) error {
 	return errors.Join(s.f.Close(), p.fsys.remove(s.name))
 }
 
-// findSpares opens the spares that an earlier process left, and removes its
-// unfinished files.
-func findSpares(fsys fileSystem, dir string, names []string) (free []spare, err error) {
+// findSpares opens the spares that an earlier process left, and finds its unfinished
+// files and others that are to be removed. It changes nothing.
+func findSpares(fsys fileSystem, dir string, names []string) (free []spare, surplus []string, err error) {
 	defer func() {
 		if err != nil {
 			for _, s := range free {
@@ -237,35 +242,34 @@ func findSpares(fsys fileSystem, dir string, names []string) (free []spare, err 
 		name := filepath.Join(dir, n)
 		switch {
 		case strings.HasPrefix(n, tempPrefix):
-			if err := fsys.remove(name); err != nil {
-				return free, fmt.Errorf("remove unfinished file: %w", err)
-			}
+			surplus = append(surplus, name)
 		case strings.HasPrefix(n, sparePrefix):
 			s := spare{name: name}
 			if s.f, err = fsys.openWrite(name); err != nil {
-				return free, fmt.Errorf("open spare segment: %w", err)
+				return free, surplus, fmt.Errorf("open spare segment: %w", err)
 			}
 			free = append(free, s)
 			s.size, err = s.f.size()
 			if err != nil {
-				return free, fmt.Errorf("size of spare segment %s: %w", name, err)
+				return free, surplus, fmt.Errorf("size of spare segment %s: %w", name, err)
 			}
 			linked, err := isSegment(s, names)
 			if err != nil {
-				return free, err
+				return free, surplus, err
 			}
 			// A reader may still hold what this file was: then it must not change.
 			if linked || len(free) > maxSpares || s.size < MinSegmentSize || s.f.tryLock(true) != nil {
 				free = free[:len(free)-1]
-				if err := errors.Join(s.f.Close(), fsys.remove(name)); err != nil {
-					return free, fmt.Errorf("remove spare segment: %w", err)
+				surplus = append(surplus, name)
+				if err := s.f.Close(); err != nil {
+					return free, surplus, fmt.Errorf("close spare segment: %w", err)
 				}
 				continue
 			}
 			free[len(free)-1] = s
 		}
 	}
-	return free, nil
+	return free, surplus, nil
 }
 
 // isSegment reports whether a spare is one of the segments, too. A file that was

@@ -23,6 +23,9 @@ func (l *Log) Truncate(ctx context.Context, through storage.SeqNo) error {
 	}
 	l.truncating.Lock()
 	defer l.truncating.Unlock()
+	if err := l.opening.beforeMutation(ctx); err != nil {
+		return err
+	}
 	_, last, err := l.writable()
 	if err != nil {
 		return err

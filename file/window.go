@@ -1,6 +1,7 @@
 package file
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -133,10 +134,13 @@ func (p point) after(h frameHeader) point {
 // findFrame looks for any valid frame header at or after off, on every boundary:
 // a frame lies there only if what is before it was durable once. skip is not
 // looked at.
-func (s *segment) findFrame(off, skip int64) (int64, bool, error) {
+func (s *segment) findFrame(ctx context.Context, off, skip int64) (int64, bool, error) {
 	w := newWindow(s)
 	w.room = make([]byte, maxWindow)
 	for ; off+frameHeaderSize <= s.size; off += maxWindow - frameHeaderSize {
+		if err := ctx.Err(); err != nil {
+			return 0, false, err
+		}
 		b, err := w.bytes(off, maxWindow)
 		if err != nil {
 			return 0, false, err

@@ -78,6 +78,13 @@ type Config struct {
 	FollowInterval time.Duration
 }
 
+// Validate returns the error with which a runtime would refuse the configuration, or
+// nil. It matches ErrInvalid and names the field and its range.
+func (c Config) Validate() error {
+	_, err := c.withDefaults()
+	return err
+}
+
 // withDefaults returns a copy with every default filled in, or an error that names
 // the field and its range.
 func (c Config) withDefaults() (Config, error) {

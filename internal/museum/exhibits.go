@@ -14,6 +14,7 @@ var exhibits = slices.Concat(
 	logExhibits, engineExhibits, readExhibits, historyExhibits, pipelineExhibits,
 	edgesSourceExhibits,
 	engineEdgeExhibits,
+	fileEdgeExhibits,
 	sinkEdgeExhibits,
 )
 

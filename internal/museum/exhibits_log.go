@@ -51,8 +51,8 @@ var logExhibits = []exhibit{
 		name: "append-behind-a-torn-tail", bug: "a torn tail is left where it is, and the log goes on behind it", origin: "torn writes", tier: b,
 		edits: []edit{{
 			"file/recover.go",
-			"\t\tif err := l.recoverEnd(s, end, what, names); err != nil {",
-			"\t\tif h, ok, _ := newWindow(s).header(end.at); ok && h.kind == kindGroup {\n\t\t\tend.at.off += h.size()\n\t\t}\n\t\tif err := l.recoverEnd(s, end, what, names); err != nil {",
+			"\t\tif err := l.inspectEnd(ctx, s, end, what); err != nil {",
+			"\t\tif h, ok, _ := newWindow(s).header(end.at); ok && h.kind == kindGroup {\n\t\t\tend.at.off += h.size()\n\t\t}\n\t\tif err := l.inspectEnd(ctx, s, end, what); err != nil {",
 		}},
 		pkg: "./file", test: "TestCrashAtEveryOperation",
 	},
@@ -93,7 +93,7 @@ var logExhibits = []exhibit{
 	},
 	{
 		name: "second-writer", bug: "a second process gets the lock that the first one holds", origin: "two writers", tier: a,
-		edits: []edit{{"file/lock_os.go", "\tif !ok {\n\t\treturn nil, errHeld\n\t}\n\tdir := filepath.Dir(name)\n\trelease, err := fs.lockDir(dir)\n", "\t_ = ok\n\t_ = filepath.Dir\n\trelease := func() error { return nil }\n"}},
+		edits: []edit{{"file/lock_os.go", "\trelease, err := fs.lockDir(filepath.Dir(name))\n\tif err != nil {\n\t\treturn nil, err\n\t}\n\tl := flock.New(name, flock.SetPermissions(filePerm))\n\tok, err := l.TryLock()\n", "\t_ = filepath.Dir\n\trelease := func() error { return nil }\n\tl := flock.New(name, flock.SetPermissions(filePerm))\n\tok, err := l.TryLock()\n\tok = ok || err == nil\n"}},
 		pkg:   "./file", test: "TestLockOfAnotherProcess",
 	},
 	{

@@ -1,0 +1,296 @@
+package file
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/require"
+
+	"github.com/tidemark-go/tidemark/persist"
+	"github.com/tidemark-go/tidemark/persist/codec"
+	"github.com/tidemark-go/tidemark/storage"
+)
+
+// everything is all that a file system holds, as name and contents.
+func (m *memFS) everything() map[string]string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	all := map[string]string{}
+	for name, n := range m.names {
+		all[name] = fmt.Sprint(n.dir) + string(n.data)
+	}
+	return all
+}
+
+// removeAll removes what is below a directory, and it.
+func (m *memFS) removeAll(dir string) {
+	for name := range m.names {
+		if name == dir || strings.HasPrefix(name, dir+"/") {
+			delete(m.names, name)
+			delete(m.durable, name)
+		}
+	}
+}
+
+// An opening that is refused changes no byte, and leaves no file and no directory that
+// was not there, for whatever reason it is refused. Once the reason is gone, everything
+// is there.
+func TestRefusedOpeningLeavesNoTrace(t *testing.T) {
+	s := sharedDamageStore(t)
+	cancelled, cancel := context.WithCancel(context.Background())
+	cancel()
+	registered := prometheus.NewRegistry()
+	other, err := Open(ctx0, "/other", persist.Config{Registerer: registered}, withFileSystem(newMemFS()))
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, other.Stop()) })
+	// What an owner that was killed has left, for an opening to tidy up.
+	leftovers := func(m *memFS) {
+		segments := s.segments()
+		frames := groups(t, s.m, s.lastIndex())
+		clear(m.file(segments[len(segments)-1])[frames[len(frames)-1].off:][:markSize])
+		copy(m.file(segments[len(segments)-1])[frames[len(frames)-1].off:], "torn")
+		lay(t, m, "/db/log/"+tempPrefix+"left", []byte("half"))
+		lay(t, m, "/db/log/"+sparePrefix+"short", []byte("short"))
+		lay(t, m, "/db/blob/tmp/77", []byte("half"))
+	}
+	flip := func(prefix string, at int) func(m *memFS) {
+		return func(m *memFS) {
+			names := slices.DeleteFunc(s.files(), func(name string) bool { return !strings.Contains(name, prefix) })
+			m.file(names[len(names)-1])[at] ^= 0x10
+		}
+	}
+	lock := func(name string) func(m *memFS) {
+		return func(m *memFS) { m.locked[m.names[name]] = true }
+	}
+	for _, row := range []struct {
+		name   string
+		spoil  func(m *memFS)
+		empty  bool // there is no location
+		ctx    context.Context
+		cfg    func(cfg *persist.Config)
+		opts   []Option
+		want   error
+		mended func(m *memFS) // takes the reason away; nil: there is nothing to be done
+		broken bool           // it cannot be taken away
+	}{
+		{name: "the log is missing", spoil: func(m *memFS) { m.removeAll("/db/log") }, want: storage.ErrCorrupt,
+			mended: func(m *memFS) {
+				for name, n := range s.m.names {
+					if strings.HasPrefix(name, "/db/log") {
+						m.names[name], m.durable[name] = n, n
+					}
+				}
+			}},
+		{name: "the blobs are missing", spoil: func(m *memFS) { m.removeAll("/db/blob") }, want: storage.ErrCorrupt, broken: true},
+		{name: "the data of the blobs are missing", spoil: func(m *memFS) { m.removeAll("/db/blob/data") }, want: storage.ErrCorrupt, broken: true},
+		{name: "the log is that of another location", spoil: func(m *memFS) {
+			m.removeAll("/db/log")
+			l := openMem(t, m)
+			appendGroups(t, l, []int{10})
+			require.NoError(t, l.Close())
+		}, want: storage.ErrCorrupt, broken: true},
+		{name: "damage in the log", spoil: flip(segmentSuffix, segmentDataStart+50), want: storage.ErrCorrupt, mended: flip(segmentSuffix, segmentDataStart+50)},
+		{name: "damage in the manifest", spoil: flip("manifest", 40), want: storage.ErrCorrupt, mended: flip("manifest", 40)},
+		{name: "damage in the manifest of an owner that was killed", spoil: func(m *memFS) { leftovers(m); flip("manifest", 40)(m) }, want: storage.ErrCorrupt, mended: flip("manifest", 40)},
+		{name: "a newer format", spoil: func(m *memFS) {
+			b := m.file(s.segments()[0])
+			b[8]++
+			copy(b[60:], checksum(b[:60]))
+		}, want: ErrNewerFormat, broken: true},
+		{name: "locked", spoil: func(m *memFS) { leftovers(m); lock("/db/log/" + lockName)(m) }, want: storage.ErrLocked, mended: func(m *memFS) { clear(m.locked) }},
+		{name: "the blobs are locked", spoil: func(m *memFS) { leftovers(m); lock("/db/blob/" + lockName)(m) }, want: storage.ErrLocked, mended: func(m *memFS) { clear(m.locked) }},
+		{name: "the blobs cannot be read", spoil: func(m *memFS) {
+			leftovers(m)
+			m.setHook(func(op, name string) error {
+				if op == "list" && name == "/db/blob/data" {
+					return syscall.EACCES
+				}
+				return nil
+			})
+		}, want: syscall.EACCES, mended: func(m *memFS) { m.setHook(nil) }},
+		{name: "the lock of the blobs cannot be taken", spoil: func(m *memFS) {
+			leftovers(m)
+			m.setHook(func(op, name string) error {
+				if op == "lock" && strings.HasPrefix(name, "/db/blob/") {
+					return syscall.ENOLCK
+				}
+				return nil
+			})
+		}, want: syscall.ENOLCK, mended: func(m *memFS) { m.setHook(nil) }},
+		{name: "a config out of range", spoil: leftovers, cfg: func(cfg *persist.Config) { cfg.MaxLogBytes = -1 }, want: persist.ErrInvalid},
+		{name: "options out of range", spoil: leftovers, opts: []Option{SegmentSize(1, 2)}},
+		{name: "an owner of two lines", spoil: leftovers, opts: []Option{LockInfo(storage.LockInfo{Owner: "a\nb"})}},
+		{name: "metrics that are registered", spoil: leftovers, cfg: func(cfg *persist.Config) { cfg.Registerer = registered }},
+		{name: "a context that is over", spoil: leftovers, ctx: cancelled, want: context.Canceled},
+		{name: "no location and a config out of range", empty: true, cfg: func(cfg *persist.Config) { cfg.PartBytes = -1 }, want: persist.ErrInvalid},
+		{name: "no location and options out of range", empty: true, opts: []Option{SegmentSize(1, 2)}},
+		{name: "no location and metrics that are registered", empty: true, cfg: func(cfg *persist.Config) { cfg.Registerer = registered }},
+		{name: "no location and a context that is over", empty: true, ctx: cancelled, want: context.Canceled},
+		{name: "no location and a full disk", empty: true, spoil: func(m *memFS) { m.capacity = 1000 }, want: syscall.ENOSPC, mended: func(m *memFS) { m.capacity = 0 }},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			m := newMemFS()
+			if !row.empty {
+				m = s.m.clone()
+			}
+			if row.spoil != nil {
+				row.spoil(m)
+			}
+			ctx, cfg := ctx0, quietConfig()
+			if row.ctx != nil {
+				ctx = row.ctx
+			}
+			if row.cfg != nil {
+				row.cfg(&cfg)
+			}
+			before := m.everything()
+			opts := append([]Option{withFileSystem(m), SegmentSize(MinSegmentSize, MinSegmentSize)}, row.opts...)
+			for range 2 {
+				_, err := Open(ctx, "/db", cfg, opts...)
+				require.Error(t, err)
+				require.Contains(t, err.Error(), "/db")
+				if row.want != nil {
+					require.ErrorIs(t, err, row.want)
+				}
+				after := m.everything()
+				for name := range after {
+					_, was := before[name]
+					require.True(t, was, "%s is left behind: %v", name, err)
+				}
+				for name, contents := range before {
+					require.True(t, contents == after[name], "%s has changed: %v", name, err)
+				}
+				require.Zero(t, m.handles, "files are left open")
+			}
+			if row.mended != nil {
+				row.mended(m)
+			}
+			if !row.broken {
+				got, opened, err := s.own(m, false)
+				require.NoError(t, err)
+				require.True(t, opened)
+				require.True(t, row.empty || maps.Equal(s.want, got), "%v", got)
+			}
+		})
+	}
+}
+
+// The same on a real file system: the parents of a location are taken back as well, and
+// what was lost comes back whole.
+func TestRefusedOpeningOnDisk(t *testing.T) {
+	base := t.TempDir()
+	dir := filepath.Join(base, "a", "b")
+	listing := func() (names []string) {
+		require.NoError(t, filepath.WalkDir(base, func(path string, d fs.DirEntry, err error) error {
+			if err == nil && !d.IsDir() {
+				var b []byte
+				b, err = os.ReadFile(path)
+				path += fmt.Sprintf(" %x", b)
+			}
+			names = append(names, path)
+			return err
+		}))
+		return names
+	}
+	registered := prometheus.NewRegistry()
+	other, err := Open(ctx0, t.TempDir(), persist.Config{Registerer: registered})
+	require.NoError(t, err)
+	_, err = Open(ctx0, dir, persist.Config{Registerer: registered})
+	require.Error(t, err)
+	require.Equal(t, []string{base}, listing())
+	require.NoError(t, other.Stop())
+
+	c, err := Open(ctx0, dir, persist.Config{}, SegmentSize(MinSegmentSize, MinSegmentSize))
+	require.NoError(t, err)
+	for i := range 3 {
+		_, _, err = persist.CreateOrLoad(ctx0, c, fmt.Sprint("stream ", i), codec.String, codec.String)
+		require.NoError(t, err)
+	}
+	require.NoError(t, c.Maintain(ctx0))
+	require.NoError(t, c.Stop())
+	require.NoError(t, os.Rename(filepath.Join(dir, "log"), base+"/log"))
+	before := listing()
+	_, err = Open(ctx0, dir, persist.Config{})
+	require.ErrorIs(t, err, persist.ErrCorrupt)
+	require.Equal(t, before, listing())
+	require.NoError(t, os.Rename(base+"/log", filepath.Join(dir, "log")))
+	c, err = Open(ctx0, dir, persist.Config{})
+	require.NoError(t, err)
+	infos, err := c.Streams(ctx0)
+	require.NoError(t, err)
+	require.Len(t, infos, 3)
+	require.NoError(t, c.Stop())
+}
+
+// Whoever opens log and blobs by themselves, and finds that they do not go together,
+// has changed nothing either: a log that is not there is made by the first append.
+func TestRefusedByWhoOpensTheParts(t *testing.T) {
+	s := sharedDamageStore(t)
+	m := s.m.clone()
+	m.removeAll("/db/log")
+	before := m.everything()
+	l, err := logOn(m)
+	require.NoError(t, err)
+	b, err := blobOn(m)
+	require.NoError(t, err)
+	_, err = persist.Start(ctx0, l, b, quietConfig())
+	require.ErrorIs(t, err, storage.ErrCorrupt)
+	now := m.everything()
+	delete(before, "/db/blob/"+lockName) // the blobs were opened
+	delete(now, "/db/blob/"+lockName)
+	require.Equal(t, before, now)
+
+	l, err = logOn(m)
+	require.NoError(t, err)
+	require.NoError(t, l.Truncate(ctx0, 0))
+	require.NoError(t, l.Close())
+	require.NotEmpty(t, m.only(segmentName(1)), "it was changed, so it stays")
+}
+
+// Background work that begins before an opening is settled, with an edit of the
+// manifest that reflects the last group, which is in the page cache only: the group is
+// made durable first.
+func TestNothingIsBuiltOnWhatIsNotSettled(t *testing.T) {
+	m := newMemFS()
+	l := openMem(t, m)
+	appendGroups(t, l, []int{10})
+	m.setHook(func(op, _ string) error {
+		if op == "datasync" {
+			return syscall.EIO
+		}
+		return nil
+	})
+	_, err := l.Append(ctx0, 1, [][]byte{entryData(2, 600)})
+	require.ErrorIs(t, err, syscall.EIO)
+	m.setHook(nil)
+	require.NoError(t, l.Close())
+
+	o := new(opening)
+	opts := []Option{withFileSystem(m)}
+	l, err = openLog(ctx0, "/db", opts, o)
+	require.NoError(t, err)
+	require.EqualValues(t, 2, lastOf(t, l), "found in the page cache")
+	b, err := openBlob(ctx0, "/db", opts, o)
+	require.NoError(t, err)
+	_, err = b.Set(ctx0, "reflects", []byte("2"))
+	require.NoError(t, err)
+	m.mu.Lock()
+	left := m.crash(nil, 0)
+	m.mu.Unlock()
+	require.NoError(t, l.Close())
+	require.NoError(t, b.Close())
+
+	require.NotEmpty(t, left.only("reflects"))
+	l = openMem(t, left)
+	require.EqualValues(t, 2, lastOf(t, l), "a blob reflects what is lost")
+	require.NoError(t, l.Close())
+}

@@ -1,0 +1,183 @@
+package file
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+const (
+	tornPrefix = "torn-"
+	maxTorn    = 4       // files of torn bytes that are kept
+	maxTornLen = 1 << 20 // bytes of one
+)
+
+// settle does what the inspection has found to be done: see opening. Nothing that it
+// writes is needed for reading, and nothing that the log holds is changed.
+func (l *Log) settle(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err // from here on it is a matter of a few flushes
+	}
+	// An earlier process may have been killed between a rename and its flush, and
+	// what follows builds on these names.
+	if err := flushDir(l.fsys, l.dir); err != nil {
+		return err
+	}
+	segs := l.mu.segs
+	if at := l.found.unproved; at != nil {
+		if err := l.flushMark(segs[len(segs)-2], kindEnd, *at); err != nil {
+			return err
+		}
+	}
+	if torn := l.found.torn; torn != nil {
+		if err := l.repairEnd(segs[len(segs)-1], torn); err != nil {
+			return err
+		}
+	}
+	l.write.marked = false
+	for _, name := range l.found.surplus {
+		if err := l.fsys.remove(name); err != nil {
+			return fmt.Errorf("remove a file that is of no use: %w", err)
+		}
+	}
+	l.spares.start()
+	if len(segs) == 0 {
+		s, err := l.addSegment(1, 1, l.firstSegment, l.firstSegment)
+		if err != nil {
+			return err
+		}
+		l.enter(s)
+	}
+	l.found = found{}
+	return nil
+}
+
+// repairEnd makes the end of the log durable and marks it, after what lies behind it
+// was kept.
+func (l *Log) repairEnd(s *segment, torn *tornEnd) error {
+	if err := l.keepTorn(s, torn.end.at); err != nil {
+		return err
+	}
+	if !torn.marked && torn.end.last.off != 0 {
+		if err := s.rewriteGroup(torn.end.last); err != nil {
+			return err
+		}
+	}
+	return l.flushMark(s, kindMark, torn.end.at)
+}
+
+// rewriteGroup makes the last group durable. It may be valid in the page cache
+// only, and no flush would change that if an earlier one has failed: the kernel
+// then takes the pages for clean. Writing them again makes them dirty.
+func (s *segment) rewriteGroup(at point) error {
+	h, ok, err := newWindow(s).header(at)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return s.damaged(at.off, "the group changed while it was recovered")
+	}
+	buf := make([]byte, h.size())
+	if err := s.readAt(buf, at.off); err != nil {
+		return err
+	}
+	if _, err := s.f.WriteAt(buf, at.off); err != nil {
+		return fmt.Errorf("write last group of segment %s again: %w", s.name, err)
+	}
+	if err := s.f.datasync(); err != nil {
+		return fmt.Errorf("flush segment %s: %w", s.name, err)
+	}
+	return nil
+}
+
+// flushMark writes a mark durably.
+func (l *Log) flushMark(s *segment, kind frameKind, at point) error {
+	if err := l.writeMark(s, kind, at); err != nil {
+		return err
+	}
+	if err := s.f.datasync(); err != nil {
+		return fmt.Errorf("flush segment %s: %w", s.name, err)
+	}
+	return nil
+}
+
+// keepTorn copies what lies behind the end to a file of its own, if there is
+// anything, before it is overwritten. The copy is a courtesy: a full disk must
+// not keep the log from being opened, so a copy that fails is only reported.
+func (l *Log) keepTorn(s *segment, at point) error {
+	torn := make([]byte, min(maxTornLen, s.size-at.off))
+	h, ok, err := newWindow(s).header(at)
+	if err != nil {
+		return err
+	}
+	if ok && h.kind == kindGroup {
+		torn = torn[:min(int64(len(torn)), h.size())]
+	}
+	if err := s.readAt(torn, at.off); err != nil {
+		return err
+	}
+	if torn = bytes.TrimRight(torn, "\x00"); len(torn) == 0 {
+		return nil
+	}
+	l.recovery = Recovery{Cut: true, Segment: s.name, Offset: at.off}
+	name := fmt.Sprintf("%s%s-%010d", tornPrefix, strings.TrimSuffix(segmentName(s.index), segmentSuffix), at.off)
+	err = l.writeTorn(name, torn)
+	if err == nil {
+		l.recovery.Kept = filepath.Join(l.dir, name)
+		if err := flushDir(l.fsys, l.dir); err != nil {
+			return err
+		}
+	}
+	about := []any{"segment", s.name, "offset", at.off, "bytes", len(torn), "kept", l.recovery.Kept}
+	if err != nil {
+		about = append(about, "error", err)
+	}
+	l.logger.Warn("cut the torn tail of the log: an append that was never acknowledged", about...)
+	return nil
+}
+
+func (l *Log) writeTorn(name string, torn []byte) error {
+	if err := l.makeRoomForTorn(name); err != nil {
+		return err
+	}
+	name = filepath.Join(l.dir, name)
+	f, err := l.fsys.create(name)
+	if err != nil {
+		return err
+	}
+	if _, err = f.WriteAt(torn, 0); err == nil {
+		err = f.sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return errors.Join(err, l.fsys.remove(name))
+	}
+	return nil
+}
+
+// makeRoomForTorn removes the oldest files of torn bytes, and one with this name,
+// which a recovery that was killed has left.
+func (l *Log) makeRoomForTorn(name string) error {
+	var torn []string
+	for _, n := range l.found.names {
+		if strings.HasPrefix(n, tornPrefix) && n != name {
+			torn = append(torn, n)
+		}
+	}
+	slices.Sort(torn)
+	for len(torn) >= maxTorn {
+		if err := l.fsys.remove(filepath.Join(l.dir, torn[0])); err != nil {
+			return err
+		}
+		torn = torn[1:]
+	}
+	if slices.Contains(l.found.names, name) {
+		if err := l.fsys.remove(filepath.Join(l.dir, name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
