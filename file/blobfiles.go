@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"math"
 	"path/filepath"
 	"sort"
 	"strconv"
@@ -66,6 +67,9 @@ func readBlob(f handle, key string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("size of blob %q: %w", key, err)
 	}
+	if err := checkPiece(key, size); err != nil {
+		return nil, err
+	}
 	data := make([]byte, size)
 	return data, readBlobAt(f, key, data, 0)
 }
@@ -79,8 +83,21 @@ func readBlobRange(f handle, key string, offset, length int64) ([]byte, error) {
 	if offset < 0 || length < 0 || offset > size || length > size-offset {
 		return nil, fmt.Errorf("blob %q has %d bytes, asked for %d from offset %d: %w", key, size, length, offset, storage.ErrInvalidRange)
 	}
+	if err := checkPiece(key, length); err != nil {
+		return nil, err
+	}
 	data := make([]byte, length)
 	return data, readBlobAt(f, key, data, offset)
+}
+
+// checkPiece refuses what no slice holds. Only a program whose int has 64 bits can have
+// written that.
+func checkPiece(key string, length int64) error {
+	const maxPiece = math.MaxInt / 2 // an int of 32 bits goes with so much address space
+	if length <= maxPiece {
+		return nil
+	}
+	return fmt.Errorf("read %d bytes of blob %q at once: the limit of a %d-bit program is %d: %w", length, key, strconv.IntSize, maxPiece, storage.ErrTooLarge)
 }
 
 func readBlobAt(f handle, key string, data []byte, offset int64) error {

@@ -97,7 +97,7 @@ func parseFrameHeader(b []byte, salt uint64, off int64) (frameHeader, bool) {
 	}
 	switch h.kind {
 	case kindGroup:
-		return h, h.count > 0 && uint64(h.count)*entryHeaderSize <= uint64(h.length)
+		return h, h.count > 0 && uint64(h.count)*entryHeaderSize <= uint64(h.length) && h.length <= MaxAppendSize
 	case kindMark, kindMarkTwo, kindEnd, kindEndTwo:
 		return h, h.count == 0 && h.length == 0
 	default:

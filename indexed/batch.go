@@ -27,11 +27,11 @@ type batch struct {
 	after, through storage.SeqNo
 
 	level            int // grows when the result of a merge outgrew its inputs
-	rows             int
+	rows             int64
 	minTime, maxTime uint64 // of the rows, when there are any
 	// foldable counts the rows whose (key, val) is that of the row before: those
 	// that advancing their times may consolidate away.
-	foldable int
+	foldable int64
 	parts    []part
 
 	// Guarded by state.mu.
@@ -127,17 +127,17 @@ func decodeBatch(r *wireReader) *batch {
 	b.desc.Lower, b.desc.Upper, b.desc.Since = r.frontier(), r.frontier(), r.frontier()
 	b.after, b.through = storage.SeqNo(r.uvarint()), storage.SeqNo(r.uvarint())
 	b.level = int(min(r.uvarint(), math.MaxInt32))
-	b.rows = int(min(r.uvarint(), math.MaxInt))
+	b.rows = int64(min(r.uvarint(), math.MaxInt64))
 	b.minTime, b.maxTime = r.uvarint(), r.uvarint()
-	b.foldable = int(min(r.uvarint(), math.MaxInt))
+	b.foldable = int64(min(r.uvarint(), math.MaxInt64))
 	n := r.count(minPartBytes)
 	for range n {
 		p := part{key: r.string(), size: int64(min(r.uvarint(), math.MaxInt64))}
 		if sum := r.bytes(8); r.err == nil {
 			p.sum = binary.LittleEndian.Uint64(sum)
 		}
-		p.rows = int(min(r.uvarint(), math.MaxInt))
-		p.bytes = int(min(r.uvarint(), math.MaxInt))
+		p.rows = asInt(r.uvarint())
+		p.bytes = asInt(r.uvarint())
 		if r.err != nil {
 			return nil
 		}
@@ -153,7 +153,7 @@ func decodeBatch(r *wireReader) *batch {
 
 // validate checks what can be known of a batch without reading it.
 func (b *batch) validate() error {
-	rows := 0
+	rows := int64(0)
 	for i := range b.parts {
 		p := &b.parts[i]
 		switch {
@@ -161,10 +161,10 @@ func (b *batch) validate() error {
 			return fmt.Errorf("%s: part %d is empty or has no key", b, i)
 		case p.rows > p.bytes/rowOverhead:
 			return fmt.Errorf("%s: part %d has %d rows in %d bytes", b, i, p.rows, p.bytes)
-		case p.rows > b.rows-rows:
+		case int64(p.rows) > b.rows-rows:
 			return fmt.Errorf("%s: more rows in its parts than %d in all", b, b.rows)
 		}
-		rows += p.rows
+		rows += int64(p.rows)
 	}
 	switch {
 	case rows != b.rows:

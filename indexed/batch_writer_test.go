@@ -46,7 +46,7 @@ func TestWriterKeepsNoParts(t *testing.T) {
 		require.LessOrEqual(t, len(w.chunk), 1+1, "and the one that came when its source had moved on")
 		prev = r
 	}
-	require.Equal(t, 100, b.rows)
+	require.EqualValues(t, 100, b.rows)
 	require.Equal(t, 100, w.encoder.rows+len(w.chunk))
 }
 

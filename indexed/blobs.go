@@ -32,7 +32,9 @@ func newBlobs(blob storage.BlobReader, cfg *Config, m *metrics) (*blobs, error) 
 	}
 	cache, err := otter.New(&otter.Options[string, Columns]{
 		MaximumWeight: maximum,
-		Weigher:       func(_ string, c Columns) uint32 { return uint32(min(c.Size()+cacheEntryOverhead, math.MaxUint32)) },
+		Weigher: func(_ string, c Columns) uint32 {
+			return uint32(min(int64(c.Size())+cacheEntryOverhead, math.MaxUint32))
+		},
 		StatsRecorder: cacheStats{m: m},
 		// Work of the cache runs on the goroutine that causes it: it owns none.
 		Executor: func(fn func()) { fn() },
@@ -90,6 +92,9 @@ func newMemory(size int) []byte { return make([]byte, size) }
 
 // fetch reads and checks a part from the store, and decodes it into memory.
 func (b *blobs) fetch(ctx context.Context, p *part, memory func(size int) []byte) (Columns, error) {
+	if err := checkReadable(p.key, p.bytes); err != nil {
+		return Columns{}, err
+	}
 	data, _, err := b.blob.Get(ctx, p.key)
 	if err := b.fetched(p, data, err); err != nil {
 		return Columns{}, err

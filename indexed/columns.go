@@ -28,11 +28,7 @@ type Columns struct {
 	minTime, maxTime uint64 // meaningful when n > 0
 }
 
-const (
-	rowOverhead = 8 + 8 + 4 + 4
-	// maxColumnBytes keeps the ends within u32, and every size within an int32.
-	maxColumnBytes = math.MaxInt32
-)
+const rowOverhead = 8 + 8 + 4 + 4
 
 // Len returns the number of updates.
 func (c *Columns) Len() int { return c.n }
@@ -111,7 +107,12 @@ func decodeColumns(r *wireReader) Columns {
 	if r.err != nil {
 		return Columns{}
 	}
-	buf := r.bytes(rowOverhead*n + int(keyBytes) + int(valBytes))
+	size := uint64(rowOverhead)*uint64(n) + keyBytes + valBytes // which an int may not hold
+	if size > uint64(r.remaining()) {
+		r.fail(errTruncatedMessage)
+		return Columns{}
+	}
+	buf := r.bytes(int(size))
 	if r.err != nil {
 		return Columns{}
 	}
@@ -186,9 +187,9 @@ const maxRoom = 4 << 20
 func (b *ColumnsBuilder) Grow(n int) {
 	if b.Len() > 0 {
 		// A little more, since a column that turns out too small by a byte is copied.
-		like := n + n/32
-		b.keys = slices.Grow(b.keys, min(maxRoom, len(b.keys)/b.Len()*like))
-		b.vals = slices.Grow(b.vals, min(maxRoom, len(b.vals)/b.Len()*like))
+		like := int64(n + n/32)
+		b.keys = slices.Grow(b.keys, int(min(maxRoom, int64(len(b.keys)/b.Len())*like)))
+		b.vals = slices.Grow(b.vals, int(min(maxRoom, int64(len(b.vals)/b.Len())*like)))
 	}
 	b.keyEnds, b.valEnds = slices.Grow(b.keyEnds, n), slices.Grow(b.valEnds, n)
 	b.times, b.diffs = slices.Grow(b.times, n), slices.Grow(b.diffs, n)
@@ -196,10 +197,16 @@ func (b *ColumnsBuilder) Grow(n int) {
 
 // Add appends one update; key and val are copied.
 //
-// Errors: ErrTooLarge if a column would pass 2 GiB; the builder is then as before.
+// Errors: ErrTooLarge if all keys or all values would pass 2 GiB, or in a 32-bit program
+// 256 MiB, or there all updates; the builder is then as before.
 func (b *ColumnsBuilder) Add(key, val []byte, time uint64, diff int64) error {
+	if len(key) > maxColumnBytes-len(b.keys) || len(val) > maxColumnBytes-len(b.vals) {
+		return errColumnTooLarge
+	}
 	return b.addRow(append(b.keys, key...), append(b.vals, val...), time, diff)
 }
+
+var errColumnTooLarge = fmt.Errorf("%w: a column would pass %d bytes", ErrTooLarge, maxColumnBytes)
 
 // Encoder is the encoding half of a codec: it appends the encoding of v to dst.
 type Encoder[T any] interface {
@@ -227,7 +234,10 @@ func (b *ColumnsBuilder) addRow(keys, vals []byte, time uint64, diff int64) erro
 		return errors.New("codec returned less than it was handed: Append must append to dst")
 	}
 	if len(keys) > maxColumnBytes || len(vals) > maxColumnBytes {
-		return fmt.Errorf("%w: a column would pass %d bytes", ErrTooLarge, maxColumnBytes)
+		return errColumnTooLarge
+	}
+	if narrow == 1 && rowOverhead*(len(b.times)+1) > maxUpdateBytes-len(keys)-len(vals) {
+		return fmt.Errorf("%w: updates would pass %d bytes", ErrTooLarge, maxUpdateBytes)
 	}
 	b.keys, b.vals = keys, vals
 	b.keyEnds = append(b.keyEnds, uint32(len(keys)))

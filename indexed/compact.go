@@ -110,7 +110,7 @@ func (e *Engine) planMerge(limit uint64, around unread) *merge {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	var best *merge
-	var bestRows int
+	var bestRows int64
 	for _, id := range slices.SortedFunc(maps.Keys(st.streams), cmp.Compare) {
 		s := st.streams[id]
 		around.noteLocked(s)
@@ -121,7 +121,7 @@ func (e *Engine) planMerge(limit uint64, around unread) *merge {
 		if m == nil {
 			continue
 		}
-		rows := 0
+		rows := int64(0)
 		for _, b := range m.inputs {
 			rows += b.rows
 		}

@@ -60,7 +60,7 @@ type Config struct {
 
 	// PartBytes is the size of encoded updates at which a batch is split into another
 	// part. A flush and a merge hold two parts of their output in memory, compressed.
-	// 0 means 4 MiB; at most 1 GiB.
+	// 0 means 4 MiB; at most 1 GiB, or 32 MiB in a 32-bit program.
 	PartBytes int
 
 	// ListenerWindowBytes bounds the events kept in memory for listeners, over all
@@ -107,9 +107,6 @@ const (
 	maxInterval    = 365 * 24 * time.Hour // backoff takes 64 times as much
 	maxQueued      = 1 << 20
 	maxGroupCommit = 1 << 30
-	// maxPartBytes leaves room below the limit of a column for the row that completes a
-	// part.
-	maxPartBytes = 1 << 30
 )
 
 // number is a field of a Config and its range: from 1, or from below 0 if that has a

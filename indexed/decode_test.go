@@ -106,7 +106,7 @@ func TestEntryRoundTrip(t *testing.T) {
 	require.Equal(t, "apple=1", fmt.Sprintf("%s=%s", cols.Key(0), cols.Val(0)))
 	lo, hi := cols.TimeRange()
 	require.Equal(t, []uint64{0, math.MaxUint64}, []uint64{lo, hi})
-	require.EqualValues(t, math.MinInt64, cols.Diff(2))
+	require.Equal(t, int64(math.MinInt64), cols.Diff(2))
 }
 
 // The log has a checksum of its own, so what is left to the entry is that no damage

@@ -83,7 +83,7 @@ type BatchView struct {
 func view(list []*batch) []BatchView {
 	views := make([]BatchView, len(list))
 	for i, b := range list {
-		views[i] = BatchView{b.desc, b.after, b.through, b.level, b.rows, b.minTime, b.maxTime, len(b.parts)}
+		views[i] = BatchView{b.desc, b.after, b.through, b.level, int(b.rows), b.minTime, b.maxTime, len(b.parts)}
 	}
 	return views
 }

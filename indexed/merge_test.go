@@ -291,7 +291,7 @@ func drawBatch(t *rapid.T) *batch {
 	b := &batch{id: rapid.Uint64().Draw(t, "id"), trace: rapid.Bool().Draw(t, "trace"), level: rapid.IntRange(0, 40).Draw(t, "level")}
 	for range rapid.IntRange(0, 3).Draw(t, "parts") {
 		rows := rapid.IntRange(1, 1000).Draw(t, "part rows")
-		b.rows += rows
+		b.rows += int64(rows)
 		b.parts = append(b.parts, part{
 			key:  rapid.StringN(1, 20, 40).Draw(t, "key"),
 			size: rapid.Int64Range(1, math.MaxInt64).Draw(t, "size"),
@@ -299,7 +299,7 @@ func drawBatch(t *rapid.T) *batch {
 			rows: rows, bytes: rowOverhead*rows + rapid.IntRange(0, 1000).Draw(t, "data"),
 		})
 	}
-	b.foldable = rapid.IntRange(0, b.rows).Draw(t, "foldable")
+	b.foldable = rapid.Int64Range(0, b.rows).Draw(t, "foldable")
 	from := rapid.Uint64Range(0, 10).Draw(t, "lower")
 	b.desc.Upper = frontier.Empty()
 	if b.trace {

@@ -131,6 +131,9 @@ func (g *partGroups) size(i int) int {
 func (g *partGroups) group(ctx context.Context, i int) (Columns, error) {
 	p := g.part.part
 	from, to, room := g.extent(i)
+	if err := checkReadable(p.key, min(room, p.bytes)); err != nil {
+		return Columns{}, err
+	}
 	data, err := g.part.read(ctx, from, to)
 	if err != nil {
 		return Columns{}, err
@@ -158,7 +161,7 @@ func (g *partGroups) extent(i int) (from, to int64, room int) {
 		m := &columns[c].MetaData
 		from = min(from, m.DataPageOffset)
 		to = max(to, m.DataPageOffset+m.TotalCompressedSize)
-		room += int(m.SizeStatistics.UnencodedByteArrayDataBytes)
+		room = asInt(uint64(room) + uint64(max(0, m.SizeStatistics.UnencodedByteArrayDataBytes)))
 	}
 	return from, to, room
 }

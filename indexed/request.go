@@ -3,6 +3,7 @@ package indexed
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"sync/atomic"
 
 	"github.com/tidemark-go/tidemark/storage"
@@ -76,6 +77,9 @@ func (e *Engine) prepare(r *request) error {
 	r.ops = r.cmd.ops
 	for i := range r.ops {
 		r.weight += int64(r.ops[i].cols.Size())
+	}
+	if r.weight > maxUpdateBytes {
+		return fmt.Errorf("tidemark: %w: %d bytes of updates, the limit of a %d-bit program is %d: split it", ErrTooLarge, r.weight, strconv.IntSize, maxUpdateBytes)
 	}
 	if r.weight > e.cfg.MaxTailBytes {
 		return fmt.Errorf("tidemark: %w: %d bytes of updates, Config.MaxTailBytes is %d: split it", ErrTooLarge, r.weight, e.cfg.MaxTailBytes)

@@ -59,7 +59,8 @@ func (s *Snapshot) Since() frontier.Antichain { return s.since }
 func (s *Snapshot) StreamName() string { return s.stream }
 
 // RowsBetween returns how many rows ChunksBetween yields at most, without reading any.
-func (s *Snapshot) RowsBetween(lower, upper frontier.Antichain) (n int) {
+func (s *Snapshot) RowsBetween(lower, upper frontier.Antichain) int {
+	n := int64(0)
 	filter, unmoved := s.filters(lower, upper)
 	for _, b := range s.trace {
 		if b.hasTimesIn(filter) {
@@ -72,9 +73,9 @@ func (s *Snapshot) RowsBetween(lower, upper frontier.Antichain) (n int) {
 		}
 	}
 	for c := range s.tail.chunks() {
-		n += c.cols.Len()
+		n += int64(c.cols.Len())
 	}
-	return n
+	return int(min(n, math.MaxInt))
 }
 
 // filters returns what admits [lower, upper) in the trace, and outside it.

@@ -359,7 +359,7 @@ func (s *stream) infoLocked() StreamInfo {
 		Batches: len(s.set.trace) + len(s.set.unsealed),
 	}
 	for _, b := range s.set.all() {
-		info.Rows += int64(b.rows)
+		info.Rows += b.rows
 		info.BatchBytes += b.size()
 	}
 	return info
