@@ -18,4 +18,9 @@ var sinkEdgeExhibits = []exhibit{
 		edits: []edit{{"operators/sink/batches.go", "\tif b.Since.LessEqual(w.nextSince) {\n", "\tif !b.Since.IsEmpty() {\n"}},
 		pkg:   "./operators/sink", test: "TestSinceFollows",
 	},
+	{
+		name: "outage-never-ends", bug: "a sink that has written again still says that it cannot", origin: ours, tier: b,
+		edits: []edit{{"operators/sink/outage.go", "\t\tw.outage.End(nil)\n\t\tw.outage = nil\n", "\t\tw.outage = nil\n"}},
+		pkg:   "./operators/sink", test: "TestLongOutage",
+	},
 }

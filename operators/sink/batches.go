@@ -103,7 +103,7 @@ func (w *writer[K, V]) settleBatch(b operators.Batch[K, V], err error) error {
 		return w.putBack(b)
 	case errors.As(err, &mismatch):
 		return w.sealedByAnother(b, mismatch)
-	case transient(err):
+	case w.transient(err):
 		if err := w.backOff(err); err != nil {
 			return err
 		}

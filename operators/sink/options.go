@@ -27,14 +27,16 @@ func InFlight(n int) Option { return func(o *options) { o.inFlight = n } }
 
 // Retry sets how often, in a row, the sink tries again after the storage has
 // refused a command without effect, and how long it waits before the first time; it
-// waits twice as long each time after that, and a minute at most. The defaults are
-// 10 times, from 10ms on: 10 seconds in all. 0 times: never.
+// waits twice as long each time after that, and 5s at most, or as long as the first time.
+// 0 times: never; below 0: for as long as its context lives. That is the default, from
+// 10ms on. An outage has a line in the log of the runtime at its beginning and one at its
+// end, and is in the metric tidemark_sink_outages.
 func Retry(times int, wait time.Duration) Option {
 	return func(o *options) { o.retries, o.backoff = times, wait }
 }
 
 func optionsOf(opts []Option) options {
-	o := options{retries: 10}
+	o := options{retries: -1}
 	for _, opt := range opts {
 		opt(&o)
 	}

@@ -63,9 +63,9 @@ func (w *writer[K, V]) fly(r records[K, V]) {
 func (w *writer[K, V]) settleRecords(r records[K, V], err error) error {
 	switch {
 	case err == nil:
-	case fatal(err):
+	case w.fatal(err):
 		return err
-	case transient(err):
+	case w.transient(err):
 		w.again = append(w.again, r)
 		return w.backOff(err)
 	case len(r.ends) > 1:

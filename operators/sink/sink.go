@@ -77,7 +77,7 @@ const maxErrors = 16
 // (persist.ErrSealed, ErrTooLarge, ErrInvalid, a codec's). These are fatal:
 // operators.ErrMissing, ErrOverlap; persist.ErrUpperMismatch, ErrStopped,
 // ErrOutcomeUnknown, ErrDestroyed; any refusal of a batch; a storage that stays
-// without effect (Retry); the context's. After a fatal error input is discarded
+// without effect for longer than Retry says, which by default it may for ever; the context's. After a fatal error input is discarded
 // until it is closed, so that no sender hangs.
 func New[K, V any](ctx context.Context, write *persist.WriteHandle[K, V], opts ...Option) *Sink[K, V] {
 	if write == nil {

@@ -2,7 +2,6 @@ package sink
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -42,6 +41,7 @@ type writer[K, V any] struct {
 	incomplete bool // an element failed: batches that come after it are not taken
 	attempts   int  // in a row without effect
 	retry      <-chan time.Time
+	outage     *persist.Outage // nil while commands take effect
 }
 
 // flying is a command on its way: a batch or records.
@@ -64,6 +64,9 @@ func (w *writer[K, V]) run() (err error) {
 	defer func() {
 		if r := recover(); r != nil { // a codec's
 			err = edge.PanicError(r)
+		}
+		if w.outage != nil {
+			w.outage.End(err)
 		}
 	}()
 	if w.start == nil {
@@ -186,48 +189,12 @@ func (w *writer[K, V]) settle() error {
 	w.flight = w.flight[1:]
 	_, err := f.future.Wait(w.ctx)
 	if err == nil {
-		w.attempts = 0
+		w.recovered()
 	}
 	if f.batch != nil {
 		return w.settleBatch(*f.batch, err)
 	}
 	return w.settleRecords(f.records, err)
-}
-
-// transient says that the command had no effect because of the storage, and may
-// have one later.
-func transient(err error) bool {
-	return errors.Is(err, storage.ErrNoEffect) && !errors.Is(err, storage.ErrTooLarge) && !fatal(err)
-}
-
-// fatal says that no command will succeed any more.
-func fatal(err error) bool {
-	for _, kind := range []error{
-		persist.ErrStopped, persist.ErrOutcomeUnknown, persist.ErrDestroyed, persist.ErrUnknownStream,
-		persist.ErrReadOnly, context.Canceled, context.DeadlineExceeded,
-	} {
-		if errors.Is(err, kind) {
-			return true
-		}
-	}
-	return false
-}
-
-// maxBackoff bounds the wait between two tries.
-const maxBackoff = time.Minute
-
-// backOff arms the timer of the next try, once for all that failed meanwhile.
-func (w *writer[K, V]) backOff(err error) error {
-	if w.retry != nil {
-		return nil
-	}
-	if w.attempts >= w.opts.retries {
-		return fmt.Errorf("tidemark: sink of stream %q: given up after %d retries: %w", w.write.StreamName(), w.attempts, err)
-	}
-	wait := min(w.opts.backoff<<min(w.attempts, 30), maxBackoff)
-	w.attempts++
-	w.retry = time.After(max(wait, w.opts.backoff))
-	return nil
 }
 
 // settleAll waits for what is on its way after a fatal error, so that the probe
