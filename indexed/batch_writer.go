@@ -23,7 +23,7 @@ func (e *Engine) writeBatch(ctx context.Context, s *stream, sources []rowSource,
 			rows.moves = &w.moves
 		}
 	}
-	err := w.addAll(ctx, consolidate(ctx, sources, since, e.cfg.heldBytes()))
+	err := w.addAll(ctx, consolidate(ctx, sources, since, e.cfg.heldBytes(), nil))
 	if err == nil {
 		err = w.finishPart(ctx)
 	}

@@ -40,7 +40,7 @@ func TestWriterKeepsNoParts(t *testing.T) {
 	w := batchWriter{e: e, stream: &stream{}, batch: b, encoder: newPartEncoder(&e.cfg)}
 	rows.moves = &w.moves
 	var prev row
-	for r, err := range consolidate(t.Context(), []rowSource{rows}, frontier.Antichain{}, math.MaxInt) {
+	for r, err := range consolidate(t.Context(), []rowSource{rows}, frontier.Antichain{}, math.MaxInt, nil) {
 		require.NoError(t, err)
 		require.NoError(t, w.add(t.Context(), &r, &prev))
 		require.LessOrEqual(t, len(w.chunk), 1+1, "and the one that came when its source had moved on")

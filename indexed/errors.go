@@ -49,6 +49,10 @@ var (
 	// Config.MaxListenerLag, or because the log was truncated under a read-only
 	// runtime that was away. Listen again for a new snapshot.
 	ErrLagged = errors.New("listener lagged too far behind")
+	// ErrOverflow: the diffs of equal updates add up to more than an int64 holds. What is
+	// stored is exact: once updates that retract some of it are written, the sum can be
+	// read again. Snapshot.Chunks yields updates that are not added up.
+	ErrOverflow = errors.New("sum of diffs overflows")
 )
 
 // StreamError is an error about one stream. It matches its Kind, one of the

@@ -41,9 +41,12 @@ type rowSource interface {
 // out. It holds one row of each source, so memory is bounded by what the sources
 // hold, which is so many bytes of batches.
 //
+// A sum that no int64 holds ends the sequence with what tooLarge returns; if that is nil,
+// it comes as several equal rows: see splitSum.
+//
 // INVARIANT: advancing is monotone, so a source that is sorted by time within a
 // (key, val) still is after its times are advanced, and no second sort is needed.
-func consolidate(ctx context.Context, sources []rowSource, since frontier.Antichain, held int) iter.Seq2[row, error] {
+func consolidate(ctx context.Context, sources []rowSource, since frontier.Antichain, held int, tooLarge func(r *row, carry int64) error) iter.Seq2[row, error] {
 	return func(yield func(row, error) bool) {
 		share(sources, held)
 		m := rowMerge{since: since, heads: make([]head, len(sources))}
@@ -55,13 +58,21 @@ func consolidate(ctx context.Context, sources []rowSource, since frontier.Antich
 			}
 		}
 		var acc row
+		var carry int64
 		have := false
 		for len(m.heap) > 0 {
 			top := &m.heads[m.heap[0].head].row
 			if have && equalRows(&acc, top) {
-				acc.diff += top.diff
+				sum, more := addDiffs(acc.diff, top.diff)
+				acc.diff = sum
+				carry += more
 			} else {
-				if have && acc.diff != 0 && !yield(acc, nil) {
+				if carry != 0 {
+					if !yieldWide(acc, carry, tooLarge, yield) {
+						return
+					}
+					carry = 0
+				} else if have && acc.diff != 0 && !yield(acc, nil) {
 					return
 				}
 				acc, have = *top, true
@@ -71,7 +82,10 @@ func consolidate(ctx context.Context, sources []rowSource, since frontier.Antich
 				return
 			}
 		}
-		if have && acc.diff != 0 {
+		switch {
+		case carry != 0:
+			yieldWide(acc, carry, tooLarge, yield)
+		case have && acc.diff != 0:
 			yield(acc, nil)
 		}
 	}

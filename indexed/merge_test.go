@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"math/big"
 	"slices"
 	"testing"
 	"time"
@@ -28,11 +29,18 @@ func drawAntichain(t *rapid.T, label string) frontier.Antichain {
 
 func drawRow(t *rapid.T) row {
 	return row{
-		key:  rapid.SliceOfN(rapid.SampledFrom([]byte{0, 1, 255}), 0, 10).Draw(t, "key"),
-		val:  rapid.SliceOfN(rapid.SampledFrom([]byte{0, 1}), 0, 2).Draw(t, "val"),
+		key:  rapid.OneOf(rapid.SliceOfN(rapid.SampledFrom([]byte{0, 1, 255}), 0, 10), rapid.Just([]byte("k"))).Draw(t, "key"),
+		val:  rapid.OneOf(rapid.SliceOfN(rapid.SampledFrom([]byte{0, 1}), 0, 2), rapid.Just([]byte{})).Draw(t, "val"),
 		time: rapid.OneOf(rapid.Uint64Range(0, 5), rapid.Just(uint64(math.MaxUint64))).Draw(t, "time"),
-		diff: rapid.Int64Range(-1, 2).Draw(t, "diff"),
+		diff: drawDiff(t),
 	}
+}
+
+// drawDiff draws a diff: small mostly, or near a limit, where sums pass it.
+func drawDiff(t *rapid.T) int64 {
+	return rapid.OneOf(rapid.Int64Range(-1, 2), rapid.Int64Range(-1, 2), rapid.SampledFrom([]int64{
+		math.MaxInt64, math.MaxInt64 - 1, math.MinInt64, math.MinInt64 + 1, 1 << 62, -1 << 62,
+	})).Draw(t, "diff")
 }
 
 func drawRun(t *rapid.T) ([]row, Columns) {
@@ -45,34 +53,45 @@ func drawRun(t *rapid.T) ([]row, Columns) {
 }
 
 // naive is what consolidating rows amounts to.
-func naive(rows []row, filter timeFilter, since frontier.Antichain) []string {
-	sums := map[string]row{}
+func naive(rows []row, filter timeFilter, since frontier.Antichain) []exactSum {
+	sums := map[string]exactSum{}
 	for _, r := range rows {
 		if !filter.admits(r.time) {
 			continue
 		}
 		r.time = since.Advance(r.time)
 		id := fmt.Sprintf("%x %x %d", r.key, r.val, r.time)
-		r.diff += sums[id].diff
-		sums[id] = r
+		s, ok := sums[id]
+		if !ok {
+			s = exactSum{row: r, sum: new(big.Int)}
+			sums[id] = s
+		}
+		s.sum.Add(s.sum, big.NewInt(r.diff))
 	}
-	var left []row
-	for _, r := range sums {
-		if r.diff != 0 {
-			left = append(left, r)
+	left := []exactSum{}
+	for _, s := range sums {
+		if s.sum.Sign() != 0 {
+			left = append(left, s)
 		}
 	}
-	slices.SortFunc(left, func(a, b row) int {
-		return cmp.Or(bytes.Compare(a.key, b.key), bytes.Compare(a.val, b.val), cmp.Compare(a.time, b.time))
+	slices.SortFunc(left, func(a, b exactSum) int {
+		return cmp.Or(bytes.Compare(a.row.key, b.row.key), bytes.Compare(a.row.val, b.row.val), cmp.Compare(a.row.time, b.row.time))
 	})
-	out := make([]string, len(left))
-	for i, r := range left {
-		out[i] = fmt.Sprintf("%x=%x @%d %+d", r.key, r.val, r.time, r.diff)
-	}
-	return out
+	return left
 }
 
-// Merging sorted runs is consolidating all of their rows.
+// exactSum is what the diffs of equal rows add up to.
+type exactSum struct {
+	row row // without the diff
+	sum *big.Int
+}
+
+func (s exactSum) String() string {
+	return fmt.Sprintf("%x=%x @%d %+d", s.row.key, s.row.val, s.row.time, s.sum)
+}
+
+// Merging sorted runs is consolidating all of their rows. A sum that no int64 holds ends a
+// read, and in a batch takes several rows, which are as few as can be.
 func TestConsolidateIsNaive(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		filter := timeFilter{drawAntichain(t, "lower"), drawAntichain(t, "upper")}
@@ -90,12 +109,37 @@ func TestConsolidateIsNaive(t *testing.T) {
 			requireSorted(t, source)
 			sources = append(sources, source)
 		}
-		out := []string{}
-		for r, err := range consolidate(t.Context(), sources, since, math.MaxInt) {
-			require.NoError(t, err)
-			out = append(out, fmt.Sprintf("%x=%x @%d %+d", r.key, r.val, r.time, r.diff))
+		want := naive(all, filter, since)
+		if rapid.Bool().Draw(t, "read") {
+			for r, err := range consolidate(t.Context(), sources, since, math.MaxInt, tooLargeSum("s")) {
+				require.NotEmpty(t, want)
+				if !want[0].sum.IsInt64() {
+					require.ErrorIs(t, err, ErrOverflow)
+					require.ErrorContains(t, err, want[0].sum.String())
+					return
+				}
+				require.NoError(t, err)
+				require.Equal(t, want[0].String(), exactSum{r, big.NewInt(r.diff)}.String())
+				want = want[1:]
+			}
+			require.Empty(t, want)
+			return
 		}
-		require.Equal(t, naive(all, filter, since), out)
+		var stored []row
+		for r, err := range consolidate(t.Context(), sources, since, math.MaxInt, nil) {
+			require.NoError(t, err)
+			stored = append(stored, r)
+		}
+		require.Equal(t, fmt.Sprint(want), fmt.Sprint(naive(stored, allTimes, frontier.Antichain{})))
+		least := len(want)
+		for _, s := range want {
+			if !s.sum.IsInt64() {
+				pieces := new(big.Int).Sub(new(big.Int).Abs(s.sum), big.NewInt(1))
+				least += int(pieces.Div(pieces, big.NewInt(math.MaxInt64)).Int64())
+			}
+		}
+		require.Len(t, stored, least)
+		require.True(t, slices.IsSortedFunc(stored, func(a, b row) int { return compareRows(&a, &b) }))
 	})
 }
 
@@ -133,12 +177,12 @@ func (s *failingSource) next(context.Context) (row, bool, error) {
 func TestConsolidateEndsWithTheFirstError(t *testing.T) {
 	for _, left := range []int{0, 1, 3} {
 		var err error
-		for _, err = range consolidate(t.Context(), []rowSource{&failingSource{left}}, frontier.Antichain{}, math.MaxInt) {
+		for _, err = range consolidate(t.Context(), []rowSource{&failingSource{left}}, frontier.Antichain{}, math.MaxInt, nil) {
 		}
 		require.ErrorIs(t, err, errSource)
 	}
 	n := 0
-	for range consolidate(t.Context(), []rowSource{&failingSource{5}}, frontier.Antichain{}, math.MaxInt) {
+	for range consolidate(t.Context(), []rowSource{&failingSource{5}}, frontier.Antichain{}, math.MaxInt, nil) {
 		if n++; n == 2 {
 			break
 		}
@@ -218,7 +262,7 @@ func testManyBatches(t *testing.T, groupRows int, val func(row int) []byte) {
 			sources[i] = newBatchRows(b, store, allTimes)
 		}
 		rows := 0
-		for r, err := range consolidate(t.Context(), sources, frontier.Antichain{}, most*groupSize) {
+		for r, err := range consolidate(t.Context(), sources, frontier.Antichain{}, most*groupSize, nil) {
 			require.NoError(t, err)
 			require.Equal(t, fmt.Sprintf("%06d-%06d", rows/count, rows%count), string(r.key))
 			if rows%(7*count) == 0 {

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
+	"math/big"
 	"slices"
 	"testing"
 	"time"
@@ -242,25 +244,51 @@ func collect(t require.TestingT, rows func(func(indexed.Row, error) bool)) []ind
 	return all
 }
 
-// consolidate is the naive form of what reads promise.
+// consolidate is the naive form of what reads promise. A sum that no int64 holds comes as
+// several equal rows.
 func consolidate(rows []indexed.Row, since frontier.Antichain) []indexed.Row {
-	sums := map[string]indexed.Row{}
+	sums, first := map[string]*big.Int{}, map[string]indexed.Row{}
 	for _, r := range rows {
 		r.Time = since.Advance(r.Time)
 		id := fmt.Sprintf("%q %q %d", r.Key, r.Val, r.Time)
-		r.Diff += sums[id].Diff
-		sums[id] = r
+		if sums[id] == nil {
+			sums[id], first[id] = new(big.Int), r
+		}
+		sums[id].Add(sums[id], big.NewInt(r.Diff))
 	}
 	out := []indexed.Row{}
-	for _, r := range sums {
-		if r.Diff != 0 {
+	for id, r := range first {
+		for sum := sums[id]; sum.Sign() != 0; sum.Sub(sum, big.NewInt(r.Diff)) {
+			switch {
+			case sum.IsInt64():
+				r.Diff = sum.Int64()
+			case sum.Sign() > 0:
+				r.Diff = math.MaxInt64
+			default:
+				r.Diff = math.MinInt64
+			}
 			out = append(out, r)
 		}
 	}
 	slices.SortFunc(out, func(a, b indexed.Row) int {
-		return cmp.Or(cmp.Compare(string(a.Key), string(b.Key)), cmp.Compare(string(a.Val), string(b.Val)), cmp.Compare(a.Time, b.Time))
+		return cmp.Or(compareIndexed(a, b), cmp.Compare(a.Diff, b.Diff))
 	})
 	return out
+}
+
+func compareIndexed(a, b indexed.Row) int {
+	return cmp.Or(cmp.Compare(string(a.Key), string(b.Key)), cmp.Compare(string(a.Val), string(b.Val)), cmp.Compare(a.Time, b.Time))
+}
+
+// readable returns the rows of consolidate that come before one whose sum no int64 holds,
+// and whether there is one.
+func readable(rows []indexed.Row) (before []indexed.Row, overflows bool) {
+	for i := range rows[min(1, len(rows)):] {
+		if compareIndexed(rows[i], rows[i+1]) == 0 {
+			return rows[:i], true
+		}
+	}
+	return rows, false
 }
 
 // show makes rows readable in failures and comparable whatever their buffers.

@@ -2,6 +2,7 @@ package indexed
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"math"
@@ -203,7 +204,10 @@ type Row struct {
 // holds a row group of each batch (512 KiB of updates) and the footer of its part (some 40
 // KiB), or two groups if there are up to 16 batches, or less of each if there are more than
 // 256, so never more than 32 parts (128 MiB), or a row of each batch; the tail is sorted
-// in memory. Errors are as in Chunks.
+// in memory.
+//
+// Errors: as in Chunks; ErrOverflow at a row whose diffs add up to more than an int64
+// holds.
 func (s *Snapshot) Consolidated(ctx context.Context) iter.Seq2[Row, error] {
 	return s.consolidated(ctx, allTimes, s.since)
 }
@@ -273,7 +277,11 @@ func (s *Snapshot) consolidated(ctx context.Context, filter timeFilter, since fr
 		if !s.tail.empty() {
 			sources = append(sources, sortRuns(s.tail.columns(), unmoved))
 		}
-		for r, err := range consolidate(reading, sources, since, s.reader.heldBytes) {
+		for r, err := range consolidate(reading, sources, since, s.reader.heldBytes, tooLargeSum(s.stream)) {
+			if errors.Is(err, ErrOverflow) {
+				yield(Row{}, err)
+				return
+			}
 			if err != nil {
 				yield(Row{}, fmt.Errorf("tidemark: snapshot of stream %q: %w", s.stream, err))
 				return

@@ -45,6 +45,10 @@ var (
 	ErrTooLarge = indexed.ErrTooLarge
 	// ErrLagged: a listener was cut off because it had fallen too far behind.
 	ErrLagged = indexed.ErrLagged
+	// ErrOverflow: the diffs of equal updates add up to more than an int64 holds. What
+	// is stored is exact: write updates that retract some of it, and the sum can be read
+	// again. Snapshot.All yields updates that are not added up.
+	ErrOverflow = indexed.ErrOverflow
 	// ErrLocked: another process or runtime has the location open; errors.As gives a
 	// *storage.LockedError that says who.
 	ErrLocked = storage.ErrLocked

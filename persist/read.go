@@ -225,14 +225,17 @@ func (s *Snapshot[K, V]) RawBetween(ctx context.Context, lower, upper frontier.A
 
 // Consolidated yields the updates sorted by encoded (key, val), then time, with
 // times advanced to Since, equal ones added up and zeros left out. It merges as it
-// goes. Errors are as in All.
+// goes.
+//
+// Errors: as in All; also ErrOverflow, which ends the sequence, at updates whose diffs
+// add up to more than an int64 holds.
 func (s *Snapshot[K, V]) Consolidated(ctx context.Context) iter.Seq2[Update[K, V], error] {
 	return s.rows(s.inner.Consolidated(ctx))
 }
 
 // Between is Consolidated for the times in [lower, upper) alone.
 //
-// Errors: also ErrAsOfBeforeSince if lower is before Since: times around it can no
+// Errors: as in Consolidated; also ErrAsOfBeforeSince if lower is before Since: times around it can no
 // longer be told apart.
 func (s *Snapshot[K, V]) Between(ctx context.Context, lower, upper frontier.Antichain) iter.Seq2[Update[K, V], error] {
 	return s.rows(s.inner.Between(ctx, lower, upper))
@@ -242,7 +245,7 @@ func (s *Snapshot[K, V]) Between(ctx context.Context, lower, upper frontier.Anti
 // the Diff, and t as the Time, sorted by encoded (key, value). The contents are
 // complete if t is before Upper.
 //
-// Errors: also ErrAsOfBeforeSince if t is before Since.
+// Errors: as in Consolidated; also ErrAsOfBeforeSince if t is before Since.
 func (s *Snapshot[K, V]) AsOf(ctx context.Context, t uint64) iter.Seq2[Update[K, V], error] {
 	return s.rows(s.inner.AsOf(ctx, t))
 }

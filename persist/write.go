@@ -3,6 +3,7 @@ package persist
 import (
 	"context"
 	"fmt"
+	"math"
 	"sync"
 
 	"github.com/tidemark-go/tidemark/frontier"
@@ -110,6 +111,9 @@ func (w *WriteHandle[K, V]) encode(c *indexed.Command, updates []Update[K, V], c
 				return err
 			}
 		}
+		if u.Diff == math.MinInt64 {
+			return w.invalid("update %d of %d, at time %d, has the diff %d, which no update can retract since an int64 has no number to negate it: write it as two updates", i, len(updates), u.Time, u.Diff)
+		}
 		if err := indexed.AddTyped(b, w.kc, w.vc, u.Key, u.Val, u.Time, u.Diff); err != nil {
 			return fmt.Errorf("tidemark: stream %q: update %d of %d: %w", w.name, i, len(updates), err)
 		}
@@ -122,7 +126,8 @@ func (w *WriteHandle[K, V]) encode(c *indexed.Command, updates []Update[K, V], c
 // updates are a command too.
 //
 // Errors: ErrSealed if the time of one is before the upper, and then none is
-// written; ErrTooLarge; ErrDestroyed, ErrStopped, ErrOutcomeUnknown; the codecs'
+// written; ErrInvalid if the diff of one is math.MinInt64, which has no negation;
+// ErrTooLarge; ErrDestroyed, ErrStopped, ErrOutcomeUnknown; the codecs'
 // and the context's; storage errors that match storage.ErrNoEffect.
 func (w *WriteHandle[K, V]) Write(ctx context.Context, updates []Update[K, V]) *Future[storage.SeqNo] {
 	if err := w.Err(); err != nil {

@@ -2,6 +2,7 @@ package tidemarktest
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"time"
 
@@ -214,7 +215,7 @@ func (g *generator) change(kind Kind, name string) Change {
 	d, _ := g.belief.Description(name)
 	switch kind {
 	case Write:
-		ch.Updates = g.updates(d.Upper, 5, 12)
+		ch.Updates = g.updates(name, d.Upper, 5, 12)
 	case Seal:
 		ch.Seal = g.frontier(d.Upper)
 	case Finish:
@@ -242,7 +243,7 @@ func (g *generator) change(kind Kind, name string) Change {
 		width := 1 + g.random.Uint64N(5)
 		next := frontier.At(least + width)
 		ch.Expect, ch.Seal = &expect, &next
-		ch.Updates = g.updates(expect, width, 60)
+		ch.Updates = g.updates(name, expect, width, 60)
 		if g.random.IntN(40) == 0 {
 			next = frontier.Empty() // the last one
 		}
@@ -265,8 +266,8 @@ func (g *generator) frontier(from frontier.Antichain) *frontier.Antichain {
 }
 
 // updates draws updates with times in [lower, lower+width), and one in badly times
-// one that lies before.
-func (g *generator) updates(lower frontier.Antichain, width uint64, badly int) []Update {
+// one that lies before. The streams of one slot have sums that pass what an int64 holds.
+func (g *generator) updates(name string, lower frontier.Antichain, width uint64, badly int) []Update {
 	least, _ := lower.Elem()
 	updates := make([]Update, g.random.IntN(6))
 	for i := range updates {
@@ -275,6 +276,16 @@ func (g *generator) updates(lower frontier.Antichain, width uint64, badly int) [
 			Val:  []string{"", "x", "y"}[g.random.IntN(3)],
 			Time: least + g.random.Uint64N(width),
 			Diff: int64(g.random.IntN(5)) - 2,
+		}
+		if u := &updates[i]; name[0] == 'd' {
+			switch {
+			case u.Diff == 2 && u.Key == "a longer key":
+				u.Diff = math.MinInt64 // refused
+			case u.Diff == 2:
+				u.Diff = math.MaxInt64
+			case u.Diff == -2:
+				u.Diff = -math.MaxInt64
+			}
 		}
 	}
 	if len(updates) > 0 && least > 0 && g.random.IntN(badly) == 0 {

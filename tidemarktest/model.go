@@ -3,7 +3,10 @@ package tidemarktest
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"maps"
+	"math"
+	"math/big"
 	"slices"
 	"sync"
 
@@ -111,28 +114,28 @@ func (m *Model) Description(name string) (frontier.Description, error) {
 // Contents returns the consolidated updates of a stream, times advanced to its
 // since, sorted by key, value and time.
 //
-// Errors: as Description.
+// Errors: as Description; persist.ErrOverflow.
 func (m *Model) Contents(name string) ([]Update, error) {
 	s, err := m.live(name)
 	if err != nil {
 		return nil, err
 	}
-	return consolidated(s.updates, s.moved), nil
+	return s.sums(s.updates).rows()
 }
 
 // Advance returns rows that were read of a stream while its since was empty as Contents
-// has them: of their times some are advanced and some are not. Errors: as Description.
+// has them: of their times some are advanced and some are not. Errors: as Contents.
 func (m *Model) Advance(name string, rows []Update) ([]Update, error) {
 	s, err := m.live(name)
 	if err != nil {
 		return nil, err
 	}
-	return consolidated(rows, s.moved), nil
+	return s.sums(rows).rows()
 }
 
 // AsOf returns the contents of a stream as of a time, as Snapshot.AsOf does.
 //
-// Errors: as Description; persist.ErrAsOfBeforeSince.
+// Errors: as Contents; persist.ErrAsOfBeforeSince.
 func (m *Model) AsOf(name string, t uint64) ([]Update, error) {
 	s, err := m.live(name)
 	if err != nil {
@@ -141,14 +144,14 @@ func (m *Model) AsOf(name string, t uint64) ([]Update, error) {
 	if !s.since.Admits(t) {
 		return nil, persist.ErrAsOfBeforeSince
 	}
-	rows := slices.DeleteFunc(consolidated(s.updates, s.moved), func(u Update) bool { return u.Time > t })
-	return consolidated(rows, frontier.At(t)), nil
+	until := slices.DeleteFunc(slices.Clone(s.updates), func(u Update) bool { return s.moved.Advance(u.Time) > t })
+	return add(until, frontier.At(t)).rows()
 }
 
 // Between returns the contents of a stream with times in [lower, upper), as
 // Snapshot.Between does.
 //
-// Errors: as Description; persist.ErrAsOfBeforeSince.
+// Errors: as Contents; persist.ErrAsOfBeforeSince.
 func (m *Model) Between(name string, lower, upper frontier.Antichain) ([]Update, error) {
 	s, err := m.live(name)
 	if err != nil {
@@ -157,9 +160,9 @@ func (m *Model) Between(name string, lower, upper frontier.Antichain) ([]Update,
 	if !s.since.LessEqual(lower) {
 		return nil, persist.ErrAsOfBeforeSince
 	}
-	return slices.DeleteFunc(consolidated(s.updates, s.moved), func(u Update) bool {
-		return !lower.Admits(u.Time) || upper.Admits(u.Time)
-	}), nil
+	sums := s.sums(s.updates)
+	maps.DeleteFunc(sums, func(u Update, _ *big.Int) bool { return !lower.Admits(u.Time) || upper.Admits(u.Time) })
+	return sums.rows()
 }
 
 func (m *Model) live(name string) (*stream, error) {
@@ -200,6 +203,7 @@ func (m *Model) Apply(c Command) error {
 				return !ch.Expect.Admits(u.Time) || ch.Seal != nil && ch.Seal.Admits(u.Time)
 			}), persist.ErrInvalid)
 		}
+		refuse(slices.ContainsFunc(ch.Updates, func(u Update) bool { return u.Diff == math.MinInt64 }), persist.ErrInvalid)
 		before := m.streams[ch.Stream]
 		if before == nil || before.destroyed {
 			refuse(before == nil, persist.ErrUnknownStream)
@@ -276,23 +280,54 @@ func latest(a, b *frontier.Antichain) *frontier.Antichain {
 	return &join
 }
 
-// consolidated is the plain meaning of a collection: updates with times advanced to
-// since, added up and sorted.
-func consolidated(updates []Update, since frontier.Antichain) []Update {
-	sums := make(map[Update]int64, len(updates))
+// sums are what the diffs of equal updates add up to. The diffs of the updates are 0, and
+// no sum is.
+type sums map[Update]*big.Int
+
+// sums is the plain meaning of a collection: updates with times advanced to the since,
+// added up.
+func (s *stream) sums(updates []Update) sums { return add(updates, s.moved) }
+
+func add(updates []Update, since frontier.Antichain) sums {
+	all := make(sums, len(updates))
 	for _, u := range updates {
-		diff := u.Diff
+		diff := big.NewInt(u.Diff)
 		u.Time, u.Diff = since.Advance(u.Time), 0
-		sums[u] += diff
-	}
-	rows := make([]Update, 0, len(sums))
-	for u, diff := range sums {
-		if u.Diff = diff; diff != 0 {
-			rows = append(rows, u)
+		if sum, ok := all[u]; ok {
+			diff.Add(diff, sum)
 		}
+		all[u] = diff
+	}
+	maps.DeleteFunc(all, func(_ Update, sum *big.Int) bool { return sum.Sign() == 0 })
+	return all
+}
+
+func (s sums) equal(other sums) bool {
+	return maps.EqualFunc(s, other, func(a, b *big.Int) bool { return a.Cmp(b) == 0 })
+}
+
+// String lists the sums, whatever their size.
+func (s sums) String() string {
+	texts := make([]string, 0, len(s))
+	for u, sum := range s {
+		texts = append(texts, fmt.Sprintf("%q=%q @%d %+d", u.Key, u.Val, u.Time, sum))
+	}
+	slices.Sort(texts)
+	return fmt.Sprint(texts)
+}
+
+// rows returns the sums as updates, sorted. Errors: persist.ErrOverflow.
+func (s sums) rows() ([]Update, error) {
+	rows := make([]Update, 0, len(s))
+	for u, sum := range s {
+		if !sum.IsInt64() {
+			return nil, persist.ErrOverflow
+		}
+		u.Diff = sum.Int64()
+		rows = append(rows, u)
 	}
 	slices.SortFunc(rows, func(a, b Update) int {
 		return cmp.Or(cmp.Compare(a.Key, b.Key), cmp.Compare(a.Val, b.Val), cmp.Compare(a.Time, b.Time))
 	})
-	return rows
+	return rows, nil
 }

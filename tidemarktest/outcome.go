@@ -107,15 +107,14 @@ func (d *description) outcome() outcome {
 
 func (r *reading) outcome() outcome {
 	o := outcomeOf(r.err)
-	if r.err == nil {
-		rows := r.rows
-		switch {
-		case r.of.since.IsEmpty(): // times may have been moved or not; only sums are exact
-			rows = consolidated(rows, frontier.At(math.MaxUint64))
-		case r.way == readAll: // in storage order, and not consolidated
-			rows = consolidated(rows, frontier.Antichain{})
-		}
-		o.words = rowsString(rows)
+	switch {
+	case r.err != nil:
+	case r.of.since.IsEmpty(): // times may have been moved or not; only sums are exact
+		o.words = add(r.rows, frontier.At(math.MaxUint64)).String()
+	case r.way == readAll: // in storage order, and not consolidated
+		o.words = add(r.rows, frontier.Antichain{}).String()
+	default:
+		o.words = rowsString(r.rows)
 	}
 	return o
 }

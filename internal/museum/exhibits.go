@@ -16,6 +16,7 @@ var exhibits = slices.Concat(
 	engineEdgeExhibits,
 	fileEdgeExhibits,
 	sinkEdgeExhibits,
+	valuesExhibits,
 )
 
 const (

@@ -12,8 +12,8 @@ var readExhibits = []exhibit{
 	{
 		name: "retraction-compacted-away", bug: "a retraction is dropped when compaction lands on it", origin: "etcd#18089", tier: a,
 		edits: []edit{{"indexed/merge.go",
-			"\t\tif have && acc.diff != 0 {\n\t\t\tyield(acc, nil)",
-			"\t\tif have && acc.diff > 0 {\n\t\t\tyield(acc, nil)"}},
+			"\t\tcase have && acc.diff != 0:\n",
+			"\t\tcase have && acc.diff > 0:\n"}},
 		pkg: "./indexed", test: "TestEngineAgainstModel",
 	},
 	{
