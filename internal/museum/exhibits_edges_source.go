@@ -32,4 +32,15 @@ var edgesSourceExhibits = []exhibit{
 			"s.high == uint64(int64(s.low)>>63) }", "true }"}},
 		pkg: "./operators/source", test: "TestPendingDiffsAreExact",
 	},
+	{
+		name: "batches-by-rows", bug: "a source cuts batches by their rows alone, whatever these take", origin: ours, tier: b,
+		edits: []edit{{"operators/source/interval.go",
+			"return updates > b.updates || bytes > b.bytes }", "return updates > b.updates }"}},
+		pkg: "./operators/source", test: "TestBatchesAreBoundedInBytes",
+	},
+	{
+		name: "seals-in-one-batch", bug: "seals that come while the consumer is busy make one batch, however large", origin: ours, tier: b,
+		edits: []edit{{"operators/source/pending.go", "\t\tif len(taken) > 0 && limit", "\t\tif false && limit"}},
+		pkg:   "./operators/source", test: "TestBatchesAreBoundedInBytes",
+	},
 }

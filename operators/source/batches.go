@@ -23,7 +23,8 @@ import (
 //	probe    {0} --- {2} ----------- {5} ----- {7} ------ {} ----
 //
 // Elements are operators.Batch[K, V], in order, without gaps. Seals that come while
-// the consumer is busy are emitted as one batch. The outlet takes one consumer.
+// the consumer is busy are emitted as one batch, and what is too much for one as several
+// (MaxBatchUpdates, MaxBatchBytes). The outlet takes one consumer.
 type BatchSource[K, V any] struct {
 	ctx      context.Context
 	read     *persist.ReadHandle[K, V]
@@ -53,8 +54,7 @@ var _ streams.Source = (*BatchSource[string, string])(nil)
 // Ends:   as a source of New.
 //
 // Holds:  as a source of New; MaxPendingBytes of updates that are not sealed; the
-// batch that the consumer is to take next; of stored history the batches that
-// MaxBatchUpdates tells.
+// batch that the consumer is to take next; of stored history what MaxBatchBytes tells.
 func NewBatches[K, V any](ctx context.Context, read *persist.ReadHandle[K, V], opts ...Option) *BatchSource[K, V] {
 	if read == nil {
 		read = new(persist.ReadHandle[K, V]) // which carries an error

@@ -115,11 +115,11 @@ func (e *emitter[K, V]) replay() error {
 
 // replaySealed emits [lower, upper) of the snapshot.
 func (e *emitter[K, V]) replaySealed(snapshot *persist.Snapshot[K, V], upper frontier.Antichain) error {
-	read := e.history.replay(e.ctx, snapshot, e.lower, upper, e.opts.maxBatchUpdates)
+	read := e.history.replay(e.ctx, snapshot, e.lower, upper, e.opts.maxBatch)
 	defer read.stop()
 	for intervals := range read.intervals {
 		for i := range intervals {
-			for in := range intervals[i].split(e.opts.maxBatchUpdates) {
+			for in := range intervals[i].split(e.opts.maxBatch) {
 				e.prepare(in.upper, in.updates)
 				select {
 				case e.target <- *e.ready:
@@ -143,7 +143,7 @@ func (e *emitter[K, V]) prepare(upper frontier.Antichain, updates []persist.Upda
 }
 
 // make prepares the next batch if there is one and the last one was taken. So the
-// seals that come meanwhile make one batch.
+// seals that come meanwhile make one batch, unless that is too large.
 func (e *emitter[K, V]) make() error {
 	if e.ready != nil || !e.due() {
 		return nil
@@ -152,7 +152,7 @@ func (e *emitter[K, V]) make() error {
 	if upper != e.sealed && !e.pending.has(upper) {
 		return errSpilled
 	}
-	updates, err := e.pending.take(upper)
+	updates, upper, err := e.pending.take(upper, e.opts.maxBatch)
 	if err != nil {
 		return err
 	}

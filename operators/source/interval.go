@@ -1,7 +1,9 @@
 package source
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"iter"
 	"math"
 	"math/rand/v2"
@@ -21,6 +23,26 @@ type history[K, V any] struct {
 
 // rowOverhead is what a row counts for beside its key and value, for its time and diff.
 const rowOverhead = 16
+
+// rowBytes is what a row counts for.
+func rowBytes(row persist.Row) int64 { return rowOverhead + int64(len(row.Key)) + int64(len(row.Val)) }
+
+// bound is how much a batch may have, unless a single time has more.
+type bound struct {
+	updates int
+	bytes   int64 // by rowBytes
+}
+
+// unbounded is the bound of a single time.
+var unbounded = bound{math.MaxInt, math.MaxInt64}
+
+func (b bound) exceeded(updates int, bytes int64) bool { return updates > b.updates || bytes > b.bytes }
+
+// times is the bound of n batches, of which those that are read at once have no more bytes
+// than two.
+func (b bound) times(n int) bound {
+	return bound{min(b.updates, math.MaxInt/n) * n, min(b.bytes, math.MaxInt64/2) * int64(min(n, 2))}
+}
 
 // rows yields [lower, upper), each update once, none twice at one time.
 func (h history[K, V]) rows(ctx context.Context, s *persist.Snapshot[K, V], lower, upper frontier.Antichain) iter.Seq2[persist.Row, error] {
@@ -53,164 +75,266 @@ func (h history[K, V]) rows(ctx context.Context, s *persist.Snapshot[K, V], lowe
 	}
 }
 
-// plannedTimes is how many times plan looks at, about.
+// plannedTimes is how many times look takes a sample of, about.
 const plannedTimes = 1 << 16
 
-// plan returns where to cut [lower, upper) so that about limit updates, and probably not
-// more, lie between two cuts; the last is upper. It also returns how many lie there, about,
-// or 0 if it has not looked.
-func (h history[K, V]) plan(ctx context.Context, s *persist.Snapshot[K, V], lower, upper frontier.Antichain, limit int) (cuts []frontier.Antichain, each int, err error) {
-	from := lower
+// cut is where an interval ends, and what it has, about; or zeros if nobody has looked.
+type cut struct {
+	upper   frontier.Antichain
+	updates int
+	bytes   int64
+}
+
+// plan returns where to cut [lower, upper); the last cut is at upper. If there are few rows
+// it does not look at them, and returns one cut, which is too few if they are large.
+func (h history[K, V]) plan(ctx context.Context, s *persist.Snapshot[K, V], lower, upper frontier.Antichain, limit bound) (cuts []cut, looked bool, err error) {
+	if s.RowsBetween(h.wanted(lower), upper) <= limit.updates || !lower.LessThan(upper) {
+		return []cut{{upper: upper}}, false, nil
+	}
+	cuts, err = h.look(ctx, s, lower, upper, limit)
+	return cuts, true, err
+}
+
+// wanted is where the times of [lower, ...) begin before they are advanced to the as-of.
+func (h history[K, V]) wanted(lower frontier.Antichain) frontier.Antichain {
 	if lower.LessEqual(h.asOf) {
-		from = frontier.Antichain{} // all times up to the as-of are wanted
+		return frontier.Antichain{}
 	}
-	rows := s.RowsBetween(from, upper)
-	if rows <= limit || !lower.LessThan(upper) {
-		return []frontier.Antichain{upper}, 0, nil
-	}
+	return lower
+}
+
+// sample is a time that stands for rows that were stored beside one of it.
+type sample struct {
+	time    uint64
+	updates int
+	bytes   int64
+}
+
+// look reads [lower, upper) to cut it so that about limit, and probably not more, lies
+// between two cuts, unless it is of one time.
+func (h history[K, V]) look(ctx context.Context, s *persist.Snapshot[K, V], lower, upper frontier.Antichain, limit bound) ([]cut, error) {
+	from := h.wanted(lower)
 	// One row of each step, not always the same one: keys may have as many rows.
-	step := rows/plannedTimes + 1
+	step := s.RowsBetween(from, upper)/plannedTimes + 1
 	random := rand.New(rand.NewPCG(1, 2))
-	var times []uint64
-	n, next := 0, 0
+	var samples []sample
+	n, chosen := 0, 0
 	for row, err := range s.RawBetween(ctx, from, upper) {
 		if err != nil {
-			return nil, 0, err
+			return nil, err
 		}
-		if n == next {
-			times = append(times, h.asOf.Advance(row.Time))
-			next = (n/step+1)*step + random.IntN(step)
+		if n%step == 0 {
+			samples = append(samples, sample{})
+			chosen = n + random.IntN(step)
 		}
+		last := &samples[len(samples)-1]
+		if n%step == 0 || n == chosen {
+			last.time = h.asOf.Advance(row.Time)
+		}
+		last.updates++
+		last.bytes += rowBytes(row)
 		n++
 	}
-	slices.Sort(times)
+	slices.SortFunc(samples, func(a, b sample) int { return cmp.Compare(a.time, b.time) })
 	// A sample is off by a few percent.
-	every := max(1, limit/step*7/8)
-	for i := every; i < len(times); i += every {
-		if cut := frontier.At(times[i]); lower.LessThan(cut) && h.asOf.LessThan(cut) && (len(cuts) == 0 || cuts[len(cuts)-1].LessThan(cut)) {
-			cuts = append(cuts, cut)
+	about := bound{max(1, limit.updates-limit.updates/8), max(1, limit.bytes-limit.bytes/8)}
+	var cuts []cut
+	var since cut // the last cut
+	for len(samples) > 0 {
+		group, rest := firstTime(samples)
+		at := frontier.At(group.time)
+		if since.updates > 0 && about.exceeded(since.updates+group.updates, since.bytes+group.bytes) && lower.LessThan(at) && h.asOf.LessThan(at) {
+			since.upper = at
+			cuts, since = append(cuts, since), cut{}
 		}
+		since.updates += group.updates
+		since.bytes += group.bytes
+		samples = rest
 	}
-	return append(cuts, upper), min(every*step, n), nil
+	since.upper = upper
+	return append(cuts, since), nil
+}
+
+// firstTime adds up what sorted samples have of their first time.
+func firstTime(sorted []sample) (first sample, rest []sample) {
+	first.time = sorted[0].time
+	for len(sorted) > 0 && sorted[0].time == first.time {
+		first.updates += sorted[0].updates
+		first.bytes += sorted[0].bytes
+		sorted = sorted[1:]
+	}
+	return first, sorted
 }
 
 // interval is all updates of the times from the upper of the one before to its own.
 type interval[K, V any] struct {
 	updates []persist.Update[K, V]
+	sizes   []uint32 // of the updates, by rowBytes
+	bytes   int64    // their sum
 	upper   frontier.Antichain
 }
 
+func newInterval[K, V any](upper frontier.Antichain, updates int) interval[K, V] {
+	return interval[K, V]{updates: make([]persist.Update[K, V], 0, updates), sizes: make([]uint32, 0, updates), upper: upper}
+}
+
+func (in *interval[K, V]) add(u persist.Update[K, V], size uint32) {
+	in.updates, in.sizes = append(in.updates, u), append(in.sizes, size)
+	in.bytes += int64(size)
+}
+
+// atOnce is how many of the cuts are read at once: as few as have the bytes of two batches.
+func atOnce(cuts []cut, limit bound) int {
+	n, bytes := 1, cuts[0].bytes
+	for n < min(batchesAtOnce, len(cuts)) && bytes+cuts[n].bytes <= limit.times(2).bytes {
+		bytes += cuts[n].bytes
+		n++
+	}
+	return n
+}
+
+// errMore: there is more than was thought.
+var errMore = errors.New("more than may be")
+
 // read returns the intervals that end at the cuts, the first of which begins at lower. If
-// there would be more updates than limit for each cut they end earlier, but a single time
-// is never split. Room is made for each updates in an interval.
-func (h history[K, V]) read(ctx context.Context, s *persist.Snapshot[K, V], lower frontier.Antichain, cuts []frontier.Antichain, limit, each int) ([]interval[K, V], error) {
-	limit = min(limit, math.MaxInt/len(cuts)) * len(cuts)
+// there is more than limit for each cut they end earlier, or it is errMore if nobody has
+// looked; but a single time is never split.
+func (h history[K, V]) read(ctx context.Context, s *persist.Snapshot[K, V], lower frontier.Antichain, cuts []cut, limit bound, looked bool) ([]interval[K, V], error) {
 	for {
-		intervals, n, err := h.readUpTo(ctx, s, lower, cuts, limit, each)
-		if err != nil || n <= limit {
+		most := limit.times(len(cuts))
+		last := len(cuts) - 1
+		if h.single(lower, cuts[last].upper) {
+			most = unbounded
+		}
+		intervals, ok, err := h.readUpTo(ctx, s, lower, cuts, limit, most)
+		switch {
+		case err != nil || ok:
 			return intervals, err
+		case !looked:
+			return nil, errMore
 		}
-		// Too many. What was read so far is a sample, by key, of the times there are: go
-		// back to half of it. What is read gets shorter every time, so this ends.
-		split, last := splitTime(intervals), len(cuts)-1
-		if !split.LessThan(cuts[last]) {
-			limit = math.MaxInt // one time, as far as one can see
-			continue
-		}
-		for last > 0 && !cuts[last-1].LessThan(split) {
+		// What was read so far is a sample, by key, of the times there are: go back to half of
+		// it. What is read gets shorter every time, so this ends.
+		split := h.splitTime(intervals, cuts[last].upper)
+		for last > 0 && !cuts[last-1].upper.LessThan(split) {
 			last--
 		}
-		cuts = append(cuts[:last:last], split)
+		cuts = append(cuts[:last:last], cut{upper: split})
 	}
 }
 
-// readUpTo stops when it has more than limit updates. It returns how many it has.
-func (h history[K, V]) readUpTo(ctx context.Context, s *persist.Snapshot[K, V], lower frontier.Antichain, cuts []frontier.Antichain, limit, each int) ([]interval[K, V], int, error) {
-	intervals := make([]interval[K, V], len(cuts))
-	for i := range intervals {
-		intervals[i] = interval[K, V]{make([]persist.Update[K, V], 0, each), cuts[i]}
+// single reports whether [lower, upper) is a single time.
+func (h history[K, V]) single(lower, upper frontier.Antichain) bool {
+	first, _ := lower.Elem()
+	first = h.asOf.Advance(first)
+	return !upper.Admits(first) && (first == math.MaxUint64 || upper == frontier.At(first+1))
+}
+
+// readUpTo stops when it has more than most, and then it is not ok.
+func (h history[K, V]) readUpTo(ctx context.Context, s *persist.Snapshot[K, V], lower frontier.Antichain, cuts []cut, limit, most bound) (intervals []interval[K, V], ok bool, err error) {
+	intervals = make([]interval[K, V], len(cuts))
+	for i, c := range cuts {
+		intervals[i] = newInterval[K, V](c.upper, min(c.updates+c.updates/8, limit.updates)) // a plan is off by a few percent
 	}
-	n := 0
-	for row, err := range h.rows(ctx, s, lower, cuts[len(cuts)-1]) {
+	n, bytes := 0, int64(0)
+	for row, err := range h.rows(ctx, s, lower, cuts[len(cuts)-1].upper) {
 		if err != nil {
-			return nil, 0, err
+			return nil, false, err
 		}
 		u, err := h.decoder.Decode(row)
 		if err != nil {
-			return nil, 0, err
+			return nil, false, err
 		}
 		i := 0
 		for intervals[i].upper.Admits(u.Time) {
 			i++
 		}
-		intervals[i].updates = append(intervals[i].updates, u)
-		if n++; n > limit {
-			break
+		size := rowBytes(row)
+		intervals[i].add(u, uint32(min(size, math.MaxUint32)))
+		n, bytes = n+1, bytes+size
+		if most.exceeded(n, bytes) {
+			return intervals, false, nil
 		}
 	}
-	return intervals, n, nil
+	return intervals, true, nil
 }
 
-// split yields an interval in several of at most limit updates, each of which has a slice
-// of its own, or as it is if it has no more. A single time is never split.
-func (in interval[K, V]) split(limit int) iter.Seq[interval[K, V]] {
+// split yields an interval in several of at most limit, each of which has a slice of its
+// own, or as it is if it has no more. A single time is never split.
+func (in interval[K, V]) split(limit bound) iter.Seq[interval[K, V]] {
 	return func(yield func(interval[K, V]) bool) {
-		var times []uint64
-		if len(in.updates) > limit {
-			times = timesOf([]interval[K, V]{in})
+		if !limit.exceeded(len(in.updates), in.bytes) {
+			yield(in)
+			return
 		}
-		for len(times) > limit {
-			// The first so many, without those that have the time of the next one, unless
-			// there is no other time.
-			n, _ := slices.BinarySearch(times, times[limit])
-			if n == 0 {
-				n = limit + 1
-				for n < len(times) && times[n] == times[0] {
-					n++
+		pieces := in.pieces(limit)
+		for i, u := range in.updates {
+			at, _ := slices.BinarySearchFunc(pieces, u.Time, func(p interval[K, V], time uint64) int {
+				if p.upper.Admits(time) {
+					return -1
 				}
-			}
-			if n == len(times) {
-				break
-			}
-			first, rest := interval[K, V]{make([]persist.Update[K, V], 0, n), frontier.At(times[n])}, interval[K, V]{upper: in.upper}
-			for _, u := range in.updates {
-				if first.upper.Admits(u.Time) {
-					rest.updates = append(rest.updates, u)
-				} else {
-					first.updates = append(first.updates, u)
-				}
-			}
-			if !yield(first) {
+				return 1
+			})
+			pieces[at].add(u, in.sizes[i])
+		}
+		in = interval[K, V]{}
+		for i := range pieces {
+			piece := pieces[i]
+			pieces[i] = interval[K, V]{} // the consumer's alone
+			if !yield(piece) {
 				return
 			}
-			in, times = rest, times[n:]
 		}
-		yield(in)
 	}
 }
 
-// timesOf returns the times of all updates, sorted.
-func timesOf[K, V any](intervals []interval[K, V]) []uint64 {
-	var times []uint64
+// pieces returns intervals that have room for what an interval has, at most limit for each.
+func (in interval[K, V]) pieces(limit bound) (pieces []interval[K, V]) {
+	var piece sample
+	for times := samplesOf([]interval[K, V]{in}); len(times) > 0; {
+		group, rest := firstTime(times)
+		if piece.updates > 0 && limit.exceeded(piece.updates+group.updates, piece.bytes+group.bytes) {
+			pieces = append(pieces, newInterval[K, V](frontier.At(group.time), piece.updates))
+			piece = sample{}
+		}
+		piece.updates += group.updates
+		piece.bytes += group.bytes
+		times = rest
+	}
+	return append(pieces, newInterval[K, V](in.upper, piece.updates))
+}
+
+// samplesOf returns the times of all updates, sorted.
+func samplesOf[K, V any](intervals []interval[K, V]) (samples []sample) {
 	for _, in := range intervals {
 		for i := range in.updates {
-			times = append(times, in.updates[i].Time)
+			samples = append(samples, sample{in.updates[i].Time, 1, int64(in.sizes[i])})
 		}
 	}
-	slices.Sort(times)
-	return times
+	slices.SortFunc(samples, func(a, b sample) int { return cmp.Compare(a.time, b.time) })
+	return samples
 }
 
-// splitTime returns the median of the times, or the time after the least, if there is one,
-// if all of the lower half are the same. It is in advance of the least.
-func splitTime[K, V any](intervals []interval[K, V]) frontier.Antichain {
-	times := timesOf(intervals)
-	median := times[len(times)/2]
-	if median == times[0] {
-		if median == math.MaxUint64 {
-			return frontier.Empty()
-		}
-		return frontier.At(median + 1)
+// splitTime returns a time within the intervals, which are more than a single time, that
+// has about half of their bytes before it, as far as can be seen. Something is cut off.
+func (h history[K, V]) splitTime(intervals []interval[K, V], upper frontier.Antichain) frontier.Antichain {
+	samples := samplesOf(intervals)
+	var half int64
+	for _, s := range samples {
+		half += s.bytes
 	}
-	return frontier.At(median)
+	half /= 2
+	first := samples[0].time
+	i := 0
+	for ; half > samples[i].bytes; i++ {
+		half -= samples[i].bytes
+	}
+	if at := samples[i].time; at > first {
+		return frontier.At(at)
+	}
+	// Half of it is of the first time.
+	if first < math.MaxUint64 && frontier.At(first+1).LessThan(upper) {
+		return frontier.At(first + 1)
+	}
+	return frontier.At(first) // all of it, and it is the last: what is before it was not seen yet
 }

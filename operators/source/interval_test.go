@@ -2,6 +2,7 @@ package source
 
 import (
 	"fmt"
+	"math"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -44,8 +45,11 @@ func TestPlan(t *testing.T) {
 	plan := func(asOf, lower, upper uint64, limit int) (cuts []frontier.Antichain, gets int) {
 		h := history[string, string]{stream: "s", asOf: frontier.At(asOf), decoder: r.Decoder()}
 		before := faults.Calls(mem.OpGet)
-		cuts, _, err := h.plan(ctx, s, frontier.At(lower), frontier.At(upper), limit)
+		planned, _, err := h.plan(ctx, s, frontier.At(lower), frontier.At(upper), bound{limit, math.MaxInt64})
 		require.NoError(t, err)
+		for _, cut := range planned {
+			cuts = append(cuts, cut.upper)
+		}
 		require.Equal(t, frontier.At(upper), cuts[len(cuts)-1])
 		last := frontier.At(max(lower, asOf))
 		for _, cut := range cuts {
@@ -92,27 +96,42 @@ func TestIntervals(t *testing.T) {
 	}
 	for name, tt := range map[string]struct {
 		times []uint64
-		limit int
+		limit int      // of updates, or of bytes if there are sizes
 		want  []uint64 // of the uppers but the last
+		sizes []uint32
 	}{
-		"nothing":                 {nil, 1, nil},
-		"it fits":                 {[]uint64{1, 2, 3}, 3, nil},
-		"one time":                {[]uint64{5, 5, 5, 5}, 2, nil},
-		"each time by itself":     {[]uint64{3, 1, 2}, 1, []uint64{2, 3}},
-		"in between":              {[]uint64{4, 1, 3, 2, 5}, 2, []uint64{3, 5}},
-		"not through a time":      {[]uint64{1, 2, 2, 3}, 2, []uint64{2, 3}},
-		"a large time first":      {[]uint64{1, 1, 1, 1, 2, 3}, 2, []uint64{2}},
-		"a large time at the end": {[]uint64{1, 7, 7, 7}, 2, []uint64{7}},
+		"nothing":                 {nil, 1, nil, nil},
+		"it fits":                 {[]uint64{1, 2, 3}, 3, nil, nil},
+		"one time":                {[]uint64{5, 5, 5, 5}, 2, nil, nil},
+		"each time by itself":     {[]uint64{3, 1, 2}, 1, []uint64{2, 3}, nil},
+		"in between":              {[]uint64{4, 1, 3, 2, 5}, 2, []uint64{3, 5}, nil},
+		"not through a time":      {[]uint64{1, 2, 2, 3}, 2, []uint64{2, 3}, nil},
+		"a large time first":      {[]uint64{1, 1, 1, 1, 2, 3}, 2, []uint64{2}, nil},
+		"by bytes":                {[]uint64{4, 1, 3, 2, 5}, 5, []uint64{3, 4, 5}, []uint32{4, 1, 2, 3, 5}},
+		"a large row":             {[]uint64{1, 2, 3, 4}, 5, []uint64{2, 3}, []uint32{1, 9, 1, 1}},
+		"a large time, in bytes":  {[]uint64{1, 2, 2, 3}, 5, []uint64{2, 3}, []uint32{1, 3, 3, 1}},
+		"a large time at the end": {[]uint64{1, 7, 7, 7}, 2, []uint64{7}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			in := interval[string, string]{of(tt.times...), frontier.Empty()}
+			in := newInterval[string, string](frontier.Empty(), 0)
+			for i, u := range of(tt.times...) {
+				size := uint32(1)
+				if i < len(tt.sizes) {
+					size = tt.sizes[i]
+				}
+				in.add(u, size)
+			}
+			limit := bound{tt.limit, math.MaxInt64}
+			if tt.sizes != nil {
+				limit = bound{math.MaxInt, int64(tt.limit)}
+			}
 			var uppers []uint64
 			lower, n := frontier.At(0), 0
-			for got := range in.split(tt.limit) {
+			for got := range in.split(limit) {
 				for i, u := range got.updates {
 					require.True(t, lower.Admits(u.Time) && !got.upper.Admits(u.Time))
 					require.True(t, i == 0 || got.updates[i-1].Key < u.Key, "in their order")
-					require.True(t, len(got.updates) <= tt.limit || u.Time == got.updates[0].Time)
+					require.True(t, !limit.exceeded(len(got.updates), got.bytes) || u.Time == got.updates[0].Time)
 				}
 				n += len(got.updates)
 				if upper, ok := got.upper.Elem(); ok {

@@ -9,7 +9,7 @@ type options struct {
 	asOf            frontier.Antichain
 	from            frontier.Antichain
 	maxPendingBytes int64
-	maxBatchUpdates int
+	maxBatch        bound
 }
 
 // AsOf sets the time as of which the stream is read: earlier times are advanced to
@@ -56,13 +56,24 @@ func From(lower frontier.Antichain) Option { return func(o *options) { o.from = 
 // or less, is 32 MiB.
 func MaxPendingBytes(n int64) Option { return func(o *options) { o.maxPendingBytes = n } }
 
-// MaxBatchUpdates is the number of updates above which a batch source splits what
-// it reads from the stored history into batches of shorter intervals. Four batches take a
-// read of the history, whose rows are stored in the order of their keys: where memory
-// allows, a larger number makes it faster. The source holds eight batches at most: those
-// that it emits and those that it reads meanwhile. A batch of one time is never split, and
-// with an as-of all times up to it are one time. The default, for 0 or less, is 1<<16.
-func MaxBatchUpdates(n int) Option { return func(o *options) { o.maxBatchUpdates = n } }
+// MaxBatchUpdates is the number of updates above which a batch source cuts what is there, be
+// it stored history or seals that have come meanwhile, into batches of shorter intervals. A
+// batch of one time is never split, and with an as-of all times up to it are one time. The
+// default, for 0 or less, is 1<<16.
+//
+// Four batches take a read of the history, whose rows are stored in the order of their keys:
+// where memory allows, a larger number makes it faster.
+func MaxBatchUpdates(n int) Option { return func(o *options) { o.maxBatch.updates = n } }
+
+// MaxBatchBytes is what MaxBatchUpdates is, in bytes of encoded keys and values, and 16 more
+// for each update. The default, for 0 or less, is 16 MiB.
+//
+// It bounds the memory of a batch source for stored history. Four batches are read at once,
+// but no more than have the bytes of two together, while as many that were read before are
+// emitted: so the source holds four times MaxBatchBytes of encoded updates, or twice the
+// largest of all times if that is more, decoded: as many bytes as their Go values take. Of
+// new updates it holds MaxPendingBytes, and a batch.
+func MaxBatchBytes(n int64) Option { return func(o *options) { o.maxBatch.bytes = n } }
 
 func optionsOf(opts []Option) options {
 	var o options
@@ -72,8 +83,11 @@ func optionsOf(opts []Option) options {
 	if o.maxPendingBytes <= 0 {
 		o.maxPendingBytes = 32 << 20
 	}
-	if o.maxBatchUpdates <= 0 {
-		o.maxBatchUpdates = 1 << 16
+	if o.maxBatch.updates <= 0 {
+		o.maxBatch.updates = 1 << 16
+	}
+	if o.maxBatch.bytes <= 0 {
+		o.maxBatch.bytes = 16 << 20
 	}
 	return o
 }

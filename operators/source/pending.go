@@ -119,11 +119,19 @@ func (p *pending[K, V]) dropLatest() uint64 {
 var errOverflow = errors.New("diffs add up to more than an int64 holds")
 
 // take removes the updates with times before upper and returns them consolidated: sorted by
-// encoded (key, value), then time, equal ones added up, zeros left out. Errors: errOverflow.
-func (p *pending[K, V]) take(upper frontier.Antichain) ([]persist.Update[K, V], error) {
+// encoded (key, value), then time, equal ones added up, zeros left out. If there are more
+// than limit it takes the earliest, and returns where it has stopped, but a single time is
+// never split. Errors: errOverflow.
+func (p *pending[K, V]) take(upper frontier.Antichain, limit bound) ([]persist.Update[K, V], frontier.Antichain, error) {
 	var taken []entry[K, V]
+	var encoded int64
 	for p.has(upper) {
 		s := p.earliest.slots[0]
+		encoded += s.encoded
+		if len(taken) > 0 && limit.exceeded(len(taken)+len(s.entries), encoded) {
+			upper = frontier.At(s.time)
+			break
+		}
 		p.remove(s)
 		taken = append(taken, s.entries...)
 	}
@@ -139,7 +147,7 @@ func (p *pending[K, V]) take(upper frontier.Antichain) ([]persist.Update[K, V], 
 		u := taken[i].update
 		var ok bool
 		if u.Diff, ok = sum.int64(); !ok {
-			return nil, &persist.StreamError{Stream: p.stream, Kind: errOverflow, Detail: fmt.Sprintf(
+			return nil, upper, &persist.StreamError{Stream: p.stream, Kind: errOverflow, Detail: fmt.Sprintf(
 				"%d updates of key %s at time %d: write diffs whose sum fits", j-i, brief.Bytes(taken[i].encoded[:taken[i].key]), u.Time)}
 		}
 		if u.Diff != 0 {
@@ -147,7 +155,7 @@ func (p *pending[K, V]) take(upper frontier.Antichain) ([]persist.Update[K, V], 
 		}
 		i = j
 	}
-	return updates, nil
+	return updates, upper, nil
 }
 
 // sum is a sum of diffs that does not overflow on the way: MaxInt64, 1 and -1 are MaxInt64.

@@ -2,6 +2,7 @@ package source
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/tidemark-go/tidemark/frontier"
@@ -9,9 +10,10 @@ import (
 	"github.com/tidemark-go/tidemark/persist"
 )
 
-// batchesAtOnce is how many batches of stored history are read at once: rows are stored in
-// the order of their keys, so that each read goes through all of it. Few large batches would
-// save as many reads, but whoever takes them would hold several at a time.
+// batchesAtOnce is how many batches of stored history are read at once, at most: rows are
+// stored in the order of their keys, so that each read goes through all of it. Few large
+// batches would save as many reads, but whoever takes them would hold several at a time.
+// Batches that are large in bytes are read two at once, or one if it is larger than may be.
 const batchesAtOnce = 4
 
 // replaying is the goroutine that reads stored history: some batches while those before
@@ -28,7 +30,7 @@ type replaying[K, V any] struct {
 var errExited = fmt.Errorf("tidemark: %w: a codec ended its goroutine instead of returning", edge.ErrPanic)
 
 // replay starts to read [lower, upper) of a snapshot.
-func (h history[K, V]) replay(ctx context.Context, s *persist.Snapshot[K, V], lower, upper frontier.Antichain, limit int) *replaying[K, V] {
+func (h history[K, V]) replay(ctx context.Context, s *persist.Snapshot[K, V], lower, upper frontier.Antichain, limit bound) *replaying[K, V] {
 	ctx, cancel := context.WithCancel(ctx)
 	r := &replaying[K, V]{intervals: make(chan []interval[K, V]), cancel: cancel, err: errExited}
 	go func() {
@@ -43,17 +45,23 @@ func (h history[K, V]) replay(ctx context.Context, s *persist.Snapshot[K, V], lo
 	return r
 }
 
-func (r *replaying[K, V]) run(ctx context.Context, h history[K, V], s *persist.Snapshot[K, V], lower, upper frontier.Antichain, limit int) error {
-	cuts, each, err := h.plan(ctx, s, lower, upper, limit)
+func (r *replaying[K, V]) run(ctx context.Context, h history[K, V], s *persist.Snapshot[K, V], lower, upper frontier.Antichain, limit bound) error {
+	cuts, looked, err := h.plan(ctx, s, lower, upper, limit)
 	if err != nil {
 		return err
 	}
-	each = min(each+each/8, limit) // a plan is off by a few percent
 	for lower.LessThan(upper) {
-		for !lower.LessThan(cuts[0]) {
+		for !lower.LessThan(cuts[0].upper) {
 			cuts = cuts[1:]
 		}
-		intervals, err := h.read(ctx, s, lower, cuts[:min(batchesAtOnce, len(cuts))], limit, each)
+		intervals, err := h.read(ctx, s, lower, cuts[:atOnce(cuts, limit)], limit, looked)
+		if errors.Is(err, errMore) {
+			cuts, err = h.look(ctx, s, lower, upper, limit)
+			looked = true
+			if err == nil {
+				continue
+			}
+		}
 		if err != nil {
 			return err
 		}
