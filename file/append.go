@@ -224,7 +224,7 @@ func (l *Log) flushNames() error {
 	if failed != nil {
 		return fmt.Errorf("%w: %w", ErrFailed, failed)
 	}
-	if err := flushDir(l.fsys, l.dir); err != nil {
+	if err := l.flushDir(l.names, l.dir); err != nil {
 		return l.fail(err)
 	}
 	return nil

@@ -28,6 +28,7 @@ type Blob struct {
 	base    string // the parent of the data and of the temporary files
 	opening *opening
 	held    *heldLock
+	names   directory     // of the data, open once it is settled: durability must not depend on a free descriptor
 	temps   atomic.Uint64 // numbers temporary files
 	// makeRoom, if it is there, gives up something when the disk is full, and reports
 	// whether it could. It is set before the first mutation.
@@ -84,7 +85,7 @@ func openBlob(ctx context.Context, dir string, opts []Option, o *opening) (*Blob
 func (b *Blob) settle(ctx context.Context) error {
 	temp := filepath.Join(b.base, blobTemp)
 	for _, dir := range []string{b.dir, temp} {
-		if err := makeDir(b.config.fsys, dir, &b.opening.made); err != nil {
+		if err := b.makeDir(dir, &b.opening.made); err != nil {
 			return err
 		}
 	}
@@ -99,7 +100,10 @@ func (b *Blob) settle(ctx context.Context) error {
 	}
 	// The names of blobs that an earlier process set may not be durable yet if it
 	// was killed before it had flushed them; what is seen from here on must stay.
-	if err := flushDir(b.config.fsys, b.dir); err != nil {
+	if b.names, err = b.config.fsys.openDir(b.dir); err != nil {
+		return fmt.Errorf("open directory: %w", err)
+	}
+	if err := b.flushDir(b.names, b.dir); err != nil {
 		return err
 	}
 	return b.walk("", func(path string, dir bool) error {
@@ -110,7 +114,11 @@ func (b *Blob) settle(ctx context.Context) error {
 			return nil
 		}
 		path = filepath.Join(b.dir, path)
-		if err := flushDir(b.config.fsys, path); err != nil {
+		d, err := b.config.fsys.openDir(path)
+		if err != nil {
+			return fmt.Errorf("open directory: %w", err)
+		}
+		if err := errors.Join(b.flushDir(d, path), d.Close()); err != nil {
 			return err
 		}
 		names, err := b.config.fsys.list(path)
@@ -261,10 +269,16 @@ func (b *Blob) set(key string, value []byte) error {
 	path := b.path(key)
 	dir := filepath.Dir(path)
 	if dir != b.dir {
-		if err := b.makeDir(dir); err != nil {
+		if err := b.makeDirFor(dir); err != nil {
 			return err
 		}
 	}
+	// Before anything has happened, for there may be no descriptor left.
+	names, done, err := b.openNames(dir)
+	if err != nil {
+		return storage.NoEffect(err)
+	}
+	defer done()
 	temp := filepath.Join(b.base, blobTemp, strconv.FormatUint(b.temps.Add(1), 10))
 	f, err := fsys.create(temp)
 	if err != nil {
@@ -286,14 +300,26 @@ func (b *Blob) set(key string, value []byte) error {
 		// durable, so nothing more is written until the next opening.
 		return fmt.Errorf("%w %s: %w; and to remove %s: %v", errFlush, dir, err, temp, removed) //nolint:errorlint // it may say that it had no effect
 	}
-	return b.flushing(func() error { return flushDir(fsys, dir) })
+	return b.flushing(func() error { return b.flushDir(names, dir) })
 }
 
-// makeDir makes a directory for the end of a long key, durably. What it flushes are
+// openNames opens the directory that a blob is in. What it was opened for ends with done.
+func (b *Blob) openNames(dir string) (names directory, done func(), err error) {
+	if dir == b.dir {
+		return b.names, func() {}, nil
+	}
+	names, err = b.config.fsys.openDir(dir)
+	if err != nil {
+		return nil, nil, fmt.Errorf("open directory: %w", err)
+	}
+	return names, func() { _ = names.Close() }, nil // the flush has said how it went
+}
+
+// makeDirFor makes a directory for the end of a long key, durably. What it flushes are
 // the names of other blobs as well.
-func (b *Blob) makeDir(dir string) error {
+func (b *Blob) makeDirFor(dir string) error {
 	return b.flushing(func() error {
-		err := makeDir(b.config.fsys, dir, nil)
+		err := b.makeDir(dir, nil)
 		if errors.Is(err, errFlush) {
 			return err
 		}
@@ -329,13 +355,20 @@ func (b *Blob) Delete(ctx context.Context, key string) error {
 	}
 	defer b.keys.lock(key)()
 	path := b.path(key)
+	dir := filepath.Dir(path)
+	names, done, err := b.openNames(dir)
+	if isNotExist(err) {
+		return nil // with the last of its names, a directory may go
+	}
+	if err != nil {
+		return storage.NoEffect(fmt.Errorf("delete blob %q: %w", key, err))
+	}
+	defer done()
 	if err := ignoreNotExist(b.config.fsys.remove(path)); err != nil {
 		return fmt.Errorf("delete blob %q: %w", key, err)
 	}
-	// Also if it was not there: an earlier Delete may have failed half-way. With the last
-	// of its names, a directory may go.
-	dir := filepath.Dir(path)
-	if err := b.flushing(func() error { return ignoreNotExist(flushDir(b.config.fsys, dir)) }); err != nil {
+	// Also if it was not there: an earlier Delete may have failed half-way.
+	if err := b.flushing(func() error { return b.flushDir(names, dir) }); err != nil {
 		return fmt.Errorf("delete blob %q: %w", key, b.fail(err))
 	}
 	return nil
@@ -353,7 +386,11 @@ func (b *Blob) Close() error {
 	if !b.opening.end(b.errClosed()) {
 		end = func() error { return b.opening.takeBack(b.config, b.held) }
 	}
-	if err := end(); err != nil {
+	var err error
+	if b.names != nil {
+		err = b.names.Close()
+	}
+	if err = errors.Join(err, end()); err != nil {
 		return fmt.Errorf("file: close blobs %s: %w", b.base, err)
 	}
 	return nil

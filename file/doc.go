@@ -21,6 +21,8 @@
 //   - After a failed write or flush the log, and after a failed flush of a
 //     directory the blobs too, change nothing any more ([ErrFailed]). No flush is
 //     tried again.
+//   - When no descriptor is left, what needs one fails before it has done anything, and
+//     goes on when there are some. What durability needs is open from the beginning.
 //   - A full disk is met before anything is written, changes nothing, and is
 //     over as soon as there is room. Opening, reading and truncating need none.
 //   - The lock of a location dies with the process that holds it.
@@ -30,7 +32,8 @@
 // A flush that succeeds has reached the medium; bytes next to those that are
 // overwritten stay as they are, also in a power cut; a rename is atomic; locks
 // (flock) work between all processes that use the location, which is not so on
-// some network file systems. It is tested on Linux; it compiles for macOS and
+// some network file systems. One that says that it cannot flush directories is used all
+// the same, and named in the log. It is tested on Linux; it compiles for macOS and
 // Windows, where it is not tested.
 //
 // # Files

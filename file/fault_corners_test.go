@@ -292,7 +292,7 @@ func requireInjected(t *testing.T, f *faultFS, errs []error) {
 	t.Helper()
 	for _, err := range errs {
 		require.True(t, f.happened(), "without a fault: %v", err)
-		require.True(t, slices.ContainsFunc([]error{syscall.EIO, syscall.ENOSPC}, func(e error) bool { return errors.Is(err, e) }), "%v", err)
+		require.True(t, slices.ContainsFunc([]error{syscall.EIO, syscall.ENOSPC, syscall.EMFILE}, func(e error) bool { return errors.Is(err, e) }), "%v", err)
 		require.NotErrorIs(t, err, storage.ErrCorrupt, "a fault is no damage")
 		require.Contains(t, err.Error(), "/db")
 	}

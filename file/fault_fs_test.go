@@ -23,9 +23,10 @@ const (
 	faultRename faultKind = "failed rename"
 	faultRead   faultKind = "read error"
 	faultDead   faultKind = "dead disk" // whatever is tried fails
+	faultFiles  faultKind = "EMFILE"    // no descriptor is left
 )
 
-var faultKinds = []faultKind{faultEIO, faultFull, faultShort, faultSync, faultClose, faultRename, faultRead, faultDead}
+var faultKinds = []faultKind{faultEIO, faultFull, faultShort, faultSync, faultClose, faultRename, faultRead, faultDead, faultFiles}
 
 // faultsOf returns the ways in which an operation can fail.
 func faultsOf(op string) []faultKind {
@@ -40,8 +41,12 @@ func faultsOf(op string) []faultKind {
 		return []faultKind{faultRename, faultFull}
 	case "read":
 		return []faultKind{faultRead}
-	case "create", "mkdir", "lock":
+	case "mkdir":
 		return []faultKind{faultEIO, faultFull}
+	case "create", "lock":
+		return []faultKind{faultEIO, faultFull, faultFiles}
+	case "open", "openWrite", "openDir", "list":
+		return []faultKind{faultEIO, faultFiles}
 	default:
 		return []faultKind{faultEIO}
 	}
@@ -52,10 +57,14 @@ func (k faultKind) applies(op string) bool {
 }
 
 func (k faultKind) errno() error {
-	if k == faultFull {
+	switch k {
+	case faultFull:
 		return syscall.ENOSPC
+	case faultFiles:
+		return syscall.EMFILE
+	default:
+		return syscall.EIO
 	}
-	return syscall.EIO
 }
 
 // site is a place in the code that calls the file system.
@@ -266,17 +275,44 @@ func (f *faultFS) stat(name string) (size int64, err error) {
 	return size, err
 }
 
-func (f *faultFS) syncDir(dir string) error {
-	_, err := f.enter("syncDir", dir)
+func (f *faultFS) openDir(dir string) (d directory, err error) {
+	err = f.try("openDir", dir, func() error {
+		d, err = f.m.openDir(dir)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &faultDir{f: f, d: d, name: dir}, nil
+}
+
+// faultDir is a directory of a faultFS.
+type faultDir struct {
+	f    *faultFS
+	d    directory
+	name string
+}
+
+func (d *faultDir) syncDir() error {
+	f := d.f
+	_, err := f.enter("syncDir", d.name)
 	defer f.leave()
-	if f.lostDirs[dir] {
-		f.blame("directory %s was flushed again after its flush had failed", dir)
+	if f.lostDirs[d.name] {
+		f.blame("directory %s was flushed again after its flush had failed", d.name)
 	}
 	if err != nil {
-		f.lostDirs[dir] = true
+		f.lostDirs[d.name] = true
 	}
 	f.inject = err
-	return f.m.syncDir(dir)
+	return d.d.syncDir()
+}
+
+// Close lets go of the directory also if it fails.
+func (d *faultDir) Close() error {
+	_, err := d.f.enter("close", d.name)
+	defer d.f.leave()
+	d.f.inject = err
+	return d.d.Close()
 }
 
 func (f *faultFS) lock(name string) (func() error, error) {

@@ -44,13 +44,13 @@ func callSites(t *testing.T) (sites []callSite) {
 	info := types.Info{Types: map[ast.Expr]types.TypeAndValue{}, Uses: map[*ast.Ident]types.Object{}, Selections: map[*ast.SelectorExpr]*types.Selection{}}
 	config := types.Config{Importer: emptyImporter{}, Error: func(error) {}}
 	pkg, _ := config.Check("file", fset, files, &info)
-	fsys, file := pkg.Scope().Lookup("fileSystem").Type(), pkg.Scope().Lookup("handle").Type()
+	fsys, file, dir := pkg.Scope().Lookup("fileSystem").Type(), pkg.Scope().Lookup("handle").Type(), pkg.Scope().Lookup("directory").Type()
 
 	// op is the operation that a call is, or "".
 	op := func(call *ast.CallExpr) (string, token.Pos) {
 		switch fun := call.Fun.(type) {
 		case *ast.SelectorExpr:
-			if sel := info.Selections[fun]; sel != nil && sel.Kind() == types.MethodVal && methodOf(sel, fsys, file) {
+			if sel := info.Selections[fun]; sel != nil && sel.Kind() == types.MethodVal && methodOf(sel, fsys, file, dir) {
 				return opOf(fun.Sel.Name), fun.Sel.Pos()
 			}
 			if fun.Sel.Name == "unlock" { // of a LOCK file: a function

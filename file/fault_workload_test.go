@@ -95,7 +95,7 @@ func (r *storeRun) expected(err error, doing string) {
 	r.t.Helper()
 	r.failed++
 	require.True(r.t, r.f.happened(), "%s failed without a fault: %v", doing, err)
-	cause := errors.Is(err, syscall.EIO) || errors.Is(err, syscall.ENOSPC)
+	cause := errors.Is(err, syscall.EIO) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EMFILE)
 	require.True(r.t, cause || errors.Is(err, persist.ErrStopped), "%s: not what was injected: %v", doing, err)
 	require.NotErrorIs(r.t, err, storage.ErrCorrupt, "%s: a fault is no damage", doing)
 	require.Contains(r.t, err.Error(), "/db", "%s: the error names no file", doing)

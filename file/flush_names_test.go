@@ -21,13 +21,23 @@ type slowFailure struct {
 	renamed          chan struct{}
 }
 
-func (s *slowFailure) syncDir(dir string) error {
-	if s.armed.CompareAndSwap(true, false) {
-		close(s.failing)
-		<-s.release
+func (s *slowFailure) openDir(dir string) (directory, error) {
+	d, err := s.memFS.openDir(dir)
+	return slowDir{d, s}, err
+}
+
+type slowDir struct {
+	directory
+	s *slowFailure
+}
+
+func (d slowDir) syncDir() error {
+	if d.s.armed.CompareAndSwap(true, false) {
+		close(d.s.failing)
+		<-d.s.release
 		return syscall.EIO
 	}
-	return s.memFS.syncDir(dir)
+	return d.directory.syncDir()
 }
 
 func (s *slowFailure) rename(from, to string) error {
@@ -72,30 +82,26 @@ func TestFlushesOfNamesFailTogether(t *testing.T) {
 	}
 }
 
-// goneDir is a file system on which a directory is gone when it is to be flushed.
-type goneDir struct {
-	*memFS
-	armed bool
-}
-
-func (g *goneDir) syncDir(dir string) error {
-	if g.armed {
-		return iofs.ErrNotExist
-	}
-	return g.memFS.syncDir(dir)
-}
-
-// A directory that was moved away before its names were flushed has not been flushed.
-// For Delete that is as good as done.
+// A directory that is gone when it is to be opened has not been flushed, and nothing was
+// done in it. For Delete that is as good as done.
 func TestFlushOfADirectoryThatIsGone(t *testing.T) {
-	g := &goneDir{memFS: newMemFS()}
-	b, err := NewBlob("/db", withFileSystem(g))
+	m := newMemFS()
+	b, err := NewBlob("/db", withFileSystem(m))
 	require.NoError(t, err)
 	defer b.Close()
-	g.armed = true
-	require.NoError(t, b.Delete(t.Context(), "a"))
-	_, err = b.Set(t.Context(), "a", []byte("1"))
-	require.ErrorIs(t, err, ErrFailed)
+	key := strings.Repeat("a", storage.MaxKeySize)
+	require.NoError(t, b.Delete(t.Context(), key))
+	m.setHook(func(op, name string) error {
+		if op == "openDir" && strings.HasSuffix(name, nameContinues) {
+			return iofs.ErrNotExist
+		}
+		return nil
+	})
+	_, err = b.Set(t.Context(), key, []byte("1"))
+	require.ErrorIs(t, err, storage.ErrNoEffect)
+	m.setHook(nil)
+	_, err = b.Set(t.Context(), key, []byte("1"))
+	require.NoError(t, err)
 }
 
 // lateRename is a file system whose next rename between names that end like these takes

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	iofs "io/fs"
 	"path/filepath"
+	"syscall"
 )
 
 // fileSystem is everything this package does to a disk. Nothing else in the
@@ -29,8 +30,8 @@ type fileSystem interface {
 	list(dir string) ([]string, error)
 	// stat returns the size of a file in bytes. fs.ErrNotExist.
 	stat(name string) (int64, error)
-	// syncDir makes the names in a directory durable.
-	syncDir(dir string) error
+	// openDir opens a directory, to make the names in it durable. fs.ErrNotExist.
+	openDir(dir string) (directory, error)
 	// lock takes the exclusive lock on a file, which it creates if needed, and on the
 	// directory that it is in, or fails with errHeld, or with errReplaced if another
 	// directory has got that name meanwhile. The lock ends with unlock or with the
@@ -57,6 +58,14 @@ type handle interface {
 	Close() error
 }
 
+// directory is an open directory. It is opened before the names in it change: when
+// there is no descriptor left, nothing has happened yet.
+type directory interface {
+	// syncDir makes the names in the directory durable.
+	syncDir() error
+	Close() error
+}
+
 // errHeld: somebody else holds the lock.
 var errHeld = errors.New("file: lock is held")
 
@@ -68,49 +77,95 @@ var errReplaced = errors.New("file: the directory was replaced while it was lock
 var errFlush = errors.New("flush directory")
 
 // flushDir makes the names in a directory durable. An error matches errFlush.
-func flushDir(fsys fileSystem, dir string) error {
-	if err := fsys.syncDir(dir); err != nil {
+//
+// A file system that says that it has no such flush is used all the same: there is none
+// that could be missed, and nothing else to be done. It is named in the log, once.
+func (c *config) flushDir(d directory, dir string) error {
+	err := d.syncDir()
+	if cannotFlush(err) {
+		c.noFlush.Do(func() {
+			c.logger.Warn("the file system cannot flush directories: after a power cut, names of files may be missing", "directory", dir, "error", err)
+		})
+		return nil
+	}
+	if err != nil {
 		return fmt.Errorf("%w %s: %w", errFlush, dir, err)
 	}
 	return nil
 }
 
+// cannotFlush reports that an error says that there is no such flush, not that it failed.
+func cannotFlush(err error) bool {
+	for _, no := range []error{syscall.EINVAL, syscall.EROFS, syscall.ENOTTY, errors.ErrUnsupported} {
+		if errors.Is(err, no) {
+			return true
+		}
+	}
+	return false
+}
+
 // makeDir makes a directory and its missing parents, durably. The parent is
 // flushed also if the directory was there: an earlier process may have been
-// killed between making and flushing it. What is made is added to made.
-func makeDir(fsys fileSystem, dir string, made *tracks) error {
+// killed between making and flushing it. For the same reason the parent's own name
+// is flushed before anything is in it. What is made is added to made.
+//
+// An error that does not match errFlush has left nothing behind that is not flushed.
+func (c *config) makeDir(dir string, made *tracks) (err error) {
 	parent := filepath.Dir(dir)
-	err := fsys.mkdir(dir)
-	if errors.Is(err, iofs.ErrNotExist) && parent != dir {
-		if err := makeDir(fsys, parent, made); err != nil {
+	above, err := c.openAbove(parent)
+	if isNotExist(err) && parent != dir {
+		if err := c.makeDir(parent, made); err != nil {
 			return err
 		}
-		err = fsys.mkdir(dir)
+		above, err = c.openAbove(parent)
 	}
-	if err != nil && !errors.Is(err, iofs.ErrExist) {
-		return fmt.Errorf("make directory: %w", err)
+	if err != nil {
+		return fmt.Errorf("make directory %s: %w", dir, err)
 	}
+	defer func() { err = errors.Join(err, above.Close()) }()
+	beyond, err := c.openAbove(filepath.Dir(parent))
+	if err != nil {
+		return fmt.Errorf("make directory %s: %w", dir, err)
+	}
+	defer func() { err = errors.Join(err, beyond.Close()) }()
+
+	err = c.fsys.mkdir(dir)
 	isNew := err == nil
 	if isNew {
 		made.add(dir)
+	} else if !errors.Is(err, iofs.ErrExist) {
+		return fmt.Errorf("make directory: %w", err)
 	}
-	if err := syncParent(fsys, parent); err != nil {
+	if err := flushAbove(above, parent); err != nil || !isNew {
 		return err
 	}
-	if isNew {
-		return syncParent(fsys, filepath.Dir(parent))
+	return flushAbove(beyond, filepath.Dir(parent))
+}
+
+// openAbove opens a directory that may be above the location. One that we may not even
+// list cannot be flushed, and is not ours to worry about.
+func (c *config) openAbove(dir string) (directory, error) {
+	d, err := c.fsys.openDir(dir)
+	if errors.Is(err, iofs.ErrPermission) {
+		return noDirectory{}, nil
+	}
+	return d, err
+}
+
+// flushAbove flushes a directory that may be above the location, where a read-only file
+// system may begin, or one that has no directories on a disk: they need no flush.
+func flushAbove(d directory, dir string) error {
+	if err := d.syncDir(); err != nil && !cannotFlush(err) && !errors.Is(err, iofs.ErrPermission) {
+		return fmt.Errorf("%w %s: %w", errFlush, dir, err)
 	}
 	return nil
 }
 
-// syncParent flushes a directory above the location. One that we may not even
-// list cannot be flushed, and is not ours to worry about.
-func syncParent(fsys fileSystem, dir string) error {
-	if err := flushDir(fsys, dir); err != nil && !errors.Is(err, iofs.ErrPermission) {
-		return err
-	}
-	return nil
-}
+// noDirectory stands for one that cannot be opened and need not be.
+type noDirectory struct{}
+
+func (noDirectory) syncDir() error { return nil }
+func (noDirectory) Close() error   { return nil }
 
 // isNotExist reports that a file is not there.
 func isNotExist(err error) bool { return errors.Is(err, iofs.ErrNotExist) }

@@ -58,7 +58,7 @@ func (fs osFileSystem) mkdir(name string) error {
 	return os.Mkdir(name, dirPerm)
 }
 
-func (osFileSystem) syncDir(dir string) error { return syncDirectory(dir) }
+func (osFileSystem) openDir(dir string) (directory, error) { return openDirectory(dir) }
 
 func (osFileSystem) list(dir string) (names []string, err error) {
 	d, err := os.Open(dir)

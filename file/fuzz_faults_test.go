@@ -23,7 +23,9 @@ func lay(t testing.TB, m *memFS, name string, data []byte) {
 	t.Helper()
 	dir := filepath.Dir(name)
 	if m.names[dir] == nil {
-		require.NoError(t, makeDir(m, dir, nil))
+		c, err := newConfig([]Option{withFileSystem(m)})
+		require.NoError(t, err)
+		require.NoError(t, c.makeDir(dir, nil))
 	}
 	f, err := m.create(name)
 	require.NoError(t, err)
@@ -31,7 +33,7 @@ func lay(t testing.TB, m *memFS, name string, data []byte) {
 	require.NoError(t, err)
 	require.NoError(t, f.sync())
 	require.NoError(t, f.Close())
-	require.NoError(t, m.syncDir(dir))
+	require.NoError(t, m.flushDir(dir))
 }
 
 // countdown fails the operations of a file system from the nth on, or that one alone.
@@ -152,7 +154,7 @@ func FuzzRecoveryFaults(f *testing.F) {
 		}
 		m := newMemFS()
 		require.NoError(t, m.mkdir("/db"))
-		require.NoError(t, m.syncDir("/"))
+		require.NoError(t, m.flushDir("/"))
 		lay(t, m, seg(1), data)
 		want, wantErr := recovered(t, m.clone())
 		requireDamage(t, wantErr)

@@ -17,7 +17,7 @@ func TestImagesOfAWrite(t *testing.T) {
 	m := newMemFS()
 	f, err := m.create("/f")
 	require.NoError(t, err)
-	require.NoError(t, m.syncDir("/"))
+	require.NoError(t, m.flushDir("/"))
 	_, err = f.WriteAt(old, 0)
 	require.NoError(t, err)
 	require.NoError(t, f.sync())
@@ -74,7 +74,7 @@ func TestImagesOfASectorWrittenTwice(t *testing.T) {
 	m := newMemFS()
 	f, err := m.create("/f")
 	require.NoError(t, err)
-	require.NoError(t, m.syncDir("/"))
+	require.NoError(t, m.flushDir("/"))
 	j := m.record()
 	for _, b := range []string{"1", "2", "3"} {
 		_, err = f.WriteAt([]byte(b), 0)
@@ -105,10 +105,10 @@ func TestImagesOfARename(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, f.sync())
 	}
-	require.NoError(t, m.syncDir("/"))
+	require.NoError(t, m.flushDir("/"))
 	j := m.record()
 	require.NoError(t, m.rename("/from", "/to"))
-	require.NoError(t, m.syncDir("/"))
+	require.NoError(t, m.flushDir("/"))
 	seen := map[string]bool{}
 	for seed := range uint64(100) {
 		for i := range j.images(seed, nil) {

@@ -22,13 +22,15 @@ var _ storage.Log = (*Log)(nil)
 // Reading does not disturb appending: it takes no lock that is held during I/O.
 //
 // Holds: one open file for each segment, so the size of the log divided by the
-// segment size; a goroutine that prepares segments; until Close. A long Read holds
+// segment size, two for files that are ready to become segments, three for directory
+// and lock; a goroutine that prepares segments; until Close. A long Read holds
 // up to 16 MiB that it has read ahead, and a goroutine for each of up to four groups.
 type Log struct {
 	config
 	dir      string // the directory of the segments
 	opening  *opening
 	held     *heldLock
+	names    directory // dir, open: durability must not depend on a free descriptor
 	spares   *spares
 	found    found // by the inspection, to be settled
 	recovery Recovery
@@ -120,6 +122,9 @@ func (l *Log) letGo() error {
 	errs = append(errs, cur.release())
 	for _, s := range segs {
 		errs = append(errs, s.release())
+	}
+	if l.names != nil {
+		errs = append(errs, l.names.Close())
 	}
 	return errors.Join(errs...)
 }

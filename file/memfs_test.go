@@ -1,6 +1,7 @@
 package file
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	iofs "io/fs"
@@ -168,17 +169,55 @@ func (m *memFS) stat(name string) (int64, error) {
 	return int64(len(m.names[name].data)), nil
 }
 
-func (m *memFS) syncDir(dir string) error {
+func (m *memFS) openDir(dir string) (directory, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if err := m.begin("syncDir", dir); err != nil {
+	if err := m.begin("openDir", dir); err != nil {
+		return nil, err
+	}
+	if n := m.names[dir]; n == nil || !n.dir {
+		return nil, pathError("openDir", dir, iofs.ErrNotExist)
+	}
+	m.handles++
+	return &memDir{m: m, name: dir}, nil
+}
+
+// flushDir makes the names in a directory durable.
+func (m *memFS) flushDir(dir string) error {
+	d, err := m.openDir(dir)
+	if err != nil {
 		return err
 	}
-	if m.names[dir] == nil {
-		return pathError("syncDir", dir, iofs.ErrNotExist)
+	return errors.Join(d.syncDir(), d.Close())
+}
+
+type memDir struct {
+	m      *memFS
+	name   string
+	closed bool
+}
+
+func (d *memDir) syncDir() error {
+	d.m.mu.Lock()
+	defer d.m.mu.Unlock()
+	if d.closed {
+		return pathError("syncDir", d.name, iofs.ErrClosed)
 	}
-	m.do(change{op: "syncDir", name: dir})
+	if err := d.m.begin("syncDir", d.name); err != nil {
+		return err
+	}
+	d.m.do(change{op: "syncDir", name: d.name})
 	return nil
+}
+
+func (d *memDir) Close() error {
+	d.m.mu.Lock()
+	defer d.m.mu.Unlock()
+	if !d.closed {
+		d.m.handles--
+	}
+	d.closed = true
+	return d.m.begin("close", d.name)
 }
 
 func (m *memFS) lock(name string) (func() error, error) {

@@ -113,7 +113,7 @@ func (o *opening) lockIn(ctx context.Context, c config, dir, location string) (l
 		if err = ctx.Err(); err != nil {
 			return nil, err
 		}
-		if err = makeDir(c.fsys, dir, &o.made); err == nil {
+		if err = c.makeDir(dir, &o.made); err == nil {
 			l, err = takeLock(c.fsys, dir, location, c.lock)
 		}
 		if err == nil {

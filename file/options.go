@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"github.com/tidemark-go/tidemark/storage"
 )
@@ -70,6 +71,7 @@ type config struct {
 	fsys                      fileSystem
 	lock                      storage.LockInfo
 	logger                    *slog.Logger
+	noFlush                   *sync.Once // says that directories cannot be flushed
 	firstSegment, lastSegment int64
 }
 
@@ -86,6 +88,7 @@ func newConfig(opts []Option) (config, error) {
 		fsys:         osFileSystem{locked: new(lockedDir)},
 		lock:         storage.LockInfo{Owner: filepath.Base(os.Args[0]), Details: lockDetails()},
 		logger:       slog.New(slog.DiscardHandler),
+		noFlush:      new(sync.Once),
 		firstSegment: defaultFirstSegment,
 		lastSegment:  defaultLastSegment,
 	}

@@ -7,8 +7,11 @@ import (
 	"os"
 )
 
-// syncDirectory does nothing: these systems cannot flush a directory.
-func syncDirectory(string) error { return nil }
+// openDirectory opens nothing: these systems cannot flush a directory.
+func openDirectory(dir string) (directory, error) {
+	_, err := os.Stat(dir)
+	return noDirectory{}, err
+}
 
 // tryLock reports that there are no such locks. The writer then never reuses a
 // segment file, so readers need no protection.

@@ -9,18 +9,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// syncDirectory makes the names in a directory durable.
-func syncDirectory(dir string) error {
+// openDirectory opens a directory, to make the names in it durable.
+func openDirectory(dir string) (directory, error) {
 	d, err := os.Open(dir)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	err = d.Sync()
-	if cerr := d.Close(); err == nil {
-		err = cerr
-	}
-	return err
+	return osDirectory{d}, nil
 }
+
+type osDirectory struct{ *os.File }
+
+func (d osDirectory) syncDir() error { return d.Sync() }
 
 func tryLock(f *os.File, exclusive bool) error {
 	how := unix.LOCK_SH

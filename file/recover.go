@@ -41,6 +41,10 @@ type tornEnd struct {
 
 // inspect checks the whole log and finds its end. It changes nothing.
 func (l *Log) inspect(ctx context.Context) error {
+	var err error
+	if l.names, err = l.fsys.openDir(l.dir); err != nil {
+		return fmt.Errorf("open directory: %w", err)
+	}
 	names, err := l.fsys.list(l.dir)
 	if err != nil {
 		return fmt.Errorf("list %s: %w", l.dir, err)

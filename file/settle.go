@@ -24,7 +24,7 @@ func (l *Log) settle(ctx context.Context) error {
 	}
 	// An earlier process may have been killed between a rename and its flush, and
 	// what follows builds on these names.
-	if err := flushDir(l.fsys, l.dir); err != nil {
+	if err := l.flushDir(l.names, l.dir); err != nil {
 		return err
 	}
 	segs := l.mu.segs
@@ -128,7 +128,7 @@ func (l *Log) keepTorn(s *segment, at point) error {
 	err = l.writeTorn(name, torn)
 	if err == nil {
 		l.recovery.Kept = filepath.Join(l.dir, name)
-		if err := flushDir(l.fsys, l.dir); err != nil {
+		if err := l.flushDir(l.names, l.dir); err != nil {
 			return err
 		}
 	}

@@ -17,4 +17,19 @@ var fileEdgeExhibits = []exhibit{
 		edits: []edit{{"file/blob.go", "\tif err := b.opening.beforeMutation(ctx); err != nil {", "\tif err := b.settle(ctx); err != nil {"}},
 		pkg:   "./file", test: "TestNothingIsBuiltOnWhatIsNotSettled",
 	},
+	{
+		name: "descriptor-after-the-deed", bug: "a directory is opened when it is to be flushed: without a descriptor nothing is written any more", origin: "descriptor limits", tier: b,
+		edits: []edit{{"file/append.go", "\tif err := l.flushDir(l.names, l.dir); err != nil {\n\t\treturn l.fail(err)\n\t}\n", "\tnames, err := l.fsys.openDir(l.dir)\n\tif err != nil {\n\t\treturn l.fail(err)\n\t}\n\tif err := errors.Join(l.flushDir(names, l.dir), names.Close()); err != nil {\n\t\treturn l.fail(err)\n\t}\n"}},
+		pkg:   "./file", test: "TestDurabilityNeedsNoDescriptor",
+	},
+	{
+		name: "read-only-root", bug: "a location below a directory that cannot be flushed is not opened", origin: "read-only roots", tier: b,
+		edits: []edit{{"file/fs.go", "err != nil && !cannotFlush(err) && ", "err != nil && "}},
+		pkg:   "./file", test: "TestDirectoriesThatCannotBeFlushed",
+	},
+	{
+		name: "made-and-not-flushed", bug: "a directory that a killed process made is believed to be on the disk", origin: ours, tier: b,
+		edits: []edit{{"file/fs.go", "flushAbove(above, parent); err != nil || !isNew {", "error(nil); err != nil || !isNew {"}},
+		pkg:   "./file", test: "TestKilledWhileDirectoriesAreMade",
+	},
 }
