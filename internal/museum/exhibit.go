@@ -18,6 +18,7 @@ type exhibit struct {
 	edits  []edit
 	pkg    string // of the test, as "./file"
 	test   string // its name
+	goarch string // for which the test is built; "" is that of this machine
 }
 
 // edit is a change of a file of ours. The old text occurs exactly once.

@@ -15,6 +15,7 @@ var exhibits = slices.Concat(
 	edgesSourceExhibits,
 	engineEdgeExhibits,
 	fileEdgeExhibits,
+	platformExhibits,
 	sinkEdgeExhibits,
 	valuesExhibits,
 )

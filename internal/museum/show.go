@@ -52,7 +52,7 @@ func (x exhibit) run(ctx context.Context, root, overlay string, tier proof.Tier)
 	cmd := exec.CommandContext(ctx, "go", "test", "-vet=off", "-overlay", overlay, "-count=1", "-timeout=2m", "-failfast",
 		"-run", "^"+x.test+"$", x.pkg)
 	cmd.Dir = root
-	cmd.Env = append(environment(), "TIDEMARK_TIER="+string(tier), "TMPDIR="+filepath.Dir(overlay))
+	cmd.Env = append(environment(x.goarch), "TIDEMARK_TIER="+string(tier), "TMPDIR="+filepath.Dir(overlay))
 	var output bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &output, &output
 	err := cmd.Run()
@@ -75,16 +75,19 @@ func (x exhibit) run(ctx context.Context, root, overlay string, tier proof.Tier)
 // control runs the exhibits' tests without their bugs: one that fails anyhow would
 // seem to catch everything.
 func control(ctx context.Context, root string, shown []exhibit) error {
-	tests := map[string][]string{} // by package
+	type binary struct{ pkg, goarch string }
+	tests := map[binary][]string{}
 	for _, x := range shown {
-		if !slices.Contains(tests[x.pkg], x.test) {
-			tests[x.pkg] = append(tests[x.pkg], x.test)
+		of := binary{x.pkg, x.goarch}
+		if !slices.Contains(tests[of], x.test) {
+			tests[of] = append(tests[of], x.test)
 		}
 	}
-	for _, pkg := range slices.Sorted(maps.Keys(tests)) {
-		cmd := exec.CommandContext(ctx, "go", "test", "-vet=off", "-count=1", "-run", "^("+strings.Join(tests[pkg], "|")+")$", pkg)
+	byName := func(a, b binary) int { return strings.Compare(a.pkg+" "+a.goarch, b.pkg+" "+b.goarch) }
+	for _, of := range slices.SortedFunc(maps.Keys(tests), byName) {
+		cmd := exec.CommandContext(ctx, "go", "test", "-vet=off", "-count=1", "-run", "^("+strings.Join(tests[of], "|")+")$", of.pkg)
 		cmd.Dir = root
-		cmd.Env = append(environment(), "TIDEMARK_TIER=")
+		cmd.Env = append(environment(of.goarch), "TIDEMARK_TIER=")
 		if output, err := cmd.CombinedOutput(); err != nil {
 			return fmt.Errorf("without a bug, %s: %w\n%s", strings.Join(cmd.Args, " "), err, output)
 		}
@@ -94,11 +97,16 @@ func control(ctx context.Context, root string, shown []exhibit) error {
 
 // environment is ours without what would change the tests. Property tests have the seed
 // of tier A, and do not keep what they find: it belongs to a program with a bug in it.
-func environment() []string {
+// A machine that runs programs for another goarch as well is asked to.
+func environment(goarch string) []string {
 	ours := slices.DeleteFunc(os.Environ(), func(variable string) bool {
 		return strings.HasPrefix(variable, "TIDEMARK") || strings.HasPrefix(variable, "RAPID")
 	})
-	return append(ours, "RAPID_SEED=1", "RAPID_NOFAILFILE=true")
+	ours = append(ours, "RAPID_SEED=1", "RAPID_NOFAILFILE=true")
+	if goarch != "" {
+		ours = append(ours, "GOARCH="+goarch, "CGO_ENABLED=0")
+	}
+	return ours
 }
 
 // overlay writes the changed files into dir, and returns the name of the file that
