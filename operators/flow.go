@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/reugn/go-streams"
 
@@ -64,11 +65,19 @@ func newBatchFlow(ctx context.Context, name string, work func(f *BatchFlow)) *Ba
 
 // receive returns the next element, or false when there is none or it is over.
 func (f *BatchFlow) receive() (element any, ok bool) {
+	element, ok, _ = f.receiveOr(nil)
+	return element, ok
+}
+
+// receiveOr is receive until something else is woken.
+func (f *BatchFlow) receiveOr(wake <-chan time.Time) (element any, ok, woken bool) {
 	select {
 	case element, ok = <-f.in.C:
-		return element, ok && f.ctx.Err() == nil
+		return element, ok && f.ctx.Err() == nil, false
+	case <-wake:
+		return nil, false, true
 	case <-f.ctx.Done():
-		return nil, false
+		return nil, false, false
 	}
 }
 

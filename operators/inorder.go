@@ -5,13 +5,22 @@ import (
 
 	"github.com/tidemark-go/tidemark/frontier"
 	"github.com/tidemark-go/tidemark/operators/internal/order"
+	"github.com/tidemark-go/tidemark/operators/internal/weight"
 )
 
-// Limits bound what an operator holds back until a batch that is missing has come.
+// Limits bound what an operator holds back until a batch that others wait for has come.
 // Zero values mean the defaults.
+//
+// A batch that takes long is not missing: the operator lets its upstream wait. Since the
+// batch may wait behind others that were done before it, it still takes some, in bursts of
+// at most 16 batches, or of 4 if they are large, with pauses of a quarter of the wait so
+// far, one minute at most. So for as long as one call is slow what is held grows beyond
+// the limits by a burst for every quarter by which the wait grows: by about 20 bursts in
+// two seconds, 50 in four minutes, and then by one a minute.
 type Limits struct {
-	Batches int // 0 means 1024
-	Updates int // in all of them; 0 means 1<<20
+	Batches int   // 0 means 1024
+	Updates int   // in all of them; 0 means 1<<20
+	Bytes   int64 // of all of them, about, in memory; 0 means 64 MiB
 }
 
 // OrDefault returns the limits with defaults filled in.
@@ -21,6 +30,9 @@ func (l Limits) OrDefault() Limits {
 	}
 	if l.Updates <= 0 {
 		l.Updates = 1 << 20
+	}
+	if l.Bytes <= 0 {
+		l.Bytes = 64 << 20
 	}
 	return l
 }
@@ -34,15 +46,32 @@ func (l Limits) OrDefault() Limits {
 //
 //	out ----------- [0,2) - [2,5) ------------ [5,9) - [9,10) --
 //
-// Errors: ErrMissing when the limits are exceeded, or at the end of the input;
-// ErrOverlap; ErrForeignElement.
+// When the limits are exceeded it makes its upstream wait, see Limits.
+//
+// Errors: ErrMissing at the end of the input; ErrOverlap; ErrForeignElement.
 func InOrder[K, V any](ctx context.Context, from frontier.Antichain, limits Limits) *BatchFlow {
 	limits = limits.OrDefault()
 	return newBatchFlow(ctx, "InOrder", func(f *BatchFlow) {
-		held := order.NewBuffer[Batch[K, V]](order.Limits(limits))
+		held, pace := order.NewBuffer[Batch[K, V]](order.Limits(limits)), order.NewPace(order.Limits(limits))
+		defer pace.Stop()
+		weigh := weight.NewUpdates[K, V]()
 		next := from
 		for {
-			element, ok := f.receive()
+			receive, wake := pace.Next(held.Over(), next)
+			if !receive {
+				select {
+				case <-wake:
+					pace.Woken()
+					continue
+				case <-f.ctx.Done():
+					return
+				}
+			}
+			element, ok, woken := f.receiveOr(wake)
+			if woken {
+				pace.Woken()
+				continue
+			}
 			if !ok {
 				if f.ctx.Err() == nil {
 					if err := held.Missing(next); err != nil {
@@ -56,7 +85,9 @@ func InOrder[K, V any](ctx context.Context, from frontier.Antichain, limits Limi
 				continue // covers nothing that was not passed on before
 			}
 			if err == nil {
-				err = held.Add(b.Description, len(b.Updates), b, next)
+				size := order.Size{Updates: len(b.Updates), Bytes: weigh.Of(b.Updates)}
+				pace.Received(size.Bytes)
+				err = held.Add(b.Description, size, b)
 			}
 			if err == nil {
 				err = held.Skip(next)
@@ -65,7 +96,7 @@ func InOrder[K, V any](ctx context.Context, from frontier.Antichain, limits Limi
 				f.fail(err, next)
 				return
 			}
-			for b, ok := held.Take(next); ok; b, ok = held.Take(next) {
+			for b, _, ok := held.Take(next); ok; b, _, ok = held.Take(next) {
 				if !f.out.Send(b) {
 					return
 				}

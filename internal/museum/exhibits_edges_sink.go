@@ -23,4 +23,9 @@ var sinkEdgeExhibits = []exhibit{
 		edits: []edit{{"operators/sink/outage.go", "\t\tw.outage.End(nil)\n\t\tw.outage = nil\n", "\t\tw.outage = nil\n"}},
 		pkg:   "./operators/sink", test: "TestLongOutage",
 	},
+	{
+		name: "slow-taken-freely", bug: "while one call is slow everything that others have done is held in memory", origin: ours, tier: b,
+		edits: []edit{{"operators/internal/order/pace.go", "\treturn p.burst, p.timer.C\n", "\treturn true, p.timer.C\n"}},
+		pkg:   "./operators", test: "TestSlowIsNotMissing",
+	},
 }

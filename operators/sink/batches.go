@@ -8,6 +8,7 @@ import (
 	"github.com/tidemark-go/tidemark/frontier"
 	"github.com/tidemark-go/tidemark/indexed"
 	"github.com/tidemark-go/tidemark/operators"
+	"github.com/tidemark-go/tidemark/operators/internal/order"
 	"github.com/tidemark-go/tidemark/persist"
 	"github.com/tidemark-go/tidemark/storage"
 )
@@ -38,7 +39,9 @@ func (w *writer[K, V]) receiveBatch(b operators.Batch[K, V]) error {
 	} else {
 		b.Updates = slices.Clone(b.Updates) // a branch of a FanOut may have the same slice
 	}
-	if err := w.held.Add(b.Description, len(b.Updates), b, w.next); err != nil {
+	size := order.Size{Updates: len(b.Updates), Bytes: w.weigh.Of(b.Updates)}
+	w.pace.Received(size.Bytes)
+	if err := w.held.Add(b.Description, size, b); err != nil {
 		return err
 	}
 	return w.held.Skip(w.next)
@@ -84,7 +87,7 @@ func (w *writer[K, V]) append(b operators.Batch[K, V]) *persist.Future[storage.S
 	})
 }
 
-func (w *writer[K, V]) settleBatch(b operators.Batch[K, V], err error) error {
+func (w *writer[K, V]) settleBatch(b operators.Batch[K, V], bytes int64, err error) error {
 	var mismatch *persist.UpperMismatchError
 	switch {
 	case err == nil:
@@ -92,7 +95,7 @@ func (w *writer[K, V]) settleBatch(b operators.Batch[K, V], err error) error {
 		w.since = w.since.Join(b.Since)
 		return nil
 	case errors.Is(err, persist.ErrPrevious):
-		return w.putBack(b) // the one before it was, or has ended the sink
+		return w.putBack(b, bytes) // the one before it was, or has ended the sink
 	case errors.Is(err, persist.ErrSinceRegression):
 		// Somebody else has allowed more meanwhile.
 		at, err := w.write.Description(w.ctx)
@@ -100,14 +103,14 @@ func (w *writer[K, V]) settleBatch(b operators.Batch[K, V], err error) error {
 			return err
 		}
 		w.since = w.since.Join(at.Since)
-		return w.putBack(b)
+		return w.putBack(b, bytes)
 	case errors.As(err, &mismatch):
 		return w.sealedByAnother(b, mismatch)
 	case w.transient(err):
 		if err := w.backOff(err); err != nil {
 			return err
 		}
-		return w.putBack(b)
+		return w.putBack(b, bytes)
 	}
 	return fmt.Errorf("batch [%s, %s): %w", b.Lower, b.Upper, err)
 }
@@ -123,9 +126,9 @@ func (w *writer[K, V]) sealedByAnother(b operators.Batch[K, V], err *persist.Upp
 
 // putBack holds a batch again that was on its way. What follows it is put back as
 // well, when its turn to settle comes.
-func (w *writer[K, V]) putBack(b operators.Batch[K, V]) error {
+func (w *writer[K, V]) putBack(b operators.Batch[K, V], bytes int64) error {
 	w.rewind = true
-	return w.held.Restore(b.Description, len(b.Updates), b)
+	return w.held.Add(b.Description, order.Size{Updates: len(b.Updates), Bytes: bytes}, b)
 }
 
 // learn takes in an upper that the stream is known to have.

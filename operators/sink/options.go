@@ -17,8 +17,8 @@ type options struct {
 }
 
 // HoldBack bounds the batches that the sink holds back while one before them has
-// not come. When they exceed it, the sink fails and names what is missing. Zero
-// values mean the defaults: 1024 batches, 1<<20 updates.
+// not come. When they exceed it, the sink makes its upstream wait: see operators.Limits,
+// which also has the defaults. Bytes bounds what is on its way to the log at once, too.
 func HoldBack(limits operators.Limits) Option { return func(o *options) { o.limits = limits } }
 
 // InFlight bounds the commands that are on their way to the log at once. The

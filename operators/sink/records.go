@@ -7,13 +7,18 @@ import (
 	"github.com/tidemark-go/tidemark/persist"
 )
 
-// maxGroup is how many updates of small elements share a command.
-const maxGroup = 4096
+// A command of several elements has no more updates than maxGroup, or bytes, beside its
+// last element.
+const (
+	maxGroup      = 4096
+	maxGroupBytes = 1 << 20
+)
 
 // records is a run of elements that are written by one command.
 type records[K, V any] struct {
 	updates []persist.Update[K, V]
 	ends    []int // of each element, in updates
+	bytes   int64 // about, in memory
 }
 
 // add copies an element: a branch of a FanOut may have the same slice.
@@ -23,14 +28,16 @@ func (r *records[K, V]) add(updates ...persist.Update[K, V]) {
 }
 
 func (r *records[K, V]) empty() bool { return len(r.ends) == 0 }
-func (r *records[K, V]) full() bool  { return len(r.updates) >= maxGroup }
+func (r *records[K, V]) full() bool {
+	return len(r.updates) >= maxGroup || r.bytes >= maxGroupBytes
+}
 
 // halves splits between two elements.
 func (r *records[K, V]) halves() (left, right records[K, V]) {
 	half := len(r.ends) / 2
 	at := r.ends[half-1]
-	left = records[K, V]{r.updates[:at:at], r.ends[:half:half]}
-	right = records[K, V]{r.updates[at:], slices.Clone(r.ends[half:])}
+	left = records[K, V]{r.updates[:at:at], r.ends[:half:half], r.bytes / 2}
+	right = records[K, V]{r.updates[at:], slices.Clone(r.ends[half:]), r.bytes / 2}
 	for i := range right.ends {
 		right.ends[i] -= at
 	}
@@ -41,21 +48,26 @@ func (r *records[K, V]) halves() (left, right records[K, V]) {
 // received when nothing else is on its way, so that one never waits for company,
 // and otherwise when they are as many as a command should have.
 func (w *writer[K, V]) submitRecords() {
-	for len(w.again) > 0 && len(w.flight) < w.opts.inFlight {
-		w.fly(w.again[0])
+	for len(w.again) > 0 && !w.full() {
+		w.flyRecords(w.again[0])
 		w.again = slices.Delete(w.again, 0, 1)
 	}
-	if w.records.empty() || len(w.flight) >= w.opts.inFlight {
+	if w.records.empty() || w.full() {
 		return
 	}
 	if len(w.flight) == 0 || (w.records.full() && w.flyingRecords()) {
-		w.fly(w.records)
+		w.flyRecords(w.records)
 		w.records = records[K, V]{}
 	}
 }
 
-func (w *writer[K, V]) fly(r records[K, V]) {
-	w.flight = append(w.flight, flying[K, V]{future: w.write.Write(w.ctx, r.updates), records: r})
+func (w *writer[K, V]) flyRecords(r records[K, V]) {
+	w.fly(flying[K, V]{future: w.write.Write(w.ctx, r.updates), records: r, bytes: r.bytes})
+}
+
+func (w *writer[K, V]) addRecord(updates ...persist.Update[K, V]) {
+	w.records.add(updates...)
+	w.records.bytes += w.weigh.Of(updates)
 }
 
 // settleRecords finds the culprit when a command of several elements was refused:

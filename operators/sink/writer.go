@@ -9,6 +9,7 @@ import (
 	"github.com/tidemark-go/tidemark/operators"
 	"github.com/tidemark-go/tidemark/operators/internal/edge"
 	"github.com/tidemark-go/tidemark/operators/internal/order"
+	"github.com/tidemark-go/tidemark/operators/internal/weight"
 	"github.com/tidemark-go/tidemark/persist"
 	"github.com/tidemark-go/tidemark/storage"
 )
@@ -28,10 +29,13 @@ type writer[K, V any] struct {
 	records records[K, V]
 	again   []records[K, V] // to be written again: refused as a whole, or without effect
 
-	held  *order.Buffer[operators.Batch[K, V]]
-	upper frontier.Antichain // of the stream, which nobody else moves
-	next  frontier.Antichain // the upper after what is in flight
-	chain persist.Chain      // the batches in flight
+	held   *order.Buffer[operators.Batch[K, V]]
+	pace   *order.Pace
+	weigh  *weight.Updates[K, V]
+	flying int64              // bytes in flight
+	upper  frontier.Antichain // of the stream, which nobody else moves
+	next   frontier.Antichain // the upper after what is in flight
+	chain  persist.Chain      // the batches in flight
 
 	since     frontier.Antichain // of the stream, as far as is known
 	nextSince frontier.Antichain // the since after what is in flight
@@ -49,12 +53,15 @@ type flying[K, V any] struct {
 	future  *persist.Future[storage.SeqNo]
 	batch   *operators.Batch[K, V]
 	records records[K, V]
+	bytes   int64 // about, in memory
 }
 
 func newWriter[K, V any](s *Sink[K, V]) *writer[K, V] {
 	return &writer[K, V]{
 		Sink: s, open: true,
-		held: order.NewBuffer[operators.Batch[K, V]](order.Limits(s.opts.limits)),
+		held:  order.NewBuffer[operators.Batch[K, V]](order.Limits(s.opts.limits)),
+		pace:  order.NewPace(order.Limits(s.opts.limits)),
+		weigh: weight.NewUpdates[K, V](),
 	}
 }
 
@@ -62,6 +69,7 @@ func newWriter[K, V any](s *Sink[K, V]) *writer[K, V] {
 // fatal error.
 func (w *writer[K, V]) run() (err error) {
 	defer func() {
+		w.pace.Stop()
 		if r := recover(); r != nil { // a codec's
 			err = edge.PanicError(r)
 		}
@@ -85,10 +93,7 @@ func (w *writer[K, V]) run() (err error) {
 		if !w.open && len(w.flight) == 0 && w.retry == nil {
 			break
 		}
-		var in <-chan any
-		if w.hasRoom() {
-			in = w.in.C
-		}
+		in, wake := w.input()
 		var settled <-chan struct{}
 		if len(w.flight) > 0 {
 			settled = w.flight[0].future.Done()
@@ -97,9 +102,13 @@ func (w *writer[K, V]) run() (err error) {
 		case element, open := <-in:
 			if w.open = open; open {
 				err = w.receive(element)
+			} else {
+				err = context.Cause(w.ctx) // which may be why it was closed
 			}
 		case <-settled:
 			err = w.settle()
+		case <-wake:
+			w.pace.Woken()
 		case <-w.retry:
 			w.retry = nil
 		case <-w.ctx.Done():
@@ -115,25 +124,49 @@ func (w *writer[K, V]) run() (err error) {
 	return w.held.Missing(w.next)
 }
 
-// hasRoom says whether more input is wanted.
+// input returns where to receive from, nil for nowhere, and what wakes the pace.
+func (w *writer[K, V]) input() (in <-chan any, wake <-chan time.Time) {
+	if !w.hasRoom() {
+		return nil, nil
+	}
+	if w.held.Over() && w.held.Has(w.next) {
+		return nil, nil // until what is in flight has made room for it
+	}
+	receive, wake := w.pace.Next(w.held.Over(), w.next)
+	if receive {
+		in = w.in.C
+	}
+	return in, wake
+}
+
+// hasRoom says whether there is room for more to be sent.
 func (w *writer[K, V]) hasRoom() bool {
-	return w.open && w.retry == nil && !w.rewind && len(w.again) == 0 &&
-		len(w.flight) < w.opts.inFlight && !w.records.full()
+	return w.open && w.retry == nil && !w.rewind && len(w.again) == 0 && !w.full() && !w.records.full()
+}
+
+// full says that as much is in flight as may be.
+func (w *writer[K, V]) full() bool {
+	return len(w.flight) >= w.opts.inFlight || w.flying >= w.opts.limits.Bytes
+}
+
+func (w *writer[K, V]) fly(f flying[K, V]) {
+	w.flight = append(w.flight, f)
+	w.flying += f.bytes
 }
 
 func (w *writer[K, V]) receive(element any) error {
 	switch e := element.(type) {
 	case persist.Update[K, V]:
-		w.records.add(e)
+		w.addRecord(e)
 	case []persist.Update[K, V]:
 		if len(e) > 0 {
-			w.records.add(e...)
+			w.addRecord(e...)
 		}
 	case operators.Result[K, V]:
 		if e.Err != nil {
 			w.fault(operators.Error{Err: e.Err, Time: e.Time, Diff: e.Diff})
 		} else {
-			w.records.add(e.Update)
+			w.addRecord(e.Update)
 		}
 	case operators.Error:
 		w.fault(e)
@@ -169,12 +202,12 @@ func (w *writer[K, V]) submit() error {
 	if !w.records.empty() || len(w.again) > 0 || w.flyingRecords() {
 		return nil
 	}
-	for len(w.flight) < w.opts.inFlight {
-		b, ok := w.held.Take(w.next)
+	for !w.full() {
+		b, size, ok := w.held.Take(w.next)
 		if !ok {
 			return nil
 		}
-		w.flight = append(w.flight, flying[K, V]{future: w.append(b), batch: &b})
+		w.fly(flying[K, V]{future: w.append(b), batch: &b, bytes: size.Bytes})
 		w.next = b.Upper
 	}
 	return nil
@@ -187,12 +220,13 @@ func (w *writer[K, V]) settle() error {
 	f := w.flight[0]
 	w.flight[0] = flying[K, V]{}
 	w.flight = w.flight[1:]
+	w.flying -= f.bytes
 	_, err := f.future.Wait(w.ctx)
 	if err == nil {
 		w.recovered()
 	}
 	if f.batch != nil {
-		return w.settleBatch(*f.batch, err)
+		return w.settleBatch(*f.batch, f.bytes, err)
 	}
 	return w.settleRecords(f.records, err)
 }

@@ -20,20 +20,27 @@ var (
 type Limits struct {
 	Batches int
 	Updates int
+	Bytes   int64
+}
+
+// Size is how much there is of a batch.
+type Size struct {
+	Updates int
+	Bytes   int64 // about, in memory
 }
 
 // Buffer holds batches that came before their turn, of any type T. It is used by
 // one goroutine.
 type Buffer[T any] struct {
-	limits  Limits
-	held    []held[T] // by lower; no two overlap
-	updates int
+	limits Limits
+	held   []held[T] // by lower; no two overlap
+	size   Size      // of all
 }
 
 type held[T any] struct {
 	frontier.Description
-	updates int
-	batch   T
+	size  Size
+	batch T
 }
 
 // NewBuffer returns an empty buffer.
@@ -42,24 +49,11 @@ func NewBuffer[T any](limits Limits) *Buffer[T] { return &Buffer[T]{limits: limi
 // Len returns the number of batches held.
 func (b *Buffer[T]) Len() int { return len(b.held) }
 
-// Add holds a batch with the given number of updates. One with the description of
-// one that is held already is dropped: it is a repetition. If the limits are
-// exceeded, next says what everything waits for.
+// Add holds a batch. One with the description of one that is held already is dropped: it
+// is a repetition.
 //
-// Errors: ErrOverlap; ErrMissing if the limits are exceeded.
-func (b *Buffer[T]) Add(d frontier.Description, updates int, batch T, next frontier.Antichain) error {
-	if err := b.Restore(d, updates, batch); err != nil {
-		return err
-	}
-	if b.held[0].Lower != next && (len(b.held) > b.limits.Batches || b.updates > b.limits.Updates) {
-		return fmt.Errorf("tidemark: %w: [%s, %s) did not come while %d batches with %d updates that follow it were held back (at most %d and %d)",
-			ErrMissing, next, b.held[0].Lower, len(b.held), b.updates, b.limits.Batches, b.limits.Updates)
-	}
-	return nil
-}
-
-// Restore is Add without limits, for a batch that was taken.
-func (b *Buffer[T]) Restore(d frontier.Description, updates int, batch T) error {
+// Errors: ErrOverlap.
+func (b *Buffer[T]) Add(d frontier.Description, size Size, batch T) error {
 	i, found := slices.BinarySearchFunc(b.held, d.Lower, func(h held[T], lower frontier.Antichain) int {
 		return h.Lower.Compare(lower)
 	})
@@ -74,8 +68,9 @@ func (b *Buffer[T]) Restore(d frontier.Description, updates int, batch T) error 
 	case i < len(b.held) && b.held[i].Lower.LessThan(d.Upper):
 		return overlap(d, b.held[i].Description)
 	}
-	b.held = slices.Insert(b.held, i, held[T]{d, updates, batch})
-	b.updates += updates
+	b.held = slices.Insert(b.held, i, held[T]{d, size, batch})
+	b.size.Updates += size.Updates
+	b.size.Bytes += size.Bytes
 	return nil
 }
 
@@ -84,20 +79,32 @@ func overlap(a, b frontier.Description) error {
 		ErrOverlap, a.Lower, a.Upper, b.Lower, b.Upper)
 }
 
+// Over says that more is held than the limits allow.
+func (b *Buffer[T]) Over() bool {
+	return len(b.held) > b.limits.Batches || b.size.Updates > b.limits.Updates || b.size.Bytes > b.limits.Bytes
+}
+
+// Has says that the batch whose lower is next is held.
+func (b *Buffer[T]) Has(next frontier.Antichain) bool {
+	return len(b.held) > 0 && b.held[0].Lower == next
+}
+
 // Take returns the batch whose lower is next.
-func (b *Buffer[T]) Take(next frontier.Antichain) (batch T, ok bool) {
-	if len(b.held) == 0 || b.held[0].Lower != next {
-		return batch, false
+func (b *Buffer[T]) Take(next frontier.Antichain) (batch T, size Size, ok bool) {
+	if !b.Has(next) {
+		return batch, size, false
 	}
-	return b.removeFirst(), true
+	first := b.removeFirst()
+	return first.batch, first.size, true
 }
 
 // removeFirst takes the batch with the least lower, which there must be.
-func (b *Buffer[T]) removeFirst() T {
+func (b *Buffer[T]) removeFirst() held[T] {
 	first := b.held[0]
 	b.held = slices.Delete(b.held, 0, 1)
-	b.updates -= first.updates
-	return first.batch
+	b.size.Updates -= first.size.Updates
+	b.size.Bytes -= first.size.Bytes
+	return first
 }
 
 // Skip drops what lies before next, which is done already.
@@ -119,6 +126,6 @@ func (b *Buffer[T]) Missing(next frontier.Antichain) error {
 	if len(b.held) == 0 {
 		return nil
 	}
-	return fmt.Errorf("tidemark: %w: the input ended without [%s, %s), so %d batches after it were given up",
+	return fmt.Errorf("tidemark: %w: the input ended without [%s, %s), so %d batches after it were given up: a flow before has failed, or dropped it",
 		ErrMissing, next, b.held[0].Lower, len(b.held))
 }
