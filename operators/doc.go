@@ -30,7 +30,8 @@
 // A channel that is closed says nothing about why: a stream may be finished, a
 // runtime stopped, a context cancelled. So nothing is ever sealed because a channel
 // was closed, and an interval that is missing is never sealed over. Probes and Err
-// tell how an operator has ended.
+// tell how an operator has ended, and [Cause] which of the errors of a pipeline was the
+// first: the others follow from it, context.Canceled among them.
 //
 // # Wiring
 //

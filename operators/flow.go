@@ -27,8 +27,9 @@ type BatchFlow struct {
 	out    *edge.Outlet
 	errs   *ErrSide
 
-	mu  sync.Mutex
-	err error // guarded by mu
+	mu     sync.Mutex
+	err    error // guarded by mu
+	failed bool  // guarded by mu: an error has ended the work
 }
 
 var _ streams.Flow = (*BatchFlow)(nil)
@@ -45,7 +46,7 @@ func newBatchFlow(ctx context.Context, name string, work func(f *BatchFlow)) *Ba
 		if err != nil {
 			f.fail(err, frontier.Antichain{})
 		} else if err := context.Cause(ctx); err != nil {
-			f.addErr(err)
+			f.ended(err)
 		}
 		f.out.Close()
 		if closed := f.out.Err(); err == nil && closed != nil {
@@ -83,6 +84,9 @@ func (f *BatchFlow) receiveOr(wake <-chan time.Time) (element any, ok, woken boo
 
 // fail reports an error at the lower of a batch and ends the work.
 func (f *BatchFlow) fail(err error, at frontier.Antichain) {
+	f.mu.Lock()
+	f.failed = true
+	f.mu.Unlock()
 	f.report(err, at)
 	f.cancel()
 }
@@ -91,6 +95,17 @@ func (f *BatchFlow) report(err error, at frontier.Antichain) {
 	f.addErr(err)
 	time, _ := at.Elem()
 	f.errs.Report(Error{Err: err, Time: time, Diff: 1})
+}
+
+// ended is called when the context has. That is why the flow has ended, unless it had failed
+// before: whoever cancels the context because of an error is not to be told of the
+// cancelling beside it.
+func (f *BatchFlow) ended(cause error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.failed && (f.err == nil || !errors.Is(cause, context.Canceled)) {
+		f.err = errors.Join(f.err, cause)
+	}
 }
 
 func (f *BatchFlow) addErr(err error) {

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"sync"
 
+	"github.com/tidemark-go/tidemark/internal/brief"
 	"github.com/tidemark-go/tidemark/operators/internal/edge"
 	"github.com/tidemark-go/tidemark/persist"
 )
@@ -18,17 +19,27 @@ import (
 // f may be called by several goroutines at once. Its context ends when the flow
 // does. It must give the same answer for the same key and value, or retractions
 // will not cancel what they retract. An error or a panic of f ends the flow: see
-// BatchFlow.
+// BatchFlow. It names the update and its key.
 func FlatMap[K, V, K2, V2 any](ctx context.Context, parallelism int, f func(ctx context.Context, key K, val V, emit func(K2, V2)) error) *BatchFlow {
-	return MapBatches(ctx, parallelism, func(ctx context.Context, b Batch[K, V]) ([]persist.Update[K2, V2], error) {
-		out := make([]persist.Update[K2, V2], 0, len(b.Updates))
-		for i := range b.Updates {
+	return MapBatches(ctx, parallelism, func(ctx context.Context, b Batch[K, V]) (out []persist.Update[K2, V2], err error) {
+		i := 0
+		failed := func(err error) error {
+			u := &b.Updates[i]
+			return fmt.Errorf("update %d, of key %s at time %d: %w", i, brief.Value(u.Key), u.Time, err)
+		}
+		defer func() {
+			if r := recover(); r != nil {
+				out, err = nil, failed(edge.PanicError(r))
+			}
+		}()
+		out = make([]persist.Update[K2, V2], 0, len(b.Updates))
+		for ; i < len(b.Updates); i++ {
 			u := &b.Updates[i]
 			emit := func(key K2, val V2) {
 				out = append(out, persist.Update[K2, V2]{Key: key, Val: val, Time: u.Time, Diff: u.Diff})
 			}
 			if err := f(ctx, u.Key, u.Val, emit); err != nil {
-				return nil, fmt.Errorf("update %d at time %d: %w", i, u.Time, err)
+				return nil, failed(err)
 			}
 		}
 		return out, nil

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/tidemark-go/tidemark/indexed"
+	"github.com/tidemark-go/tidemark/internal/brief"
 	"github.com/tidemark-go/tidemark/storage"
 )
 
@@ -76,15 +77,23 @@ type UpperMismatchError = indexed.UpperMismatchError
 
 // DecodeError says which update could not be decoded. It matches ErrDecode.
 type DecodeError struct {
-	Stream string
-	Time   uint64
-	Diff   int64
-	Err    error // the codec's
+	Stream   string
+	Key      []byte // the encoded key, its first 64 bytes at most
+	KeyBytes int    // how many it has
+	Part     string // what could not be decoded: "key" or "value"
+	Time     uint64
+	Diff     int64
+	Err      error // the codec's
 }
 
-// Error names the stream, the time of the update and the codec's error.
+// Error names the stream, the key, the time of the update and the codec's error.
 func (e *DecodeError) Error() string {
-	return fmt.Sprintf("tidemark: stream %q: %v update at time %d with diff %d: %v", e.Stream, ErrDecode, e.Time, e.Diff, e.Err)
+	key := brief.Bytes(e.Key)
+	if e.KeyBytes > len(e.Key) {
+		key = fmt.Sprintf("%q... (%d bytes)", e.Key, e.KeyBytes)
+	}
+	return fmt.Sprintf("tidemark: stream %q: %v the %s of update of key %s at time %d with diff %d: %v",
+		e.Stream, ErrDecode, e.Part, key, e.Time, e.Diff, e.Err)
 }
 
 // Unwrap returns ErrDecode and the codec's error.

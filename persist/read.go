@@ -5,10 +5,12 @@ import (
 	"iter"
 	"log/slog"
 	"runtime"
+	"slices"
 	"sync"
 
 	"github.com/tidemark-go/tidemark/frontier"
 	"github.com/tidemark-go/tidemark/indexed"
+	"github.com/tidemark-go/tidemark/internal/brief"
 	"github.com/tidemark-go/tidemark/internal/kept"
 	"github.com/tidemark-go/tidemark/persist/codec"
 	"github.com/tidemark-go/tidemark/storage"
@@ -77,13 +79,18 @@ func (r *ReadHandle[K, V]) decoder() *decoder[K, V] {
 // and in no large block of memory: values may keep them.
 func (d *decoder[K, V]) decode(key, val []byte, time uint64, diff int64, lasting bool) (Update[K, V], error) {
 	k, err := d.keys.decode(key, lasting)
+	part := "key"
 	if err == nil {
 		var v V
 		if v, err = d.vals.decode(val, lasting); err == nil {
 			return Update[K, V]{Key: k, Val: v, Time: time, Diff: diff}, nil
 		}
+		part = "value"
 	}
-	return Update[K, V]{}, &DecodeError{Stream: d.stream, Time: time, Diff: diff, Err: err}
+	return Update[K, V]{}, &DecodeError{
+		Stream: d.stream, Key: slices.Clone(key[:min(len(key), brief.Max)]), KeyBytes: len(key), Part: part,
+		Time: time, Diff: diff, Err: err,
+	}
 }
 
 // sideDecoder decodes keys, or vals. If values keep the bytes they are decoded from, they

@@ -43,4 +43,9 @@ var edgesSourceExhibits = []exhibit{
 		edits: []edit{{"operators/source/pending.go", "\t\tif len(taken) > 0 && limit", "\t\tif false && limit"}},
 		pkg:   "./operators/source", test: "TestBatchesAreBoundedInBytes",
 	},
+	{
+		name: "cause-hidden", bug: "the cancelling of a pipeline that failed is reported beside why it failed", origin: "users of errors.Join", tier: b,
+		edits: []edit{{"operators/flow.go", "\tif !f.failed && (", "\tif f.failed || ("}},
+		pkg:   "./operators", test: "TestOwnCancelDoesNotHideTheCause",
+	},
 }
