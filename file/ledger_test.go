@@ -160,10 +160,14 @@ func (l *ledger) settle(views []*view) error {
 	taken := map[storage.SeqNo]string{}
 	for _, c := range l.inOrder() {
 		if c.acked && c.seqno > 0 {
-			if other, ok := taken[c.seqno]; ok {
+			// One that changes nothing, a frontier alone that is in force, has the position of
+			// one before it.
+			if other, ok := taken[c.seqno]; ok && len(c.Writes) > 0 {
 				return fmt.Errorf("commands %s and %s were both given position %s", other, c.ID, c.seqno)
 			}
-			taken[c.seqno] = c.ID
+			if len(c.Writes) > 0 {
+				taken[c.seqno] = c.ID
+			}
 			if c.seqno > position {
 				return fmt.Errorf("command %s was acknowledged at position %s, and the location ends at %s", c.ID, c.seqno, position)
 			}

@@ -143,7 +143,7 @@ func (c *committer) take(r *request) {
 
 func (g *group) add(r *request) {
 	g.reqs = append(g.reqs, r)
-	if r.err == nil && r.entry != nil {
+	if r.appends() {
 		g.entries = append(g.entries, r.entry)
 		g.bytes += int64(len(r.entry))
 	}
@@ -154,7 +154,7 @@ func (g *group) add(r *request) {
 // does not take at all is refused alone.
 func (c *committer) fits(r *request) bool {
 	n := len(c.next.entries)
-	if n == 0 || r.err != nil || r.entry == nil {
+	if n == 0 || !r.appends() {
 		return true
 	}
 	return n < c.fewest && c.size.stored(n+1, c.next.bytes+int64(len(r.entry))) <= c.most
@@ -185,7 +185,7 @@ func (c *committer) decide(r *request) {
 		return
 	}
 	if r.cmd != nil {
-		r.err = c.plan.check(r.cmd)
+		r.idle, r.err = c.plan.check(r.cmd)
 		return
 	}
 	r.ops, r.err = r.plan(c.plan)
@@ -279,7 +279,7 @@ func (c *committer) fail(g *group) {
 	failed := &group{}
 	var again []*request
 	for _, r := range g.reqs {
-		if r.entry != nil && r.err == nil {
+		if r.appends() {
 			r.err = answer
 			c.e.metrics.cmdFailed.Inc()
 			failed.reqs = append(failed.reqs, r)
@@ -320,7 +320,7 @@ func (c *committer) settle(g *group) {
 				r.read(st)
 			}
 		case r.err != nil:
-		case r.entry == nil:
+		case !r.appends():
 			seqnos[i] = st.applied
 		default:
 			seqnos[i] = positions[0]

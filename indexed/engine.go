@@ -250,7 +250,9 @@ func (e *Engine) Destroy(ctx context.Context, name string) (bool, error) {
 // Submit hands a command over, which is not to be used again. It returns once the command has its place in the
 // order of commands: whatever is submitted after sees it. It blocks while the
 // queue or the tail is full, under the context; the future is filled when the
-// command is durable and applied, or was refused.
+// command is durable and applied, or was refused. A command that changes nothing is
+// answered in its turn, with the position of the newest command before it, and is not
+// written.
 //
 // Errors, in the future: ErrSealed, ErrSealRegression, ErrSinceRegression,
 // ErrUpperMismatch, ErrPrevious, ErrUnknownStream, ErrDestroyed, ErrTooLarge: refused,

@@ -241,6 +241,11 @@ func (m *model) command(first, second *modelStream) {
 		return
 	}
 	require.NoError(m, err)
+	if !slices.ContainsFunc(changes, func(d *change) bool {
+		return len(d.rows) > 0 || d.upper != d.modelStream.upper || d.since != d.modelStream.since
+	}) {
+		return // it changes nothing, so nothing is heard of it
+	}
 	for _, d := range changes {
 		for _, l := range m.listeners {
 			if l.of != d.modelStream || l.of.upper.IsEmpty() {

@@ -72,34 +72,46 @@ func (p *plan) destroy(name string) (destroyed bool, ops []op, err error) {
 	return true, []op{{kind: opDestroy, stream: s.id}}, nil
 }
 
-// check decides a command: all of it takes effect, or none.
-func (p *plan) check(c *Command) error {
+// check decides a command: all of it takes effect, or none. It is idle if it is accepted
+// and nothing of it changes anything: no updates, and frontiers that are in force. Then
+// there is nothing that the log, followers and listeners would have to know. Whether it
+// is may rest on commands before it, so it is decided in its turn.
+func (p *plan) check(c *Command) (idle bool, err error) {
 	if c.after != nil && c.after.request.err != nil {
-		return fmt.Errorf("tidemark: %w: %w", ErrPrevious, c.after.request.err)
+		return false, fmt.Errorf("tidemark: %w: %w", ErrPrevious, c.after.request.err)
 	}
 	for _, e := range c.expected {
 		s, err := p.live(e.stream)
 		if err != nil {
-			return err
+			return false, err
 		}
 		if s.upper != e.upper {
-			return &UpperMismatchError{Stream: s.name, Expected: e.upper, Upper: s.upper}
+			return false, &UpperMismatchError{Stream: s.name, Expected: e.upper, Upper: s.upper}
 		}
 	}
 	for i := range c.ops {
 		if err := p.checkOp(&c.ops[i]); err != nil {
-			return err
+			return false, err
 		}
 	}
+	idle = true
 	for i := range c.ops {
 		switch o := &c.ops[i]; o.kind {
+		case opWrite:
+			idle = idle && o.cols.Len() == 0
 		case opSeal:
-			p.streams[o.stream].upper = o.frontier
+			s := p.streams[o.stream]
+			idle = idle && s.upper == o.frontier
+			s.upper = o.frontier
 		case opAllowCompaction:
-			p.streams[o.stream].since = o.frontier
+			s := p.streams[o.stream]
+			idle = idle && s.since == o.frontier
+			s.since = o.frontier
+		default:
+			idle = false
 		}
 	}
-	return nil
+	return idle, nil
 }
 
 func (p *plan) checkOp(o *op) error {

@@ -20,6 +20,7 @@ type request struct {
 	done func(storage.SeqNo, error)
 
 	entry  []byte // what the log is to take; nil if nothing
+	idle   bool   // it changes nothing, so the log takes nothing; of the commit goroutine
 	ops    []op
 	weight int64 // bytes of updates, for which admission is held
 	err    error // why it is refused; of the commit goroutine
@@ -28,6 +29,9 @@ type request struct {
 	settled   bool // its turn has come
 	abandoned bool // nobody waits for it: a read is not run
 }
+
+// appends reports whether the log is to take something of the request, as it was decided.
+func (r *request) appends() bool { return r.err == nil && r.entry != nil && !r.idle }
 
 // answer tells whoever waits. The future of a command may be kept for long, and what it
 // is part of lets go of the updates.

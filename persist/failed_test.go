@@ -34,7 +34,7 @@ func TestFailedCommandLeavesNoTrace(t *testing.T) {
 	// All of them share an append: the first command is on its way until the rest
 	// have been decided.
 	gate := faults.GateBefore(mem.OpAppend)
-	first := w.Write(t.Context(), nil)
+	first := w.Write(t.Context(), twoUpdates)
 	require.NoError(t, gate.Wait(t.Context(), 1))
 
 	seal := w.Seal(t.Context(), 5)

@@ -123,7 +123,8 @@ func (w *WriteHandle[K, V]) encode(c *indexed.Command, updates []Update[K, V], c
 }
 
 // Write adds updates to the stream; it encodes them and does not keep the slice. No
-// updates are a command too.
+// updates are a command too, which is answered in its turn and writes nothing: its
+// position is that of the newest command before it.
 //
 // Errors: ErrSealed if the time of one is before the upper, and then none is
 // written; ErrInvalid if the diff of one is math.MinInt64, which has no negation;
@@ -141,7 +142,8 @@ func (w *WriteHandle[K, V]) Write(ctx context.Context, updates []Update[K, V]) *
 }
 
 // Seal advances the upper of the stream to {upper}: all updates before that time
-// have been written. Sealing to the upper in force changes nothing.
+// have been written. Sealing to the upper in force changes nothing, writes nothing, and
+// no listener hears of it; the position is that of the newest command before it.
 //
 // Errors: ErrSealRegression; ErrDestroyed, ErrStopped, ErrOutcomeUnknown.
 func (w *WriteHandle[K, V]) Seal(ctx context.Context, upper uint64) *Future[storage.SeqNo] {
@@ -157,7 +159,8 @@ func (w *WriteHandle[K, V]) Finish(ctx context.Context) *Future[storage.SeqNo] {
 }
 
 // AllowCompaction advances the since of the stream: reads as of earlier times will
-// no longer be told apart. It may be in advance of the upper, for data to come.
+// no longer be told apart. It may be in advance of the upper, for data to come. The since
+// in force changes nothing, and writes nothing.
 //
 // Errors: ErrSinceRegression; ErrDestroyed, ErrStopped, ErrOutcomeUnknown.
 func (w *WriteHandle[K, V]) AllowCompaction(ctx context.Context, since frontier.Antichain) *Future[storage.SeqNo] {

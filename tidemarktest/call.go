@@ -54,6 +54,7 @@ type call struct {
 
 	// The judgement.
 	applied bool
+	idle    bool // it is applied and changes nothing, so that nothing is heard of it
 	// traceless: its outcome is unknown, and what was found after it is the same with
 	// and without it. Only a listener of a reader may have seen it.
 	traceless bool
@@ -82,7 +83,7 @@ func (c *call) changes(m *Model) bool {
 		_, err := m.live(c.name)
 		return (err == nil) == (c.kind == Destroy)
 	default:
-		return true
+		return c.command == nil || m.Changes(c.command)
 	}
 }
 

@@ -40,7 +40,7 @@ func (j *judge) expects(h *history, l *listening, k, end int) (events []expectat
 		end = max(k, min(end, l.life.sees))
 	}
 	for i, c := range h.calls[k:end] {
-		if !c.applied && !c.traceless {
+		if !c.applied && !c.traceless || c.idle {
 			continue
 		}
 		for _, e := range c.command.Events(l.name) {

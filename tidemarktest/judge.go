@@ -80,7 +80,7 @@ func (j *judge) call(h *history, k int, c *call) {
 	case err == nil && c.changes(now) && h.downThroughout(&c.answer):
 		h.violate(c.request, "it was acknowledged while the storage was down")
 	case err == nil:
-		if c.command != nil && c.seqno <= j.newest {
+		if c.command != nil && (c.seqno < j.newest || c.seqno == j.newest && c.changes(now)) {
 			h.violate(c.request, "it was acknowledged at SeqNo %s, after one at %s", c.seqno, j.newest)
 		}
 		j.newest = max(j.newest, c.seqno)
@@ -128,6 +128,7 @@ func (j *judge) choose(h *history, n int) {
 	m := j.versions[len(j.versions)-1]
 	for _, c := range h.calls[len(j.versions)-1:] {
 		if c.applied {
+			c.idle = !c.changes(m)
 			m = m.Clone()
 			if err := c.apply(m); err != nil {
 				h.violate(c.request, "it cannot have happened: %v", err)
@@ -323,7 +324,7 @@ func (h *history) seqnosAt(k int) (last, next storage.SeqNo) {
 	next = math.MaxUint64
 	for i, c := range h.calls {
 		switch {
-		case c.err != nil || c.seqno == 0:
+		case c.err != nil || c.seqno == 0 || c.idle: // the position is that of one before it
 		case i < k:
 			last = c.seqno
 		default:

@@ -249,7 +249,20 @@ func (m *Model) Apply(c Command) error {
 	return nil
 }
 
-// Events returns what a listener of a stream hears of a command that takes effect:
+// Changes reports whether a command that would be accepted changes anything: it has
+// updates, or moves a frontier. One that does not is acknowledged at the newest position,
+// and no listener hears of it.
+func (m *Model) Changes(c Command) bool {
+	for _, ch := range c {
+		s, err := m.live(ch.Stream)
+		if err != nil || len(ch.Updates) > 0 || ch.Seal != nil && s.upper.LessThan(*ch.Seal) || ch.Allow != nil && s.since.LessThan(*ch.Allow) {
+			return true
+		}
+	}
+	return false
+}
+
+// Events returns what a listener of a stream hears of a command that changes something:
 // at most one event of updates, and then at most one of a seal.
 func (c Command) Events(name string) []persist.ListenEvent[string, string] {
 	var updates []Update

@@ -21,4 +21,11 @@ var engineEdgeExhibits = []exhibit{
 		},
 		pkg: "./indexed", test: "TestGroupsFitTheLog",
 	},
+	{
+		name: "idle-for-good", bug: "a command that changes nothing stays so when what it rested on has failed", origin: ours, tier: b,
+		edits: []edit{{"indexed/commit.go",
+			"\t\tr.idle, r.err = c.plan.check(r.cmd)\n",
+			"\t\tidle, err := c.plan.check(r.cmd)\n\t\tr.idle, r.err = r.idle || idle, err\n"}},
+		pkg: "./indexed", test: "TestCommandsWithoutEffectKeepTheirTurn",
+	},
 }

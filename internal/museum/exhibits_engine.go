@@ -19,8 +19,8 @@ var engineExhibits = []exhibit{
 	{
 		name: "refusal-taken-for-success", bug: "what a failed group refused is answered as if the group had landed", origin: ours, tier: b,
 		edits: []edit{{"indexed/commit.go",
-			"\t\tif r.entry != nil && r.err == nil {\n\t\t\tr.err = answer\n",
-			"\t\tif r.entry != nil || r.err != nil || r.cmd == nil {\n\t\t\tif r.err == nil && r.entry != nil {\n\t\t\t\tr.err = answer\n\t\t\t}\n"}},
+			"\t\tif r.appends() {\n\t\t\tr.err = answer\n",
+			"\t\tif r.entry != nil || r.err != nil || r.cmd == nil {\n\t\t\tif r.appends() {\n\t\t\t\tr.err = answer\n\t\t\t}\n"}},
 		pkg: "./indexed", test: "TestFailedGroup",
 	},
 	{

@@ -14,19 +14,19 @@ import (
 // was acknowledged.
 func OrderOfCalls(h *History) error {
 	type point struct {
-		tick    int64
-		known   storage.SeqNo // from this tick on
-		call    storage.SeqNo // or the position of what is called at this tick
-		stream  string
-		reader  string
-		forRead bool
+		tick   int64
+		known  storage.SeqNo // from this tick on
+		call   storage.SeqNo // or the position of what is called at this tick
+		stream string
+		reader string
+		shares bool // the position may be that of a command before it
 	}
 	check := func(points []point) error {
 		slices.SortStableFunc(points, func(a, b point) int { return cmp.Compare(a.tick, b.tick) })
 		var newest storage.SeqNo
 		for _, p := range points {
 			newest = max(newest, p.known)
-			if p.known == 0 && (p.call < newest || p.call == newest && !p.forRead) {
+			if p.known == 0 && (p.call < newest || p.call == newest && !p.shares) {
 				return &Violation{
 					Property: "order of calls", Stream: p.stream, Reader: p.reader, SeqNo: p.call,
 					Detail: "it was called when what has SeqNo " + newest.String() + " was over",
@@ -50,11 +50,11 @@ func OrderOfCalls(h *History) error {
 		if len(c.Effects) > 0 {
 			stream = c.Effects[0].Stream
 		}
-		commands = append(commands, handed, point{tick: c.Call, call: c.SeqNo, stream: stream})
+		commands = append(commands, handed, point{tick: c.Call, call: c.SeqNo, stream: stream, shares: c.mayBeIdle()})
 		owner = append(owner, handed)
 	}
 	for r := range h.snapshots() {
-		p := point{tick: r.Call, call: r.SeqNo, stream: r.Stream, reader: r.Reader, forRead: true}
+		p := point{tick: r.Call, call: r.SeqNo, stream: r.Stream, reader: r.Reader, shares: true}
 		if r.Detached {
 			continue
 		}

@@ -78,13 +78,26 @@ func (t *Tail) missing(w *written) []*Command {
 			continue
 		}
 		effect, got := c.on(t.Start.Stream), heard[c.SeqNo]
-		// The reader may have stopped asking between the updates and the seal.
-		if len(effect.Updates) > 0 && !got.updates || effect.Seal != nil && !got.seal && c.SeqNo < through {
+		// The reader may have stopped asking between the updates and the seal, and nobody
+		// hears of a command that changes nothing.
+		seal := effect.Seal != nil && !got.seal && c.SeqNo < through && !(c.mayBeIdle() && effect.Seal.LessEqual(t.upperAt(c.SeqNo)))
+		if len(effect.Updates) > 0 && !got.updates || seal {
 			missing = append(missing, c)
 		}
 	}
 	slices.SortFunc(missing, func(a, b *Command) int { return cmp.Compare(a.SeqNo, b.SeqNo) })
 	return missing
+}
+
+// upperAt is the upper that the tail has told of up to a position.
+func (t *Tail) upperAt(at storage.SeqNo) frontier.Antichain {
+	upper := t.Start.Upper
+	for _, e := range t.Events {
+		if e.Updates == nil && e.SeqNo <= at {
+			upper = e.Sealed
+		}
+	}
+	return upper
 }
 
 // cause is what may have made an event get lost.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"time"
 
 	"github.com/tidemark-go/tidemark/frontier"
@@ -102,6 +103,12 @@ func (c *Command) on(stream string) *Effect {
 		}
 	}
 	return nil
+}
+
+// mayBeIdle reports whether the command may have found all of it done already: then it
+// has the position of the newest command before it, and nothing is heard of it.
+func (c *Command) mayBeIdle() bool {
+	return !slices.ContainsFunc(c.Effects, func(e Effect) bool { return len(e.Updates) > 0 })
 }
 
 // Read is a snapshot of one stream, or a look at its frontiers.
@@ -232,7 +239,9 @@ func (h *History) heardLate() int {
 	acknowledged := make(map[storage.SeqNo]int64)
 	for i := range h.Commands {
 		if c := &h.Commands[i]; c.Outcome == Done {
-			acknowledged[c.SeqNo] = c.Return
+			if at, ok := acknowledged[c.SeqNo]; !ok || c.Return < at {
+				acknowledged[c.SeqNo] = c.Return
+			}
 		}
 	}
 	n := 0

@@ -9,9 +9,9 @@ import (
 
 // written is what commands wrote to one stream.
 type written struct {
-	done    map[storage.SeqNo]*Command
-	inOrder []*Command            // those that are done, as they are in the history
-	holding map[Update][]*Command // done and unknown ones that have the update
+	done    map[storage.SeqNo][]*Command // one that changes nothing has the position of one before it
+	inOrder []*Command                   // those that are done, as they are in the history
+	holding map[Update][]*Command        // done and unknown ones that have the update
 	unknown []*Command
 }
 
@@ -21,7 +21,7 @@ func (h *History) writes() map[string]*written {
 	streams := make(map[string]*written)
 	of := func(stream string) *written {
 		if streams[stream] == nil {
-			streams[stream] = &written{done: make(map[storage.SeqNo]*Command), holding: make(map[Update][]*Command)}
+			streams[stream] = &written{done: make(map[storage.SeqNo][]*Command), holding: make(map[Update][]*Command)}
 		}
 		return streams[stream]
 	}
@@ -36,7 +36,7 @@ func (h *History) writes() map[string]*written {
 		for k := range c.Effects {
 			w := of(c.Effects[k].Stream)
 			if c.Outcome == Done {
-				w.done[c.SeqNo] = c
+				w.done[c.SeqNo] = append(w.done[c.SeqNo], c)
 				w.inOrder = append(w.inOrder, c)
 			} else {
 				w.unknown = append(w.unknown, c)
@@ -64,8 +64,10 @@ const (
 // judge compares an event that has updates with the command it stems from, which it
 // returns if there is one.
 func (w *written) judge(stream string, e *Event) (verdict, *Command) {
-	if c := w.done[e.SeqNo]; c != nil && len(c.on(stream).Updates) > 0 {
-		return compare(e.Updates, c.on(stream).Updates), c
+	for _, c := range w.done[e.SeqNo] {
+		if len(c.on(stream).Updates) > 0 {
+			return compare(e.Updates, c.on(stream).Updates), c
+		}
 	}
 	best, of := foreign, (*Command)(nil)
 	for _, c := range w.holding[e.Updates[0]] {
@@ -121,8 +123,8 @@ func amountToSame(a, b []Update) bool {
 // the event says.
 func (w *written) sealed(stream string, e *Event) bool {
 	seals := func(c *Command) bool { s := c.on(stream).Seal; return s != nil && *s == e.Sealed }
-	if c := w.done[e.SeqNo]; c != nil {
-		return seals(c)
+	if done := w.done[e.SeqNo]; done != nil {
+		return slices.ContainsFunc(done, seals)
 	}
 	return slices.ContainsFunc(w.unknown, seals)
 }

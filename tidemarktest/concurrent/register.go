@@ -136,7 +136,8 @@ func (o operation) step(s content) []any {
 	switch o.command.Outcome {
 	case Done:
 		after, ok := o.effect.apply(s)
-		if !ok || o.command.SeqNo <= s.seqno {
+		idle := len(o.effect.Updates) == 0 && after.upper == s.upper && after.since == s.since
+		if !ok || o.command.SeqNo < s.seqno || o.command.SeqNo == s.seqno && !idle {
 			return nil
 		}
 		after.seqno = o.command.SeqNo
