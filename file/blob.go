@@ -67,7 +67,7 @@ func NewBlob(dir string, opts ...Option) (*Blob, error) {
 
 // openBlob opens the blobs of a location without changing them: see opening.
 func openBlob(ctx context.Context, dir string, opts []Option, o *opening) (*Blob, error) {
-	cfg, err := newConfig(opts)
+	cfg, dir, err := locate(dir, opts)
 	if err != nil {
 		return nil, fmt.Errorf("file: open blobs %s: %w", dir, err)
 	}

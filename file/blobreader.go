@@ -37,10 +37,11 @@ type pin struct {
 	pins  int // pins; guarded by BlobReader.mu
 }
 
-// NewBlobReader opens the blobs of the location dir for reading. It fails for
-// wrong options only: what is in the location is found out by reading.
+// NewBlobReader opens the blobs of the location dir for reading. It fails for wrong
+// options, and for a relative path without a working directory: what is in the location
+// is found out by reading.
 func NewBlobReader(dir string, opts ...Option) (*BlobReader, error) {
-	cfg, err := newConfig(opts)
+	cfg, dir, err := locate(dir, opts)
 	if err != nil {
 		return nil, fmt.Errorf("file: read blobs %s: %w", dir, err)
 	}

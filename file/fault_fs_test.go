@@ -233,6 +233,14 @@ func (f *faultFS) openAs(op, name string, open func(string) (handle, error)) (ha
 	return &faultHandle{f: f, h: h, mem: h.(*memHandle)}, nil
 }
 
+func (f *faultFS) absolute(dir string) (path string, err error) {
+	err = f.try("absolute", dir, func() error {
+		path, err = f.m.absolute(dir)
+		return err
+	})
+	return path, err
+}
+
 func (f *faultFS) open(name string) (handle, error) { return f.openAs("open", name, f.m.open) }
 func (f *faultFS) openWrite(name string) (handle, error) {
 	return f.openAs("openWrite", name, f.m.openWrite)

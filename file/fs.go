@@ -14,6 +14,9 @@ import (
 //
 // Names are paths. Errors match fs.ErrNotExist and fs.ErrExist where they say so.
 type fileSystem interface {
+	// absolute returns the path of a directory that means the same whatever becomes of
+	// the working directory, or of a symbolic link on the way. The directory need not exist.
+	absolute(dir string) (string, error)
 	// open opens a file for reading. fs.ErrNotExist.
 	open(name string) (handle, error)
 	// openWrite opens an existing file for reading and writing. fs.ErrNotExist.

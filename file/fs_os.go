@@ -1,6 +1,12 @@
 package file
 
-import "os"
+import (
+	"errors"
+	"fmt"
+	iofs "io/fs"
+	"os"
+	"path/filepath"
+)
 
 // Only the owner may see a location: it holds the user's data.
 const (
@@ -12,6 +18,24 @@ const (
 // directory that was locked is not where it was.
 type osFileSystem struct {
 	locked *lockedDir // nil for a reader, or where nothing is ever locked
+}
+
+func (osFileSystem) absolute(dir string) (string, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return "", fmt.Errorf("a relative path needs a working directory: %w", err)
+	}
+	rest := "" // what is not there yet
+	for there := dir; ; there = filepath.Dir(there) {
+		real, err := filepath.EvalSymlinks(there)
+		if err == nil {
+			return filepath.Join(real, rest), nil
+		}
+		if !errors.Is(err, iofs.ErrNotExist) || there == filepath.Dir(there) {
+			return dir, nil // what is wrong with it is found by using it
+		}
+		rest = filepath.Join(filepath.Base(there), rest)
+	}
 }
 
 func (osFileSystem) open(name string) (handle, error) {

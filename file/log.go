@@ -92,7 +92,7 @@ func NewLog(dir string, opts ...Option) (*Log, error) {
 
 // openLog opens the log of a location without changing it: see opening.
 func openLog(ctx context.Context, dir string, opts []Option, o *opening) (*Log, error) {
-	cfg, err := newConfig(opts)
+	cfg, dir, err := locate(dir, opts)
 	if err != nil {
 		return nil, fmt.Errorf("file: open log %s: %w", dir, err)
 	}

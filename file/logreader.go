@@ -73,9 +73,10 @@ const suspectAfter = 16
 var errGone = errors.New("file: segment is gone")
 
 // NewLogReader opens the log of the location dir for reading. It fails for wrong
-// options only: what is in the location is found out by reading.
+// options, and for a relative path without a working directory: what is in the location
+// is found out by reading.
 func NewLogReader(dir string, opts ...Option) (*LogReader, error) {
-	cfg, err := newConfig(opts)
+	cfg, dir, err := locate(dir, opts)
 	if err != nil {
 		return nil, fmt.Errorf("file: read log %s: %w", dir, err)
 	}

@@ -74,6 +74,12 @@ func (m *memFS) openAs(op, name string) (handle, error) {
 	return &memHandle{m: m, n: n, name: name, writable: op != "open"}, nil
 }
 
+func (m *memFS) absolute(dir string) (string, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return dir, m.begin("absolute", dir)
+}
+
 func (m *memFS) open(name string) (handle, error)      { return m.openAs("open", name) }
 func (m *memFS) openWrite(name string) (handle, error) { return m.openAs("openWrite", name) }
 

@@ -10,7 +10,8 @@ import (
 
 // Open opens a runtime on the directory dir, which is created if it does not
 // exist. It has the directory locked until the runtime stops; the lock dies with
-// the process.
+// the process. A relative path, and symbolic links, are followed once, here: what
+// becomes of them later does not matter.
 //
 // Recovery replays the log, so it takes time in proportion to what the log holds
 // (see persist.Config.MaxLogBytes); the context bounds it.
@@ -24,6 +25,10 @@ func Open(ctx context.Context, dir string, cfg persist.Config, opts ...Option) (
 		return nil, fmt.Errorf("file: open %s: %w", dir, err)
 	}
 	opts = append([]Option{Logger(cfg.Logger)}, opts...)
+	_, dir, err := locate(dir, opts) // once, for log and blobs
+	if err != nil {
+		return nil, fmt.Errorf("file: open %s: %w", dir, err)
+	}
 	o := new(opening)
 	log, err := openLog(ctx, dir, opts, o)
 	if err != nil {
@@ -54,6 +59,10 @@ func Open(ctx context.Context, dir string, cfg persist.Config, opts ...Option) (
 // Errors: persist.ErrCorrupt; ErrNewerFormat; those of the file system.
 func OpenRead(ctx context.Context, dir string, cfg persist.Config, opts ...Option) (*persist.ReadClient, error) {
 	opts = append([]Option{Logger(cfg.Logger)}, opts...)
+	_, dir, err := locate(dir, opts) // once, for log and blobs
+	if err != nil {
+		return nil, fmt.Errorf("file: open %s for reading: %w", dir, err)
+	}
 	log, err := NewLogReader(dir, opts...)
 	if err != nil {
 		return nil, err

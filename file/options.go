@@ -75,6 +75,19 @@ type config struct {
 	firstSegment, lastSegment int64
 }
 
+// locate returns the options and the absolute path of a location.
+func locate(dir string, opts []Option) (config, string, error) {
+	c, err := newConfig(opts)
+	if err != nil {
+		return c, dir, err
+	}
+	absolute, err := c.fsys.absolute(dir)
+	if err != nil {
+		return c, dir, fmt.Errorf("find directory %q: %w", dir, err)
+	}
+	return c, absolute, nil
+}
+
 // checkLockInfo refuses what could not be read back from a LOCK file.
 func checkLockInfo(info storage.LockInfo) error {
 	if strings.Contains(info.Owner, "\n") {

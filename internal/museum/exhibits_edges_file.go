@@ -32,4 +32,9 @@ var fileEdgeExhibits = []exhibit{
 		edits: []edit{{"file/fs.go", "flushAbove(above, parent); err != nil || !isNew {", "error(nil); err != nil || !isNew {"}},
 		pkg:   "./file", test: "TestKilledWhileDirectoriesAreMade",
 	},
+	{
+		name: "relative-for-good", bug: "a relative path is followed whenever a file is opened", origin: "chdir", tier: b,
+		edits: []edit{{"file/options.go", "\treturn c, absolute, nil\n", "\t_ = absolute\n\treturn c, dir, nil\n"}},
+		pkg:   "./file", test: "TestPathsAreFollowedOnce",
+	},
 }
