@@ -155,3 +155,7 @@ func (e *Engine) send(ctx context.Context, r *request) error {
 		return stoppedError(nil)
 	}
 }
+
+// MaxCommandBytes returns how many bytes of encoded updates a command may have, as
+// Columns.Size counts them.
+func (e *Engine) MaxCommandBytes() int64 { return e.cfg.MaxTailBytes }

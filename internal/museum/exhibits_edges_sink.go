@@ -28,4 +28,14 @@ var sinkEdgeExhibits = []exhibit{
 		edits: []edit{{"operators/internal/order/pace.go", "\treturn p.burst, p.timer.C\n", "\treturn true, p.timer.C\n"}},
 		pkg:   "./operators", test: "TestSlowIsNotMissing",
 	},
+	{
+		name: "parts-left", bug: "what a killed sink has left of a batch stays beside the whole batch", origin: ours, tier: b,
+		edits: []edit{{"operators/sink/parts.go", "\tif !w.hasSide {\n", "\tif !w.hasSide || w.side == nil {\n"}},
+		pkg:   "./operators/sink", test: "TestKilledInParts",
+	},
+	{
+		name: "parts-not-owned", bug: "a sink goes on with its parts when another one has taken them back", origin: ours, tier: b,
+		edits: []edit{{"operators/sink/parts.go", "\treturn persist.AddExpectUpper(a, w.side.write, frontier.At(w.side.gen))\n", "\treturn nil\n"}},
+		pkg:   "./operators/sink", test: "TestSecondSinkAmongParts",
+	},
 }

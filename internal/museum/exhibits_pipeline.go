@@ -5,8 +5,8 @@ var pipelineExhibits = []exhibit{
 	{
 		name: "nothing-new", bug: "a sink with nothing new to do never says how far its stream is", origin: ours, tier: b,
 		edits: []edit{{"operators/sink/sink.go",
-			"\t\ts.progress.Advance(d.Upper)\n",
-			"\t\t_ = d\n"}},
+			"\ts.progress.Advance(at.Upper)\n",
+			""}},
 		pkg: "./operators/sink", test: "TestProbeBeforeTheFirstElement",
 	},
 	{

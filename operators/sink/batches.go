@@ -105,7 +105,10 @@ func (w *writer[K, V]) settleBatch(b operators.Batch[K, V], bytes int64, err err
 		w.since = w.since.Join(at.Since)
 		return w.putBack(b, bytes)
 	case errors.As(err, &mismatch):
-		return w.sealedByAnother(b, mismatch)
+		return fmt.Errorf("batch [%s, %s): %w", b.Lower, b.Upper, w.sealedByAnother(mismatch))
+	case tooLarge(err):
+		w.oversized = b.Upper // to be written in several commands, when its turn comes again
+		return w.putBack(b, bytes)
 	case w.transient(err):
 		if err := w.backOff(err); err != nil {
 			return err
@@ -119,9 +122,9 @@ func (w *writer[K, V]) settleBatch(b operators.Batch[K, V], bytes int64, err err
 // upper. It cannot be this sink: a command that failed without effect never lands later,
 // and those on their way behind it form a chain. What the other one has written is not
 // known here, so going on from its upper could lose what this pipeline has for it.
-func (w *writer[K, V]) sealedByAnother(b operators.Batch[K, V], err *persist.UpperMismatchError) error {
-	return fmt.Errorf("tidemark: sink of stream %q: another writer seals the stream: this sink has left its upper at %s, and it is %s, so the batch [%s, %s) was not written: let one pipeline at a time write a stream, and start it from the stream's upper: %w",
-		w.write.StreamName(), w.upper, err.Upper, b.Lower, b.Upper, err)
+func (w *writer[K, V]) sealedByAnother(err *persist.UpperMismatchError) error {
+	return fmt.Errorf("tidemark: sink of stream %q: another writer seals the stream: this sink has left its upper at %s, and it is %s, so nothing was written: let one pipeline at a time write a stream, and start it from the stream's upper: %w",
+		w.write.StreamName(), w.upper, err.Upper, err)
 }
 
 // putBack holds a batch again that was on its way. What follows it is put back as

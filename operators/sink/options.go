@@ -10,10 +10,11 @@ import (
 type Option func(*options)
 
 type options struct {
-	limits   operators.Limits
-	inFlight int
-	retries  int
-	backoff  time.Duration
+	limits    operators.Limits
+	inFlight  int
+	partBytes int64
+	retries   int
+	backoff   time.Duration
 }
 
 // HoldBack bounds the batches that the sink holds back while one before them has
@@ -35,6 +36,13 @@ func Retry(times int, wait time.Duration) Option {
 	return func(o *options) { o.retries, o.backoff = times, wait }
 }
 
+// PartBytes is the size, encoded, of the commands into which a batch is cut that is larger
+// than a command may be: it takes more than half of Config.MaxTailBytes. The default, for 0
+// or less, is 4 MiB; it is never more than an eighth of MaxTailBytes. While such a batch is
+// written the sink holds it and about six times so much. How it is cut, and what a kill
+// leaves, is in docs/parts.md.
+func PartBytes(n int64) Option { return func(o *options) { o.partBytes = n } }
+
 func optionsOf(opts []Option) options {
 	o := options{retries: -1}
 	for _, opt := range opts {
@@ -43,6 +51,9 @@ func optionsOf(opts []Option) options {
 	o.limits = o.limits.OrDefault()
 	if o.inFlight <= 0 {
 		o.inFlight = 64
+	}
+	if o.partBytes <= 0 {
+		o.partBytes = 4 << 20
 	}
 	if o.backoff <= 0 {
 		o.backoff = 10 * time.Millisecond

@@ -27,6 +27,7 @@ type Sink[K, V any] struct {
 	progress *operators.Progress
 	done     chan struct{}         // closed when everything is durable or has failed
 	start    *frontier.Description // of the stream when New asked; nil if there was no answer
+	hasSide  bool                  // and whether there was a side stream then
 
 	mu      sync.Mutex
 	errs    []error     // guarded by mu: the first maxErrors
@@ -61,6 +62,11 @@ const maxErrors = 16
 // nobody else may seal the stream: if another writer does, a second pipeline among them,
 // it goes on and this sink ends with persist.ErrUpperMismatch.
 //
+// A batch that is larger than a command is written in several (docs/parts.md): between
+// its times each seals what it writes; a time that is larger than a command is written in
+// parts, which are not sealed until the last one. What a kill has left of them is taken
+// back by the next sink when it begins.
+//
 // The since of the stream follows the batches': contents that a source has advanced to
 // its as-of are not exact as of earlier times, and the stream says so. It is advanced by
 // the command that writes the batch, unless it is there already.
@@ -90,11 +96,22 @@ func New[K, V any](ctx context.Context, write *persist.WriteHandle[K, V], opts .
 	s.in = edge.NewInlet(s.run)
 	// go-streams asks for the inlet with the first element only, and there may be none
 	// to come: whoever waits for what is durable already need not wait for that.
-	if d, err := write.Description(ctx); err == nil {
-		s.start = &d
-		s.progress.Advance(d.Upper)
-	}
+	_ = s.begin() // which is tried again, and then tells its error
 	return s
+}
+
+// begin reads where the stream is.
+func (s *Sink[K, V]) begin() error {
+	at, err := s.write.Description(s.ctx)
+	if err != nil {
+		return err
+	}
+	if s.hasSide, err = s.lookForSide(); err != nil {
+		return err
+	}
+	s.start = &at
+	s.progress.Advance(at.Upper)
+	return nil
 }
 
 // endWithContext makes a sink end with its context that has had no element yet, for

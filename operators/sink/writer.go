@@ -40,6 +40,10 @@ type writer[K, V any] struct {
 	since     frontier.Antichain // of the stream, as far as is known
 	nextSince frontier.Antichain // the since after what is in flight
 
+	large     *operators.Batch[K, V] // to be written when nothing is in flight
+	oversized frontier.Antichain     // upper of the batch that was refused for its size, or {0}
+	side      *side                  // once it was opened
+
 	rewind bool // a batch went back to held: next is upper once nothing is in flight
 
 	incomplete bool // an element failed: batches that come after it are not taken
@@ -78,14 +82,15 @@ func (w *writer[K, V]) run() (err error) {
 		}
 	}()
 	if w.start == nil {
-		at, err := w.write.Description(w.ctx)
-		if err != nil {
+		if err := w.begin(); err != nil {
 			return err
 		}
-		w.start = &at
 	}
 	w.learn(w.start.Upper)
 	w.since, w.nextSince = w.start.Since, w.start.Since
+	if err := w.recoverParts(); err != nil {
+		return err
+	}
 	for {
 		if err := w.submit(); err != nil {
 			return err
@@ -141,7 +146,7 @@ func (w *writer[K, V]) input() (in <-chan any, wake <-chan time.Time) {
 
 // hasRoom says whether there is room for more to be sent.
 func (w *writer[K, V]) hasRoom() bool {
-	return w.open && w.retry == nil && !w.rewind && len(w.again) == 0 && !w.full() && !w.records.full()
+	return w.open && w.retry == nil && !w.rewind && w.large == nil && len(w.again) == 0 && !w.full() && !w.records.full()
 }
 
 // full says that as much is in flight as may be.
@@ -195,6 +200,13 @@ func (w *writer[K, V]) submit() error {
 			return nil
 		}
 		w.rewind, w.next, w.nextSince, w.chain = false, w.upper, w.since, persist.Chain{}
+		if b := w.large; b != nil {
+			w.large = nil
+			if err := w.putBack(*b, w.weigh.Of(b.Updates)); err != nil {
+				return err
+			}
+			w.rewind = false
+		}
 		if err := w.held.Skip(w.next); err != nil {
 			return err
 		}
@@ -203,9 +215,23 @@ func (w *writer[K, V]) submit() error {
 		return nil
 	}
 	for !w.full() {
+		if w.large != nil {
+			if len(w.flight) > 0 {
+				return nil
+			}
+			b := *w.large
+			w.large = nil
+			if err := w.submitLarge(b); err != nil {
+				return err
+			}
+		}
 		b, size, ok := w.held.Take(w.next)
 		if !ok {
 			return nil
+		}
+		if size.Bytes > w.commandBytes() || b.Upper == w.oversized {
+			w.large, w.next = &b, b.Upper
+			continue
 		}
 		w.fly(flying[K, V]{future: w.append(b), batch: &b, bytes: size.Bytes})
 		w.next = b.Upper

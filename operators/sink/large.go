@@ -1,0 +1,237 @@
+package sink
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/tidemark-go/tidemark/frontier"
+	"github.com/tidemark-go/tidemark/operators"
+	"github.com/tidemark-go/tidemark/persist"
+	"github.com/tidemark-go/tidemark/storage"
+)
+
+// A batch that does not fit into a command is written in several, one after the other,
+// while nothing else is on its way and nothing is received: see docs/parts.md.
+
+// rowOverhead is what an update takes in a command beside its key and value.
+const rowOverhead = 24
+
+// tooLarge says that a command was refused for its size.
+func tooLarge(err error) bool {
+	return errors.Is(err, persist.ErrTooLarge) || errors.Is(err, storage.ErrTooLarge)
+}
+
+// large is a batch being written in several commands.
+type large[K, V any] struct {
+	*writer[K, V]
+	batch operators.Batch[K, V]
+	order []int32 // of the updates by time
+	sizes []int32 // of each update, encoded
+}
+
+// submitLarge writes a batch in several commands. Nothing is in flight.
+func (w *writer[K, V]) submitLarge(b operators.Batch[K, V]) error {
+	l := &large[K, V]{writer: w, batch: b}
+	if err := l.write(); err != nil {
+		return fmt.Errorf("batch [%s, %s): %w", b.Lower, b.Upper, err)
+	}
+	return nil
+}
+
+// measure encodes each update once to see how large it is, and sorts them by time.
+func (l *large[K, V]) measure() error {
+	updates := l.batch.Updates
+	l.order, l.sizes = make([]int32, len(updates)), make([]int32, len(updates))
+	var scratch []byte
+	for i := range updates {
+		u := &updates[i]
+		if !l.batch.Contains(u.Time) {
+			return &persist.StreamError{
+				Stream: l.Sink.write.StreamName(), Kind: persist.ErrInvalid,
+				Detail: fmt.Sprintf("update %d at time %d lies outside [%s, %s)", i, u.Time, l.batch.Lower, l.batch.Upper),
+			}
+		}
+		row, next, err := l.encode(scratch[:0], u)
+		if err != nil {
+			return err
+		}
+		scratch = next
+		l.order[i], l.sizes[i] = int32(i), int32(rowOverhead+len(row.Key)+len(row.Val))
+	}
+	slices.SortStableFunc(l.order, func(a, b int32) int { return cmp.Compare(updates[a].Time, updates[b].Time) })
+	return nil
+}
+
+// encode appends an update's key and value to dst, to which the row then refers.
+func (l *large[K, V]) encode(dst []byte, u *persist.Update[K, V]) (persist.Row, []byte, error) {
+	kc, vc := l.Sink.write.Codecs()
+	start := len(dst)
+	dst, err := kc.Append(dst, u.Key)
+	if err != nil {
+		return persist.Row{}, dst, fmt.Errorf("encode key: %w", err)
+	}
+	mid := len(dst)
+	if dst, err = vc.Append(dst, u.Val); err != nil {
+		return persist.Row{}, dst, fmt.Errorf("encode value: %w", err)
+	}
+	return persist.Row{Key: dst[start:mid:mid], Val: dst[mid:len(dst):len(dst)], Time: u.Time, Diff: u.Diff}, dst, nil
+}
+
+// write cuts between times, and where one time is larger than a command, within it.
+func (l *large[K, V]) write() error {
+	if err := l.measure(); err != nil {
+		return err
+	}
+	updates := l.batch.Updates
+	lower := l.batch.Lower
+	begin, bytes := 0, int64(0) // of what was not written yet
+	flush := func(end int, upper frontier.Antichain) error {
+		if begin == end && upper == lower {
+			return nil
+		}
+		piece := l.batch
+		piece.Lower, piece.Upper, piece.Updates = lower, upper, make([]persist.Update[K, V], 0, end-begin)
+		for _, i := range l.order[begin:end] {
+			piece.Updates = append(piece.Updates, updates[i])
+		}
+		lower, begin, bytes = upper, end, 0
+		return l.writePiece(piece)
+	}
+	for at := 0; at < len(l.order); {
+		t, end, size := updates[l.order[at]].Time, at, int64(0)
+		for ; end < len(l.order) && updates[l.order[end]].Time == t; end++ {
+			size += int64(l.sizes[l.order[end]])
+		}
+		inParts := size > l.commandBytes() && end-at > 1
+		if begin < at && (inParts || bytes+size > l.partBytes()) {
+			if err := flush(at, frontier.At(t)); err != nil {
+				return err
+			}
+		}
+		bytes += size
+		if inParts {
+			upper := l.batch.Upper
+			if end < len(l.order) {
+				upper = frontier.At(updates[l.order[end]].Time)
+			}
+			if err := l.writeParts(l.order[at:end], lower, upper); err != nil {
+				return err
+			}
+			lower, begin, bytes = upper, end, 0
+		}
+		at = end
+	}
+	return flush(len(l.order), l.batch.Upper)
+}
+
+// writePiece writes whole times of the batch and seals them.
+func (l *large[K, V]) writePiece(piece operators.Batch[K, V]) error {
+	alone, err := persist.NewMultiWriteHandle(l.Sink.write)
+	if err != nil {
+		return err
+	}
+	if err := l.do(alone, func(a *persist.AtomicWrite) error {
+		if err := persist.AddCompareAndAppend(a, l.Sink.write, piece.Updates, piece.Lower, piece.Upper); err != nil {
+			return err
+		}
+		return l.addSince(a, piece.Since)
+	}); err != nil {
+		return err
+	}
+	l.wrote(piece.Upper, piece.Since)
+	return nil
+}
+
+// addSince lets the since of the stream follow that of a batch.
+func (w *writer[K, V]) addSince(a *persist.AtomicWrite, since frontier.Antichain) error {
+	if since.LessEqual(w.since) {
+		return nil
+	}
+	return persist.AddAllowCompaction(a, w.write, since)
+}
+
+func (w *writer[K, V]) wrote(upper, since frontier.Antichain) {
+	w.learn(upper)
+	w.since = w.since.Join(since)
+	w.nextSince = w.since
+}
+
+// commandBytes is the size of a command above which a batch is cut.
+func (w *writer[K, V]) commandBytes() int64 { return w.write.MaxCommandBytes() / 2 }
+
+// partBytes is the size of what a batch is cut into. A part is in its command twice.
+func (w *writer[K, V]) partBytes() int64 {
+	return max(1, min(w.opts.partBytes, w.write.MaxCommandBytes()/8))
+}
+
+// do writes atomically and waits, for as long as an outage lasts.
+func (w *writer[K, V]) do(m *persist.MultiWriteHandle, build func(*persist.AtomicWrite) error) error {
+	for {
+		err := w.insist(func() error {
+			_, err := m.WriteAtomic(w.ctx, build).Wait(w.ctx)
+			return err
+		})
+		if !errors.Is(err, persist.ErrSinceRegression) {
+			return w.explain(err)
+		}
+		moved, learnErr := w.learnSince()
+		if learnErr != nil {
+			return learnErr
+		}
+		if !moved {
+			return err
+		}
+	}
+}
+
+// insist tries something until it has an effect or is refused for good.
+func (w *writer[K, V]) insist(try func() error) error {
+	for {
+		err := try()
+		if err == nil {
+			w.recovered()
+			return nil
+		}
+		if !w.transient(err) {
+			return err
+		}
+		wait, err := w.tryAgain(err)
+		if err != nil {
+			return err
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-w.ctx.Done():
+			timer.Stop()
+			return w.ctx.Err()
+		}
+	}
+}
+
+// learnSince asks for the since of the stream, which somebody else has moved.
+func (w *writer[K, V]) learnSince() (moved bool, err error) {
+	at, err := w.write.Description(w.ctx)
+	if err != nil {
+		return false, err
+	}
+	moved = w.since != w.since.Join(at.Since)
+	w.since = w.since.Join(at.Since)
+	return moved, nil
+}
+
+// explain says who has moved an upper that this sink has left elsewhere.
+func (w *writer[K, V]) explain(err error) error {
+	var mismatch *persist.UpperMismatchError
+	switch {
+	case !errors.As(err, &mismatch):
+		return err
+	case mismatch.Stream == w.write.StreamName():
+		return w.sealedByAnother(mismatch)
+	}
+	return fmt.Errorf("tidemark: sink of stream %q: another writer has taken over the parts of a batch, which are in stream %q: let one pipeline at a time write a stream: %w",
+		w.write.StreamName(), mismatch.Stream, err)
+}

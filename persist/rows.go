@@ -1,0 +1,69 @@
+package persist
+
+import (
+	"fmt"
+
+	"github.com/tidemark-go/tidemark/frontier"
+	"github.com/tidemark-go/tidemark/indexed"
+)
+
+// Codecs returns the codecs of the stream's keys and values, for operators that write
+// encoded rows.
+func (w *WriteHandle[K, V]) Codecs() (Codec[K], Codec[V]) { return w.kc, w.vc }
+
+// Client returns the client that the handle was made with, for operators that keep
+// streams of their own beside the one they are given; closing it closes that one. It is
+// nil for a handle that carries an error.
+func (w *WriteHandle[K, V]) Client() *Client {
+	if w.Err() != nil {
+		return nil
+	}
+	return &Client{owned: w.owned, writer: w.writer}
+}
+
+// MaxCommandBytes returns how many bytes of encoded updates a command may have; larger
+// ones are refused with ErrTooLarge. Each update counts 24 bytes beside its key and value.
+// It is 0 for a handle that carries an error.
+func (w *WriteHandle[K, V]) MaxCommandBytes() int64 {
+	if w.Err() != nil {
+		return 0
+	}
+	return w.writer.MaxCommandBytes()
+}
+
+// AddRows adds updates in the encoding of the stream, such as Snapshot.Raw yields, whose
+// time may be changed and whose diff negated. They are copied. So a row can be retracted
+// as it is, whatever version of a codec has written it.
+//
+// Errors: as AddWrite.
+func AddRows(b *AtomicWrite, s Stream, rows []Row) error {
+	h := s.writeHandle()
+	if err := b.multi.member(h); err != nil {
+		return err
+	}
+	var columns indexed.ColumnsBuilder
+	for i := range rows {
+		if i == 1 {
+			columns.Grow(len(rows) - 1)
+		}
+		r := &rows[i]
+		if err := columns.Add(r.Key, r.Val, r.Time, r.Diff); err != nil {
+			return fmt.Errorf("tidemark: stream %q: row %d of %d: %w", h.name, i, len(rows), err)
+		}
+	}
+	b.cmd.WriteFrom(h.id, &columns)
+	return nil
+}
+
+// AddExpectUpper makes the whole atomic write fail with ErrUpperMismatch unless the upper
+// of the stream is the expected one.
+//
+// Errors: ErrInvalid if the stream is not a member.
+func AddExpectUpper(b *AtomicWrite, s Stream, expected frontier.Antichain) error {
+	h := s.writeHandle()
+	if err := b.multi.member(h); err != nil {
+		return err
+	}
+	b.cmd.ExpectUpper(h.id, expected)
+	return nil
+}
