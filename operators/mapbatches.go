@@ -14,7 +14,8 @@ import (
 // FlatMap turns every (key, value) of every batch into any number of others, with
 // the time and the diff of the update it stands in: map emits one, filter one or
 // none. It works on parallelism batches at once (at least 1) and passes them on in
-// the order in which they came.
+// the order in which they came. Its memory follows the batches under way, not parallelism,
+// which may be any number: the largest starts on each batch as it comes.
 //
 // f may be called by several goroutines at once. Its context ends when the flow
 // does. It must give the same answer for the same key and value, or retractions
@@ -67,16 +68,20 @@ type mapped[K, V any] struct {
 	done  chan struct{}
 	batch Batch[K, V]
 	err   error
+	next  chan *mapped[K, V] // the job after it, or closed; with room for it
 }
 
 // run takes batches until the input or the flow ends, and returns when all
 // goroutines have ended.
 func (m *mapper[K, V, K2, V2]) run(f *BatchFlow) {
-	queue := make(chan *mapped[K2, V2], cap(m.slots)) // never full: slots bound it
+	// A list of jobs, each with a place for the next: a queue would have room for as many as
+	// there are slots, whether or not so many are ever in use.
+	next := make(chan *mapped[K2, V2], 1)
+	first := next
 	var emitting sync.WaitGroup
-	emitting.Go(func() { m.emit(f, queue) })
+	emitting.Go(func() { m.emit(f, first) })
 	defer emitting.Wait()
-	defer close(queue)
+	defer func() { close(next) }()
 	for {
 		select {
 		case m.slots <- struct{}{}:
@@ -92,9 +97,10 @@ func (m *mapper[K, V, K2, V2]) run(f *BatchFlow) {
 			<-m.slots
 			continue
 		}
-		job := &mapped[K2, V2]{done: make(chan struct{}), err: err}
+		job := &mapped[K2, V2]{done: make(chan struct{}), err: err, next: make(chan *mapped[K2, V2], 1)}
 		job.batch.Description = b.Description
-		queue <- job
+		next <- job
+		next = job.next
 		if err != nil {
 			close(job.done)
 			return
@@ -107,8 +113,13 @@ func (m *mapper[K, V, K2, V2]) run(f *BatchFlow) {
 	}
 }
 
-func (m *mapper[K, V, K2, V2]) emit(f *BatchFlow, queue <-chan *mapped[K2, V2]) {
-	for job := range queue {
+func (m *mapper[K, V, K2, V2]) emit(f *BatchFlow, next <-chan *mapped[K2, V2]) {
+	for {
+		job, ok := <-next
+		if !ok {
+			return
+		}
+		next = job.next
 		<-job.done
 		switch {
 		case f.ctx.Err() != nil:

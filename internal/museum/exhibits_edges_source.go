@@ -48,4 +48,10 @@ var edgesSourceExhibits = []exhibit{
 		edits: []edit{{"operators/flow.go", "\tif !f.failed && (", "\tif f.failed || ("}},
 		pkg:   "./operators", test: "TestOwnCancelDoesNotHideTheCause",
 	},
+	{
+		name: "memory-by-argument", bug: "a flow makes room for as many batches as it may work on", origin: ours, tier: b,
+		edits: []edit{{"operators/mapbatches.go",
+			"\tnext := make(chan *mapped[K2, V2], 1)\n", "\tnext := make(chan *mapped[K2, V2], cap(m.slots))\n"}},
+		pkg: "./operators", test: "TestAnyParallelism",
+	},
 }
