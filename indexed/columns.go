@@ -153,7 +153,7 @@ func columnsOver(buf []byte, n, keyBytes int) (Columns, error) {
 // ColumnsBuilder collects updates. The zero value is ready to use; it is not for
 // use by several goroutines at once.
 type ColumnsBuilder struct {
-	keys, vals       []byte
+	keys, vals       []byte // behind guard, once there is an update
 	keyEnds, valEnds []uint32
 	times            []uint64
 	diffs            []int64
@@ -164,7 +164,7 @@ func (b *ColumnsBuilder) Len() int { return len(b.times) }
 
 // Size returns the size that Finish would give its Columns.
 func (b *ColumnsBuilder) Size() int {
-	return rowOverhead*len(b.times) + len(b.keys) + len(b.vals)
+	return rowOverhead*len(b.times) + len(unguarded(b.keys)) + len(unguarded(b.vals))
 }
 
 // Cap returns the bytes of memory that Reset keeps.
@@ -200,28 +200,24 @@ func (b *ColumnsBuilder) Grow(n int) {
 // Errors: ErrTooLarge if all keys or all values would pass 2 GiB, or in a 32-bit program
 // 256 MiB, or there all updates; the builder is then as before.
 func (b *ColumnsBuilder) Add(key, val []byte, time uint64, diff int64) error {
-	if len(key) > maxColumnBytes-len(b.keys) || len(val) > maxColumnBytes-len(b.vals) {
+	if len(key) > maxColumnBytes-len(unguarded(b.keys)) || len(val) > maxColumnBytes-len(unguarded(b.vals)) {
 		return errColumnTooLarge
 	}
-	return b.addRow(append(b.keys, key...), append(b.vals, val...), time, diff)
+	return b.addRow(append(guarded(b.keys), key...), append(guarded(b.vals), val...), time, diff)
 }
 
 var errColumnTooLarge = fmt.Errorf("%w: a column would pass %d bytes", ErrTooLarge, maxColumnBytes)
 
-// Encoder is the encoding half of a codec: it appends the encoding of v to dst.
-type Encoder[T any] interface {
-	Append(dst []byte, v T) ([]byte, error)
-}
-
 // AddTyped appends one update whose key and value are encoded straight into the
-// columns. After an error, which is the encoder's or ErrTooLarge, the builder is
-// as before.
+// columns. After an error, which is the encoder's or ErrTooLarge, the builder is as before.
+// ErrInvalid names an encoder that does not append: what it has done to the updates before
+// is not known, so they are to be given up, by Reset.
 func AddTyped[K, V any](b *ColumnsBuilder, kc Encoder[K], vc Encoder[V], key K, val V, time uint64, diff int64) error {
-	keys, err := kc.Append(b.keys, key)
+	keys, err := appendGuarded(kc, guarded(b.keys), key)
 	if err != nil {
 		return fmt.Errorf("encode key: %w", err)
 	}
-	vals, err := vc.Append(b.vals, val)
+	vals, err := appendGuarded(vc, guarded(b.vals), val)
 	if err != nil {
 		return fmt.Errorf("encode value: %w", err)
 	}
@@ -230,18 +226,16 @@ func AddTyped[K, V any](b *ColumnsBuilder, kc Encoder[K], vc Encoder[V], key K, 
 
 // addRow takes over the columns with the new row's bytes at their ends.
 func (b *ColumnsBuilder) addRow(keys, vals []byte, time uint64, diff int64) error {
-	if len(keys) < len(b.keys) || len(vals) < len(b.vals) {
-		return errors.New("codec returned less than it was handed: Append must append to dst")
-	}
-	if len(keys) > maxColumnBytes || len(vals) > maxColumnBytes {
+	keyBytes, valBytes := len(unguarded(keys)), len(unguarded(vals))
+	if keyBytes > maxColumnBytes || valBytes > maxColumnBytes {
 		return errColumnTooLarge
 	}
-	if narrow == 1 && rowOverhead*(len(b.times)+1) > maxUpdateBytes-len(keys)-len(vals) {
+	if narrow == 1 && rowOverhead*(len(b.times)+1) > maxUpdateBytes-keyBytes-valBytes {
 		return fmt.Errorf("%w: updates would pass %d bytes", ErrTooLarge, maxUpdateBytes)
 	}
 	b.keys, b.vals = keys, vals
-	b.keyEnds = append(b.keyEnds, uint32(len(keys)))
-	b.valEnds = append(b.valEnds, uint32(len(vals)))
+	b.keyEnds = append(b.keyEnds, uint32(keyBytes))
+	b.valEnds = append(b.valEnds, uint32(valBytes))
 	b.times = append(b.times, time)
 	b.diffs = append(b.diffs, diff)
 	return nil
@@ -265,7 +259,7 @@ func (b *ColumnsBuilder) appendColumns(dst []byte) Columns {
 		return Columns{}
 	}
 	start := len(dst)
-	c := Columns{n: n, keyBytes: len(b.keys), minTime: math.MaxUint64}
+	c := Columns{n: n, keyBytes: len(unguarded(b.keys)), minTime: math.MaxUint64}
 	for _, t := range b.times {
 		dst = binary.LittleEndian.AppendUint64(dst, t)
 		c.minTime, c.maxTime = min(c.minTime, t), max(c.maxTime, t)
@@ -279,8 +273,8 @@ func (b *ColumnsBuilder) appendColumns(dst []byte) Columns {
 	for _, e := range b.valEnds {
 		dst = binary.LittleEndian.AppendUint32(dst, e)
 	}
-	dst = append(dst, b.keys...)
-	dst = append(dst, b.vals...)
+	dst = append(dst, unguarded(b.keys)...)
+	dst = append(dst, unguarded(b.vals)...)
 	c.buf = dst[start:len(dst):len(dst)]
 	return c
 }

@@ -568,7 +568,7 @@ func TestAddTyped(t *testing.T) {
 	require.NoError(t, AddTyped(&b, good, good, "k", "", 1, 0))
 	require.ErrorIs(t, AddTyped(&b, bad, good, "x", "y", 2, 1), errSource)
 	require.ErrorIs(t, AddTyped(&b, good, bad, "x", "y", 2, 1), errSource)
-	require.ErrorContains(t, AddTyped(&b, shortEncoder{}, good, "x", "y", 2, 1), "must append")
+	require.ErrorContains(t, AddTyped(&b, shortEncoder{}, good, "x", "y", 2, 1), "does not append")
 	require.NoError(t, AddTyped(&b, good, good, "", "v", 3, -1))
 	size := b.Size()
 	c := b.Finish()

@@ -127,8 +127,8 @@ func (w *WriteHandle[K, V]) encode(c *indexed.Command, updates []Update[K, V], c
 // position is that of the newest command before it.
 //
 // Errors: ErrSealed if the time of one is before the upper, and then none is
-// written; ErrInvalid if the diff of one is math.MinInt64, which has no negation;
-// ErrTooLarge; ErrDestroyed, ErrStopped, ErrOutcomeUnknown; the codecs'
+// written; ErrInvalid if the diff of one is math.MinInt64, which has no negation, or if
+// a codec does not append to what it is handed; ErrTooLarge; ErrDestroyed, ErrStopped, ErrOutcomeUnknown; the codecs'
 // and the context's; storage errors that match storage.ErrNoEffect.
 func (w *WriteHandle[K, V]) Write(ctx context.Context, updates []Update[K, V]) *Future[storage.SeqNo] {
 	if err := w.Err(); err != nil {

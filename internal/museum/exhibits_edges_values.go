@@ -12,4 +12,14 @@ var valuesExhibits = []exhibit{
 		edits: []edit{{"indexed/sums.go", "\treturn r.diff == 0 || yield(r, nil)\n", "\treturn true\n"}},
 		pkg:   "./indexed", test: "TestConsolidateIsNaive",
 	},
+	{
+		name: "codec-trusted", bug: "a codec that does not append to dst stores other keys than those that were written", origin: ours, tier: b,
+		edits: []edit{{"indexed/encoder.go", "\tcase len(out) < len(dst):\n", "\tcase true:\n\tcase len(out) < len(dst):\n"}},
+		pkg:   "./persist", test: "TestCodecsThatDoNotAppend",
+	},
+	{
+		name: "inner-codec-trusted", bug: "a composite takes whatever its parts return", origin: ours, tier: b,
+		edits: []edit{{"persist/codec/inner.go", "\treturn checkedCodec[T]{c}\n", "\treturn c\n"}},
+		pkg:   "./persist/codec", test: "TestCompositesOfCodecsThatDoNotAppend",
+	},
 }

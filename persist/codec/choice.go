@@ -17,7 +17,7 @@ func Some[T any](v T) Optional[T] { return Optional[T]{Value: v, Valid: true} }
 // Option encodes an [Optional]: the byte 0 if the value is missing, or the byte 1
 // and then the value. A missing value sorts first.
 func Option[T any](c Codec[T]) Codec[Optional[T]] {
-	return optionCodec[T]{name: "option(" + c.Name() + ")", value: c}
+	return optionCodec[T]{name: "option(" + c.Name() + ")", value: inner(c)}
 }
 
 // Outcome is a value, or the error that came in its place. The zero value is the
@@ -39,8 +39,8 @@ func Failure[T, E any](err E) Outcome[T, E] { return Outcome[T, E]{Err: err, Fai
 func Result[T, E any](value Codec[T], err Codec[E]) Codec[Outcome[T, E]] {
 	return resultCodec[T, E]{
 		name:  "result(" + value.Name() + "," + err.Name() + ")",
-		value: value,
-		err:   err,
+		value: inner(value),
+		err:   inner(err),
 	}
 }
 

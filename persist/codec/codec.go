@@ -14,7 +14,9 @@ type Codec[T any] interface {
 	Name() string
 
 	// Append appends the encoding of v to dst and returns the longer slice. Equal
-	// values have equal encodings. It does not change the bytes that dst holds.
+	// values have equal encodings. It does not change the bytes that dst holds: a write
+	// with a codec that ignores dst, or begins at its start, is an error that names the
+	// codec, and so is such a part of a composite.
 	//
 	// Errors: v has no encoding; then it returns dst as it was.
 	Append(dst []byte, v T) ([]byte, error)

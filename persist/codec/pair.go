@@ -23,7 +23,7 @@ type Tuple[A, B any] struct {
 //
 //	first, with each 00 written as 00 FF | 00 01 | second
 func Pair[A, B any](a Codec[A], b Codec[B]) Codec[Tuple[A, B]] {
-	p := pairCodec[A, B]{first: a, second: b}
+	p := pairCodec[A, B]{first: inner(a), second: inner(b)}
 	if w, ok := fixedWidth(a); ok {
 		p.firstWidth = w
 		p.name = fmt.Sprintf("pair(%s:%d,%s)", a.Name(), w, b.Name())

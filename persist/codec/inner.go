@@ -1,0 +1,46 @@
+package codec
+
+import "fmt"
+
+// A composite hands its own bytes on to the codecs that it is made of. One that does not
+// append to them would make encodings of other values, which nothing could tell later.
+
+// ours is a codec of this package, which appends.
+type ours interface{ appends() }
+
+func (stringCodec) appends()       {}
+func (bytesCodec) appends()        {}
+func (fixedCodec[T]) appends()     {}
+func (pairCodec[A, B]) appends()   {}
+func (optionCodec[T]) appends()    {}
+func (resultCodec[T, E]) appends() {}
+func (jsonCodec[T]) appends()      {}
+func (protoCodec[T]) appends()     {}
+
+// inner returns a codec as a part of a composite: one of somebody else is checked.
+func inner[T any](c Codec[T]) Codec[T] {
+	if _, ok := c.(ours); ok {
+		return c
+	}
+	return checkedCodec[T]{c}
+}
+
+// checkedCodec checks that a codec appends.
+type checkedCodec[T any] struct{ Codec[T] }
+
+// guard is what the codec is handed. One that does not append returns something else,
+// whatever the value is.
+const guard = "\xf3tide\xfe\x01\xa7"
+
+func (c checkedCodec[T]) Append(dst []byte, v T) ([]byte, error) {
+	at := len(dst)
+	room := append(dst, guard...)
+	out, err := c.Codec.Append(room[at:], v)
+	switch {
+	case err != nil:
+		return dst, err
+	case len(out) < len(guard) || string(out[:len(guard)]) != guard:
+		return dst, fmt.Errorf("%w %s: Append does not append to dst: correct it to return append(dst, ...)", ErrEncode, c.Name())
+	}
+	return append(room[:at], out[len(guard):]...), nil
+}

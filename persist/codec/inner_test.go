@@ -1,0 +1,62 @@
+package codec_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tidemark-go/tidemark/persist/codec"
+)
+
+// wrongAppends are the ways in which a codec of strings fails to append.
+var wrongAppends = map[string]func(dst []byte, v string) ([]byte, error){
+	"ignores dst":          func(_ []byte, v string) ([]byte, error) { return []byte(v), nil },
+	"begins at its start":  func(dst []byte, v string) ([]byte, error) { return append(dst[:0], v...), nil },
+	"cuts the end off":     func(dst []byte, v string) ([]byte, error) { return append(dst[:max(0, len(dst)-1)], v...), nil },
+	"changes the end":      func(dst []byte, v string) ([]byte, error) { dst[len(dst)-1]++; return append(dst, v...), nil },
+	"puts itself in front": func(dst []byte, v string) ([]byte, error) { return append([]byte(v), dst...), nil },
+}
+
+// A composite of a codec that does not append is an error that names the codec, whatever
+// the values are: with two that are the same the bytes in their place would be right.
+func TestCompositesOfCodecsThatDoNotAppend(t *testing.T) {
+	for name, appendTo := range wrongAppends {
+		bad := codec.Func("acme/bad", appendTo, func(src []byte) (string, error) { return string(src), nil })
+		for _, first := range []string{"", "a", "same", "\x01\x01"} {
+			for _, v := range []string{"a", "same", "\x01\x01", strings.Repeat("long", 100)} {
+				for _, dst := range [][]byte{nil, []byte("dst"), slices.Grow([]byte("dst"), 1000)} {
+					for composite, err := range map[string]error{
+						"pair of strings": second(codec.Pair(codec.String, bad).Append(dst, codec.Tuple[string, string]{First: first, Second: v})),
+						"first of a pair": second(codec.Pair(bad, codec.String).Append(dst, codec.Tuple[string, string]{First: v, Second: first})),
+						"option":          second(codec.Option(bad).Append(dst, codec.Some(v))),
+						"result":          second(codec.Result(bad, codec.Unit).Append(dst, codec.OK[struct{}](v))),
+						"error":           second(codec.Result(codec.Unit, bad).Append(dst, codec.Failure[struct{}](v))),
+						"nested":          second(codec.Option(codec.Pair(codec.Unit, bad)).Append(dst, codec.Some(codec.Tuple[struct{}, string]{Second: v}))),
+					} {
+						require.ErrorIs(t, err, codec.ErrEncode, "%s: %s of %q", name, composite, v)
+						require.ErrorContains(t, err, "cannot encode acme/bad: Append does not append")
+					}
+				}
+			}
+		}
+	}
+}
+
+func second[A any](_ A, err error) error { return err }
+
+// A codec of somebody else is encoded in a composite as one of this package is.
+func TestCompositesOfOtherCodecs(t *testing.T) {
+	other := codec.Func("other", codec.String.Append, codec.String.Decode)
+	for _, v := range []codec.Tuple[string, string]{{}, {First: "a\x00b", Second: "c"}, {First: strings.Repeat("x", 1000), Second: strings.Repeat("y", 1000)}} {
+		want, err := codec.Pair(codec.String, codec.String).Append([]byte("dst"), v)
+		require.NoError(t, err)
+		got, err := codec.Pair(other, other).Append(slices.Grow([]byte("dst"), len(want)/2), v)
+		require.NoError(t, err)
+		require.Equal(t, want, got)
+		back, err := codec.Pair(other, other).Decode(got[3:])
+		require.NoError(t, err)
+		require.Equal(t, v, back)
+	}
+}
