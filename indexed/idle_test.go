@@ -3,6 +3,7 @@ package indexed_test
 import (
 	"context"
 	"fmt"
+	"math"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -36,7 +37,11 @@ func TestCommandsWithoutEffect(t *testing.T) {
 		{func(c *indexed.Command) { c.AllowCompaction(a, frontier.At(3)) }, true},
 		{func(c *indexed.Command) { c.Seal(b, frontier.Empty()) }, true},
 		{func(c *indexed.Command) { c.AllowCompaction(b, frontier.At(0)) }, true},
-		{func(c *indexed.Command) { c.Seal(a, frontier.At(5)); c.Seal(a, frontier.At(2)); c.Seal(a, frontier.At(5)) }, true},
+		{func(c *indexed.Command) {
+			c.Seal(a, frontier.At(5))
+			c.Seal(a, frontier.At(2))
+			c.Seal(a, frontier.At(5))
+		}, true},
 		{func(c *indexed.Command) {
 			c.ExpectUpper(a, frontier.At(5))
 			c.Write(a, none)
@@ -129,3 +134,55 @@ func TestCommandsWithoutEffectKeepTheirTurn(t *testing.T) {
 		})
 	}
 }
+
+// A since that can only be a difference that has wrapped is refused; whatever else is in
+// advance of the upper is allowed, for data to come.
+func TestSinceThatWrapped(t *testing.T) {
+	const last = math.MaxUint64
+	at, none := frontier.At, frontier.Empty()
+	for _, test := range []struct {
+		upper, since frontier.Antichain
+		seal         *frontier.Antichain // in the same command
+		refused      bool
+	}{
+		{upper: at(0), since: at(last), refused: true}, // upper-1
+		{upper: at(5), since: at(last - 4), refused: true},
+		{upper: at(5), since: at(last), refused: true},
+		{upper: at(1000), since: at(last - 86_400_000 + 1000), refused: true}, // a day before it, in milliseconds
+		{upper: at(0), since: at(last), seal: ptr(at(3)), refused: true},
+		{upper: at(0), since: at(last), seal: ptr(at(last))},
+		{upper: at(0), since: at(last), seal: &none},
+		{upper: at(0), since: none},
+		{upper: none, since: at(last)},
+		{upper: at(last), since: at(last)},
+		{upper: at(last), since: at(0)}, // the since in force
+		{upper: at(0), since: at(1 << 62)},
+		{upper: at(1 << 63), since: at(last)},
+	} {
+		f := newFixture(t, still())
+		id, other := f.register("s"), f.register("other")
+		f.seal(id, test.upper)
+		_, err := f.submit(func(c *indexed.Command) {
+			c.Write(other, columns(up("x", 1)))
+			c.AllowCompaction(id, test.since)
+			if test.seal != nil {
+				c.Seal(id, *test.seal)
+			}
+		})
+		d, describeErr := f.Describe(f.ctx, "s")
+		require.NoError(t, describeErr)
+		if !test.refused {
+			require.NoError(t, err, "%s at upper %s", test.since, test.upper)
+			require.Equal(t, test.since, d.Since)
+			continue
+		}
+		require.ErrorIs(t, err, indexed.ErrInvalid, "%s at upper %s", test.since, test.upper)
+		require.ErrorContains(t, err, `"s"`)
+		require.ErrorContains(t, err, "frontier.Empty()")
+		require.Equal(t, frontier.At(0), d.Since)
+		require.Equal(t, test.upper, d.Upper)
+		require.Empty(t, f.read(other), "all or nothing")
+	}
+}
+
+func ptr(f frontier.Antichain) *frontier.Antichain { return &f }

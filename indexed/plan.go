@@ -2,6 +2,7 @@ package indexed
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/tidemark-go/tidemark/frontier"
 )
@@ -90,7 +91,7 @@ func (p *plan) check(c *Command) (idle bool, err error) {
 		}
 	}
 	for i := range c.ops {
-		if err := p.checkOp(&c.ops[i]); err != nil {
+		if err := p.checkOp(c, &c.ops[i]); err != nil {
 			return false, err
 		}
 	}
@@ -114,7 +115,7 @@ func (p *plan) check(c *Command) (idle bool, err error) {
 	return idle, nil
 }
 
-func (p *plan) checkOp(o *op) error {
+func (p *plan) checkOp(c *Command, o *op) error {
 	s, err := p.live(o.stream)
 	if err != nil {
 		return err
@@ -139,8 +140,31 @@ func (p *plan) checkOp(o *op) error {
 		if o.frontier.LessThan(s.since) {
 			return streamErrorf(s.name, ErrSinceRegression, "compaction to %s is before the since %s: a since never goes back", o.frontier, s.since)
 		}
+		if o.frontier != s.since && tooFar(o.frontier, s.upper) && tooFar(o.frontier, c.upperAfter(s)) {
+			return streamErrorf(s.name, ErrInvalid, "compaction to %s while the upper is %s: that is more than half of all times in advance, as a difference is that has wrapped below 0, and would keep no time apart for good. While the upper is below what is to be kept there is nothing to compact; that nobody reads any more is frontier.Empty()", o.frontier, c.upperAfter(s))
+		}
 	}
 	return nil
+}
+
+// upperAfter returns the upper of a stream as it is after the command.
+func (c *Command) upperAfter(s *planned) frontier.Antichain {
+	for i := range c.ops {
+		if o := &c.ops[i]; o.kind == opSeal && o.stream == s.id {
+			return o.frontier
+		}
+	}
+	return s.upper
+}
+
+// tooFar reports whether a since is so far in advance of the upper that it can only be a
+// number that has wrapped: upper-1 at an upper of 0 is the last of all times. A seal that
+// is wrong is noticed, by the next write at the latest; a since would silently take all
+// times from the data to come.
+func tooFar(since, upper frontier.Antichain) bool {
+	s, ok := since.Elem()
+	u, unfinished := upper.Elem()
+	return ok && unfinished && s > u && s-u > math.MaxInt64
 }
 
 func (p *plan) live(id StreamID) (*planned, error) {

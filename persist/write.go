@@ -160,9 +160,10 @@ func (w *WriteHandle[K, V]) Finish(ctx context.Context) *Future[storage.SeqNo] {
 
 // AllowCompaction advances the since of the stream: reads as of earlier times will
 // no longer be told apart. It may be in advance of the upper, for data to come. The since
-// in force changes nothing, and writes nothing.
+// in force changes nothing, and writes nothing. frontier.Empty() says that nobody reads.
 //
-// Errors: ErrSinceRegression; ErrDestroyed, ErrStopped, ErrOutcomeUnknown.
+// Errors: ErrSinceRegression; ErrInvalid for a since more than half of all times, 1<<63,
+// in advance of the upper, as upper-1 is at an upper of 0; ErrDestroyed, ErrStopped, ErrOutcomeUnknown.
 func (w *WriteHandle[K, V]) AllowCompaction(ctx context.Context, since frontier.Antichain) *Future[storage.SeqNo] {
 	return w.command(ctx, func(c *indexed.Command) { c.AllowCompaction(w.id, since) })
 }

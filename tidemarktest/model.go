@@ -236,6 +236,10 @@ func (m *Model) Apply(c Command) error {
 		}
 		if allow != nil {
 			refuse(allow.LessThan(before.since), persist.ErrSinceRegression)
+			to, some := allow.Elem()
+			upper, unfinished := s.upper.Elem()
+			wrapped := some && unfinished && to > upper && to-upper > math.MaxInt64
+			refuse(wrapped && *allow != before.since, persist.ErrInvalid)
 			s.since = *allow
 			if !allow.IsEmpty() {
 				s.moved = *allow

@@ -28,4 +28,11 @@ var engineEdgeExhibits = []exhibit{
 			"\t\tidle, err := c.plan.check(r.cmd)\n\t\tr.idle, r.err = r.idle || idle, err\n"}},
 		pkg: "./indexed", test: "TestCommandsWithoutEffectKeepTheirTurn",
 	},
+	{
+		name: "since-wrapped", bug: "upper-1 at an upper of 0 moves the since to the end of time", origin: ours, tier: b,
+		edits: []edit{{"indexed/plan.go",
+			"\treturn ok && unfinished && s > u && s-u > math.MaxInt64\n",
+			"\treturn false && ok && unfinished && s > u && s-u > math.MaxInt64\n"}},
+		pkg: "./indexed", test: "TestSinceThatWrapped",
+	},
 }
