@@ -1,10 +1,14 @@
 package tidemark_test
 
 import (
+	"go/parser"
+	"go/token"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -58,4 +62,109 @@ func TestMuseumIsDocumented(t *testing.T) {
 		}
 	}
 	require.Greater(t, exhibits, 25)
+}
+
+// TestMap holds the map of docs/design.md to the tree: every file of the engine is in it
+// and no other, and an arrow is drawn where there is an import, and only there.
+func TestMap(t *testing.T) {
+	doc, err := os.ReadFile("docs/design.md")
+	require.NoError(t, err)
+	_, text, ok := strings.Cut(string(doc), "\n## Map\n")
+	require.True(t, ok)
+	text, _, ok = strings.Cut(text, "\n## ")
+	require.True(t, ok)
+
+	named := map[string]bool{}
+	for _, m := range regexp.MustCompile("`(\\w+\\.go)`").FindAllStringSubmatch(text, -1) {
+		named[m[1]] = true
+	}
+	files, err := filepath.Glob("indexed/*.go")
+	require.NoError(t, err)
+	for _, file := range files {
+		name := filepath.Base(file)
+		if strings.HasSuffix(name, "_test.go") || name == "doc.go" {
+			continue
+		}
+		require.True(t, named[name], "the map does not say what %s is for", file)
+		delete(named, name)
+	}
+	require.Empty(t, named, "the map names files that indexed does not have")
+
+	drawn := regexp.MustCompile(`(?m)^(\w+/(?: \w+/)*) .* <- (.+)$`).FindAllStringSubmatch(text, -1)
+	require.Len(t, drawn, 6)
+	for _, line := range drawn {
+		imports := map[string]bool{}
+		for _, dir := range strings.Fields(line[1]) {
+			importsBelow(t, dir, imports)
+			delete(imports, strings.TrimSuffix(dir, "/"))
+		}
+		var want []string
+		for name := range imports {
+			want = append(want, name)
+		}
+		slices.Sort(want)
+		if want == nil {
+			want = []string{"nothing"}
+		}
+		require.Equal(t, want, strings.Fields(line[2]), line[1])
+	}
+}
+
+// importsBelow adds the directories of this module, by their first names, that the
+// packages in a directory import, without internal ones and those of tests.
+func importsBelow(t *testing.T, dir string, imports map[string]bool) {
+	require.NoError(t, filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+		require.NoError(t, err)
+		for _, i := range file.Imports {
+			name, err := strconv.Unquote(i.Path.Value)
+			require.NoError(t, err)
+			if below, ok := strings.CutPrefix(name, "github.com/tidemark-go/tidemark/"); ok {
+				first, _, _ := strings.Cut(below, "/")
+				imports[first] = true
+			}
+		}
+		return nil
+	}))
+	delete(imports, "internal")
+}
+
+// TestNamedFilesExist holds the documents and the comments to the files that they name.
+func TestNamedFilesExist(t *testing.T) {
+	var all []string
+	require.NoError(t, filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() && d.Name() == ".git" {
+			return fs.SkipDir
+		}
+		all = append(all, "/"+filepath.ToSlash(path))
+		return err
+	}))
+	exists := func(name string) bool {
+		pattern := regexp.MustCompile("/" + strings.ReplaceAll(regexp.QuoteMeta(name), `\*`, `[^/]*`) + "$")
+		return slices.ContainsFunc(all, pattern.MatchString)
+	}
+	named := 0
+	check := func(path string, name *regexp.Regexp) {
+		text, err := os.ReadFile(path)
+		require.NoError(t, err)
+		for _, m := range name.FindAllStringSubmatch(string(text), -1) {
+			named++
+			if !exists(strings.TrimLeft(m[1], "./")) {
+				t.Errorf("%s names %s, which is not there", path, m[1])
+			}
+		}
+	}
+	for _, doc := range documents(t) {
+		check(doc, regexp.MustCompile("`([\\w./*-]*\\w\\.(?:go|md|sh|txt))`"))
+		check(doc, regexp.MustCompile(`\]\(([\w./-]+)\)`))
+	}
+	for _, path := range all {
+		if strings.HasSuffix(path, ".go") && !strings.HasSuffix(path, "_test.go") {
+			check(path[1:], regexp.MustCompile(`(?m)^\s*//.*?\b(docs/[\w-]+\.md|\w+\.go)\b`))
+		}
+	}
+	require.Greater(t, named, 60)
 }

@@ -120,8 +120,9 @@ func (w *eventWindow) dropOldestLocked(s *stream) {
 }
 
 // Listener delivers what happens to a stream after a snapshot, in log order and
-// each event once. It takes little memory for what it has not read, 64 KiB: the rest
-// is in a window shared by all listeners, or in the log.
+// each event once. It holds at most 64 KiB of what it has not delivered, or 1 MiB while
+// it catches up from the log, or one event if that is larger. The rest is in a window
+// shared by all listeners, or in the log.
 type Listener struct {
 	st      *state
 	stream  *stream

@@ -192,7 +192,8 @@ func (s *Snapshot) ChunksBetween(ctx context.Context, lower, upper frontier.Anti
 	}
 }
 
-// Row is one consolidated update. Key and Val must not be changed.
+// Row is one update of a snapshot, encoded. Whatever yields it says whether equal rows are
+// added up. Key and Val must not be changed.
 type Row struct {
 	Key, Val []byte
 	Time     uint64

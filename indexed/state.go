@@ -349,7 +349,7 @@ type StreamInfo struct {
 }
 
 func (i StreamInfo) String() string {
-	return fmt.Sprintf("stream %q, %s: upper %s, since %s, %d updates in %d batches", i.Name, i.ID, i.Upper, i.Since, i.Rows, i.Batches)
+	return fmt.Sprintf("stream %q, %s: upper %s, since %s, %d updates in %d batches, and %d bytes of updates in the log", i.Name, i.ID, i.Upper, i.Since, i.Rows, i.Batches, i.TailBytes)
 }
 
 func (s *stream) infoLocked() StreamInfo {

@@ -26,10 +26,10 @@ type ListenEvent[K, V any] struct {
 // neither consolidated nor advanced to the since. What one command did comes at
 // one SeqNo, its updates before its seal.
 //
-// A listener never holds up writers, and costs little memory for what it has not read:
-// 64 KiB, or an event if that is larger. Events beyond a shared window
-// (Config.ListenerWindowBytes) are read from the log, which is kept for it
-// (Config.MaxListenerLag).
+// A listener never holds up writers. Of what it has not delivered it holds at most 64 KiB,
+// or 1 MiB while it catches up, or one event if that is larger. It catches up when it has
+// fallen out of a window that all listeners share (Config.ListenerWindowBytes): it then
+// reads from the log, which is kept for it (Config.MaxListenerLag).
 //
 // It is to be closed; one that is forgotten is closed with a logged warning when it
 // is collected as garbage.

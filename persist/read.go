@@ -200,7 +200,8 @@ func (s *Snapshot[K, V]) All(ctx context.Context) iter.Seq2[Update[K, V], error]
 	}
 }
 
-// Row is one update of a snapshot as it is stored, encoded.
+// Row is one update of a snapshot, encoded. Snapshot.Raw yields rows as they are stored,
+// neither sorted nor consolidated as a whole.
 type Row = indexed.Row
 
 // Raw yields what All yields, without decoding it: to copy it elsewhere, to count, or to

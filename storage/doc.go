@@ -3,8 +3,9 @@
 //
 // The engine in package indexed is the only caller. It appends every command to
 // the log before it acknowledges it, and moves data from the log to blobs at
-// leisure. Packages mem and file implement both interfaces; object stores and
-// replicated logs do so in modules of their own.
+// leisure. Packages mem and file implement both interfaces. There is no other
+// implementation yet; the interfaces ask for nothing that an object store or a
+// replicated log could not do.
 //
 // # Writing an implementation
 //
