@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sync/atomic"
 
 	"github.com/tidemark-go/tidemark/frontier"
 	"github.com/tidemark-go/tidemark/storage"
@@ -21,7 +22,8 @@ type batch struct {
 	trace  bool // a trace batch; otherwise an unsealed batch
 
 	// desc is the interval of times and the since of a trace batch. An unsealed batch
-	// has Lower {0}, Upper {} and only its since: it holds whatever was written.
+	// has Lower {0}, Upper {} and only its since, up to which times were advanced: it holds
+	// whatever was written.
 	desc frontier.Description
 	// An unsealed batch holds updates of the commands in (after, through].
 	after, through storage.SeqNo
@@ -33,6 +35,9 @@ type batch struct {
 	// that advancing their times may consolidate away.
 	foldable int64
 	parts    []part
+	// times is nil until it is known, which it is from the beginning for a batch that this
+	// opening has written.
+	times atomic.Pointer[spread]
 
 	// Guarded by state.mu.
 	sets     int  // batch sets that hold it

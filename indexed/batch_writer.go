@@ -1,7 +1,6 @@
 package indexed
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"iter"
@@ -34,6 +33,9 @@ func (e *Engine) writeBatch(ctx context.Context, s *stream, sources []rowSource,
 		e.discard(b)
 		return nil, err
 	}
+	if !b.trace || b.minTime != b.maxTime { // otherwise the one time says it all
+		b.times.Store(w.sampler.spread())
+	}
 	return b, nil
 }
 
@@ -48,6 +50,7 @@ type batchWriter struct {
 	chunkMoves int   // moves when the first of them came
 	moves      int   // how often a source has left a row group; rows of the chunk keep that in memory
 	encoder    *partEncoder
+	sampler    sampler
 
 	// A part is written to the store by a goroutine of its own while the next one is
 	// encoded. It ends with the outcome; spare is the encoder whose memory it reads.
@@ -71,12 +74,15 @@ func (w *batchWriter) addAll(ctx context.Context, rows iter.Seq2[row, error]) er
 
 func (w *batchWriter) add(ctx context.Context, r, prev *row) error {
 	b := w.batch
+	folds := false
 	if b.rows == 0 {
 		b.minTime, b.maxTime = r.time, r.time
-	} else if bytes.Equal(r.key, prev.key) && bytes.Equal(r.val, prev.val) {
+	} else if sameKeyVal(r, prev) {
+		folds = true
 		b.foldable++
 	}
 	b.rows++
+	w.sampler.add(r, folds)
 	b.minTime, b.maxTime = min(b.minTime, r.time), max(b.maxTime, r.time)
 	if len(w.chunk) == 0 {
 		w.chunkMoves = w.moves

@@ -1,10 +1,8 @@
 package indexed
 
 import (
-	"cmp"
 	"context"
 	"fmt"
-	"maps"
 	"math"
 	"slices"
 	"time"
@@ -13,19 +11,33 @@ import (
 )
 
 // A merge replaces neighbouring batches of a stream by one with the same contents.
-// Physical compaction is the merging; logical compaction is advancing the times of
-// trace batches to the since, which makes rows equal and lets them cancel.
+// Physical compaction is the merging; logical compaction is advancing times to the since,
+// which makes rows equal and lets them cancel.
 type merge struct {
 	stream *stream
 	set    *batchSet
 	inputs []*batch // neighbours, all trace batches or all unsealed
 	id     uint64
 	since  frontier.Antichain
-	lower  frontier.Antichain // of an unsealed merge: earlier times are in the trace
+	lower  frontier.Antichain // of unsealed inputs: earlier times are in the trace
+	// work is what is done with the inputs; a move takes times before upper.
+	work  mergeWork
+	upper frontier.Antichain
+	// claims: it rests on the trace upper, and holds stream.moving.
+	claims bool
 	// maxLevel is the level of the batch before the inputs, which that of the result must
 	// not pass: see lowestRun.
 	maxLevel int
 }
+
+// mergeWork is what the compact goroutine does with batches.
+type mergeWork int
+
+const (
+	workMerge mergeWork = iota
+	workMove            // see pending
+	workLearn           // see spread
+)
 
 // compactLoop is the compact goroutine: it merges while there is something to
 // merge, and sleeps otherwise.
@@ -39,7 +51,7 @@ func (e *Engine) compactLoop() {
 			return
 		}
 		for {
-			did, err := e.mergeOnce(e.ctx, anyBatch, nil)
+			did, err := e.mergeOnce(e.ctx, anything)
 			if e.ctx.Err() != nil {
 				return
 			}
@@ -62,13 +74,36 @@ func (e *Engine) compactLoop() {
 	}
 }
 
-// anyBatch is a limit that admits all batches.
-const anyBatch = math.MaxUint64
+// mergeScope is what is to be merged.
+type mergeScope struct {
+	// limit: only batches whose updates were in one before this id was given out.
+	limit uint64
+	// uppers are those up to which everything is to be moved, for those who do not want to
+	// wait until it is worth it.
+	uppers map[*stream]frontier.Antichain
+	idle   map[*stream]idleMerge // as stream.idle, in this scope
+	// met are streams that are left out, and where those are noted that cannot be read.
+	met unread
+}
 
-// mergeOnce does one merge and reports whether there was one to do. Only batches
-// whose updates were in one before the id limit was given out are merged, and none of
-// streams in met, where those are noted that cannot be read.
-func (e *Engine) mergeOnce(ctx context.Context, limit uint64, met unread) (bool, error) {
+var anything = mergeScope{limit: math.MaxUint64}
+
+// outstanding is the scope of everything that there is to do now.
+func (e *Engine) outstanding(met unread) mergeScope {
+	st := e.st
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	scope := mergeScope{limit: st.nextBatch, uppers: make(map[*stream]frontier.Antichain), idle: make(map[*stream]idleMerge), met: met}
+	for _, s := range st.streams {
+		if len(s.set.unsealed) > 0 && s.set.traceUpper().LessThan(s.upper) {
+			scope.uppers[s] = s.upper
+		}
+	}
+	return scope
+}
+
+// mergeOnce does one merge, or move, and reports whether there was one to do.
+func (e *Engine) mergeOnce(ctx context.Context, scope mergeScope) (bool, error) {
 	if err := e.maintenance.merge.Acquire(ctx, 1); err != nil {
 		return false, err
 	}
@@ -76,20 +111,23 @@ func (e *Engine) mergeOnce(ctx context.Context, limit uint64, met unread) (bool,
 	if e.handsOff.Load() {
 		return false, nil
 	}
-	m := e.planMerge(limit, met)
-	if m == nil {
-		return false, nil
+	m, err := e.planMergeIn(ctx, scope)
+	if m == nil || err != nil {
+		return false, err
 	}
-	defer e.releaseSet(m.set)
+	defer e.endMerge(m)
 	start := time.Now()
-	out, err := e.runMerge(ctx, m)
+	out, err := e.doMerge(ctx, m)
 	if err != nil {
 		e.metrics.compactionErrors.Inc()
-		if e.foundDamage(m.stream, err, met) {
+		if e.foundDamage(m.stream, err, scope.met) {
 			return true, nil // others may have merges to do
 		}
 		e.taken(err)
 		return false, err
+	}
+	if m.work == workLearn {
+		return true, nil
 	}
 	if !e.commitMerge(m, out) {
 		e.metrics.staleResults.Inc()
@@ -103,123 +141,39 @@ func (e *Engine) mergeOnce(ctx context.Context, limit uint64, met unread) (bool,
 	return true, nil
 }
 
-// planMerge chooses a merge: the smallest that some stream has, so that many small
-// batches do not wait for one large merge.
-func (e *Engine) planMerge(limit uint64, around unread) *merge {
-	st := e.st
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	var best *merge
-	var bestRows int64
-	for _, id := range slices.SortedFunc(maps.Keys(st.streams), cmp.Compare) {
-		s := st.streams[id]
-		around.noteLocked(s)
-		if around[s] != nil {
-			continue
+// planMergeIn is planMerge. Who wants everything done waits for a round under way, which
+// may hold a stream for the moment; the compact goroutine is woken by it.
+func (e *Engine) planMergeIn(ctx context.Context, scope mergeScope) (*merge, error) {
+	if scope.uppers != nil {
+		if err := e.maintenance.round.Acquire(ctx, 1); err != nil {
+			return nil, err
 		}
-		m := s.mergeLocked(limit)
-		if m == nil {
-			continue
-		}
-		rows := int64(0)
-		for _, b := range m.inputs {
-			rows += b.rows
-		}
-		if best == nil || rows < bestRows {
-			best, bestRows = m, rows
-		}
+		defer e.maintenance.round.Release(1)
 	}
-	if best == nil {
-		return nil
-	}
-	best.id = st.nextBatch
-	st.nextBatch++
-	best.set.refs++
-	return best
+	return e.planMerge(scope), nil
 }
 
-// mergeLocked returns the merge that a stream needs, if any:
-//
-//  1. the first mergeWidth neighbours in the trace of equal level, of the lowest such
-//     level: since a batch that has grown is of the next level, that leaves less than
-//     mergeWidth batches on each of about log(n) levels, and when merges cannot keep up
-//     with writers there are as few batches as can be;
-//  2. the last mergeWidth of those that the since lets fold, if without the oldest they
-//     are more than a third of it: what they overwrite or delete there is still there,
-//     so that a third keeps what is stored below twice what is live;
-//  3. a trace batch that lies wholly before the since, was never advanced to it,
-//     and has enough rows that may become equal;
-//  4. neighbours among the unsealed batches, chosen as in 1.
-func (s *stream) mergeLocked(limit uint64) *merge {
-	if s.damage != nil {
-		return nil
+func (e *Engine) doMerge(ctx context.Context, m *merge) (*batch, error) {
+	switch m.work {
+	case workMove:
+		return e.runMove(ctx, m)
+	case workLearn:
+		return nil, e.learn(ctx, m)
 	}
-	m := &merge{stream: s, set: s.set, since: s.since, maxLevel: math.MaxInt}
-	trace := s.set.trace
-	if run := lowestRun(trace, limit); run != nil {
-		m.inputs = run
-		return m
-	}
-	if run := s.foldingLocked(limit); len(run) > 1 && 3*sizeInMemory(run[1:]) > run[0].memBytes() {
-		if n := len(run) - mergeWidth; n > 0 {
-			run, m.maxLevel = run[n:], run[n-1].level
-		}
-		m.inputs = run
-		return m
-	}
-	for i, b := range trace {
-		if b.newest < limit && b.desc.Upper.LessEqual(s.since) && b.desc.Since.LessThan(b.desc.Upper) && 4*b.foldable >= b.rows && b.foldable > 0 {
-			m.inputs = trace[i : i+1]
-			return m
-		}
-	}
-	if run := lowestRun(s.set.unsealed, limit); run != nil {
-		m.inputs, m.since, m.lower = run, frontier.Antichain{}, s.set.traceUpper()
-		return m
-	}
-	return nil
+	return e.runMerge(ctx, m)
 }
 
-// mergeWidth is how many neighbours of equal level are merged into one. A row is
-// written once for each level, and there are log(n) levels to the base of this number;
-// a merge holds a row group of each of its inputs.
-const mergeWidth = 16
-
-// lowestRun returns the first mergeWidth neighbours of equal level, of the lowest level
-// that has so many; nil if none has.
-//
-// INVARIANT: levels do not grow along the list. A run that is the first of its level
-// keeps it so, whatever level the result has, of the two that it may have.
-func lowestRun(list []*batch, limit uint64) (run []*batch) {
-	for from := 0; from < len(list); {
-		n := 1
-		for from+n < len(list) && list[from+n].level == list[from].level && list[from+n].newest < limit {
-			n++
-		}
-		if n >= mergeWidth && (run == nil || list[from].level < run[0].level) {
-			run = list[from : from+mergeWidth]
-		}
-		from += n
+// endMerge gives back what planMerge took.
+func (e *Engine) endMerge(m *merge) {
+	e.st.mu.Lock()
+	defer e.st.mu.Unlock()
+	if m.claims {
+		m.stream.moving = false
 	}
-	return run
-}
-
-// foldingLocked returns the trace batches that may be merged all of whose times the
-// since makes equal: the first ones.
-func (s *stream) foldingLocked(limit uint64) []*batch {
-	for i, b := range s.set.trace {
-		if b.newest >= limit || b.rows > 0 && (s.since.IsEmpty() || s.since.Advance(b.maxTime) != s.since.Advance(0)) {
-			return s.set.trace[:i]
-		}
+	if m.work == workLearn {
+		m.stream.idle = idleMerge{} // it may look different now
 	}
-	return s.set.trace
-}
-
-func sizeInMemory(run []*batch) (bytes int64) {
-	for _, b := range run {
-		bytes += b.memBytes()
-	}
-	return bytes
+	e.st.releaseSetLocked(m.set)
 }
 
 // runMerge streams the inputs into one batch: it holds a row group of each input, and what
@@ -237,6 +191,9 @@ func (e *Engine) runMerge(ctx context.Context, m *merge) (*batch, error) {
 		sources[i] = newBatchRows(b, uncached{e.blobs}, filter)
 		out.level = max(out.level, b.level)
 		out.newest = max(out.newest, b.newest)
+		if !out.trace {
+			out.desc.Since = out.desc.Since.Join(b.desc.Since)
+		}
 	}
 	out, err := e.writeBatch(ctx, m.stream, sources, m.since, out)
 	if err != nil {
@@ -263,10 +220,13 @@ func checkMerge(inputs []*batch, since frontier.Antichain) error {
 
 // commitMerge replaces the inputs by the output if they are still there.
 func (e *Engine) commitMerge(m *merge, out *batch) bool {
+	if m.work == workMove {
+		return e.commitMove(m, out)
+	}
 	st, s := e.st, m.stream
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	if s.destroyed {
+	if s.destroyed || m.claims && s.set.traceUpper() != m.lower {
 		return false
 	}
 	next := &batchSet{trace: s.set.trace, unsealed: s.set.unsealed}

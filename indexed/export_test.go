@@ -50,7 +50,16 @@ const MergeWidth = mergeWidth
 func (e *Engine) LogBounds(ctx context.Context) (storage.Bounds, error) { return e.log.Bounds(ctx) }
 
 // MergeOnce is one merge, if there is one to do.
-func (e *Engine) MergeOnce(ctx context.Context) (bool, error) { return e.mergeOnce(ctx, anyBatch, nil) }
+func (e *Engine) MergeOnce(ctx context.Context) (bool, error) { return e.mergeOnce(ctx, anything) }
+
+// MoveInRounds sets how many bytes of unsealed batches the moves of a round may read.
+func (e *Engine) MoveInRounds(bytes int64) {
+	_ = e.maintenance.round.Acquire(context.Background(), 1)
+	defer e.maintenance.round.Release(1)
+	e.st.mu.Lock()
+	defer e.st.mu.Unlock()
+	e.maintenance.movedInRound = bytes
+}
 
 // CollectOrphans looks for blobs that no manifest names.
 func (e *Engine) CollectOrphans(ctx context.Context) error { return e.collectOrphans(ctx) }
@@ -78,12 +87,13 @@ type BatchView struct {
 	Level, Rows      int
 	MinTime, MaxTime uint64
 	Parts            int
+	ID               uint64
 }
 
 func view(list []*batch) []BatchView {
 	views := make([]BatchView, len(list))
 	for i, b := range list {
-		views[i] = BatchView{b.desc, b.after, b.through, b.level, int(b.rows), b.minTime, b.maxTime, len(b.parts)}
+		views[i] = BatchView{b.desc, b.after, b.through, b.level, int(b.rows), b.minTime, b.maxTime, len(b.parts), b.id}
 	}
 	return views
 }

@@ -26,6 +26,7 @@ type flushPlan struct {
 	after    storage.SeqNo
 	upper    frontier.Antichain
 	since    frontier.Antichain
+	claimed  bool // holds stream.moving
 	drain    bool // write a trace batch up to upper
 	traceID  uint64
 	unsealID uint64
@@ -50,11 +51,17 @@ func (e *Engine) flush(ctx context.Context, s *stream, force bool, met unread) e
 }
 
 func (e *Engine) flushTail(ctx context.Context, s *stream, force, drain bool) error {
-	p := e.planFlush(s, force, drain)
+	p := e.planFlush(s, drain)
 	if p == nil {
 		return nil
 	}
-	defer e.releaseSet(p.set)
+	defer e.endFlush(p)
+	if p.claimed {
+		p.drain = e.moveInRound(p.set.pending(p.upper), p.tail.rowsBefore(p.upper), force)
+	}
+	if !p.drain && p.tail.empty() {
+		return nil
+	}
 	var trace, unsealed *batch
 	var err error
 	if p.drain {
@@ -82,8 +89,9 @@ func (e *Engine) releaseSet(set *batchSet) {
 	e.st.releaseSetLocked(set)
 }
 
-// planFlush returns what there is to do, or nil; drain says whether batches may be read.
-func (e *Engine) planFlush(s *stream, force, drain bool) *flushPlan {
+// planFlush returns what there may be to do, or nil; drain says whether batches may be
+// read. What it returns is to be ended.
+func (e *Engine) planFlush(s *stream, drain bool) *flushPlan {
 	st := e.st
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -93,58 +101,41 @@ func (e *Engine) planFlush(s *stream, force, drain bool) *flushPlan {
 	s.tail.pack() // so that it can be dropped up to here
 	p := &flushPlan{
 		stream: s, set: s.set, tail: s.tail, through: st.applied, after: s.flushed,
-		upper: s.upper, since: s.since, drain: drain && s.drainDueLocked(force),
+		upper: s.upper, since: s.since,
+		claimed: drain && s.damage == nil && !s.moving && s.set.traceUpper().LessThan(s.upper),
 		traceID: st.nextBatch, unsealID: st.nextBatch + 1,
 	}
-	if !p.drain && p.tail.empty() {
+	if !p.claimed && p.tail.empty() {
 		return nil
 	}
+	s.moving = s.moving || p.claimed
 	st.nextBatch += 2
 	s.set.refs++
 	return p
 }
 
-// drainDueLocked reports whether moving what is sealed to the trace is worth it:
-// all unsealed batches that hold some of it have to be read, so it waits until
-// about half of what would be read is sealed.
-func (s *stream) drainDueLocked(force bool) bool {
-	sealed := timeFilter{lower: s.set.traceUpper(), upper: s.upper}
-	if s.damage != nil || !sealed.lower.LessThan(sealed.upper) {
-		return false
+func (e *Engine) endFlush(p *flushPlan) {
+	e.st.mu.Lock()
+	defer e.st.mu.Unlock()
+	if p.claimed {
+		p.stream.moving = false
 	}
-	var read, moved float64
-	for chunk := range s.tail.chunks() {
-		c := &chunk.cols
-		lo, hi := c.TimeRange()
-		if sealed.upper.Admits(lo) {
-			continue
-		}
-		moved += float64(c.Len()) * shareBefore(lo, hi, sealed.upper)
-	}
-	for _, b := range s.set.unsealed {
-		if !b.hasTimesIn(sealed) {
-			continue
-		}
-		read += float64(b.rows)
-		moved += float64(b.rows) * shareBefore(b.minTime, b.maxTime, sealed.upper)
-	}
-	if moved == 0 {
-		return false
-	}
-	return force || 2*moved >= read
+	e.st.releaseSetLocked(p.set)
 }
 
-// shareBefore estimates which share of times spread evenly over [lo, hi] is
-// before the upper.
-func shareBefore(lo, hi uint64, upper frontier.Antichain) float64 {
-	t, ok := upper.Elem()
-	if !ok || t > hi {
-		return 1
+// moveInRound decides whether this round moves what is pending, beside so many rows of a
+// tail. REQUIRES: round is held.
+func (e *Engine) moveInRound(p pending, tail int, force bool) bool {
+	m := &e.maintenance
+	switch {
+	case !p.worthIt(tail, force) || p.bytes > m.movedInRound:
+		return false // or it is for the compact goroutine
+	case p.bytes > m.moveLeft:
+		m.moveLater = true
+		return false
 	}
-	if t <= lo {
-		return 0
-	}
-	return float64(t-lo) / (float64(hi-lo) + 1)
+	m.moveLeft -= p.bytes
+	return true
 }
 
 // writeTrace writes everything sealed that is not in the trace yet. If it cancels
@@ -179,9 +170,13 @@ func (e *Engine) writeUnsealed(ctx context.Context, p *flushPlan) (*batch, error
 	}) {
 		return nil, nil
 	}
-	// Times stay as they are: which of them are sealed is not known yet.
-	b, err := e.writeBatch(ctx, p.stream, []rowSource{sortRuns(cols, filter)}, frontier.Antichain{}, &batch{
-		id: p.unsealID, newest: p.unsealID, desc: frontier.Description{Upper: frontier.Empty()}, after: p.after, through: p.through,
+	// Those that the since is in advance of are read at the since, sealed or not.
+	since := frontier.Antichain{}
+	if foldsUnsealed(p.upper, p.since) {
+		since = p.since
+	}
+	b, err := e.writeBatch(ctx, p.stream, []rowSource{sortRuns(cols, filter)}, since, &batch{
+		id: p.unsealID, newest: p.unsealID, desc: frontier.Description{Upper: frontier.Empty(), Since: since}, after: p.after, through: p.through,
 	})
 	if err != nil || b.rows == 0 {
 		return nil, err
@@ -190,25 +185,19 @@ func (e *Engine) writeUnsealed(ctx context.Context, p *flushPlan) (*batch, error
 }
 
 // commitFlush makes the result part of the state, unless the stream is gone. Merges
-// that were applied meanwhile do not matter: they do not change contents, and only
-// flushes move the trace's upper and the tail's beginning.
+// that were applied meanwhile do not matter: they do not change contents. Nor does a move,
+// which takes nothing that was in the tail: there is none while this one moves.
 func (e *Engine) commitFlush(p *flushPlan, trace, unsealed *batch) bool {
 	st, s := e.st, p.stream
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	if s.destroyed || s.set.traceUpper() != p.set.traceUpper() || s.flushed != p.after {
+	if s.destroyed || s.flushed != p.after || p.drain && s.set.traceUpper() != p.set.traceUpper() {
 		return false
 	}
-	next := &batchSet{trace: s.set.trace}
 	if trace != nil {
 		s.damage, s.again, s.failures = nil, time.Time{}, 0 // all it needed could be read
-		next.trace = append(slices.Clip(next.trace), trace)
 	}
-	for _, b := range s.set.unsealed {
-		if next.traceUpper().Admits(b.maxTime) {
-			next.unsealed = append(next.unsealed, b)
-		}
-	}
+	next := s.set.withTrace(trace)
 	if unsealed != nil {
 		next.unsealed = append(next.unsealed, unsealed)
 	}

@@ -24,10 +24,15 @@ type maintenance struct {
 	// an idle runtime is woken once and a busy one not by every command.
 	armed atomic.Bool
 
-	// round is held by the one round that runs; it guards manifest. Like merge it is
+	// round is held by the one round that runs, for no longer than it takes to write what
+	// tails hold and to read movedInRound; it guards manifest. Like merge it is
 	// waited for under a context.
 	round    *semaphore.Weighted
 	manifest manifestWriter
+	// movedInRound is Config.movedInRound, moveLeft what this round has left of it, and
+	// moveLater says that it was not enough. Guarded by round.
+	movedInRound, moveLeft int64
+	moveLater              bool
 
 	// truncation, guarded by state.mu, tells of truncations of the log that failed.
 	truncation struct {
@@ -49,6 +54,7 @@ func (e *Engine) initMaintenance(m manifestReader, meter logMeter) {
 	e.maintenance.compact = make(chan struct{}, 1)
 	e.maintenance.manifest = manifestWriter{manifestReader: m, blob: e.blob, metrics: e.metrics}
 	e.maintenance.meter = meter
+	e.maintenance.movedInRound = e.cfg.movedInRound()
 	e.maintenance.named = make(map[string]bool)
 	// What the log has destroyed is named until the next edit, and readers of blobs
 	// alone may be reading it.
@@ -223,11 +229,8 @@ func (e *Engine) Maintain(ctx context.Context) error {
 	if err != nil {
 		return causeOf(ctx, errors.Join(err, truncated))
 	}
-	e.st.mu.Lock()
-	existing := e.st.nextBatch
-	e.st.mu.Unlock()
-	for did := true; did; {
-		if did, err = e.mergeOnce(ctx, existing, met); err != nil {
+	for did, scope := true, e.outstanding(met); did; {
+		if did, err = e.mergeOnce(ctx, scope); err != nil {
 			return causeOf(ctx, errors.Join(err, truncated))
 		}
 	}
@@ -279,6 +282,7 @@ func (e *Engine) step(ctx context.Context, force bool, met unread) (truncated, e
 	}()
 
 	e.readAgain(start)
+	m.moveLeft, m.moveLater = m.movedInRound, false
 	var flushed error
 	for _, s := range e.flushCandidates(force) {
 		if flushed = e.flush(ctx, s, force, met); flushed != nil {
@@ -286,6 +290,9 @@ func (e *Engine) step(ctx context.Context, force bool, met unread) (truncated, e
 		}
 	}
 	e.wakeCompaction()
+	if m.moveLater {
+		defer e.wakeMaintenance() // the next round goes on
+	}
 	if e.manifestDue(force) {
 		if err := m.manifest.write(ctx, e.st); err != nil {
 			return nil, errors.Join(flushed, err)
@@ -318,20 +325,20 @@ func (e *Engine) truncate(ctx context.Context, force bool) error {
 	return err
 }
 
-// flushCandidates returns the streams with something to flush or to move to the
-// trace, those that free the most first.
+// flushCandidates returns the streams with something to flush, those that free the most
+// first, and then those without a tail that may have something to move to the trace.
 func (e *Engine) flushCandidates(force bool) []*stream {
 	st := e.st
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	st.untidy = false
 	now := time.Now()
-	var due, rest []*stream
+	var due, rest, move []*stream
 	for _, s := range st.streams {
 		switch {
 		case s.tail.empty():
-			if s.drainDueLocked(force) {
-				due = append(due, s)
+			if len(s.set.unsealed) > 0 && s.damage == nil && !s.moving && s.set.traceUpper().LessThan(s.upper) {
+				move = append(move, s) // perhaps
 			}
 		case force, s.tailBytes >= e.cfg.FlushBytes,
 			e.cfg.FlushInterval > 0 && now.Sub(s.tailStart) >= e.cfg.FlushInterval:
@@ -360,7 +367,7 @@ func (e *Engine) flushCandidates(force bool) []*stream {
 			due, rest = append(due, rest[0]), rest[1:]
 		}
 	}
-	return due
+	return append(due, move...)
 }
 
 // manifestDue reports whether an edit is worth writing: frontiers alone are in the

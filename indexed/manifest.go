@@ -388,6 +388,9 @@ func (s *stream) validateSet(set *batchSet, applied storage.SeqNo) error {
 		if b.after < through {
 			return fmt.Errorf("%s overlaps the one before, up to %s", b, through)
 		}
+		if s.since.LessThan(b.desc.Since) {
+			return fmt.Errorf("%s is compacted beyond the since %s", b, s.since)
+		}
 		through = b.through
 	}
 	if through > applied || s.flushed > applied {

@@ -29,6 +29,8 @@ func compareRows(a, b *row) int {
 	return cmp.Compare(a.time, b.time)
 }
 
+func sameKeyVal(a, b *row) bool { return bytes.Equal(a.key, b.key) && bytes.Equal(a.val, b.val) }
+
 // rowSource yields rows in ascending order of (key, val, time).
 type rowSource interface {
 	// next returns the next row, or false at the end. The row stays valid until the

@@ -293,7 +293,7 @@ func TestMergesBeginAtTheLowestLevel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var list []*batch
 		for range rapid.IntRange(0, 200).Draw(t, "steps") {
-			run := lowestRun(list, anyBatch)
+			run := lowestRun(list, math.MaxUint64)
 			count := map[int]int{}
 			for i, b := range list {
 				if count[b.level]++; i > 0 {
@@ -424,6 +424,7 @@ func TestSetValidate(t *testing.T) {
 		"does not follow on {3}":          func(_ *stream, set *batchSet) { set.trace[1].desc.Lower = frontier.At(4) },
 		"compacted beyond the since":      func(_ *stream, set *batchSet) { set.trace[1].desc.Since = frontier.At(5) },
 		"beyond the upper {8}":            func(s *stream, _ *batchSet) { s.upper = frontier.At(8) },
+		"batch 3 (0, 10] is compacted":    func(_ *stream, set *batchSet) { set.unsealed[0].desc.Since = frontier.At(5) },
 		"overlaps the one before":         func(_ *stream, set *batchSet) { set.unsealed[1].after = 9 },
 		"reflects the log up to 20":       func(_ *stream, set *batchSet) { set.unsealed[1].through = 21 },
 		"but the manifest reflects the l": func(s *stream, _ *batchSet) { s.flushed = 21 },

@@ -34,6 +34,8 @@ type model struct {
 	// collected: this opening has looked for orphans, which it does once.
 	collected bool
 	streams   []*modelStream
+	// moveInRounds is how many bytes the moves of a round read; others are merges.
+	moveInRounds int64
 
 	snapshots []*modelSnapshot
 	listeners []*modelListener
@@ -105,6 +107,7 @@ func (m *model) open() {
 	m.faults = mem.NewUnreliable()
 	m.engine, err = indexed.OpenStill(m.ctx, m.faults.Log(log), m.faults.Blob(blob), m.cfg)
 	require.NoError(m, err)
+	m.engine.MoveInRounds(m.moveInRounds)
 }
 
 // hidden is a log reader without the ability to hold the log.
@@ -176,7 +179,7 @@ func (m *model) drawRows(s *modelStream) []indexed.Row {
 		rows[i] = row(
 			rapid.SampledFrom([]string{"", "a", "b", "a longer key"}).Draw(m.T, "key"),
 			rapid.SampledFrom([]string{"", "x", "y"}).Draw(m.T, "val"),
-			lower+rapid.Uint64Range(0, 4).Draw(m.T, "time"),
+			max(lower, lower+rapid.SampledFrom([]uint64{0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 40, math.MaxUint64 - lower}).Draw(m.T, "time")),
 			rapid.OneOf(rapid.Int64Range(-2, 2), rapid.Int64Range(-2, 2), rapid.Int64Range(-2, 2),
 				rapid.SampledFrom([]int64{math.MaxInt64, -math.MaxInt64, math.MinInt64})).Draw(m.T, "diff"))
 	}
@@ -188,7 +191,11 @@ func (m *model) drawFrontier(from frontier.Antichain) frontier.Antichain {
 	if !ok || rapid.IntRange(0, 60).Draw(m.T, "finish") == 0 {
 		return frontier.Empty()
 	}
-	return frontier.At(t + rapid.Uint64Range(0, 4).Draw(m.T, "advance"))
+	by := rapid.Uint64Range(0, 4).Draw(m.T, "advance")
+	if rapid.IntRange(0, 15).Draw(m.T, "far") == 0 {
+		by = 45
+	}
+	return frontier.At(t + by)
 }
 
 // Command is an atomic command on one or two streams.
@@ -506,6 +513,7 @@ func TestEngineAgainstModel(t *testing.T) {
 		m.cfg.FlushBytes = rapid.SampledFrom([]int64{1, 200}).Draw(t, "flush bytes")
 		m.cfg.MaxLogBytes = rapid.SampledFrom([]int64{1, 500, 1 << 20}).Draw(t, "log bytes")
 		m.cfg.ListenerWindowBytes = rapid.SampledFrom([]int64{1, 600, 1 << 20}).Draw(t, "window bytes")
+		m.moveInRounds = rapid.SampledFrom([]int64{0, 200, 1 << 20}).Draw(t, "move in rounds")
 		m.cfg.CacheSizeLimit = rapid.SampledFrom([]int64{1, 1 << 20}).Draw(t, "cache bytes")
 		m.place = mem.NewPlace("model", mem.WithGaps(rapid.Uint64().Draw(t, "gaps")))
 		m.open()

@@ -101,6 +101,10 @@ type stream struct {
 
 	manifest streamDelta // what the manifest does not say yet
 
+	// moving is held by what rests on the trace upper: see pending.
+	moving bool
+	idle   idleMerge // the newest state in which there was nothing to merge
+
 	damage error // what background work met in the batches, once it has
 	// again is when background work looks at the batches again; zero: never.
 	again    time.Time
@@ -167,7 +171,7 @@ func (st *state) applyOpLocked(seqno storage.SeqNo, o *op, now time.Time) error 
 			return fmt.Errorf("compaction of stream %q to %s before its since %s", s.name, o.frontier, s.since)
 		}
 		s.since = o.frontier
-		st.untidy = st.untidy || len(s.set.trace) > 0
+		st.untidy = st.untidy || len(s.set.trace)+len(s.set.unsealed) > 0
 	case opDestroy:
 		st.destroyLocked(s)
 	}

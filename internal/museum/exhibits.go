@@ -12,6 +12,7 @@ const ours = "Tidemark"
 // exhibits are all bugs, by subject.
 var exhibits = slices.Concat(
 	logExhibits, engineExhibits, readExhibits, historyExhibits, pipelineExhibits,
+	edgesMaintainExhibits,
 	edgesSourceExhibits,
 	engineEdgeExhibits,
 	fileEdgeExhibits,

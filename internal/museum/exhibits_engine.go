@@ -97,7 +97,7 @@ var engineExhibits = []exhibit{
 	},
 	{
 		name: "chasing-writers", bug: "Maintain merges what is written meanwhile, and never ends", origin: ours, tier: b,
-		edits: []edit{{"indexed/maintain.go", "e.mergeOnce(ctx, existing, met)", "e.mergeOnce(ctx, existing*0+anyBatch, met)"}},
+		edits: []edit{{"indexed/maintain.go", "e.mergeOnce(ctx, scope)", "e.mergeOnce(ctx, mergeScope{limit: anything.limit + 0*scope.limit, met: met})"}},
 		pkg:   "./indexed", test: "TestMaintainEndsUnderLoad",
 	},
 	{
@@ -117,7 +117,7 @@ var engineExhibits = []exhibit{
 	},
 	{
 		name: "four-times-the-space", bug: "a table that is overwritten keeps what it was several times over", origin: ours, tier: b,
-		edits: []edit{{"indexed/compact.go", "len(run) > 1 && 3*", "len(run) > 1000 && 3*"}},
+		edits: []edit{{"indexed/choose.go", "len(run) > 1 && 3*", "len(run) > 1000 && 3*"}},
 		pkg:   "./file", test: "TestSpaceSteadyState",
 	},
 	{

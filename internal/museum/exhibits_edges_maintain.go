@@ -1,0 +1,41 @@
+package main
+
+// Bugs of background work that only some distributions of times show, or large streams.
+var edgesMaintainExhibits = []exhibit{
+	{
+		name: "far-row-hides-others", bug: "one row far away makes what is sealed look as if it were not, and it is stored for ever", origin: ours, tier: b,
+		edits: []edit{{"indexed/spread.go", "\tif s == nil { // nothing", "\tif s == nil || s != nil { // nothing"}},
+		pkg:   "./indexed", test: "TestSpaceOfAnyTimes",
+	},
+	{
+		name: "left-behind", bug: "what was moved to the trace stays in unsealed batches as long as one row of them is not sealed", origin: ours, tier: b,
+		edits: []edit{{"indexed/choose.go", "\t\tif dead(b) {\n", "\t\tif i < 0 && dead(b) {\n"}},
+		pkg:   "./indexed", test: "TestSpaceOfAnyTimes",
+	},
+	{
+		name: "never-sealed-never-folded", bug: "a table that is overwritten and never sealed grows for ever", origin: ours, tier: b,
+		edits: []edit{{"indexed/choose.go", "return upper.LessThan(since) && !since.IsEmpty()", "return upper.LessThan(since) && since.IsEmpty()"}},
+		pkg:   "./indexed", test: "TestSpaceOfAnyTimes",
+	},
+	{
+		name: "fold-beside-a-move", bug: "a merge advances a row beyond the trace while a flush moves it there: it is there twice", origin: ours, tier: b,
+		edits: []edit{
+			{"indexed/flush.go", "s.damage == nil && !s.moving && s.set", "s.damage == nil && s.set"},
+			{"indexed/compact.go", "if s.destroyed || m.claims && s.set.traceUpper() != m.lower {", "if s.destroyed {"},
+		},
+		pkg: "./indexed", test: "TestFoldBesideAMove",
+	},
+	{
+		name: "large-move-in-a-round", bug: "the move of one large stream holds up the writers of all others", origin: ours, tier: b,
+		edits: []edit{
+			{"indexed/flush.go", "p.worthIt(tail, force) || p.bytes > m.movedInRound:", "p.worthIt(tail, force):"},
+			{"indexed/flush.go", "\tcase p.bytes > m.moveLeft:\n", "\tcase p.bytes < 0:\n"},
+		},
+		pkg: "./indexed", test: "TestLargeStreamHoldsUpNobody",
+	},
+	{
+		name: "many-small-moves", bug: "a round moves what many streams have sealed, however many these are", origin: ours, tier: b,
+		edits: []edit{{"indexed/flush.go", "\tm.moveLeft -= p.bytes\n", ""}},
+		pkg:   "./indexed", test: "TestRoundsMoveLittle",
+	},
+}
