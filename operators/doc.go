@@ -64,7 +64,8 @@
 //     an inlet, and a sink, serve one pipeline.
 //   - A flow.Throttler limits through its Via alone: put a flow.PassThrough between
 //     it and SplitOkErr, Split, FanOut or Merge, which read its Out.
-//   - Acknowledge upstream by the sink's Probe. AwaitCompletion of other sinks may
+//   - Acknowledge upstream by sink.Acknowledge, which tells of each element when it is
+//     durable, or, for batches, by the sink's Probe. AwaitCompletion of other sinks may
 //     return before anything was done, and our sources' Probe says only what was
 //     taken.
 package operators

@@ -80,13 +80,14 @@ func InOrder[K, V any](ctx context.Context, from frontier.Antichain, limits Limi
 				}
 				return
 			}
+			pace.Received()
 			b, skip, err := batchOf[K, V](element)
 			if skip || (err == nil && b.Upper.LessEqual(next)) {
 				continue // covers nothing that was not passed on before
 			}
 			if err == nil {
 				size := order.Size{Updates: len(b.Updates), Bytes: weigh.Of(b.Updates)}
-				pace.Received(size.Bytes)
+				pace.Weighed(size.Bytes)
 				err = held.Add(b.Description, size, b)
 			}
 			if err == nil {

@@ -38,4 +38,9 @@ var sinkEdgeExhibits = []exhibit{
 		edits: []edit{{"operators/sink/parts.go", "\treturn persist.AddExpectUpper(a, w.side.write, frontier.At(w.side.gen))\n", "\treturn nil\n"}},
 		pkg:   "./operators/sink", test: "TestSecondSinkAmongParts",
 	},
+	{
+		name: "acknowledged-out-of-order", bug: "what came later and was written first is acknowledged first", origin: ours, tier: b,
+		edits: []edit{{"operators/sink/acks.go", "\t\ta := q.waiting[0]\n\t\tif !a.done", "\t\tfor i, w := range q.waiting {\n\t\t\tif w.done {\n\t\t\t\tq.waiting[0], q.waiting[i] = w, q.waiting[0]\n\t\t\t\tbreak\n\t\t\t}\n\t\t}\n\t\ta := q.waiting[0]\n\t\tif !a.done"}},
+		pkg:   "./operators/sink", test: "TestAcknowledgeBatches",
+	},
 }

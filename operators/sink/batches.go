@@ -13,11 +13,13 @@ import (
 	"github.com/tidemark-go/tidemark/storage"
 )
 
-func (w *writer[K, V]) receiveBatch(b operators.Batch[K, V]) error {
+func (w *writer[K, V]) receiveBatch(a *ack, b operators.Batch[K, V]) error {
 	switch {
 	case w.incomplete:
+		a.answer(errAfterFailure)
 		return nil
 	case b.Lower == b.Upper && len(b.Updates) == 0:
+		a.answer(nil)
 		return nil
 	case b.IsEmpty():
 		return &persist.StreamError{
@@ -29,7 +31,11 @@ func (w *writer[K, V]) receiveBatch(b operators.Batch[K, V]) error {
 			Stream: w.write.StreamName(), Kind: persist.ErrInvalid,
 			Detail: fmt.Sprintf("the batch [%s, %s) has the since {}: no contents are exact as of any time", b.Lower, b.Upper),
 		}
-	case b.Upper.LessEqual(w.next):
+	}
+	if a != nil {
+		a.batch, a.upper = true, b.Upper
+	}
+	if b.Upper.LessEqual(w.next) {
 		return nil // durable, or on its way
 	}
 	if start := w.start.Upper; b.Lower.LessThan(start) {
@@ -40,7 +46,8 @@ func (w *writer[K, V]) receiveBatch(b operators.Batch[K, V]) error {
 		b.Updates = slices.Clone(b.Updates) // a branch of a FanOut may have the same slice
 	}
 	size := order.Size{Updates: len(b.Updates), Bytes: w.weigh.Of(b.Updates)}
-	w.pace.Received(size.Bytes)
+	w.acks.grow(a, size)
+	w.pace.Weighed(size.Bytes)
 	if err := w.held.Add(b.Description, size, b); err != nil {
 		return err
 	}

@@ -10,11 +10,12 @@ import (
 type Option func(*options)
 
 type options struct {
-	limits    operators.Limits
-	inFlight  int
-	partBytes int64
-	retries   int
-	backoff   time.Duration
+	limits      operators.Limits
+	inFlight    int
+	acknowledge func(element any, err error)
+	partBytes   int64
+	retries     int
+	backoff     time.Duration
 }
 
 // HoldBack bounds the batches that the sink holds back while one before them has
@@ -34,6 +35,24 @@ func InFlight(n int) Option { return func(o *options) { o.inFlight = n } }
 // end, and is in the metric tidemark_sink_outages.
 func Retry(times int, wait time.Duration) Option {
 	return func(o *options) { o.retries, o.backoff = times, wait }
+}
+
+// Acknowledge sets a function that is called once with each element that the sink has
+// received, in the order of receipt, batches as well: with nil when it is durable, or was
+// before; with the reason if it was refused for good. So all that came before an element
+// is settled, too, and an offset of a queue may be committed with it.
+//
+// It is called by the sink's goroutine, which does nothing else meanwhile; a panic ends
+// the sink. When the sink ends for an error the elements that were not answered get that
+// error: with persist.ErrOutcomeUnknown or the context's it may be durable all the same.
+// All calls are over when AwaitCompletion returns; what is discarded afterwards is not
+// acknowledged.
+//
+// An element that takes long, such as a batch that comes long before the one it continues,
+// holds up the answers of those behind it: when these exceed the Updates or Bytes of
+// HoldBack, the sink makes its upstream wait.
+func Acknowledge(f func(element any, err error)) Option {
+	return func(o *options) { o.acknowledge = f }
 }
 
 // PartBytes is the size, encoded, of the commands into which a batch is cut that is larger

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/tidemark-go/tidemark/operators/internal/order"
 	"github.com/tidemark-go/tidemark/persist"
 )
 
@@ -17,8 +18,16 @@ const (
 // records is a run of elements that are written by one command.
 type records[K, V any] struct {
 	updates []persist.Update[K, V]
-	ends    []int // of each element, in updates
-	bytes   int64 // about, in memory
+	ends    []int  // of each element, in updates
+	bytes   int64  // about, in memory
+	acks    []*ack // of each element, or nil if nobody wants to know
+}
+
+// answer tells that all elements are durable, or why they are refused.
+func (r *records[K, V]) answer(err error) {
+	for _, a := range r.acks {
+		a.answer(err)
+	}
 }
 
 // add copies an element: a branch of a FanOut may have the same slice.
@@ -36,8 +45,11 @@ func (r *records[K, V]) full() bool {
 func (r *records[K, V]) halves() (left, right records[K, V]) {
 	half := len(r.ends) / 2
 	at := r.ends[half-1]
-	left = records[K, V]{r.updates[:at:at], r.ends[:half:half], r.bytes / 2}
-	right = records[K, V]{r.updates[at:], slices.Clone(r.ends[half:]), r.bytes / 2}
+	left = records[K, V]{updates: r.updates[:at:at], ends: r.ends[:half:half], bytes: r.bytes / 2}
+	right = records[K, V]{updates: r.updates[at:], ends: slices.Clone(r.ends[half:]), bytes: r.bytes / 2}
+	if r.acks != nil {
+		left.acks, right.acks = r.acks[:half:half], r.acks[half:]
+	}
 	for i := range right.ends {
 		right.ends[i] -= at
 	}
@@ -65,9 +77,15 @@ func (w *writer[K, V]) flyRecords(r records[K, V]) {
 	w.fly(flying[K, V]{future: w.write.Write(w.ctx, r.updates), records: r, bytes: r.bytes})
 }
 
-func (w *writer[K, V]) addRecord(updates ...persist.Update[K, V]) {
+func (w *writer[K, V]) addRecord(a *ack, updates ...persist.Update[K, V]) {
+	size := order.Size{Updates: len(updates), Bytes: w.weigh.Of(updates)}
 	w.records.add(updates...)
-	w.records.bytes += w.weigh.Of(updates)
+	w.records.bytes += size.Bytes
+	w.pace.Weighed(size.Bytes)
+	if a != nil {
+		w.records.acks = append(w.records.acks, a)
+		w.acks.grow(a, size)
+	}
 }
 
 // settleRecords finds the culprit when a command of several elements was refused:
@@ -75,6 +93,7 @@ func (w *writer[K, V]) addRecord(updates ...persist.Update[K, V]) {
 func (w *writer[K, V]) settleRecords(r records[K, V], err error) error {
 	switch {
 	case err == nil:
+		r.answer(nil)
 	case w.fatal(err):
 		return err
 	case w.transient(err):
@@ -84,7 +103,11 @@ func (w *writer[K, V]) settleRecords(r records[K, V], err error) error {
 		left, right := r.halves()
 		w.again = append(w.again, left, right)
 	default:
-		w.fault(fmt.Errorf("element of %d updates: %w", len(r.updates), err))
+		var a *ack
+		if r.acks != nil {
+			a = r.acks[0]
+		}
+		w.fault(a, fmt.Errorf("element of %d updates: %w", len(r.updates), err))
 	}
 	return nil
 }

@@ -176,7 +176,8 @@ func (s *Sink[K, V]) Err() error {
 }
 
 // Probe tells what is durable and sealed: the upper that the stream had when the
-// sink was built, and then that of its batches. When the sink has ended, waiting for more
+// sink was built, and then that of its batches. Records do not move it, since nothing is
+// sealed for them: Acknowledge tells of those. When the sink has ended, waiting for more
 // ends with its error, or with operators.ErrEnded.
 func (s *Sink[K, V]) Probe() *operators.Probe {
 	s.endWithContext()
@@ -196,12 +197,16 @@ func (s *Sink[K, V]) addErr(err error) {
 // run is the sink's goroutine. It ends when the input is closed.
 func (s *Sink[K, V]) run() {
 	w := newWriter(s)
-	if err := w.run(); err != nil {
+	err := w.run()
+	if err != nil {
 		if cause := context.Cause(s.ctx); cause != nil && errors.Is(err, s.ctx.Err()) {
 			err = cause
 		}
 		s.addErr(err)
 		w.settleAll()
+	}
+	if err := w.acks.end(w.upper, err); err != nil {
+		s.addErr(err)
 	}
 	s.progress.End(s.Err())
 	close(s.done)

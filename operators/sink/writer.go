@@ -26,6 +26,8 @@ type writer[K, V any] struct {
 	open   bool
 	flight []flying[K, V]
 
+	acks acks
+
 	records records[K, V]
 	again   []records[K, V] // to be written again: refused as a whole, or without effect
 
@@ -66,6 +68,7 @@ func newWriter[K, V any](s *Sink[K, V]) *writer[K, V] {
 		held:  order.NewBuffer[operators.Batch[K, V]](order.Limits(s.opts.limits)),
 		pace:  order.NewPace(order.Limits(s.opts.limits)),
 		weigh: weight.NewUpdates[K, V](),
+		acks:  acks{call: s.opts.acknowledge, limits: order.Limits(s.opts.limits)},
 	}
 }
 
@@ -122,6 +125,7 @@ func (w *writer[K, V]) run() (err error) {
 		if err != nil {
 			return err
 		}
+		w.acks.tell(w.upper)
 	}
 	if w.incomplete {
 		return nil // which says why batches were left
@@ -134,10 +138,11 @@ func (w *writer[K, V]) input() (in <-chan any, wake <-chan time.Time) {
 	if !w.hasRoom() {
 		return nil, nil
 	}
-	if w.held.Over() && w.held.Has(w.next) {
-		return nil, nil // until what is in flight has made room for it
+	waits := w.held.Over() || w.acks.over()
+	if waits && (w.held.Has(w.next) || len(w.flight) > 0) {
+		return nil, nil // until what is in flight has made room
 	}
-	receive, wake := w.pace.Next(w.held.Over(), w.next)
+	receive, wake := w.pace.Next(waits, w.next)
 	if receive {
 		in = w.in.C
 	}
@@ -160,32 +165,37 @@ func (w *writer[K, V]) fly(f flying[K, V]) {
 }
 
 func (w *writer[K, V]) receive(element any) error {
+	w.pace.Received()
+	a := w.acks.take(element)
 	switch e := element.(type) {
 	case persist.Update[K, V]:
-		w.addRecord(e)
+		w.addRecord(a, e)
 	case []persist.Update[K, V]:
-		if len(e) > 0 {
-			w.addRecord(e...)
+		if len(e) == 0 {
+			a.answer(nil)
+			return nil
 		}
+		w.addRecord(a, e...)
 	case operators.Result[K, V]:
 		if e.Err != nil {
-			w.fault(operators.Error{Err: e.Err, Time: e.Time, Diff: e.Diff})
+			w.fault(a, operators.Error{Err: e.Err, Time: e.Time, Diff: e.Diff})
 		} else {
-			w.addRecord(e.Update)
+			w.addRecord(a, e.Update)
 		}
 	case operators.Error:
-		w.fault(e)
+		w.fault(a, e)
 	case operators.Batch[K, V]:
-		return w.receiveBatch(e)
+		return w.receiveBatch(a, e)
 	default:
-		w.fault(operators.ForeignElement(element, fmt.Sprintf("%T or %T", operators.Result[K, V]{}, operators.Batch[K, V]{})))
+		w.fault(a, operators.ForeignElement(element, fmt.Sprintf("%T or %T", operators.Result[K, V]{}, operators.Batch[K, V]{})))
 	}
 	return nil
 }
 
 // fault records an element that failed.
-func (w *writer[K, V]) fault(err error) {
+func (w *writer[K, V]) fault(a *ack, err error) {
 	w.addErr(err)
+	a.answer(err)
 	w.incomplete = true
 }
 
@@ -261,8 +271,13 @@ func (w *writer[K, V]) settle() error {
 // tells all that is durable. Answers that are errors follow from that one.
 func (w *writer[K, V]) settleAll() {
 	for _, f := range w.flight {
-		if _, err := f.future.Wait(w.ctx); err == nil && f.batch != nil {
+		_, err := f.future.Wait(w.ctx)
+		switch {
+		case err != nil:
+		case f.batch != nil:
 			w.learn(f.batch.Upper)
+		default:
+			f.records.answer(nil)
 		}
 	}
 }

@@ -36,7 +36,7 @@ type Pace struct {
 	began  time.Time   // of the wait for next
 
 	burst bool
-	taken Size // in this burst; Updates counts batches
+	taken Size // in this burst; Updates counts elements
 }
 
 // NewPace returns the pace of a buffer with the limits.
@@ -67,13 +67,24 @@ func (p *Pace) Woken() {
 	p.timer.Reset(burstIdle)
 }
 
-// Received is called with the bytes of each batch.
-func (p *Pace) Received(bytes int64) {
-	if !p.burst {
-		return
+// Received is called with each element, whatever it is.
+func (p *Pace) Received() {
+	if p.burst {
+		p.taken.Updates++
+		p.check()
 	}
-	p.taken.Updates++
-	p.taken.Bytes += bytes
+}
+
+// Weighed is called with the bytes of what was received last, if it is kept.
+func (p *Pace) Weighed(bytes int64) {
+	if p.burst {
+		p.taken.Bytes += bytes
+		p.check()
+	}
+}
+
+// check ends the burst when enough was taken.
+func (p *Pace) check() {
 	large := p.taken.Bytes > p.limits.Bytes/burstShare && p.taken.Updates >= burstLeast
 	if large || p.taken.Updates >= burstBatches {
 		p.pause()
