@@ -6,9 +6,9 @@ import "github.com/tidemark-go/tidemark/indexed"
 // common types.
 //
 // The encoding is compared and sorted as bytes: two values are the same key or
-// value if their encodings are equal. Decode accepts whatever an earlier version of
-// the codec has produced, and answers anything else with an error. A codec may be
-// used by several goroutines at once.
+// value if their encodings are equal. Decode accepts what Append produces, and answers
+// anything else with an error: a value that encodes to other bytes than it was read from
+// cannot retract its row. A codec may be used by several goroutines at once.
 type Codec[T any] interface {
 	// Name is recorded with a stream when it is registered; a mismatch is refused. It
 	// stands for the encoding, so it changes only with it.

@@ -54,4 +54,19 @@ var edgesSourceExhibits = []exhibit{
 			"\tnext := make(chan *mapped[K2, V2], 1)\n", "\tnext := make(chan *mapped[K2, V2], cap(m.slots))\n"}},
 		pkg: "./operators", test: "TestAnyParallelism",
 	},
+	{
+		name: "digits-lost", bug: "integers above 2^53 lose digits in JSON values of interface types", origin: "encoding/json", tier: b,
+		edits: []edit{{"persist/codec/json.go", "\td.UseNumber()\n", ""}},
+		pkg:   "./persist", test: "TestNumbersKeepTheirDigits",
+	},
+	{
+		name: "another-version", bug: "a row that another version wrote is read as a value that cannot retract it", origin: ours, tier: b,
+		edits: []edit{{"persist/codec/json.go", "if hasReplacement(src) || !r.wouldWrite(src, v) {", "if hasReplacement(src) {\n\t\t_ = r.wouldWrite(src, v)"}},
+		pkg:   "./persist", test: "TestRowsOfAnotherVersion",
+	},
+	{
+		name: "kept-stale", bug: "a value that was changed is written as it was read", origin: ours, tier: b,
+		edits: []edit{{"persist/codec/kept.go", "v.kept && string(out[len(dst):]) == v.text {", "v.kept {"}},
+		pkg:   "./persist/codec", test: "TestKeptValues",
+	},
 }

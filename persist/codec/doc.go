@@ -25,9 +25,10 @@
 //	Result(v, e)     result(V,E)               00 and then v, or 01 and then e
 //	JSON[T]()        json(T)                   as encoding/json writes it
 //	Proto[T]()       proto(full.Name)          protobuf wire format, deterministic
+//	Keep(c)          as c                      as c, or as they were read
 //	Func(name, ...)  name                      your own
 //
-// All but the last three sort as their values do: bytes.Compare of two encodings
+// All but JSON, Proto, what is kept of them and your own sort as their values do: bytes.Compare of two encodings
 // is the order of the values, and a composite sorts as its parts do. Storage sorts
 // by encoded bytes, so a snapshot of a stream with such keys comes out in key order.
 //
@@ -42,6 +43,7 @@
 //
 // Use [Func], or implement [Codec]. Choose a short name that says what the bytes
 // are and not where the Go type lives, and never change what a name means: give a
-// new encoding a new name. Test that decoding gives back what was encoded, that
+// new encoding a new name. Refuse bytes that you would not write, and read them by
+// [LenientDecoder] if at all. Test that decoding gives back what was encoded, that
 // equal values have equal bytes, and that arbitrary bytes never panic.
 package codec

@@ -1,6 +1,7 @@
 package codec
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 
@@ -15,11 +16,16 @@ import (
 // Map entries are sorted, so that equal messages encode to equal bytes within one
 // version of a program. Protobuf promises no more than that: a new version of the
 // schema or of the protobuf library may write the same message differently, and
-// fields unknown to the schema keep the order they came in. Prefer messages as
-// values, and simpler codecs for keys.
+// fields unknown to the schema keep the order they came in, behind the others. Prefer
+// messages as values, and simpler codecs for keys.
 //
-// Errors: a nil message; a message with an invalid string or without a required
-// field; a T that is no generated message type, such as proto.Message itself.
+// Decoding refuses bytes that it would not write itself, as that of [JSON] does, since a
+// message that was read from them could not retract its row; [Keep] reads them. Fields that
+// were added to the schema and are not set change nothing.
+//
+// Errors: a nil message; a message with an invalid string or without a required field; a T
+// that is no generated message type, such as proto.Message itself; and in decoding, bytes
+// that encode otherwise.
 func Proto[T proto.Message]() Codec[T] {
 	message, err := messageType[T]()
 	if err != nil {
@@ -68,6 +74,20 @@ func (c protoCodec[T]) Append(dst []byte, v T) ([]byte, error) {
 }
 
 func (c protoCodec[T]) Decode(src []byte) (T, error) {
+	v, err := c.DecodeLenient(src)
+	if err != nil {
+		return v, err
+	}
+	same := false
+	if err := rewritten(c, v, func(text []byte) { same = bytes.Equal(text, src) }); err != nil || !same {
+		var zero T
+		return zero, decodeErrorf(c.name, "%w", errRewritten)
+	}
+	return v, nil
+}
+
+// DecodeLenient is Decode of what other versions of the schema have written, too.
+func (c protoCodec[T]) DecodeLenient(src []byte) (T, error) {
 	var zero T
 	if c.err != nil {
 		return zero, decodeErrorf(c.name, "%w", c.err)
