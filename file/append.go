@@ -45,6 +45,9 @@ func (l *Log) Append(ctx context.Context, expected storage.SeqNo, entries [][]by
 	if err != nil {
 		return nil, storage.NoEffect(fmt.Errorf("append to log %s: %w", l.dir, err))
 	}
+	if active, err = l.present(active); err != nil {
+		return nil, err
+	}
 	if l.write.off+frameSize(size)+markSize > active.size {
 		if active, err = l.rotate(active, last, frameSize(size)); err != nil {
 			return nil, err

@@ -25,6 +25,10 @@
 //     goes on when there are some. What durability needs is open from the beginning.
 //   - A full disk is met before anything is written, changes nothing, and is
 //     over as soon as there is room. Opening, reading and truncating need none.
+//   - A location that is gone, removed or moved or replaced, takes no more writes: the
+//     first one, a tenth of a second later at most, is refused with storage.ErrConflict.
+//   - Copies by hard links are independent of the original: a file that has another name
+//     is not written.
 //   - The lock of a location dies with the process that holds it.
 //
 // # What it assumes

@@ -27,6 +27,7 @@ type corner struct {
 
 var corners = []corner{
 	{"recovery of a torn tail", tornLog, useLog, requireWholeLog},
+	{"segment that another location shares", sharedLog, useLog, requireWholeLogAndCopy},
 	{"location that is locked", plainLog, openLocked, requireWholeLog},
 	{"segments that are read", plainLog, truncateWhileRead, requireWholeLog},
 	{"reader of a log", plainLog, readBehind, requireWholeLog},
@@ -123,6 +124,19 @@ func openLocked(t *testing.T, f *faultFS) []error {
 		return nil
 	}
 	return []error{err}
+}
+
+// sharedLog is a log whose newest segment belongs to a copy as well, by a hard link.
+func sharedLog(t *testing.T) *memFS {
+	m := threeSegments(t)
+	m.names["/copy"], m.durable["/copy"] = m.names[seg(3)], m.names[seg(3)]
+	m.set("/copy-was", m.contents(seg(3)))
+	return m
+}
+
+func requireWholeLogAndCopy(t *testing.T, m *memFS) {
+	requireWholeLog(t, m)
+	require.True(t, slices.Equal(m.contents("/copy-was"), m.contents("/copy")), "the copy has changed")
 }
 
 func plainLog(t *testing.T) *memFS { return threeSegments(t) }

@@ -315,6 +315,14 @@ func (d *faultDir) syncDir() error {
 	return d.d.syncDir()
 }
 
+func (d *faultDir) isAt(dir string) (is bool, err error) {
+	err = d.f.try("isAt", d.name, func() error {
+		is, err = d.d.isAt(dir)
+		return err
+	})
+	return is, err
+}
+
 // Close lets go of the directory also if it fails.
 func (d *faultDir) Close() error {
 	_, err := d.f.enter("close", d.name)
@@ -426,6 +434,24 @@ func (h *faultHandle) size() (int64, error) {
 		return 0, err
 	}
 	return h.h.size()
+}
+
+func (h *faultHandle) links() (int, error) {
+	_, err := h.enter("links")
+	defer h.f.leave()
+	if err != nil {
+		return 0, err
+	}
+	return h.h.links()
+}
+
+func (h *faultHandle) isAt(name string) (bool, error) {
+	_, err := h.enter("isAt")
+	defer h.f.leave()
+	if err != nil {
+		return false, err
+	}
+	return h.h.isAt(name)
 }
 
 func (h *faultHandle) tryLock(exclusive bool) error {

@@ -3,6 +3,7 @@ package file
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/tidemark-go/tidemark/storage"
 )
@@ -80,6 +81,9 @@ func (r *LogReader) advanceLocked(ctx context.Context, search bool) (more bool, 
 			return r.afterGapLocked(s)
 		}
 	}
+	if replaced, err := r.replacedLocked(s); err != nil || replaced {
+		return replaced, err
+	}
 	if search {
 		return false, s.suspect(ctx, r.mu.end, tail)
 	}
@@ -99,6 +103,30 @@ func (r *LogReader) advanceLocked(ctx context.Context, search bool) (more bool, 
 		stuck.err = err
 	}
 	return false, stuck.err
+}
+
+// replacedLocked looks whether the newest segment, in which nothing is new, has another
+// file by now: the writer makes a copy of one that another location shares. It goes on
+// with that one.
+func (r *LogReader) replacedLocked(s *segment) (bool, error) {
+	if at, err := s.f.isAt(s.name); err != nil || at {
+		if err != nil {
+			err = fmt.Errorf("look at segment %s: %w", s.name, err)
+		}
+		return false, err
+	}
+	now, err := r.open(s.index)
+	if errors.Is(err, errGone) {
+		return false, nil // truncated, or the location is gone
+	}
+	if err != nil {
+		return false, err
+	}
+	if now.segmentHeader != s.segmentHeader {
+		return false, errors.Join(s.damaged(0, "another segment has taken its place: the location was replaced, open it again"), now.release())
+	}
+	r.mu.kept = append(r.mu.kept[:len(r.mu.kept)-1:len(r.mu.kept)-1], now)
+	return true, s.release()
 }
 
 // enterLocked goes from the segment s to the next one, whose existence proves

@@ -53,6 +53,10 @@ type handle interface {
 	datasync() error
 	truncate(size int64) error
 	size() (int64, error)
+	// links returns how many names the file has, 0 if it was removed, or unknownLinks.
+	links() (int, error)
+	// isAt reports whether a path leads to the file now. Where that cannot be told, it does.
+	isAt(name string) (bool, error)
 	// tryLock takes the shared or the exclusive lock on the file, or reports
 	// errHeld. It belongs to this handle and ends with it. Other errors mean that
 	// the file system has no such locks.
@@ -66,6 +70,9 @@ type handle interface {
 type directory interface {
 	// syncDir makes the names in the directory durable.
 	syncDir() error
+	// isAt reports whether a path leads to the directory now. Where that cannot be
+	// told, it does.
+	isAt(dir string) (bool, error)
 	Close() error
 }
 
@@ -167,8 +174,12 @@ func flushAbove(d directory, dir string) error {
 // noDirectory stands for one that cannot be opened and need not be.
 type noDirectory struct{}
 
-func (noDirectory) syncDir() error { return nil }
-func (noDirectory) Close() error   { return nil }
+func (noDirectory) syncDir() error            { return nil }
+func (noDirectory) isAt(string) (bool, error) { return true, nil }
+func (noDirectory) Close() error              { return nil }
+
+// unknownLinks: the system does not tell how many names a file has.
+const unknownLinks = -1
 
 // isNotExist reports that a file is not there.
 func isNotExist(err error) bool { return errors.Is(err, iofs.ErrNotExist) }

@@ -114,6 +114,22 @@ func (f osFile) truncate(size int64) error    { return f.Truncate(size) }
 func (f osFile) tryLock(exclusive bool) error { return tryLock(f.File, exclusive) }
 func (f osFile) unlock() error                { return unlock(f.File) }
 
+func (f osFile) links() (int, error)            { return linkCount(f.File) }
+func (f osFile) isAt(name string) (bool, error) { return sameFile(f.File, name) }
+
+// sameFile reports whether a path leads to an open file or directory.
+func sameFile(f *os.File, name string) (bool, error) {
+	now, err := os.Stat(name)
+	if errors.Is(err, iofs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	is, err := f.Stat()
+	return err == nil && os.SameFile(now, is), err
+}
+
 func (f osFile) size() (int64, error) {
 	info, err := f.Stat()
 	if err != nil {

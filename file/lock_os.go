@@ -3,6 +3,7 @@ package file
 import (
 	"errors"
 	"fmt"
+	"io"
 	iofs "io/fs"
 	"os"
 	"path/filepath"
@@ -17,7 +18,8 @@ import (
 // two files: on LOCK, which is there for people to see, and on the directory itself,
 // which stays locked if somebody removes or replaces LOCK.
 type lockedDir struct {
-	dir atomic.Pointer[lockedInfo]
+	dir   atomic.Pointer[lockedInfo]
+	alone atomic.Bool // the lock on the directory itself could be taken
 }
 
 type lockedInfo struct {
@@ -54,6 +56,9 @@ func (fs osFileSystem) lock(name string) (func() error, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := fs.ownLock(name); err != nil {
+		return nil, errors.Join(err, release())
+	}
 	l := flock.New(name, flock.SetPermissions(filePerm))
 	ok, err := l.TryLock()
 	if err == nil && !ok {
@@ -68,6 +73,32 @@ func (fs osFileSystem) lock(name string) (func() error, error) {
 	return func() error { return errors.Join(l.Unlock(), release()) }, nil
 }
 
+// ownLock gives a location a LOCK file of its own, if the one that it has belongs to
+// another one as well: it would be locked by that. The lock of the directory, which is
+// held, keeps others away meanwhile; without it the file stays as it is.
+func (fs osFileSystem) ownLock(name string) error {
+	f, err := os.Open(name)
+	if errors.Is(err, iofs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	n, err := linkCount(f)
+	var contents []byte
+	if err == nil && n > 1 {
+		contents, err = io.ReadAll(f)
+	}
+	if err = errors.Join(err, f.Close()); err != nil || n <= 1 || fs.locked == nil || !fs.locked.alone.Load() {
+		return err
+	}
+	temp := filepath.Join(filepath.Dir(name), tempPrefix+lockName)
+	if err := os.WriteFile(temp, contents, filePerm); err != nil {
+		return err
+	}
+	return os.Rename(temp, name)
+}
+
 // lockDir locks a directory where that is possible. Elsewhere, on a network file
 // system above all, the lock on LOCK has to do.
 func (fs osFileSystem) lockDir(dir string) (release func() error, err error) {
@@ -76,9 +107,12 @@ func (fs osFileSystem) lockDir(dir string) (release func() error, err error) {
 		return nil, err
 	}
 	info, err := d.Stat()
+	alone := false
 	if err == nil {
 		if err = tryLock(d, true); err != nil && !errors.Is(err, errHeld) {
 			err = nil
+		} else {
+			alone = err == nil
 		}
 	}
 	if err != nil {
@@ -86,6 +120,7 @@ func (fs osFileSystem) lockDir(dir string) (release func() error, err error) {
 	}
 	if fs.locked != nil {
 		fs.locked.dir.Store(&lockedInfo{dir, info})
+		fs.locked.alone.Store(alone)
 	}
 	return func() error {
 		if fs.locked != nil {

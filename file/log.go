@@ -7,6 +7,7 @@ import (
 	"iter"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/tidemark-go/tidemark/storage"
 )
@@ -27,22 +28,26 @@ var _ storage.Log = (*Log)(nil)
 // up to 16 MiB that it has read ahead, and a goroutine for each of up to four groups.
 type Log struct {
 	config
-	dir      string // the directory of the segments
-	opening  *opening
-	held     *heldLock
-	names    directory // dir, open: durability must not depend on a free descriptor
-	spares   *spares
-	found    found // by the inspection, to be settled
+	dir     string // the directory of the segments
+	opening *opening
+	held    *heldLock
+	names   directory // dir, open: durability must not depend on a free descriptor
+	spares  *spares
+	found   found // by the inspection, to be settled
+	// beside, if it is there, fails if the blobs of the location are not where they
+	// were. It is set before the first mutation.
+	beside   func() error
 	recovery Recovery
 
 	// appending is held during an Append, by Close, and guards write. It is taken
 	// before truncating, which is held during a Truncate; both before mu.
 	appending sync.Mutex
 	write     struct {
-		off      int64  // where the next group goes in the newest segment
-		buf      []byte // for encoding, reused
-		marked   bool   // the mark at off may not be durable yet
-		prepared bool   // the segment after this one was asked for
+		off      int64     // where the next group goes in the newest segment
+		buf      []byte    // for encoding, reused
+		marked   bool      // the mark at off may not be durable yet
+		prepared bool      // the segment after this one was asked for
+		looked   time.Time // when the place of the location was
 	}
 	truncating sync.Mutex
 	flushing   sync.Mutex // held while the directory is flushed; before mu

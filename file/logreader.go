@@ -22,7 +22,8 @@ var (
 // writes nothing and creates nothing; a location that was never created is empty.
 //
 // It yields only what is followed by proof that it was flushed: a mark, or the
-// next group; or what Confirm vouches for. A poll that finds nothing new costs one small read.
+// next group; or what Confirm vouches for. A poll that finds nothing new costs one small read,
+// and a look whether the file is still that of the name.
 //
 // Holds: the newest segment file and the one where the last Read ended; after
 // Hold also those in between, so as many files as the held part of the log has

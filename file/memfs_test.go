@@ -75,9 +75,7 @@ func (m *memFS) openAs(op, name string) (handle, error) {
 }
 
 func (m *memFS) absolute(dir string) (string, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return dir, m.begin("absolute", dir)
+	return dir, nil // it has no working directory and no links
 }
 
 func (m *memFS) open(name string) (handle, error)      { return m.openAs("open", name) }
@@ -185,7 +183,7 @@ func (m *memFS) openDir(dir string) (directory, error) {
 		return nil, pathError("openDir", dir, iofs.ErrNotExist)
 	}
 	m.handles++
-	return &memDir{m: m, name: dir}, nil
+	return &memDir{m: m, n: m.names[dir], name: dir}, nil
 }
 
 // flushDir makes the names in a directory durable.
@@ -199,6 +197,7 @@ func (m *memFS) flushDir(dir string) error {
 
 type memDir struct {
 	m      *memFS
+	n      *inode
 	name   string
 	closed bool
 }
@@ -214,6 +213,15 @@ func (d *memDir) syncDir() error {
 	}
 	d.m.do(change{op: "syncDir", name: d.name})
 	return nil
+}
+
+func (d *memDir) isAt(dir string) (bool, error) {
+	d.m.mu.Lock()
+	defer d.m.mu.Unlock()
+	if err := d.m.begin("isAt", d.name); err != nil {
+		return false, err
+	}
+	return d.m.names[dir] == d.n, nil
 }
 
 func (d *memDir) Close() error {
@@ -236,6 +244,11 @@ func (m *memFS) lock(name string) (func() error, error) {
 	if n == nil {
 		n = &inode{}
 		m.do(change{op: "create", name: name, n: n})
+	}
+	if m.links(n) > 1 {
+		n = &inode{data: slices.Clone(n.data)}
+		m.do(change{op: "create", name: name + ".own", n: n})
+		m.do(change{op: "rename", name: name + ".own", to: name})
 	}
 	if m.locked[n] {
 		return nil, errHeld
@@ -345,6 +358,28 @@ func (h *memHandle) size() (int64, error) {
 	h.m.mu.Lock()
 	defer h.m.mu.Unlock()
 	return int64(len(h.n.data)), h.begin("size")
+}
+
+func (h *memHandle) links() (int, error) {
+	h.m.mu.Lock()
+	defer h.m.mu.Unlock()
+	return h.m.links(h.n), h.begin("links")
+}
+
+// links returns how many names a file has.
+func (m *memFS) links(n *inode) (links int) {
+	for _, other := range m.names {
+		if other == n {
+			links++
+		}
+	}
+	return links
+}
+
+func (h *memHandle) isAt(name string) (bool, error) {
+	h.m.mu.Lock()
+	defer h.m.mu.Unlock()
+	return h.m.names[name] == h.n, h.begin("isAt")
 }
 
 func (h *memHandle) tryLock(exclusive bool) error {

@@ -39,6 +39,7 @@ func Open(ctx context.Context, dir string, cfg persist.Config, opts ...Option) (
 		return nil, errors.Join(err, log.Close())
 	}
 	blob.makeRoom = log.spares.giveBack
+	log.beside = blob.present
 	c, err := persist.Start(ctx, log, blob, cfg)
 	if err == nil {
 		if err = o.settle(ctx); err != nil {

@@ -27,23 +27,34 @@ func (l *Log) settle(ctx context.Context) error {
 	if err := l.flushDir(l.names, l.dir); err != nil {
 		return err
 	}
-	segs := l.mu.segs
-	if at := l.found.unproved; at != nil {
-		if err := l.flushMark(segs[len(segs)-2], kindEnd, *at); err != nil {
-			return err
-		}
-	}
-	if torn := l.found.torn; torn != nil {
-		if err := l.repairEnd(segs[len(segs)-1], torn); err != nil {
-			return err
-		}
-	}
-	l.write.marked = false
+	// First, for it may be a second name of a segment.
 	for _, name := range l.found.surplus {
 		if err := l.fsys.remove(name); err != nil {
 			return fmt.Errorf("remove a file that is of no use: %w", err)
 		}
 	}
+	segs := l.mu.segs
+	if at := l.found.unproved; at != nil {
+		s, err := l.own(segs[len(segs)-2])
+		if err != nil {
+			return err
+		}
+		if err := l.flushMark(s, kindEnd, *at); err != nil {
+			return err
+		}
+	}
+	if len(segs) > 0 {
+		s, err := l.own(segs[len(segs)-1])
+		if err != nil {
+			return err
+		}
+		if torn := l.found.torn; torn != nil {
+			if err := l.repairEnd(s, torn); err != nil {
+				return err
+			}
+		}
+	}
+	l.write.marked = false
 	l.spares.start()
 	if len(segs) == 0 {
 		s, err := l.addSegment(1, 1, l.firstSegment, l.firstSegment)

@@ -131,11 +131,15 @@ func (p *spares) take(need, size int64) (spare, error) {
 	defer p.filling.Unlock()
 	p.mu.Lock()
 	p.want = 0 // if that has not been met yet, it was for the file asked for here
-	if i := len(p.free) - 1; i >= 0 && p.free[i].size >= need {
+	for i := len(p.free) - 1; i >= 0 && p.free[i].size >= need; i-- {
 		s := p.free[i]
 		p.free = p.free[:i]
-		p.mu.Unlock()
-		return s, nil
+		// Somebody may have removed it, or copied the location by hard links.
+		if n, err := s.f.links(); err == nil && (n == 1 || n == unknownLinks) {
+			p.mu.Unlock()
+			return s, nil
+		}
+		_ = p.discard(s) // a next opening finds it
 	}
 	p.mu.Unlock()
 	for {
@@ -258,7 +262,7 @@ func findSpares(fsys fileSystem, dir string, names []string) (free []spare, surp
 				return free, surplus, err
 			}
 			// A reader may still hold what this file was: then it must not change.
-			if linked || len(free) > maxSpares || s.size < MinSegmentSize || s.f.tryLock(true) != nil {
+			if linked || shared(s.f) || len(free) > maxSpares || s.size < MinSegmentSize || s.f.tryLock(true) != nil {
 				free = free[:len(free)-1]
 				surplus = append(surplus, name)
 				if err := s.f.Close(); err != nil {

@@ -69,12 +69,13 @@ func (l *Log) oldest(through storage.SeqNo) (*segment, error) {
 // segment is overwritten in place. Readers of this handle are known by their
 // references. Others hold the file's shared lock, so who gets the exclusive one
 // is alone with it; a reader that opens the file later finds it locked, or finds
-// that it is another segment now. Without the lock the file is unlinked, and
+// that it is another segment now. A file that has another name, in a copy of the
+// location, is nobody's alone. Without the lock the file is unlinked, and
 // readers keep what they have open.
 func (l *Log) removeSegment(s *segment) error {
 	kept := spare{name: filepath.Join(l.dir, sparePrefix+randomName()), f: s.f, size: s.size}
 
-	reuse := s.size <= l.lastSegment && s.f.tryLock(true) == nil
+	reuse := s.size <= l.lastSegment && !shared(s.f) && s.f.tryLock(true) == nil
 	var err error
 	if reuse {
 		err = l.fsys.rename(s.name, kept.name)

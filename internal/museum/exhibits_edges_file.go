@@ -37,4 +37,19 @@ var fileEdgeExhibits = []exhibit{
 		edits: []edit{{"file/options.go", "\treturn c, absolute, nil\n", "\t_ = absolute\n\treturn c, dir, nil\n"}},
 		pkg:   "./file", test: "TestPathsAreFollowedOnce",
 	},
+	{
+		name: "shared-by-a-hard-link", bug: "a copy made by hard links, and the original, write into each other's segments", origin: "cp -al", tier: b,
+		edits: []edit{{"file/present.go", "err != nil || n <= 1 {", "err != nil || n <= 1 || true {"}},
+		pkg:   "./file", test: "TestCopyByHardLinks",
+	},
+	{
+		name: "follower-of-a-copy", bug: "a follower goes on with a file that is the copy's by now, and hears nothing more", origin: ours, tier: b,
+		edits: []edit{{"file/follow.go", "\tif at, err := s.f.isAt(s.name); err != nil || at {", "\tif at, err := s.f.isAt(s.name); err != nil || at || true {"}},
+		pkg:   "./file", test: "TestCopyByHardLinks",
+	},
+	{
+		name: "writing-to-nowhere", bug: "a location is removed, and its writer goes on acknowledging", origin: "rm -rf under a writer", tier: b,
+		edits: []edit{{"file/present.go", "\tcase n == 0:\n\t\treturn nil, errGonePlace(\"segment\", active.name)\n", ""}},
+		pkg:   "./file", test: "TestLocationIsGone",
+	},
 }

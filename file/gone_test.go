@@ -1,0 +1,139 @@
+package file
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tidemark-go/tidemark/persist"
+	"github.com/tidemark-go/tidemark/storage"
+)
+
+// A location that is removed, moved away or replaced under its writer takes no more
+// writes: the first one a moment later is refused without effect, and the runtime has
+// stopped. So whatever of it is gone.
+func TestLocationIsGone(t *testing.T) {
+	for name, row := range map[string]struct {
+		take func(m *memFS)
+		at   bool // it is noticed by the next write
+	}{
+		"all of it":                {func(m *memFS) { m.removeAll("/db") }, true},
+		"the log":                  {func(m *memFS) { m.removeAll("/db/log") }, true},
+		"the newest segment alone": {func(m *memFS) { delete(m.names, newestSegment(m)) }, true},
+		"the blobs":                {func(m *memFS) { m.removeAll("/db/blob") }, false},
+		"the data of the blobs":    {func(m *memFS) { m.removeAll("/db/blob/data") }, false},
+		"the log moved away":       {func(m *memFS) { m.move("/db/log", "/elsewhere") }, false},
+		"all of it moved away":     {func(m *memFS) { m.move("/db", "/elsewhere") }, false},
+		"the log replaced by another directory": {func(m *memFS) {
+			m.move("/db/log", "/elsewhere")
+			m.names["/db/log"] = &inode{dir: true}
+		}, false},
+	} {
+		t.Run(strings.ReplaceAll(name, " ", "-"), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := &full{t: t, m: newMemFS(), size: 100}
+				require.NoError(t, f.open())
+				defer func() { _ = f.db.Close() }()
+				for range 3 {
+					require.NoError(t, f.write())
+				}
+				f.m.mu.Lock()
+				active := f.m.names[newestSegment(f.m)]
+				row.take(f.m)
+				f.m.mu.Unlock()
+				if !row.at {
+					<-time.After(lookInterval) // of the bubble
+				}
+				before := string(active.data)
+				err := f.write()
+				require.ErrorIs(t, err, persist.ErrStopped)
+				require.ErrorIs(t, err, storage.ErrConflict)
+				require.NotErrorIs(t, err, persist.ErrOutcomeUnknown)
+				require.Contains(t, err.Error(), "/db/")
+				require.True(t, before == string(active.data), "something was written all the same")
+				require.ErrorIs(t, f.write(), persist.ErrStopped)
+			})
+		})
+	}
+}
+
+func newestSegment(m *memFS) (newest string) {
+	for name := range m.names {
+		if _, ok := segmentIndex(filepath.Base(name)); ok {
+			newest = max(newest, name)
+		}
+	}
+	return newest
+}
+
+// move gives all that is below a directory, and it, another name.
+func (m *memFS) move(from, to string) {
+	for name, n := range m.names {
+		if name == from || strings.HasPrefix(name, from+"/") {
+			delete(m.names, name)
+			m.names[to+strings.TrimPrefix(name, from)] = n
+		}
+	}
+}
+
+// That it cannot be looked at for a moment is no reason to stop.
+func TestPlaceThatCannotBeSeen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &full{t: t, m: newMemFS(), size: 100}
+		require.NoError(t, f.open())
+		require.NoError(t, f.write())
+		looks := 0
+		f.m.setHook(func(op, name string) error {
+			if op == "isAt" {
+				looks++
+				return os.ErrPermission
+			}
+			return nil
+		})
+		for range 5 {
+			<-time.After(lookInterval) // of the bubble
+			require.NoError(t, f.write())
+		}
+		require.GreaterOrEqual(t, looks, 5)
+		require.NoError(t, f.db.Close())
+	})
+}
+
+// The same on a real file system.
+func TestLocationIsGoneFromDisk(t *testing.T) {
+	for name, take := range map[string]func(dir string) error{
+		"removed":        os.RemoveAll,
+		"log removed":    func(dir string) error { return os.RemoveAll(filepath.Join(dir, logDir)) },
+		"remade":         func(dir string) error { return replaceDir(dir) },
+		"newest segment": func(dir string) error { return os.Remove(filepath.Join(dir, logDir, segmentName(1))) },
+	} {
+		t.Run(strings.ReplaceAll(name, " ", "-"), func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "db")
+			l, err := NewLog(dir)
+			require.NoError(t, err)
+			_, err = l.Append(ctx0, 0, [][]byte{{1}})
+			require.NoError(t, err)
+			require.NoError(t, take(dir))
+			if n, err := l.mu.segs[0].f.links(); err != nil || n == unknownLinks {
+				t.Skip("the number of names is not known here")
+			}
+			_, err = l.Append(ctx0, 1, [][]byte{{2}})
+			require.ErrorIs(t, err, storage.ErrConflict)
+			require.ErrorIs(t, err, storage.ErrNoEffect)
+			_ = l.Close()
+		})
+	}
+}
+
+// replaceDir removes a location and makes an empty one in its place.
+func replaceDir(dir string) error {
+	if err := os.RemoveAll(dir); err != nil {
+		return err
+	}
+	return os.MkdirAll(filepath.Join(dir, logDir), 0o700)
+}

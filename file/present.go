@@ -1,0 +1,152 @@
+package file
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/tidemark-go/tidemark/storage"
+)
+
+// lookInterval is how often appends look where the location is.
+const lookInterval = 100 * time.Millisecond
+
+// present looks whether the log is still where it was, and the newest segment a file
+// of its own, and returns the segment to append to. What is written to a file that was
+// removed is lost when it is closed, and what is written to one that has another name
+// is in the copy as well.
+//
+// The segment itself is looked at before each append, which costs a hundredth of a
+// flush; the path to it, which may be long, every lookInterval. An error has had no
+// effect, unless it says otherwise.
+func (l *Log) present(active *segment) (*segment, error) {
+	n, err := active.f.links()
+	switch {
+	case err != nil:
+		return nil, storage.NoEffect(fmt.Errorf("look at segment %s: %w", active.name, err))
+	case n == 0:
+		return nil, errGonePlace("segment", active.name)
+	}
+	if now := time.Now(); now.Sub(l.write.looked) >= lookInterval {
+		err := isThere(l.names, l.dir)
+		if err == nil && l.beside != nil {
+			err = l.beside()
+		}
+		if err != nil {
+			return nil, err
+		}
+		l.write.looked = now
+	}
+	if n > 1 {
+		return l.own(active)
+	}
+	return active, nil
+}
+
+// isThere fails with ErrConflict if a directory is certain not to be where it was. That
+// it cannot be looked at says nothing: the files are open.
+func isThere(d directory, dir string) error {
+	if at, err := d.isAt(dir); err == nil && !at {
+		return errGonePlace("directory", dir)
+	}
+	return nil
+}
+
+// present is what a log asks the blobs of its location: see Log.present.
+func (b *Blob) present() error { return isThere(b.names, b.dir) }
+
+func errGonePlace(what, name string) error {
+	return storage.NoEffect(fmt.Errorf("%s %s was removed, moved or replaced since it was opened: nothing more is written; open the location where it is now, or a copy of it: %w", what, name, storage.ErrConflict))
+}
+
+// own returns a segment that no other location shares: s, or, if its file has other
+// names, a copy of it that takes its place. Copies of a location that are made by hard
+// links (cp -al) share the files, and only segments are ever written in place. Readers of
+// this handle go on with the old file, which does not change any more; others find the
+// new one by its name.
+//
+// REQUIRES: appending is held, or nobody else is there yet.
+func (l *Log) own(s *segment) (*segment, error) {
+	if n, err := s.f.links(); err != nil || n <= 1 {
+		if err != nil {
+			err = storage.NoEffect(fmt.Errorf("look at segment %s: %w", s.name, err))
+		}
+		return s, err
+	}
+	temp := filepath.Join(l.dir, tempPrefix+randomName())
+	f, err := l.copyOf(s, temp)
+	if err != nil {
+		return nil, storage.NoEffect(fmt.Errorf("make a file of its own for segment %s, which another location shares: %w", s.name, err))
+	}
+	if err := l.fsys.rename(temp, s.name); err != nil {
+		err = fmt.Errorf("give segment %s a file of its own: %w", s.name, err)
+		removed := errors.Join(f.Close(), l.fsys.remove(temp))
+		if removed != nil && !errors.Is(err, storage.ErrNoEffect) {
+			// It may have taken effect all the same: then s has no name any more.
+			return nil, l.fail(fmt.Errorf("%w; and to give it up: %v", err, removed)) //nolint:errorlint // it may say that it had no effect
+		}
+		return nil, storage.NoEffect(err)
+	}
+	if err := l.flushNames(); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	mine := newSegment(s.name, f, s.segmentHeader)
+	s.points.Lock()
+	mine.points.list = append(mine.points.list, s.points.list...)
+	s.points.Unlock()
+	l.logger.Info("a segment of the log is shared with another location by a hard link: this one has a copy of its own now", "segment", s.name)
+	l.replace(s, mine)
+	return mine, nil
+}
+
+// copyOf copies a segment, durably. Nothing is left if it fails.
+func (l *Log) copyOf(s *segment, name string) (_ handle, err error) {
+	f, err := l.fsys.create(name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, f.Close(), l.fsys.remove(name))
+		}
+	}()
+	buf := make([]byte, min(s.size, fillChunk))
+	for off := int64(0); off < s.size; off += int64(len(buf)) {
+		buf = buf[:min(int64(len(buf)), s.size-off)]
+		if err = s.readAt(buf, off); err != nil {
+			return nil, err
+		}
+		if _, err = f.WriteAt(buf, off); err != nil {
+			return nil, err
+		}
+	}
+	return f, f.sync()
+}
+
+// replace puts one segment in the place of another. What is written to the new one is
+// durable, the mark included.
+func (l *Log) replace(old, s *segment) {
+	l.mu.Lock()
+	segs := append([]*segment(nil), l.mu.segs...)
+	for i := range segs {
+		if segs[i] == old {
+			segs[i] = s
+		}
+	}
+	l.mu.segs = segs
+	c := cursor{}
+	if l.mu.cursor.seg == old {
+		c, l.mu.cursor = l.mu.cursor, cursor{}
+	}
+	l.mu.Unlock()
+	l.write.marked = false
+	_ = c.release()   // only read through this reference
+	_ = old.release() // what was written is in the copy, durably
+}
+
+// shared reports that a file has other names: it must not be written in place.
+func shared(f handle) bool {
+	n, err := f.links()
+	return err != nil || n > 1
+}
