@@ -45,7 +45,7 @@ func (l *Log) Append(ctx context.Context, expected storage.SeqNo, entries [][]by
 	if err != nil {
 		return nil, storage.NoEffect(fmt.Errorf("append to log %s: %w", l.dir, err))
 	}
-	if active, err = l.present(active); err != nil {
+	if active, err = l.present(ctx, active); err != nil {
 		return nil, err
 	}
 	if l.write.off+frameSize(size)+markSize > active.size {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -85,28 +86,24 @@ func openBlob(ctx context.Context, dir string, opts []Option, o *opening) (*Blob
 func (b *Blob) settle(ctx context.Context) error {
 	temp := filepath.Join(b.base, blobTemp)
 	for _, dir := range []string{b.dir, temp} {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		if err := b.makeDir(dir, &b.opening.made); err != nil {
 			return err
 		}
 	}
-	names, err := b.config.fsys.list(temp)
-	if err != nil {
-		return fmt.Errorf("list %s: %w", temp, err)
-	}
-	for _, n := range names {
-		if err := b.config.fsys.remove(filepath.Join(temp, n)); err != nil {
-			return fmt.Errorf("remove unfinished blob: %w", err)
-		}
-	}
 	// The names of blobs that an earlier process set may not be durable yet if it
 	// was killed before it had flushed them; what is seen from here on must stay.
+	var err error
 	if b.names, err = b.config.fsys.openDir(b.dir); err != nil {
 		return fmt.Errorf("open directory: %w", err)
 	}
 	if err := b.flushDir(b.names, b.dir); err != nil {
 		return err
 	}
-	return b.walk("", func(path string, dir bool) error {
+	var surplus []string // directories of blobs with long keys that are gone
+	err = b.walk("", func(path string, dir bool) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -122,11 +119,34 @@ func (b *Blob) settle(ctx context.Context) error {
 			return err
 		}
 		names, err := b.config.fsys.list(path)
-		if err == nil && len(names) == 0 {
-			err = b.config.fsys.remove(path) // the blob with a long key is gone
+		if empty := !slices.ContainsFunc(names, func(n string) bool {
+			return !slices.Contains(surplus, filepath.Join(path, n))
+		}); err == nil && empty {
+			surplus = append(surplus, path)
 		}
 		return err
 	})
+	if err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err // from here on something changes
+	}
+	names, err := b.config.fsys.list(temp)
+	if err != nil {
+		return fmt.Errorf("list %s: %w", temp, err)
+	}
+	for _, n := range names {
+		if err := b.config.fsys.remove(filepath.Join(temp, n)); err != nil {
+			return fmt.Errorf("remove unfinished blob: %w", err)
+		}
+	}
+	for _, dir := range surplus {
+		if err := b.config.fsys.remove(dir); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // begin starts a mutation, which ends with the function that it returns.

@@ -121,7 +121,7 @@ func blobVersion(data []byte) storage.Version {
 // whether to go on.
 func (b blobFiles) all(ctx context.Context, prefix string, check func() error) iter.Seq2[storage.BlobInfo, error] {
 	return func(yield func(storage.BlobInfo, error) bool) {
-		keys, err := b.keys(prefix)
+		keys, err := b.keys(ctx, prefix)
 		for _, key := range keys {
 			if err = errors.Join(ctx.Err(), check()); err != nil {
 				break
@@ -146,13 +146,13 @@ func (b blobFiles) all(ctx context.Context, prefix string, check func() error) i
 }
 
 // keys returns the keys with a prefix, in order.
-func (b blobFiles) keys(prefix string) ([]string, error) {
+func (b blobFiles) keys(ctx context.Context, prefix string) ([]string, error) {
 	var keys []string
 	err := b.walk("", func(path string, dir bool) error {
 		if key, ok := blobKey(path); ok && !dir && strings.HasPrefix(key, prefix) {
 			keys = append(keys, key)
 		}
-		return nil
+		return ctx.Err()
 	})
 	sort.Strings(keys)
 	return keys, err

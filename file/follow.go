@@ -61,7 +61,7 @@ func (r *LogReader) jumpLocked() (bool, error) {
 // there only after the flush, and the next group only after that.
 func (r *LogReader) advanceLocked(ctx context.Context, search bool) (more bool, err error) {
 	s := r.mu.kept[len(r.mu.kept)-1]
-	tail := s.follow(r.mu.end)
+	tail := s.follow(ctx, r.mu.end)
 	if tail.err != nil {
 		return false, tail.err
 	}
@@ -72,7 +72,7 @@ func (r *LogReader) advanceLocked(ctx context.Context, search bool) (more bool, 
 	if tail.ended || !tail.marked {
 		next, err := r.open(s.index + 1)
 		if err == nil {
-			return true, r.enterLocked(s, next)
+			return true, r.enterLocked(ctx, s, next)
 		}
 		if !errors.Is(err, errGone) {
 			return false, err
@@ -131,8 +131,8 @@ func (r *LogReader) replacedLocked(s *segment) (bool, error) {
 
 // enterLocked goes from the segment s to the next one, whose existence proves
 // that s is complete.
-func (r *LogReader) enterLocked(s, next *segment) error {
-	tail := s.follow(r.mu.end)
+func (r *LogReader) enterLocked(ctx context.Context, s, next *segment) error {
+	tail := s.follow(ctx, r.mu.end)
 	err := tail.err
 	if err == nil && tail.at.next < next.first {
 		err = s.damaged(tail.at.off, "no frame that begins with position %s, but the next segment begins with %s", tail.at.next, next.first)
@@ -171,10 +171,13 @@ type tail struct {
 }
 
 // follow goes from frame to frame, by their headers.
-func (s *segment) follow(from point) tail {
+func (s *segment) follow(ctx context.Context, from point) tail {
 	w := newWindow(s)
 	t := tail{durable: from, at: from}
 	for fresh := false; ; {
+		if t.err = ctx.Err(); t.err != nil {
+			return t
+		}
 		h, ok, err := w.header(t.at)
 		if err != nil {
 			t.err = err
@@ -217,7 +220,7 @@ func (s *segment) suspect(ctx context.Context, durable point, t tail) error {
 	}
 	// If a writer is at work the proof may have come after the look at the end:
 	// then the end is elsewhere by now.
-	if again := s.follow(durable); again.err != nil || again.at != t.at || again.marked != t.marked {
+	if again := s.follow(ctx, durable); again.err != nil || again.at != t.at || again.marked != t.marked {
 		return again.err
 	}
 	return s.damaged(t.at.off, "no frame that begins with position %s, but a frame at offset %d shows that there was one", t.at.next, beyond)

@@ -14,7 +14,8 @@ import (
 // becomes of them later does not matter.
 //
 // Recovery replays the log, so it takes time in proportion to what the log holds
-// (see persist.Config.MaxLogBytes); the context bounds it.
+// (see persist.Config.MaxLogBytes); the context bounds it, from the first look on. If
+// Open fails it leaves everything as it was.
 //
 // Errors: persist.ErrLocked while another process or runtime has the directory
 // open, and errors.As gives a *storage.LockedError that says who;

@@ -29,7 +29,7 @@ type opening struct {
 	// mu is held while the opening is settled. It is taken after the locks of
 	// mutations and before those of flushes. It guards parts and err.
 	mu    sync.Mutex
-	parts []func(ctx context.Context) error // what is to be done, in order
+	parts []func(ctx context.Context) error // what is to be done: of the log, of the blobs
 	err   error                             // why it could not be, or will not
 	done  atomic.Bool                       // all of it was
 }
@@ -44,7 +44,9 @@ func (o *opening) settle(ctx context.Context) error {
 	if o.done.Load() || o.err != nil {
 		return o.err
 	}
-	for _, part := range o.parts {
+	// The blobs first: theirs takes longer, and changes nothing for the most part, so that
+	// a context that ends then leaves everything as it was.
+	for _, part := range slices.Backward(o.parts) {
 		if o.err = part(ctx); o.err != nil {
 			return o.err
 		}

@@ -1,6 +1,7 @@
 package file
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -20,7 +21,7 @@ const lookInterval = 100 * time.Millisecond
 // The segment itself is looked at before each append, which costs a hundredth of a
 // flush; the path to it, which may be long, every lookInterval. An error has had no
 // effect, unless it says otherwise.
-func (l *Log) present(active *segment) (*segment, error) {
+func (l *Log) present(ctx context.Context, active *segment) (*segment, error) {
 	n, err := active.f.links()
 	switch {
 	case err != nil:
@@ -39,7 +40,7 @@ func (l *Log) present(active *segment) (*segment, error) {
 		l.write.looked = now
 	}
 	if n > 1 {
-		return l.own(active)
+		return l.own(ctx, active)
 	}
 	return active, nil
 }
@@ -67,7 +68,7 @@ func errGonePlace(what, name string) error {
 // new one by its name.
 //
 // REQUIRES: appending is held, or nobody else is there yet.
-func (l *Log) own(s *segment) (*segment, error) {
+func (l *Log) own(ctx context.Context, s *segment) (*segment, error) {
 	if n, err := s.f.links(); err != nil || n <= 1 {
 		if err != nil {
 			err = storage.NoEffect(fmt.Errorf("look at segment %s: %w", s.name, err))
@@ -75,7 +76,7 @@ func (l *Log) own(s *segment) (*segment, error) {
 		return s, err
 	}
 	temp := filepath.Join(l.dir, tempPrefix+randomName())
-	f, err := l.copyOf(s, temp)
+	f, err := l.copyOf(ctx, s, temp)
 	if err != nil {
 		return nil, storage.NoEffect(fmt.Errorf("make a file of its own for segment %s, which another location shares: %w", s.name, err))
 	}
@@ -101,7 +102,7 @@ func (l *Log) own(s *segment) (*segment, error) {
 }
 
 // copyOf copies a segment, durably. Nothing is left if it fails.
-func (l *Log) copyOf(s *segment, name string) (_ handle, err error) {
+func (l *Log) copyOf(ctx context.Context, s *segment, name string) (_ handle, err error) {
 	f, err := l.fsys.create(name)
 	if err != nil {
 		return nil, err
@@ -113,6 +114,9 @@ func (l *Log) copyOf(s *segment, name string) (_ handle, err error) {
 	}()
 	buf := make([]byte, min(s.size, fillChunk))
 	for off := int64(0); off < s.size; off += int64(len(buf)) {
+		if err = ctx.Err(); err != nil {
+			return nil, err
+		}
 		buf = buf[:min(int64(len(buf)), s.size-off)]
 		if err = s.readAt(buf, off); err != nil {
 			return nil, err

@@ -92,6 +92,7 @@ func (r *reading) run(ctx context.Context, check func() error, yield func(storag
 		}
 		if w == nil {
 			w = newWindow(r.segs[r.i])
+			w.stop = ctx.Err
 		}
 		if r.i+1 < len(r.segs) && r.at.next >= r.segs[r.i+1].first {
 			if err := checkChain(r.at.next, r.segs[r.i+1]); err != nil {

@@ -67,7 +67,7 @@ func (l *Log) inspect(ctx context.Context) error {
 	if err := l.inspectSegments(ctx, l.mu.segs); err != nil {
 		return err
 	}
-	free, surplus, err := findSpares(l.fsys, l.dir, names)
+	free, surplus, err := findSpares(ctx, l.fsys, l.dir, names)
 	if err != nil {
 		return err
 	}
@@ -128,6 +128,7 @@ type segmentEnd struct {
 // at the end.
 func (s *segment) walk(ctx context.Context) (end segmentEnd, what string, err error) {
 	w := newWindow(s)
+	w.stop = ctx.Err
 	var scratch []byte
 	end.at = s.start()
 	for {

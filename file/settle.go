@@ -35,7 +35,7 @@ func (l *Log) settle(ctx context.Context) error {
 	}
 	segs := l.mu.segs
 	if at := l.found.unproved; at != nil {
-		s, err := l.own(segs[len(segs)-2])
+		s, err := l.own(ctx, segs[len(segs)-2])
 		if err != nil {
 			return err
 		}
@@ -44,7 +44,7 @@ func (l *Log) settle(ctx context.Context) error {
 		}
 	}
 	if len(segs) > 0 {
-		s, err := l.own(segs[len(segs)-1])
+		s, err := l.own(ctx, segs[len(segs)-1])
 		if err != nil {
 			return err
 		}

@@ -1,6 +1,7 @@
 package file
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -233,7 +234,7 @@ func (p *spares) discard(s spare) error {
 
 // findSpares opens the spares that an earlier process left, and finds its unfinished
 // files and others that are to be removed. It changes nothing.
-func findSpares(fsys fileSystem, dir string, names []string) (free []spare, surplus []string, err error) {
+func findSpares(ctx context.Context, fsys fileSystem, dir string, names []string) (free []spare, surplus []string, err error) {
 	defer func() {
 		if err != nil {
 			for _, s := range free {
@@ -243,6 +244,9 @@ func findSpares(fsys fileSystem, dir string, names []string) (free []spare, surp
 		}
 	}()
 	for _, n := range names {
+		if err = ctx.Err(); err != nil {
+			return free, surplus, err
+		}
 		name := filepath.Join(dir, n)
 		switch {
 		case strings.HasPrefix(n, tempPrefix):

@@ -17,12 +17,15 @@ type window struct {
 	off  int64  // offset of buf[0] in the file
 	buf  []byte // what was read
 	room []byte // what buf is a part of
+	// stop, if it is there, is asked between the pieces of a large group whether to go on.
+	stop func() error
 }
 
 const (
 	minWindow  = 512
 	maxWindow  = 256 << 10
 	largeGroup = maxWindow / 4 // bytes of payload
+	maxPiece   = 4 << 20       // of a large group, read at once
 )
 
 func newWindow(s *segment) *window { return &window{s: s} }
@@ -120,8 +123,17 @@ func (w *window) group(p point, scratch []byte) (h frameHeader, payload []byte, 
 		payload = make([]byte, n)
 	}
 	begun := copy(payload, w.buf[off-w.off:]) // what came with the header
-	if err := w.s.readAt(payload[begun:], off+int64(begun)); err != nil {
-		return h, nil, "", err
+	for begun < n {
+		if w.stop != nil {
+			if err := w.stop(); err != nil {
+				return h, nil, "", err
+			}
+		}
+		piece := payload[begun:min(n, begun+maxPiece)]
+		if err := w.s.readAt(piece, off+int64(begun)); err != nil {
+			return h, nil, "", err
+		}
+		begun += len(piece)
 	}
 	return h, payload, h.checkPayload(payload), nil
 }
