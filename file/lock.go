@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/tidemark-go/tidemark/storage"
 )
@@ -14,6 +16,7 @@ import (
 const (
 	lockName    = "LOCK"
 	maxLockInfo = 4096 // bytes of a LOCK file that are read to name its holder
+	maxLockName = 255  // of those, what a name that was not chosen for it may have
 )
 
 // heldLock is the lock of a directory, which is taken.
@@ -113,11 +116,37 @@ func lockHolder(fsys fileSystem, name string) storage.LockInfo {
 	return storage.LockInfo{Owner: owner, Details: details}
 }
 
-// lockDetails says for people which process this is.
+// ownName is the name of the executable, as far as it is known, on one line.
+func ownName() string {
+	var name string
+	if len(os.Args) > 0 {
+		name = os.Args[0]
+	} else if executable, err := os.Executable(); err == nil {
+		name = executable
+	}
+	if name == "" {
+		return "unknown program"
+	}
+	return oneLine(filepath.Base(name))
+}
+
+// lockDetails says for people which process this is. The time is that of the wall clock:
+// nothing else depends on it.
 func lockDetails() string {
 	host, err := os.Hostname()
-	if err != nil {
+	if err != nil || host == "" {
 		host = "unknown host"
 	}
-	return fmt.Sprintf("(pid %d on %s since %s)", os.Getpid(), host, time.Now().UTC().Format(time.RFC3339))
+	return fmt.Sprintf("(pid %d on %s since %s)", os.Getpid(), oneLine(host), time.Now().UTC().Format(time.RFC3339))
+}
+
+// oneLine makes a name that somebody else chose fit for a line of a LOCK file: a program
+// that has a strange one must open its location all the same.
+func oneLine(name string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || r == utf8.RuneError {
+			return '?'
+		}
+		return r
+	}, firstBytes(name))
 }

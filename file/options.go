@@ -3,8 +3,6 @@ package file
 import (
 	"fmt"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 
@@ -28,7 +26,8 @@ type Option func(*config)
 
 // LockInfo sets what the LOCK file says about its holder, for whoever finds the
 // location locked. Owner is one line of text; the default is the name of the
-// executable. The default of Details is process id, host and time.
+// executable. The default of Details is process id, host and time. Both together have
+// at most 4,095 bytes.
 //
 // The owner gives no right to take over a location: a dead process holds no
 // lock, and a living one keeps it.
@@ -90,16 +89,21 @@ func locate(dir string, opts []Option) (config, string, error) {
 
 // checkLockInfo refuses what could not be read back from a LOCK file.
 func checkLockInfo(info storage.LockInfo) error {
-	if strings.Contains(info.Owner, "\n") {
-		return fmt.Errorf("lock owner %q contains a line break: give one without", info.Owner)
+	if strings.ContainsAny(info.Owner, "\r\n") {
+		return fmt.Errorf("lock owner %q contains a line break: give one without", firstBytes(info.Owner))
+	}
+	if n := len(info.Owner) + 1 + len(info.Details); n > maxLockInfo {
+		return fmt.Errorf("lock owner %q and its details have %d bytes: give at most %d", firstBytes(info.Owner), n, maxLockInfo)
 	}
 	return nil
 }
 
+func firstBytes(s string) string { return s[:min(len(s), maxLockName)] }
+
 func newConfig(opts []Option) (config, error) {
 	c := config{
 		fsys:         osFileSystem{locked: new(lockedDir)},
-		lock:         storage.LockInfo{Owner: filepath.Base(os.Args[0]), Details: lockDetails()},
+		lock:         storage.LockInfo{Owner: ownName(), Details: lockDetails()},
 		logger:       slog.New(slog.DiscardHandler),
 		noFlush:      new(sync.Once),
 		firstSegment: defaultFirstSegment,

@@ -52,4 +52,14 @@ var fileEdgeExhibits = []exhibit{
 		edits: []edit{{"file/present.go", "\tcase n == 0:\n\t\treturn nil, errGonePlace(\"segment\", active.name)\n", ""}},
 		pkg:   "./file", test: "TestLocationIsGone",
 	},
+	{
+		name: "deaf-opening", bug: "an opening reads the whole log although its context has ended", origin: ours, tier: b,
+		edits: []edit{{"file/recover.go", "\t\tif err := ctx.Err(); err != nil {\n\t\t\treturn end, \"\", err\n\t\t}\n", "\t\tctx = context.Background()\n"}, {"file/recover.go", "\tw.stop = ctx.Err\n", ""}},
+		pkg:   "./file", test: "TestLargeGroupIsReadInPieces",
+	},
+	{
+		name: "strange-name", bug: "a program whose name has a line break cannot open its location", origin: ours, tier: b,
+		edits: []edit{{"file/lock.go", "\t\tif unicode.IsControl(r) || r == utf8.RuneError {", "\t\tif r == utf8.RuneError {"}, {"file/lock.go", "\t\"unicode\"\n", ""}},
+		pkg:   "./file", test: "TestNamesOfPrograms",
+	},
 }
