@@ -67,7 +67,10 @@ func (l *Log) Append(ctx context.Context, expected storage.SeqNo, entries [][]by
 	return positions, nil
 }
 
-var _ storage.LogSizer = (*Log)(nil)
+var (
+	_ storage.LogSizer = (*Log)(nil)
+	_ storage.LogSizer = (*LogReader)(nil)
+)
 
 // MaxAppend implements [storage.LogSizer].
 func (*Log) MaxAppend() int64 { return frameSize(MaxAppendSize) }
@@ -76,6 +79,14 @@ func (*Log) MaxAppend() int64 { return frameSize(MaxAppendSize) }
 // mark of the one before.
 func (*Log) StoredBytes(entries int, bytes int64) int64 {
 	return frameSize(entryHeaderSize*int64(entries) + bytes)
+}
+
+// MaxAppend implements [storage.LogSizer], as Log does.
+func (*LogReader) MaxAppend() int64 { return (*Log)(nil).MaxAppend() }
+
+// StoredBytes implements [storage.LogSizer], as Log does.
+func (*LogReader) StoredBytes(entries int, bytes int64) int64 {
+	return (*Log)(nil).StoredBytes(entries, bytes)
 }
 
 // payloadSize is the size of the payload that entries make.

@@ -69,7 +69,7 @@ type Config struct {
 	ListenerWindowBytes int64
 
 	// MaxListenerLag bounds the bytes of log that a slow listener may hold back from
-	// truncation; one that falls further behind gets ErrLagged. 0 means 16 GiB, < 0
+	// truncation, or in a read-only runtime keep of what the owner has truncated; one that falls further behind gets ErrLagged. 0 means 16 GiB, < 0
 	// no limit; at most 1 PiB.
 	MaxListenerLag int64
 

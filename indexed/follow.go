@@ -31,7 +31,7 @@ type Follower struct {
 	logger   *slog.Logger
 	reported error // newest failure of the follow goroutine, so that it is logged once
 
-	// refresh is held by the one refresh that runs; it guards manifest and pending.
+	// refresh is held by the one refresh that runs; it guards manifest, pending and meter.
 	refresh  sync.Mutex
 	manifest manifestReader
 	pending  []*edit // fetched and not applied yet
@@ -42,6 +42,7 @@ type Follower struct {
 		st      *state // replaced when the log was truncated under us
 		stopped bool
 	}
+	meter logMeter // of what the view has read; guarded by refresh
 
 	ctx        context.Context
 	cancel     context.CancelFunc
@@ -227,6 +228,7 @@ func (f *Follower) readLog(ctx context.Context, st *state) error {
 			return unreadableEntry(entry.SeqNo, err)
 		}
 		applied = entry.SeqNo
+		f.meter.read(entry, sizeOf(f.log))
 	}
 	return nil
 }
@@ -239,20 +241,17 @@ func (f *Follower) confirmLog(applied storage.SeqNo) {
 	}
 }
 
-// holdLog keeps readable what this view and its listeners have yet to read.
+// holdLog keeps readable what this view and its listeners have yet to read, and cuts off
+// listeners that would hold too much of what the owner has truncated.
 func (f *Follower) holdLog(st *state) {
 	holder, ok := f.log.(storage.LogHolder)
 	if !ok {
 		return
 	}
 	st.mu.Lock()
-	hold := st.applied
-	for _, s := range st.names { // a destroyed stream may have listeners with events left
-		for l := range s.listeners {
-			hold = min(hold, l.lowWaterLocked())
-		}
-	}
+	hold := st.cutLaggedLocked(&f.meter, &f.cfg)
 	st.mu.Unlock()
+	f.meter.truncate(hold)
 	holder.Hold(hold)
 }
 
@@ -275,14 +274,16 @@ func (f *Follower) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var meter logMeter
 	if f.log != nil {
 		f.confirmLog(st.applied)
 		f.holdLog(st) // so that what the manifest does not reflect stays while it is replayed
-		if _, _, err := replay(ctx, st, f.log); err != nil {
+		var err error
+		if meter, _, err = replay(ctx, st, f.log); err != nil {
 			return err
 		}
 	}
-	f.manifest, f.pending, f.rebase = manifest, nil, false
+	f.manifest, f.pending, f.rebase, f.meter = manifest, nil, false, meter
 	f.view.Lock()
 	old := f.view.st
 	f.view.st = st

@@ -51,6 +51,25 @@ func (m *logMeter) dropped() int64 {
 	return m.samples[0].total
 }
 
+// cutLaggedLocked ends the listeners that hold back more of the log than they may, and
+// returns the position up to which the others need none of it. The meter is that of what
+// was applied.
+func (st *state) cutLaggedLocked(m *logMeter, cfg *Config) storage.SeqNo {
+	keep := st.applied
+	for _, s := range st.names { // a destroyed stream may have listeners with events left
+		for l := range s.listeners {
+			low := l.lowWaterLocked()
+			if lag := m.after(low); cfg.MaxListenerLag > 0 && low < st.applied && lag > cfg.MaxListenerLag {
+				l.endLocked(streamErrorf(s.name, ErrLagged, "it holds back %d bytes of the log, Config.MaxListenerLag is %d: listen again", lag, cfg.MaxListenerLag))
+				cfg.Logger.Warn("cut off a listener that lagged", "stream", s.name, "lag_bytes", lag)
+				continue
+			}
+			keep = min(keep, low)
+		}
+	}
+	return keep
+}
+
 // truncate forgets the samples before a position.
 func (m *logMeter) truncate(through storage.SeqNo) {
 	m.truncated = max(m.truncated, through)

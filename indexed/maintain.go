@@ -401,20 +401,12 @@ func (e *Engine) truncateLog(ctx context.Context) error {
 			keep = min(keep, s.listed)
 		}
 	}
-	for _, s := range st.names { // a destroyed stream may have listeners with events left
+	for _, s := range st.streams {
 		if !s.tail.empty() {
 			keep = min(keep, s.tail.first()-1)
 		}
-		for l := range s.listeners {
-			low := l.lowWaterLocked()
-			if lag := m.meter.after(low); e.cfg.MaxListenerLag > 0 && low < st.applied && lag > e.cfg.MaxListenerLag {
-				l.endLocked(streamErrorf(s.name, ErrLagged, "it holds back %d bytes of the log, Config.MaxListenerLag is %d: listen again", lag, e.cfg.MaxListenerLag))
-				e.logger.Warn("cut off a listener that lagged", "stream", s.name, "lag_bytes", lag)
-				continue
-			}
-			keep = min(keep, low)
-		}
 	}
+	keep = min(keep, st.cutLaggedLocked(&m.meter, &e.cfg))
 	truncated, broken := m.meter.truncated, st.broken
 	st.mu.Unlock()
 	if keep <= truncated || broken {

@@ -35,4 +35,11 @@ var engineEdgeExhibits = []exhibit{
 			"\treturn false && ok && unfinished && s > u && s-u > math.MaxInt64\n"}},
 		pkg: "./indexed", test: "TestSinceThatWrapped",
 	},
+	{
+		name: "follower-holds-all", bug: "a listener of a follower holds back deleted segments without limit", origin: ours, tier: b,
+		edits: []edit{{"indexed/follow.go",
+			"\thold := st.cutLaggedLocked(&f.meter, &f.cfg)\n",
+			"\thold := st.cutLaggedLocked(new(logMeter), &f.cfg)\n"}},
+		pkg: "./indexed", test: "TestFollowersListenersMayLag",
+	},
 }

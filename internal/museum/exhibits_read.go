@@ -39,9 +39,9 @@ var readExhibits = []exhibit{
 	},
 	{
 		name: "destroyed-stream", bug: "the log is truncated under listeners of a destroyed stream", origin: ours, tier: b,
-		edits: []edit{{"indexed/maintain.go",
-			"\tfor _, s := range st.names { // a destroyed stream may have listeners with events left\n\t\tif !s.tail",
-			"\tfor _, s := range st.streams {\n\t\tif !s.tail"}},
+		edits: []edit{{"indexed/log_meter.go",
+			"\tfor _, s := range st.names { // a destroyed stream may have listeners with events left\n",
+			"\tfor _, s := range st.streams {\n"}},
 		pkg: "./indexed", test: "TestSlowListenerKeepsItsLog",
 	},
 	{
