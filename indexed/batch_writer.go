@@ -109,7 +109,7 @@ func (w *batchWriter) encodeChunk(ctx context.Context) error {
 		}
 	}
 	if w.encoder.rows == 0 {
-		w.encoder.begin(w.chunk, partInfo{w.stream.name, w.batch.String(), len(w.batch.parts)})
+		w.encoder.begin(w.chunk, partInfo{w.stream.shownName(), w.batch.String(), len(w.batch.parts)})
 	}
 	err := w.encoder.add(w.chunk)
 	clear(w.chunk) // which keeps what the sources have moved on from

@@ -220,7 +220,9 @@ func (st *state) replayLocked(entry storage.Entry, checkpoint storage.SeqNo, now
 
 // Register returns the id of a stream, which is created if its name is new.
 //
-// Errors: ErrCodecMismatch, ErrDestroyed; as Submit.
+// Errors: ErrInvalid if a new stream or its codecs have names that are not valid UTF-8, of
+// 1 to 1,024 bytes for the stream and to 4,096 for a codec; ErrCodecMismatch,
+// ErrDestroyed; as Submit.
 func (e *Engine) Register(ctx context.Context, name, keyCodec, valCodec string) (StreamID, error) {
 	var id StreamID
 	if err := e.do(ctx, &request{plan: func(p *plan) (ops []op, err error) {

@@ -65,7 +65,7 @@ type StreamError struct {
 
 // Error names the stream, the kind and the details.
 func (e *StreamError) Error() string {
-	return fmt.Sprintf("tidemark: stream %q: %v: %s", e.Stream, e.Kind, e.Detail)
+	return fmt.Sprintf("tidemark: stream %s: %v: %s", quoteName(e.Stream), e.Kind, e.Detail)
 }
 
 // Unwrap returns the kind.
@@ -85,8 +85,8 @@ type UpperMismatchError struct {
 
 // Error names the stream and both uppers.
 func (e *UpperMismatchError) Error() string {
-	return fmt.Sprintf("tidemark: stream %q: %v: expected upper %s, but it is %s: continue from there",
-		e.Stream, ErrUpperMismatch, e.Expected, e.Upper)
+	return fmt.Sprintf("tidemark: stream %s: %v: expected upper %s, but it is %s: continue from there",
+		quoteName(e.Stream), ErrUpperMismatch, e.Expected, e.Upper)
 }
 
 // Unwrap returns ErrUpperMismatch.

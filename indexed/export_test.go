@@ -21,6 +21,17 @@ func OpenStill(ctx context.Context, log storage.Log, blob storage.Blob, cfg Conf
 	return open(ctx, log, blob, cfg)
 }
 
+// RegisterAnyName is Register as older versions had it, which took any name.
+func (e *Engine) RegisterAnyName(ctx context.Context, name, keyCodec, valCodec string) (id StreamID, err error) {
+	err = e.do(ctx, &request{plan: func(p *plan) ([]op, error) {
+		s := &planned{id: p.nextID, name: name, keyCodec: keyCodec, valCodec: valCodec}
+		p.add(s)
+		id = s.id
+		return []op{{kind: opRegister, stream: s.id, registration: &registration{name, keyCodec, valCodec}}}, nil
+	}})
+	return id, err
+}
+
 // Step is one round of maintenance, and one of deleting garbage.
 func (e *Engine) Step(ctx context.Context, force bool) error {
 	truncated, err := e.step(ctx, force, nil)

@@ -172,7 +172,10 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 		c.Collect(ch)
 	}
 	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
-		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+		// One that cannot be made is left out: it must not cost the others, of the whole process.
+		if m, err := prometheus.NewConstMetric(d, prometheus.GaugeValue, v, labels...); err == nil {
+			ch <- m
+		}
 	}
 	depth, bytes := m.queue()
 	gauge(descQueueDepth, float64(depth))
@@ -200,19 +203,20 @@ func (st *state) collect() []stateGauge {
 	var out []stateGauge
 	add := func(d *prometheus.Desc, v float64, labels ...string) { out = append(out, stateGauge{d, v, labels}) }
 	for s := range st.sortedStreamsLocked() {
+		label := st.labelLocked(s)
 		if t, ok := s.upper.Elem(); ok {
-			add(descUpper, float64(t), s.name)
+			add(descUpper, float64(t), label)
 		}
 		if t, ok := s.since.Elem(); ok {
-			add(descSince, float64(t), s.name)
+			add(descSince, float64(t), label)
 		}
 		if len(s.listeners) > 0 {
-			add(descListeners, float64(len(s.listeners)), s.name)
+			add(descListeners, float64(len(s.listeners)), label)
 			low := st.applied
 			for l := range s.listeners {
 				low = min(low, l.lowWaterLocked())
 			}
-			add(descLag, float64(st.applied-low), s.name)
+			add(descLag, float64(st.applied-low), label)
 		}
 		for _, b := range s.set.trace {
 			trace++

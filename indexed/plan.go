@@ -55,6 +55,9 @@ func (p *plan) register(name, keyCodec, valCodec string) (id StreamID, ops []op,
 		registered := stream{name: s.name, keyCodec: s.keyCodec, valCodec: s.valCodec}
 		return s.id, nil, registered.checkCodecs(keyCodec, valCodec)
 	}
+	if err := checkNames(name, keyCodec, valCodec); err != nil {
+		return 0, nil, err
+	}
 	s := &planned{id: p.nextID, name: name, keyCodec: keyCodec, valCodec: valCodec}
 	p.add(s)
 	return s.id, []op{{kind: opRegister, stream: s.id, registration: &registration{name, keyCodec, valCodec}}}, nil

@@ -18,8 +18,10 @@ import (
 // built on them and reports it on its err side. The error stays with them; call
 // CreateOrLoad again to retry.
 //
-// Errors: ErrCodecMismatch, ErrDestroyed, ErrStopped, ErrOutcomeUnknown; the
-// context's.
+// Names are valid UTF-8, of 1 to 1,024 bytes for a stream and to 4,096 for a codec.
+//
+// Errors: ErrInvalid for a new stream with another name; ErrCodecMismatch, ErrDestroyed,
+// ErrStopped, ErrOutcomeUnknown; the context's.
 func CreateOrLoad[K, V any](ctx context.Context, c *Client, name string, kc Codec[K], vc Codec[V]) (*WriteHandle[K, V], *ReadHandle[K, V], error) {
 	id, err := c.writer.Register(ctx, name, kc.Name(), vc.Name())
 	h := handle{owned: c.owned, writer: c.writer, name: name, id: id, err: err}

@@ -22,4 +22,9 @@ var valuesExhibits = []exhibit{
 		edits: []edit{{"persist/codec/inner.go", "\treturn checkedCodec[T]{c}\n", "\treturn c\n"}},
 		pkg:   "./persist/codec", test: "TestCompositesOfCodecsThatDoNotAppend",
 	},
+	{
+		name: "name-in-a-scrape", bug: "a stream whose name is not UTF-8 fails the scrape of the whole process", origin: ours, tier: b,
+		edits: []edit{{"indexed/metrics.go", "\t\tlabel := st.labelLocked(s)\n", "\t\tlabel := s.name\n"}},
+		pkg:   "./indexed", test: "TestOldNames",
+	},
 }
