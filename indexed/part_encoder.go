@@ -19,6 +19,7 @@ type partEncoder struct {
 	bytes   int // what they take in memory
 	group   int // what those of the row group take that was begun
 	largest int // key or val in that row group
+	longest int // key or val in the part
 	most    int // of group, at which it ends: see groupEnds
 	values  []parquet.Value
 	out     bytes.Buffer
@@ -88,6 +89,7 @@ func (e *partEncoder) add(rows []row) error {
 		bytes += rowBytes(&rows[i])
 		e.largest = max(e.largest, len(rows[i].key), len(rows[i].val))
 	}
+	e.longest = max(e.longest, e.largest)
 	e.rows += len(rows)
 	e.bytes += bytes
 	e.group += bytes
@@ -128,11 +130,16 @@ func appendValues(dst []parquet.Value, rows []row, column int) []parquet.Value {
 
 // finish returns the file, which is overwritten when the next part is begun.
 func (e *partEncoder) finish() ([]byte, error) {
-	w := e.writer
-	e.writer, e.columns, e.rows, e.bytes, e.group, e.largest = nil, nil, 0, 0, 0, 0
+	w, longest := e.writer, e.longest
+	e.writer, e.columns, e.rows, e.bytes, e.group, e.largest, e.longest = nil, nil, 0, 0, 0, 0, 0
 	e.out.Grow(int(w.Size()) - e.out.Len() + 4096) // Size counts what is there as well
 	if err := w.Close(); err != nil {
 		return nil, err
+	}
+	if longest > maxBoundBytes {
+		if err := withoutLongBounds(&e.out); err != nil {
+			return nil, err
+		}
 	}
 	return e.out.Bytes(), nil
 }

@@ -27,4 +27,9 @@ var valuesExhibits = []exhibit{
 		edits: []edit{{"indexed/metrics.go", "\t\tlabel := st.labelLocked(s)\n", "\t\tlabel := s.name\n"}},
 		pkg:   "./indexed", test: "TestOldNames",
 	},
+	{
+		name: "values-in-the-footer", bug: "a large value is stored three times, and its file cannot be opened by others", origin: ours, tier: b,
+		edits: []edit{{"indexed/part_encoder.go", "\tif longest > maxBoundBytes {\n", "\tif longest < 0 {\n"}},
+		pkg:   "./indexed", test: "TestFooterDoesNotGrowWithValues",
+	},
 }

@@ -1,0 +1,60 @@
+package indexed
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/parquet-go/parquet-go"
+	"github.com/stretchr/testify/require"
+)
+
+// A large key or value is stored once, also if it is alone in its part, and the footer
+// does not grow with it: other readers refuse long ones. Bounds that are short stay.
+func TestFooterDoesNotGrowWithValues(t *testing.T) {
+	random := rand.NewChaCha8([32]byte{1})
+	large := func(n int) []byte {
+		b := make([]byte, n)
+		_, _ = random.Read(b)
+		return b
+	}
+	for name, rows := range map[string][]row{
+		"one value":              {{key: []byte("k"), val: large(8 << 20), diff: 1}},
+		"one key":                {{key: large(8 << 20), val: []byte("v"), diff: 1}},
+		"both":                   {{key: large(4 << 20), val: large(4 << 20), diff: 1}},
+		"among small ones":       {{key: []byte("a"), val: []byte("v"), diff: 1}, {key: []byte("b"), val: large(8 << 20), diff: 1}, {key: []byte("c"), val: []byte("v"), diff: 1}},
+		"that compresses well":   {{key: []byte("k"), val: bytes.Repeat([]byte("v"), 8<<20), diff: 1}},
+		"that begins with ones":  {{key: []byte("k"), val: append(bytes.Repeat([]byte{0xff}, 100), large(8<<20)...), diff: 1}},
+		"a little above a bound": {{key: []byte("k"), val: large(maxBoundBytes + 1), diff: 1}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := newPartEncoder(&Config{PartBytes: 4 << 20})
+			e.begin(rows, partInfo{"s", "b", 0})
+			bytesIn := 0
+			for i := range rows {
+				require.NoError(t, e.add(rows[i:i+1]))
+				bytesIn += rowBytes(&rows[i])
+			}
+			data, err := e.finish()
+			require.NoError(t, err)
+			longKey := len(rows[0].key) > maxBoundBytes
+			if name != "that begins with ones" { // whose page index has all of it
+				require.Less(t, len(data), bytesIn+bytesIn/100+8<<10)
+			}
+			footer, err := footerBytes(data, int64(len(data)))
+			require.NoError(t, err)
+			require.Less(t, footer, int64(8<<10))
+			f, err := parquet.OpenFile(bytes.NewReader(data), int64(len(data)))
+			require.NoError(t, err)
+			for _, group := range f.Metadata().RowGroups {
+				key := group.Columns[columnKey].MetaData.Statistics
+				require.Equal(t, longKey, key.MinValue == nil, fmt.Sprintf("%.20q", key.MinValue))
+				require.NotNil(t, group.Columns[columnTime].MetaData.Statistics.MinValue)
+			}
+			cols, err := decodePart(data, &part{key: "k", rows: len(rows), bytes: bytesIn}, newMemory)
+			require.NoError(t, err)
+			requireRows(t, rows, cols)
+		})
+	}
+}
