@@ -207,7 +207,8 @@ func TestContents(t *testing.T) {
 		{"empty values", seq(100, func(i int) update { return update{Key: fmt.Appendf(nil, "%d", i), Time: uint64(i), Diff: 1} })},
 		{"empty keys and values", seq(100, func(i int) update { return update{Time: uint64(i), Diff: int64(i) + 1} })},
 		{"extreme times and diffs", []update{
-			{Key: []byte("a"), Time: math.MaxUint64, Diff: math.MinInt64},
+			{Key: []byte("a"), Time: math.MaxUint64, Diff: -math.MaxInt64},
+			{Key: []byte("a"), Time: math.MaxUint64, Diff: -1}, // together math.MinInt64
 			{Key: []byte("a"), Time: math.MaxUint64 - 1, Diff: math.MaxInt64},
 			{Key: []byte("a"), Time: 0, Diff: -1},
 			{Key: []byte("a"), Time: math.MaxInt64, Diff: 1},

@@ -147,9 +147,12 @@ func requireStatistics(t require.TestingT, group *metadata.RowGroupMetaData, row
 		stats, err := chunk.Statistics()
 		require.NoError(t, err)
 		require.NotNil(t, stats, "column %d has no statistics", i)
-		require.True(t, stats.HasMinMax(), "column %d has no bounds", i)
-		require.Equal(t, string(want[0]), string(stats.EncodeMin()), "least value of column %d", i)
-		require.Equal(t, string(want[1]), string(stats.EncodeMax()), "greatest value of column %d", i)
+		long := max(len(want[0]), len(want[1])) > 4<<10 // which the footer does not have
+		require.Equal(t, !long, stats.HasMinMax(), "bounds of column %d", i)
+		if !long {
+			require.Equal(t, string(want[0]), string(stats.EncodeMin()), "least value of column %d", i)
+			require.Equal(t, string(want[1]), string(stats.EncodeMax()), "greatest value of column %d", i)
+		}
 		require.True(t, stats.HasNullCount(), "column %d", i)
 		require.Zero(t, stats.NullCount(), "column %d", i)
 	}
