@@ -105,8 +105,9 @@ func (c *config) flushDir(d directory, dir string) error {
 }
 
 // cannotFlush reports that an error says that there is no such flush, not that it failed.
+// A file system that says that it is read-only had to give up what was not flushed yet.
 func cannotFlush(err error) bool {
-	for _, no := range []error{syscall.EINVAL, syscall.EROFS, syscall.ENOTTY, errors.ErrUnsupported} {
+	for _, no := range []error{syscall.EINVAL, syscall.ENOTTY, errors.ErrUnsupported} {
 		if errors.Is(err, no) {
 			return true
 		}
@@ -165,7 +166,7 @@ func (c *config) openAbove(dir string) (directory, error) {
 // flushAbove flushes a directory that may be above the location, where a read-only file
 // system may begin, or one that has no directories on a disk: they need no flush.
 func flushAbove(d directory, dir string) error {
-	if err := d.syncDir(); err != nil && !cannotFlush(err) && !errors.Is(err, iofs.ErrPermission) {
+	if err := d.syncDir(); err != nil && !cannotFlush(err) && !errors.Is(err, syscall.EROFS) && !errors.Is(err, iofs.ErrPermission) {
 		return fmt.Errorf("%w %s: %w", errFlush, dir, err)
 	}
 	return nil

@@ -12,6 +12,7 @@ import (
 func TestLogTellsWhatItStores(t *testing.T) {
 	l := openMem(t, newMemFS(), SegmentSize(1<<20, 1<<20))
 	random := rand.New(rand.NewPCG(1, 2))
+	appendGroups(t, l, []int{1}) // which makes the segment
 	for range 100 {
 		sizes := make([]int, 1+random.IntN(5))
 		var bytes int64

@@ -11,6 +11,7 @@ import (
 
 	"github.com/tidemark-go/tidemark/frontier"
 	"github.com/tidemark-go/tidemark/persist"
+	"github.com/tidemark-go/tidemark/persist/codec"
 )
 
 type (
@@ -192,8 +193,18 @@ func appendStream(b []byte, name string, upper, since frontier.Antichain, update
 const (
 	maxStreams   = 6
 	maxNames     = 40 // over the life of a store
-	longNameSize = 12 << 10
+	longNameSize = 1000
 )
+
+// codecs returns those of a stream. A stream with a long name has codecs with long names,
+// too: the edit that creates it has 9 KiB.
+func codecs(stream string) (persist.Codec[string], persist.Codec[uint64]) {
+	if len(stream) < longNameSize {
+		return codec.String, codec.Uint64
+	}
+	long := strings.Repeat("x", 4000)
+	return codec.Func("k"+long, codec.String.Append, codec.String.Decode), codec.Func("v"+long, codec.Uint64.Append, codec.Uint64.Decode)
+}
 
 // next draws a command that a store in this state accepts.
 func (m storeModel) next(rng *rand.Rand) storeCommand {
@@ -219,7 +230,7 @@ func (m storeModel) next(rng *rand.Rand) storeCommand {
 		if !ok {
 			at = since + 3
 		}
-		to := frontier.At(max(since, at-min(at, rng.Uint64N(4))))
+		to := frontier.At(max(since+1, at-min(at, rng.Uint64N(4)))) // the since in force would be no entry
 		return storeCommand{parts: []partCommand{{stream: name, allow: &to}}}
 	case p < 45 && len(open) > 1:
 		rng.Shuffle(len(open), func(i, j int) { open[i], open[j] = open[j], open[i] })

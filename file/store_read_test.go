@@ -8,7 +8,6 @@ import (
 	"slices"
 
 	"github.com/tidemark-go/tidemark/persist"
-	"github.com/tidemark-go/tidemark/persist/codec"
 	"github.com/tidemark-go/tidemark/storage"
 )
 
@@ -22,13 +21,15 @@ type loader func(name string) (*rowReader, error)
 
 func loadFrom(ctx context.Context, c *persist.ReadClient) loader {
 	return func(name string) (*rowReader, error) {
-		return persist.Load(ctx, c, name, codec.String, codec.Uint64)
+		kc, vc := codecs(name)
+		return persist.Load(ctx, c, name, kc, vc)
 	}
 }
 
 func createIn(ctx context.Context, c *persist.Client) loader {
 	return func(name string) (*rowReader, error) {
-		_, r, err := persist.CreateOrLoad(ctx, c, name, codec.String, codec.Uint64)
+		kc, vc := codecs(name)
+		_, r, err := persist.CreateOrLoad(ctx, c, name, kc, vc)
 		return r, err
 	}
 }

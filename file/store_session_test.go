@@ -13,7 +13,6 @@ import (
 
 	"github.com/tidemark-go/tidemark/frontier"
 	"github.com/tidemark-go/tidemark/persist"
-	"github.com/tidemark-go/tidemark/persist/codec"
 	"github.com/tidemark-go/tidemark/storage"
 )
 
@@ -63,7 +62,8 @@ func (s *storeSession) writer(name string) *rowWriter {
 	if w := s.writers[name]; w != nil {
 		return w
 	}
-	w, _, err := persist.CreateOrLoad(s.t.Context(), s.c, name, codec.String, codec.Uint64)
+	kc, vc := codecs(name)
+	w, _, err := persist.CreateOrLoad(s.t.Context(), s.c, name, kc, vc)
 	require.NoError(s.t, err)
 	s.writers[name] = w
 	return w

@@ -158,4 +158,8 @@ func (e *Engine) send(ctx context.Context, r *request) error {
 
 // MaxCommandBytes returns how many bytes of encoded updates a command may have, as
 // Columns.Size counts them.
-func (e *Engine) MaxCommandBytes() int64 { return e.cfg.MaxTailBytes }
+func (e *Engine) MaxCommandBytes() int64 {
+	most := sizeOf(e.log).max()
+	most -= min(4<<10, most/4) // for what is around them in an entry and in the log
+	return min(e.cfg.MaxTailBytes, most, maxUpdateBytes)
+}

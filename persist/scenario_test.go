@@ -213,8 +213,8 @@ func TestBatches(t *testing.T) {
 			require.NoError(t, c.Maintain(t.Context()))
 		}
 		i := info(t, c, "s")
-		require.Equal(t, 2, i.Batches, "unsealed batches stay apart")
-		require.EqualValues(t, 6, i.Rows, "and are consolidated each for itself")
+		require.Equal(t, 1, i.Batches, "rows of unsealed batches that are equal are folded")
+		require.EqualValues(t, 3, i.Rows)
 
 		must(t, w.Seal(t.Context(), 1)) // the time 0 moves to the trace
 		require.NoError(t, c.Maintain(t.Context()))

@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"github.com/tidemark-go/tidemark/frontier"
-	"github.com/tidemark-go/tidemark/indexed"
 	"github.com/tidemark-go/tidemark/operators"
 	"github.com/tidemark-go/tidemark/operators/internal/order"
 	"github.com/tidemark-go/tidemark/persist"
@@ -82,11 +81,7 @@ func (w *writer[K, V]) append(b operators.Batch[K, V]) *persist.Future[storage.S
 		return w.write.CompareAndAppendIn(w.ctx, &w.chain, b.Updates, b.Lower, b.Upper)
 	}
 	w.nextSince = b.Since
-	alone, err := persist.NewMultiWriteHandle(w.write)
-	if err != nil {
-		return indexed.Failed[storage.SeqNo](err)
-	}
-	return alone.WriteAtomicIn(w.ctx, &w.chain, func(a *persist.AtomicWrite) error {
+	return w.alone.WriteAtomicIn(w.ctx, &w.chain, func(a *persist.AtomicWrite) error {
 		if err := persist.AddCompareAndAppend(a, w.write, b.Updates, b.Lower, b.Upper); err != nil {
 			return err
 		}

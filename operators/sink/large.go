@@ -129,11 +129,7 @@ func (l *large[K, V]) write() error {
 
 // writePiece writes whole times of the batch and seals them.
 func (l *large[K, V]) writePiece(piece operators.Batch[K, V]) error {
-	alone, err := persist.NewMultiWriteHandle(l.Sink.write)
-	if err != nil {
-		return err
-	}
-	if err := l.do(alone, func(a *persist.AtomicWrite) error {
+	if err := l.do(l.alone, func(a *persist.AtomicWrite) error {
 		if err := persist.AddCompareAndAppend(a, l.Sink.write, piece.Updates, piece.Lower, piece.Upper); err != nil {
 			return err
 		}

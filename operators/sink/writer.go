@@ -42,9 +42,10 @@ type writer[K, V any] struct {
 	since     frontier.Antichain // of the stream, as far as is known
 	nextSince frontier.Antichain // the since after what is in flight
 
-	large     *operators.Batch[K, V] // to be written when nothing is in flight
-	oversized frontier.Antichain     // upper of the batch that was refused for its size, or {0}
-	side      *side                  // once it was opened
+	alone     *persist.MultiWriteHandle // of the stream alone
+	large     *operators.Batch[K, V]    // to be written when nothing is in flight
+	oversized frontier.Antichain        // upper of the batch that was refused for its size, or {0}
+	side      *side                     // once it was opened
 
 	rewind bool // a batch went back to held: next is upper once nothing is in flight
 
@@ -88,6 +89,9 @@ func (w *writer[K, V]) run() (err error) {
 		if err := w.begin(); err != nil {
 			return err
 		}
+	}
+	if w.alone, err = persist.NewMultiWriteHandle(w.write); err != nil {
+		return err
 	}
 	w.learn(w.start.Upper)
 	w.since, w.nextSince = w.start.Since, w.start.Since

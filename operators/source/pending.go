@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"container/heap"
-	"errors"
 	"fmt"
 	"math/bits"
 	"slices"
@@ -115,13 +114,10 @@ func (p *pending[K, V]) dropLatest() uint64 {
 	return s.time
 }
 
-// errOverflow: a sum of diffs that no int64 holds.
-var errOverflow = errors.New("diffs add up to more than an int64 holds")
-
 // take removes the updates with times before upper and returns them consolidated: sorted by
 // encoded (key, value), then time, equal ones added up, zeros left out. If there are more
 // than limit it takes the earliest, and returns where it has stopped, but a single time is
-// never split. Errors: errOverflow.
+// never split. Errors: persist.ErrOverflow.
 func (p *pending[K, V]) take(upper frontier.Antichain, limit bound) ([]persist.Update[K, V], frontier.Antichain, error) {
 	var taken []entry[K, V]
 	var encoded int64
@@ -147,7 +143,7 @@ func (p *pending[K, V]) take(upper frontier.Antichain, limit bound) ([]persist.U
 		u := taken[i].update
 		var ok bool
 		if u.Diff, ok = sum.int64(); !ok {
-			return nil, upper, &persist.StreamError{Stream: p.stream, Kind: errOverflow, Detail: fmt.Sprintf(
+			return nil, upper, &persist.StreamError{Stream: p.stream, Kind: persist.ErrOverflow, Detail: fmt.Sprintf(
 				"%d updates of key %s at time %d: write diffs whose sum fits", j-i, brief.Bytes(taken[i].encoded[:taken[i].key]), u.Time)}
 		}
 		if u.Diff != 0 {
