@@ -60,7 +60,7 @@ func TestOpeningEndsWithItsContext(t *testing.T) {
 				require.LessOrEqual(t, after, 8, "reads after the context has ended at %d, %s", at, last)
 				now := m.everything()
 				for name, contents := range now {
-					require.True(t, before[name] == contents, "%s has changed, at %d, %s", name, at, last)
+					require.Equal(t, before[name], contents, "%s has changed, at %d, %s", name, at, last)
 				}
 				delete(now, "/db/blob/tmp/77") // which is nobody's
 				require.Len(t, now, len(before)-1)

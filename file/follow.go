@@ -65,6 +65,11 @@ func (r *LogReader) advanceLocked(ctx context.Context, search bool) (more bool, 
 	if tail.err != nil {
 		return false, tail.err
 	}
+	// Before anything of it is believed: what was appended to a file that has lost its name
+	// is another location's.
+	if replaced, err := r.replacedLocked(ctx, s, tail); err != nil || replaced {
+		return replaced, err
+	}
 	r.mu.end = tail.durable
 	if tail.durable.next <= r.mu.confirmed {
 		r.mu.end = tail.at // the newest group, if it has no mark
@@ -80,9 +85,6 @@ func (r *LogReader) advanceLocked(ctx context.Context, search bool) (more bool, 
 		if tail.ended {
 			return r.afterGapLocked(s)
 		}
-	}
-	if replaced, err := r.replacedLocked(s); err != nil || replaced {
-		return replaced, err
 	}
 	if search {
 		return false, s.suspect(ctx, r.mu.end, tail)
@@ -108,7 +110,7 @@ func (r *LogReader) advanceLocked(ctx context.Context, search bool) (more bool, 
 // replacedLocked looks whether the newest segment, in which nothing is new, has another
 // file by now: the writer makes a copy of one that another location shares. It goes on
 // with that one.
-func (r *LogReader) replacedLocked(s *segment) (bool, error) {
+func (r *LogReader) replacedLocked(ctx context.Context, s *segment, t tail) (bool, error) {
 	if at, err := s.f.isAt(s.name); err != nil || at {
 		if err != nil {
 			err = fmt.Errorf("look at segment %s: %w", s.name, err)
@@ -117,11 +119,23 @@ func (r *LogReader) replacedLocked(s *segment) (bool, error) {
 	}
 	now, err := r.open(s.index)
 	if errors.Is(err, errGone) {
-		return false, nil // truncated, or the location is gone
+		if t.ended {
+			return false, nil // truncated
+		}
+		if again := s.follow(ctx, r.mu.end); again.err != nil || again.ended {
+			return again.err == nil, again.err // it was truncated meanwhile
+		}
+		// Its successor was truncated, or the location is gone.
+		indexes, err := r.list()
+		if err != nil || len(indexes) == 0 || indexes[0] <= s.index {
+			return false, err
+		}
+		return r.jumpLocked()
 	}
 	if err != nil {
 		return false, err
 	}
+	s.replaced.Store(true)
 	if now.segmentHeader != s.segmentHeader {
 		return false, errors.Join(s.damaged(0, "another segment has taken its place: the location was replaced, open it again"), now.release())
 	}

@@ -55,7 +55,7 @@ func TestLocationIsGone(t *testing.T) {
 				require.ErrorIs(t, err, storage.ErrConflict)
 				require.NotErrorIs(t, err, persist.ErrOutcomeUnknown)
 				require.Contains(t, err.Error(), "/db/")
-				require.True(t, before == string(active.data), "something was written all the same")
+				require.Equal(t, before, string(active.data), "something was written all the same")
 				require.ErrorIs(t, f.write(), persist.ErrStopped)
 			})
 		})

@@ -234,7 +234,7 @@ func (r *LogReader) extendLocked(after storage.SeqNo) (segs []*segment, err erro
 	oldest := r.mu.kept[0]
 	for oldest.first > after+1 {
 		var s *segment
-		if c := r.mu.cursor; c.seg != nil && c.seg.index == oldest.index-1 {
+		if c := r.mu.cursor; c.seg != nil && c.seg.index == oldest.index-1 && !c.seg.replaced.Load() {
 			s = c.seg.acquire()
 		} else if s, err = r.open(oldest.index - 1); errors.Is(err, errGone) {
 			return segs, r.explainGone(oldest, after)

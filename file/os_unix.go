@@ -34,7 +34,7 @@ func linkCount(f *os.File) (int, error) {
 		if err != nil {
 			return 0, &os.PathError{Op: "fstat", Path: f.Name(), Err: err}
 		}
-		return int(s.Nlink), nil //nolint:unconvert // its type differs between systems
+		return int(s.Nlink), nil // its type differs between systems
 	}
 }
 

@@ -167,7 +167,7 @@ func TestRefusedOpeningLeavesNoTrace(t *testing.T) {
 					require.True(t, was, "%s is left behind: %v", name, err)
 				}
 				for name, contents := range before {
-					require.True(t, contents == after[name], "%s has changed: %v", name, err)
+					require.Equal(t, contents, after[name], "%s has changed: %v", name, err)
 				}
 				require.Zero(t, m.handles, "files are left open")
 			}

@@ -50,10 +50,10 @@ func TestPathsAreFollowedOnce(t *testing.T) {
 			cfg := persist.Config{CacheSizeLimit: 1}
 			c, err := file.Open(ctx, row.path, cfg, small)
 			require.NoError(t, err)
-			defer c.Stop() //nolint:errcheck // again, at the end
+			defer c.Stop()
 			follower, err := file.OpenRead(ctx, row.path, cfg)
 			require.NoError(t, err)
-			defer follower.Close() //nolint:errcheck // again, at the end
+			defer follower.Close()
 			w, r, err := persist.CreateOrLoad(ctx, c, "s", codec.String, codec.String)
 			require.NoError(t, err)
 			write := func(at uint64) {

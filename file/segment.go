@@ -128,9 +128,10 @@ func headerIndex(b []byte) (uint64, bool) {
 // reference; the file is closed when the last one is released.
 type segment struct {
 	segmentHeader
-	name string // path
-	f    handle
-	refs atomic.Int32
+	name     string // path
+	f        handle
+	refs     atomic.Int32
+	replaced atomic.Bool // by a copy, in which the writer goes on
 
 	points struct { // a sparse index of the frames met so far
 		sync.Mutex

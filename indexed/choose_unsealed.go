@@ -80,8 +80,10 @@ func (o *overlap) add(i int) {
 		case live.rows == 0:
 		case o.settled < 0:
 			o.settled = i
-			o.takesPart(i, live.folds > 0)
-			rows += live.folds
+			if b.minTime < beyond { // otherwise equal rows are the pieces of a sum: see splitSum
+				o.takesPart(i, live.folds > 0)
+				rows += live.folds
+			}
 		default:
 			o.takesPart(o.settled, true)
 			o.takesPart(i, true)

@@ -83,12 +83,6 @@ func (e *Engine) flushTail(ctx context.Context, s *stream, force, drain bool) er
 	return nil
 }
 
-func (e *Engine) releaseSet(set *batchSet) {
-	e.st.mu.Lock()
-	defer e.st.mu.Unlock()
-	e.st.releaseSetLocked(set)
-}
-
 // planFlush returns what there may be to do, or nil; drain says whether batches may be
 // read. What it returns is to be ended.
 func (e *Engine) planFlush(s *stream, drain bool) *flushPlan {

@@ -2,7 +2,6 @@ package indexed
 
 import (
 	"bytes"
-	"fmt"
 	"math/rand/v2"
 	"testing"
 
@@ -49,7 +48,7 @@ func TestFooterDoesNotGrowWithValues(t *testing.T) {
 			require.NoError(t, err)
 			for _, group := range f.Metadata().RowGroups {
 				key := group.Columns[columnKey].MetaData.Statistics
-				require.Equal(t, longKey, key.MinValue == nil, fmt.Sprintf("%.20q", key.MinValue))
+				require.Equal(t, longKey, key.MinValue == nil, "%.20q", key.MinValue)
 				require.NotNil(t, group.Columns[columnTime].MetaData.Statistics.MinValue)
 			}
 			cols, err := decodePart(data, &part{key: "k", rows: len(rows), bytes: bytesIn}, newMemory)

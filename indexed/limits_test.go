@@ -211,7 +211,7 @@ func TestConfigRanges(t *testing.T) {
 	}
 	others := map[string]bool{"Registerer": true, "Logger": true}
 	for field := range reflect.TypeFor[indexed.Config]().Fields() {
-		require.True(t, ranges[field.Name] != others[field.Name], "Config.%s has no range: give it one in Config.numbers", field.Name)
+		require.NotEqual(t, ranges[field.Name], others[field.Name], "Config.%s has no range: give it one in Config.numbers", field.Name)
 	}
 }
 

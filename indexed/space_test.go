@@ -317,3 +317,22 @@ func TestSpaceOfRandomTimes(t *testing.T) {
 		require.Less(t, s.written, 8*len(s.all), "seed %d", seed)
 	}
 }
+
+// A sum that no int64 holds is several equal rows, which nothing can fold: they are not
+// written again and again for it.
+func TestWideSumsAreLeftAlone(t *testing.T) {
+	f := newFixture(t, still())
+	id := f.register("s")
+	for range 3 {
+		f.write(id, row("k", "v", 1, math.MaxInt64))
+	}
+	f.allow(id, frontier.At(10))
+	f.step(true)
+	n := 0
+	for did := true; did && n < 10; n++ {
+		var err error
+		did, err = f.MergeOnce(f.ctx)
+		require.NoError(t, err)
+	}
+	require.Less(t, n, 5)
+}

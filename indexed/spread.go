@@ -92,17 +92,15 @@ func (s *sampler) spread() *spread {
 		return nil
 	}
 	slices.SortFunc(rows, func(a, b sampledRow) int { return cmp.Compare(a.time, b.time) })
-	most := len(rows) // of a point with several times
 	times := 1
 	for i := range rows[1:] {
 		if rows[i].time != rows[i+1].time {
 			times++
 		}
 	}
+	most := 0 // rows of a point with several times
 	if times > maxPoints {
 		most = len(rows) / maxPoints
-	} else {
-		most = 0
 	}
 	out := &spread{}
 	var total, folds, negative uint32

@@ -171,7 +171,7 @@ func fanOutLife(ctx context.Context, dir string, seed uint64) (err error) {
 			}
 			seen++
 			mu.Unlock()
-			time.Sleep(delay)
+			<-time.After(delay)
 			fmt.Println(branch, b.Lower)
 			return fanOutBranch(branch, b)
 		}, 4)).To(sinks[branch])

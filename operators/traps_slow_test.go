@@ -2,6 +2,7 @@ package operators_test
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -36,7 +37,7 @@ func slowCall(t *testing.T, workers int, long time.Duration, row string, limits 
 	go func() {
 		defer close(input)
 		for i := range uint64(batches) {
-			time.Sleep(time.Millisecond)
+			<-time.After(time.Millisecond)
 			input <- batchOf(i, i+1, at(row, 1, i, 1))
 			sent.Add(1)
 		}
@@ -50,7 +51,7 @@ func slowCall(t *testing.T, workers int, long time.Duration, row string, limits 
 	}()
 	mapped := in.Via(flow.NewMap(func(b batch) batch {
 		if lowerOf(b) == 5 {
-			time.Sleep(long)
+			<-time.After(long)
 			ahead = sent.Load()
 		}
 		return b
@@ -122,7 +123,7 @@ func TestMissingIsSaidWhenItCannotCome(t *testing.T) {
 					defer cancel(nil)
 					to := p.sink(ctx, sink.HoldBack(limits))
 					order := operators.InOrder[string, int](ctx, frontier.At(0), limits)
-					var in chan<- any = to.In()
+					in := to.In()
 					errOf, done := to.Err, to.AwaitCompletion
 					if op == 1 {
 						in = order.In()
@@ -134,8 +135,8 @@ func TestMissingIsSaidWhenItCannotCome(t *testing.T) {
 						in <- batchOf(2*i+2, 2*i+4)
 					}
 					began := time.Now()
-					switch tt.want {
-					case errEnough:
+					switch {
+					case errors.Is(tt.want, errEnough):
 						cancel(errEnough)
 					default:
 						if tt.last != nil {

@@ -45,7 +45,7 @@ func TestCodecsThatDoNotAppend(t *testing.T) {
 			}
 			s, err := r.Snapshot(t.Context())
 			require.NoError(t, err)
-			defer s.Close() //nolint:errcheck // returns nil, as documented
+			defer s.Close()
 			for u, err := range s.All(t.Context()) {
 				t.Fatalf("it has %v, %v", u, err)
 			}

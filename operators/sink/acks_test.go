@@ -1,6 +1,7 @@
 package sink_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -120,7 +121,7 @@ func TestAcknowledgeBatches(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newStream(t, small)
 			feed(sink.New(s.ctx, s.write), batchOf(0, 8))
-			if tt.want == storage.ErrNoEffect {
+			if errors.Is(tt.want, storage.ErrNoEffect) {
 				s.unreliable.SetDown()
 			}
 			var got answers

@@ -73,7 +73,7 @@ func TestLongOutage(t *testing.T) {
 					for _, e := range elements {
 						to.In() <- e
 					}
-					time.Sleep(time.Hour)
+					<-time.After(time.Hour)
 					synctest.Wait()
 					require.NoError(t, to.Err())
 					require.InDelta(t, 1, value("tidemark_sink_outages"), 0)

@@ -280,7 +280,7 @@ func (w *writer[K, V]) clear(takeBack bool) error {
 	if err != nil {
 		return w.sideError(err)
 	}
-	defer snapshot.Close()
+	defer func() { _ = snapshot.Close() }() // returns nil, as documented
 	var part mirrored
 	flush := func() error {
 		defer part.reset()

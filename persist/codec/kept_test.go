@@ -38,7 +38,7 @@ func TestKeptValues(t *testing.T) {
 	// What needs nothing kept is equal to a value that was made.
 	same, err := c.Decode([]byte(`{"Item":"pump"}`))
 	require.NoError(t, err)
-	require.True(t, same == codec.Kept[order]{Value: order{"pump"}})
+	require.Equal(t, codec.Kept[order]{Value: order{"pump"}}, same)
 	require.True(t, read != same && read.Value == same.Value)
 
 	// Behind a pointer, a change is seen as well.
@@ -48,7 +48,7 @@ func TestKeptValues(t *testing.T) {
 	pointer.Value.Item = "hose"
 	out, err := pointers.Append(nil, pointer)
 	require.NoError(t, err)
-	require.Equal(t, `{"Item":"hose"}`, string(out))
+	require.Equal(t, []byte(`{"Item":"hose"}`), out) // to the byte
 
 	// As a part of another.
 	pair := codec.Pair(codec.Keep(codec.Uint32), codec.Option(c))

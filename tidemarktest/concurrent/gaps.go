@@ -80,7 +80,7 @@ func (t *Tail) missing(w *written) []*Command {
 		effect, got := c.on(t.Start.Stream), heard[c.SeqNo]
 		// The reader may have stopped asking between the updates and the seal, and nobody
 		// hears of a command that changes nothing.
-		seal := effect.Seal != nil && !got.seal && c.SeqNo < through && !(c.mayBeIdle() && effect.Seal.LessEqual(t.upperAt(c.SeqNo)))
+		seal := effect.Seal != nil && !got.seal && c.SeqNo < through && (!c.mayBeIdle() || !effect.Seal.LessEqual(t.upperAt(c.SeqNo)))
 		if len(effect.Updates) > 0 && !got.updates || seal {
 			missing = append(missing, c)
 		}
