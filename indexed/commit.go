@@ -33,6 +33,7 @@ type committer struct {
 	// fewest bounds the entries of a group while it is looked for what a log calls too
 	// large although it did not say so before: see split.
 	fewest   int
+	outage   logOutage
 	appends  chan *group // to the append goroutine
 	appended chan *group // back from it
 
@@ -60,6 +61,7 @@ type group struct {
 func newCommitter(e *Engine, last storage.SeqNo) *committer {
 	c := &committer{
 		e: e, plan: newPlan(e.st), last: last, next: &group{}, size: sizeOf(e.log), fewest: math.MaxInt,
+		outage:  logOutage{logger: e.logger, metrics: e.metrics},
 		appends: make(chan *group, 1), appended: make(chan *group, 1),
 	}
 	c.most = c.size.max()
@@ -85,6 +87,8 @@ func (c *committer) loop() {
 		case g := <-c.appended:
 			c.inFlight = nil
 			c.finish(g)
+		case <-c.outage.calm:
+			c.outage.end()
 		}
 		c.advance()
 		if c.stopping && c.inFlight == nil && len(c.next.reqs) == 0 {
@@ -221,6 +225,7 @@ func (c *committer) finish(g *group) {
 	}
 	if g.err == nil {
 		c.last = g.positions[len(g.positions)-1]
+		c.outage.took()
 		c.e.metrics.commitSeconds.Observe(g.took.Seconds())
 		c.e.metrics.logBytes.Add(float64(g.bytes))
 		if c.fewest < c.e.cfg.MaxQueuedCommands {
@@ -265,17 +270,24 @@ func (c *committer) fail(g *group) {
 	switch {
 	case errors.Is(g.err, storage.ErrConflict), errors.Is(g.err, storage.ErrClosed):
 		// Someone else owns the location now: what is in it is theirs to tidy up.
-		c.e.handsOff.Store(true)
+		c.e.endBackground(g.err)
 		c.failed = g.err
 		answer = stoppedError(g.err)
 	case errors.Is(g.err, storage.ErrNoEffect), errors.Is(g.err, storage.ErrTooLarge):
+		if !errors.Is(g.err, storage.ErrTooLarge) { // which says nothing about the log
+			c.outage.refused(len(g.entries), g.err)
+		}
 		answer = fmt.Errorf("tidemark: the log did not take the command, which had no effect: %w", g.err)
 	default:
 		c.failed = g.err
 		answer = outcomeUnknownError(g.err)
 	}
-	c.e.logger.Error("append to the log failed", "entries", len(g.entries), "expected", uint64(g.expected),
-		"accepts_writes", c.failed == nil, "error", g.err)
+	if c.failed != nil {
+		c.outage.end()
+		c.e.metrics.logOutage.Set(1)
+		c.e.logger.Error("append to the log failed: no more commands are accepted", "entries", len(g.entries),
+			"expected", uint64(g.expected), "error", g.err)
+	}
 	failed := &group{}
 	var again []*request
 	for _, r := range g.reqs {
@@ -344,6 +356,8 @@ func (c *committer) settle(g *group) {
 	if c.broken != nil && c.failed == nil {
 		c.failed = c.broken
 		c.e.refuse(c.broken)
+		c.e.endBackground(c.broken)
+		c.e.metrics.logOutage.Set(1)
 		c.e.logger.Error("a durable command cannot be applied: no more is accepted", "error", c.broken)
 		st.endListeners(stoppedError(c.broken))
 	}
@@ -386,6 +400,7 @@ func (c *committer) settle(g *group) {
 // shutDown refuses what is still queued. Submitters are gone when it returns.
 func (c *committer) shutDown() {
 	close(c.e.stopping)
+	c.outage.end()
 	c.e.submit.Lock()
 	c.e.submit.closed = true
 	c.e.submit.Unlock()

@@ -3,6 +3,7 @@ package indexed
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"math"
 	"slices"
 	"time"
@@ -44,6 +45,7 @@ const (
 func (e *Engine) compactLoop() {
 	defer e.background.Done()
 	failures := 0
+	var merges outage
 	for {
 		select {
 		case <-e.maintenance.compact:
@@ -52,12 +54,12 @@ func (e *Engine) compactLoop() {
 		}
 		for {
 			did, err := e.mergeOnce(e.ctx, anything)
-			if e.ctx.Err() != nil {
+			if e.ctx.Err() != nil || e.handsOff.Load() {
 				return
 			}
 			if err != nil {
 				failures++
-				e.logger.Warn("merge failed; it will be tried again", "failures", failures, "error", err)
+				merges.failed(e.logger, slog.LevelWarn, "merge failed; it is tried again and again", err)
 				select {
 				case <-time.After(e.backoff(failures)):
 					continue
@@ -66,6 +68,7 @@ func (e *Engine) compactLoop() {
 				}
 			}
 			failures = 0
+			merges.over(e.logger, "merges succeed again")
 			if !did {
 				break
 			}

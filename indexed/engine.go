@@ -42,6 +42,7 @@ type Engine struct {
 	inFlight  inFlightBytes
 	waiting   atomic.Int64 // bytes of updates that wait for admission
 	handsOff  atomic.Bool  // no more background work: another owner has the log, or the state is broken
+	handedOff sync.Once    // tells of it
 
 	// submit guards closed: submitters hold it shared while they send to the queue, so
 	// that once closed is set nothing more gets in.

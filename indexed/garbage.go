@@ -3,6 +3,7 @@ package indexed
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -73,6 +74,7 @@ func (e *Engine) collectLoop() {
 	}
 	timer := time.NewTimer(0) // what an earlier opening left is deleted at once
 	defer timer.Stop()
+	var deletions outage
 	for {
 		select {
 		case <-e.collector.wake:
@@ -86,11 +88,14 @@ func (e *Engine) collectLoop() {
 			return
 		}
 		if err != nil {
-			e.logger.Warn("blobs that are needed no more could not be deleted; it will be tried again", "error", err)
+			deletions.failed(e.logger, slog.LevelWarn, "blobs that are needed no more could not be deleted; it is tried again and again", err)
 		}
 		e.st.mu.Lock()
 		again := e.st.trash.again
 		e.st.mu.Unlock()
+		if again.IsZero() {
+			deletions.over(e.logger, "blobs could be deleted again")
+		}
 		if !again.IsZero() {
 			timer.Reset(max(0, time.Until(again)))
 		}

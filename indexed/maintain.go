@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -114,6 +115,7 @@ func (e *Engine) maintainLoop() {
 	defer pause.Stop()
 	var last time.Time
 	failures := 0
+	var rounds, truncations outage
 	for {
 		select {
 		case <-e.maintenance.wake:
@@ -149,16 +151,19 @@ func (e *Engine) maintainLoop() {
 			return
 		}
 		if truncated != nil {
-			e.logger.Warn("could not truncate the log; it will be tried again", "error", truncated)
+			truncations.failed(e.logger, slog.LevelWarn, "could not truncate the log; it is tried again and again", truncated)
+		} else if truncations.failures > 0 && e.truncates() {
+			truncations.over(e.logger, "the log could be truncated again")
 		}
 		if err != nil {
 			failures++
-			e.logger.Warn("maintenance failed; it will be tried again", "failures", failures, "error", err)
+			rounds.failed(e.logger, slog.LevelWarn, "maintenance failed; it is tried again and again", err)
 			e.maintenance.armed.Store(true)
 			timer.Reset(e.backoff(failures))
 			continue
 		}
 		failures = 0
+		rounds.over(e.logger, "maintenance succeeds again")
 		e.arm(timer)
 	}
 }
@@ -254,9 +259,24 @@ func causeOf(ctx context.Context, err error) error {
 // no more is done here: what is garbage here may be in the manifest of the other.
 func (e *Engine) taken(err error) {
 	if errors.Is(err, storage.ErrConflict) && !errors.Is(err, ErrStopped) {
-		e.handsOff.Store(true)
+		e.endBackground(err)
 		e.refuse(err) // nobody will make room any more
 	}
+}
+
+// truncates reports whether the newest try to truncate the log has succeeded.
+func (e *Engine) truncates() bool {
+	e.st.mu.Lock()
+	defer e.st.mu.Unlock()
+	return e.maintenance.truncation.failures == 0
+}
+
+// endBackground ends all background work, and tells why.
+func (e *Engine) endBackground(cause error) {
+	e.handsOff.Store(true)
+	e.handedOff.Do(func() {
+		e.logger.Error("background work has ended: no more is flushed, merged or deleted until the location is opened again", "error", cause)
+	})
 }
 
 // step does one round of maintenance: what is due, or everything if forced. That the log

@@ -36,7 +36,7 @@ type metrics struct {
 	cacheHits, cacheMisses                      prometheus.Counter
 	cacheFetchedBytes, cacheEvictions           prometheus.Counter
 	listenerLogReads                            prometheus.Counter
-	outages                                     prometheus.Gauge
+	outages, logOutage                          prometheus.Gauge
 	retries                                     prometheus.Counter
 }
 
@@ -102,6 +102,8 @@ func newMetrics(st func() *state) *metrics {
 	m.listenerLogReads = counter("listener_log_read_total", "Times a listener that had fallen behind read from the log.")
 	m.manifestBytes = prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "tidemark", Name: "manifest_size_bytes", Help: "Size of the newest full copy of the manifest and the edits after it."})
 	m.statics = append(m.statics, m.manifestBytes)
+	m.logOutage = prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "tidemark", Name: "log_outage", Help: "1 while the log takes no commands: the newest append had no effect, or no more are accepted until the location is opened again; else 0."})
+	m.statics = append(m.statics, m.logOutage)
 	m.outages = prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "tidemark", Name: "sink_outages", Help: "Sinks that keep trying because the log refuses their commands without effect."})
 	m.statics = append(m.statics, m.outages)
 	m.retries = counter("sink_retry_total", "Times a sink tried again after the log had refused its commands without effect.")

@@ -42,4 +42,18 @@ var engineEdgeExhibits = []exhibit{
 			"\thold := st.cutLaggedLocked(new(logMeter), &f.cfg)\n"}},
 		pkg: "./indexed", test: "TestFollowersListenersMayLag",
 	},
+	{
+		name: "line-per-failure", bug: "an outage of the log has a line for every command that it refuses", origin: ours, tier: b,
+		edits: []edit{{"indexed/outage.go",
+			"\tif o.failures == 0 {\n\t\to.since = time.Now()\n",
+			"\tif o.failures == 0 {\n\t\to.since = time.Now()\n\t}\n\tif true {\n"}},
+		pkg: "./indexed", test: "TestLogOutage",
+	},
+	{
+		name: "background-ends-silently", bug: "background work that ends for good does not say so", origin: ours, tier: b,
+		edits: []edit{{"indexed/maintain.go",
+			"\te.handedOff.Do(func() {\n",
+			"\te.handedOff.Do(func() {\n\t\tif cause != nil {\n\t\t\treturn\n\t\t}\n"}},
+		pkg: "./indexed", test: "TestBackgroundWorkEndsWithALine",
+	},
 }

@@ -26,7 +26,7 @@ var engineExhibits = []exhibit{
 	{
 		name: "paused-owner", bug: "an owner that was replaced while it slept goes on deleting files", origin: "slatedb#1622", tier: b,
 		edits: []edit{{"indexed/commit.go",
-			"\t\t// Someone else owns the location now: what is in it is theirs to tidy up.\n\t\tc.e.handsOff.Store(true)\n",
+			"\t\t// Someone else owns the location now: what is in it is theirs to tidy up.\n\t\tc.e.endBackground(g.err)\n",
 			""}},
 		pkg: "./indexed", test: "TestReplacedOwnerTouchesNothing",
 	},
