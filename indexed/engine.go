@@ -20,7 +20,7 @@ import (
 // Engine is the one owner of a location: it takes commands, answers reads and
 // keeps the place tidy. Its methods may be called by several goroutines at once.
 //
-// Goroutines, all started by Open and ended by Stop:
+// Goroutines, all started by Open and ended by Stop, which is one more while it lasts:
 //
 //	commit    decides commands, in order, and applies what is durable
 //	append    writes and flushes groups; owned by commit
@@ -61,8 +61,7 @@ type Engine struct {
 	stopping   chan struct{} // closed when the commit goroutine takes no more
 	commitDone chan struct{}
 	background sync.WaitGroup
-	stopOnce   sync.Once
-	stopErr    error
+	ending     ending
 
 	maintenance maintenance
 	collector   collector
@@ -356,20 +355,3 @@ func (e *Engine) do(ctx context.Context, r *request) error {
 
 // Collector returns the metrics of the engine, registered or not.
 func (e *Engine) Collector() prometheus.Collector { return e.metrics }
-
-// Stop stops the engine: it commits what was submitted before, refuses what comes
-// after, ends the listeners and all goroutines, and closes the storage. It may be
-// called more than once; every call returns when the engine has stopped, and
-// with the same error.
-func (e *Engine) Stop() error {
-	e.stopOnce.Do(func() {
-		_ = e.enqueue(context.Background(), &request{stop: true, done: func(storage.SeqNo, error) {}})
-		<-e.commitDone
-		e.cancel()
-		e.background.Wait()
-		e.unregister()
-		e.stopErr = errors.Join(e.log.Close(), e.blob.Close())
-		e.logger.Info("runtime stopped", "error", e.stopErr)
-	})
-	return e.stopErr
-}

@@ -297,3 +297,6 @@ func LongestBackoff(cfg Config) time.Duration {
 	}
 	return (&Engine{cfg: cfg}).backoff(math.MaxInt)
 }
+
+// QueueDepth returns how many requests wait for the commit goroutine.
+func (e *Engine) QueueDepth() int { return len(e.queue) }

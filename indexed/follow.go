@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/tidemark-go/tidemark/frontier"
 	"github.com/tidemark-go/tidemark/storage"
@@ -32,7 +33,8 @@ type Follower struct {
 	reported error // newest failure of the follow goroutine, so that it is logged once
 
 	// refresh is held by the one refresh that runs; it guards manifest, pending and meter.
-	refresh  sync.Mutex
+	// It is waited for under a context, since a refresh takes as long as the storage does.
+	refresh  *semaphore.Weighted
 	manifest manifestReader
 	pending  []*edit // fetched and not applied yet
 	rebase   bool    // pending begins with a full copy
@@ -47,8 +49,7 @@ type Follower struct {
 	ctx        context.Context
 	cancel     context.CancelFunc
 	background sync.WaitGroup
-	stopOnce   sync.Once
-	stopErr    error
+	ending     ending
 	unregister func()
 }
 
@@ -59,7 +60,7 @@ type Follower struct {
 // Errors: storage.CorruptError; ErrInvalid for a config out of range; the
 // storage's own.
 func OpenRead(ctx context.Context, log storage.LogReader, blob storage.BlobReader, cfg Config) (_ *Follower, err error) {
-	f := &Follower{log: log, blob: blob}
+	f := &Follower{log: log, blob: blob, refresh: semaphore.NewWeighted(1)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, f.closeStorage())
@@ -134,8 +135,10 @@ const maxReloads = 10
 // storage.CorruptError; the storage's own and the context's, after which a later call
 // may succeed.
 func (f *Follower) Refresh(ctx context.Context) error {
-	f.refresh.Lock()
-	defer f.refresh.Unlock()
+	if err := f.refresh.Acquire(ctx, 1); err != nil {
+		return err
+	}
+	defer f.refresh.Release(1)
 	f.view.Lock()
 	stopped := f.view.stopped
 	f.view.Unlock()
@@ -465,25 +468,6 @@ func (f *Follower) pin(ctx context.Context, snap *Snapshot) (key string, err err
 
 // Collector returns the metrics of the follower, registered or not.
 func (f *Follower) Collector() prometheus.Collector { return f.metrics }
-
-// Stop ends the listeners and the goroutine and closes the storage readers. It may
-// be called more than once; every call returns when the follower has stopped.
-func (f *Follower) Stop() error {
-	f.stopOnce.Do(func() {
-		f.cancel()
-		f.background.Wait()
-		f.refresh.Lock()
-		f.view.Lock()
-		f.view.stopped = true
-		st := f.view.st
-		f.view.Unlock()
-		f.refresh.Unlock()
-		st.endListeners(stoppedError(nil))
-		f.unregister()
-		f.stopErr = f.closeStorage()
-	})
-	return f.stopErr
-}
 
 func (f *Follower) closeStorage() error {
 	var err error

@@ -7,7 +7,8 @@ import (
 	"io"
 	"slices"
 	"sort"
-	"sync"
+
+	"golang.org/x/sync/semaphore"
 
 	"github.com/tidemark-go/tidemark/frontier"
 	"github.com/tidemark-go/tidemark/internal/kept"
@@ -129,8 +130,8 @@ type Listener struct {
 	log     storage.LogReader
 	metrics *metrics
 
-	next   sync.Mutex // held by the one Next that runs
-	queue  []Event    // guarded by next: events already taken for delivery
+	next   *semaphore.Weighted // held by the one Next that runs
+	queue  []Event             // guarded by next: events already taken for delivery
 	notify chan struct{}
 
 	// Guarded by state.mu.
@@ -141,7 +142,7 @@ type Listener struct {
 }
 
 func (st *state) newListenerLocked(s *stream, log storage.LogReader, m *metrics) *Listener {
-	l := &Listener{st: st, stream: s, log: log, metrics: m, notify: make(chan struct{}, 1), cursor: st.applied}
+	l := &Listener{st: st, stream: s, log: log, metrics: m, next: semaphore.NewWeighted(1), notify: make(chan struct{}, 1), cursor: st.applied}
 	l.finished = s.upper.IsEmpty()
 	if len(s.listeners) == 0 {
 		s.windowAfter = st.applied
@@ -222,8 +223,10 @@ func (l *Listener) lowWaterLocked() storage.SeqNo {
 // listener; storage.ErrClosed after Close; storage.CorruptError; the context's
 // error, which does not end it.
 func (l *Listener) Next(ctx context.Context) (Event, error) {
-	l.next.Lock()
-	defer l.next.Unlock()
+	if err := l.takeTurn(ctx); err != nil {
+		return Event{}, err
+	}
+	defer l.next.Release(1)
 	if err := l.fill(ctx); err != nil {
 		return Event{}, err
 	}
@@ -236,8 +239,10 @@ func (l *Listener) Next(ctx context.Context) (Event, error) {
 // NextEvents is Next of the events that are there, some of them if they are many. It
 // returns them in place of what is in buf, for whose memory it has use.
 func (l *Listener) NextEvents(ctx context.Context, buf []Event) ([]Event, error) {
-	l.next.Lock()
-	defer l.next.Unlock()
+	if err := l.takeTurn(ctx); err != nil {
+		return nil, err
+	}
+	defer l.next.Release(1)
 	if len(l.queue) == 0 && cap(buf) <= 2*takeEvents { // more was for what came from the log
 		l.queue = buf[:0]
 	}
@@ -248,6 +253,14 @@ func (l *Listener) NextEvents(ctx context.Context, buf []Event) ([]Event, error)
 	events := l.queue
 	l.queue = nil
 	return events, nil
+}
+
+// takeTurn waits until no other Next runs: that may wait for the storage, or for an event.
+func (l *Listener) takeTurn(ctx context.Context) error {
+	if l.next.TryAcquire(1) {
+		return nil
+	}
+	return l.next.Acquire(ctx, 1)
 }
 
 // fill waits until there is something in the queue.

@@ -2,7 +2,6 @@ package persist
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"runtime"
 	"sync"
@@ -63,7 +62,7 @@ type engine interface {
 	Snapshot(ctx context.Context, id StreamID) (*indexed.Snapshot, error)
 	Listen(ctx context.Context, id StreamID) (*indexed.Snapshot, *indexed.Listener, error)
 	Collector() prometheus.Collector
-	Stop() error
+	Shutdown(ctx context.Context) error
 }
 
 // shared is the part of a runtime that its owners share.
@@ -71,6 +70,8 @@ type shared struct {
 	id     RuntimeID
 	engine engine
 	logger *slog.Logger
+	// stopping: somebody has begun to stop the runtime.
+	stopping atomic.Bool
 
 	mu     sync.Mutex
 	owners int // guarded by mu
@@ -108,19 +109,33 @@ func (s *shared) addOwner() *owned {
 	return o
 }
 
-// release gives the share up; the last one stops the runtime.
-func (sh *share) release() (err error) {
+// give gives the share up, and reports whether it was the last one.
+func (sh *share) give() (last bool) {
 	sh.once.Do(func() {
 		sh.given.Store(true)
 		sh.of.mu.Lock()
+		defer sh.of.mu.Unlock()
 		sh.of.owners--
-		last := sh.of.owners == 0
-		sh.of.mu.Unlock()
-		if last {
-			err = sh.of.engine.Stop()
-		}
+		last = sh.of.owners == 0
 	})
-	return err
+	return last
+}
+
+// release gives the share up; the last one stops the runtime. Once somebody has begun to
+// stop it, release waits for the end.
+func (sh *share) release() error {
+	switch last := sh.give(); {
+	case last:
+		return sh.of.shutdown(context.Background())
+	case sh.of.stopping.Load():
+		_ = sh.of.shutdown(context.Background()) // whoever began it is told
+	}
+	return nil
+}
+
+func (s *shared) shutdown(ctx context.Context) error {
+	s.stopping.Store(true)
+	return s.engine.Shutdown(ctx)
 }
 
 // forgotten runs when a client and all its handles were collected as garbage.
@@ -164,15 +179,24 @@ func (o *owned) Streams(ctx context.Context) ([]StreamInfo, error) { return o.en
 func (o *owned) Collector() prometheus.Collector { return o.engine.Collector() }
 
 // Close gives this owner up; the last one stops the runtime and returns what Stop
-// returns. Calls after the first do nothing and return nil.
+// returns. Calls after the first, or after Stop, return nil, once the runtime has stopped
+// if that has begun. It waits for the storage: see Shutdown.
 func (o *owned) Close() error { return o.share.release() }
 
 // Stop stops the runtime for all owners: it commits what was submitted before,
 // refuses what comes after, ends listeners, and releases the location, which can
-// be opened again when it returns. It may be called more than once.
-func (o *owned) Stop() error {
-	err := o.engine.Stop()
-	return errors.Join(err, o.share.release())
+// be opened again when it returns. It may be called more than once. It waits for the
+// storage, however long that takes to answer: see Shutdown.
+func (o *owned) Stop() error { return o.Shutdown(context.Background()) }
+
+// Shutdown is Stop, but waits for no longer than the context lasts. If that ends first it
+// returns an error that matches the context's and says what is under way. The runtime goes
+// on stopping by itself, and releases the location once the storage has answered: with a
+// disk that hangs that may be never before the process ends. Another call of Shutdown, Stop
+// or Close waits for the same end, and the first two return its error.
+func (o *owned) Shutdown(ctx context.Context) error {
+	o.share.give()
+	return o.shutdown(ctx)
 }
 
 // Clone adds an owner to the runtime, which is to be closed as well.

@@ -19,8 +19,8 @@
 //
 // A runtime owns a location: a log and a store of blobs. Packages file and mem open
 // one and return a [Client]. A client has a reference count: Clone adds an owner,
-// Close gives one up, and the last one stops the runtime; Stop stops it for all.
-// Handles are cheap, may be copied, used by many goroutines, and forgotten.
+// Close gives one up, and the last one stops the runtime; Stop stops it for all, and
+// Shutdown does so within the time of a context. Handles are cheap, may be copied, used by many goroutines, and forgotten.
 //
 //	client, err := file.Open(ctx, "quakes.db", persist.Config{})
 //	defer client.Close()

@@ -56,4 +56,18 @@ var engineEdgeExhibits = []exhibit{
 			"\te.handedOff.Do(func() {\n\t\tif cause != nil {\n\t\t\treturn\n\t\t}\n"}},
 		pkg: "./indexed", test: "TestBackgroundWorkEndsWithALine",
 	},
+	{
+		name: "shutdown-without-end", bug: "a runtime whose disk hangs cannot be given up", origin: ours, tier: b,
+		edits: []edit{{"indexed/ending.go",
+			"\treturn e.ending.within(ctx, e.end)\n",
+			"\treturn e.ending.within(context.Background(), e.end)\n"}},
+		pkg: "./indexed", test: "TestShutdownEndsWithItsContext",
+	},
+	{
+		name: "refresh-behind-refresh", bug: "a read of a follower waits for another one that hangs, whatever its context says", origin: ours, tier: b,
+		edits: []edit{{"indexed/follow.go",
+			"\tif err := f.refresh.Acquire(ctx, 1); err != nil {\n",
+			"\tif err := f.refresh.Acquire(context.Background(), 1); err != nil {\n"}},
+		pkg: "./indexed", test: "TestFollowersCallsEndWithTheirContext",
+	},
 }
