@@ -121,10 +121,21 @@ func (c *Command) normalise() {
 		return
 	}
 	slices.SortStableFunc(c.ops, func(a, b op) int { return cmp.Compare(a.kind, b.kind) })
+	var places map[frontierOf]int // in kept; nil if there are few
+	if len(c.ops) > fewOps {
+		places = make(map[frontierOf]int, len(c.ops))
+	}
 	kept := c.ops[:0]
 	for _, o := range c.ops {
 		if o.kind == opSeal || o.kind == opAllowCompaction {
-			i := slices.IndexFunc(kept, func(k op) bool { return k.kind == o.kind && k.stream == o.stream })
+			i := -1
+			if of := (frontierOf{o.kind, o.stream}); places == nil {
+				i = slices.IndexFunc(kept, func(k op) bool { return k.kind == o.kind && k.stream == o.stream })
+			} else if place, ok := places[of]; ok {
+				i = place
+			} else {
+				places[of] = len(kept)
+			}
 			if i >= 0 {
 				kept[i].frontier = kept[i].frontier.Join(o.frontier)
 				continue
@@ -133,6 +144,15 @@ func (c *Command) normalise() {
 		kept = append(kept, o)
 	}
 	c.ops = kept
+}
+
+// fewOps is how many operations are looked through faster than a map of them is made.
+const fewOps = 16
+
+// frontierOf is what a command has one frontier for.
+type frontierOf struct {
+	kind   opKind
+	stream StreamID
 }
 
 // entryVersion is the first byte of every log entry.

@@ -43,6 +43,8 @@ type committer struct {
 	// nothing is applied to it any more, and no file is written from it.
 	broken   error
 	stopping bool
+
+	buried []StreamID // that the plan may still have; guarded by state.mu
 }
 
 // group is a run of requests that share one append.
@@ -65,6 +67,9 @@ func newCommitter(e *Engine, last storage.SeqNo) *committer {
 		appends: make(chan *group, 1), appended: make(chan *group, 1),
 	}
 	c.most = c.size.max()
+	e.st.mu.Lock()
+	e.st.onBury = func(id StreamID) { c.buried = append(c.buried, id) }
+	e.st.mu.Unlock()
 	return c
 }
 
@@ -352,6 +357,10 @@ func (c *committer) settle(g *group) {
 		}
 	}
 	wake, wakes := c.e.maintenanceDueLocked(), st.takeWakesLocked()
+	for _, id := range c.buried {
+		c.plan.forget(id)
+	}
+	c.buried = nil
 	st.mu.Unlock()
 	if c.broken != nil && c.failed == nil {
 		c.failed = c.broken

@@ -330,6 +330,8 @@ func FuzzManifest(f *testing.F) {
 		require.NoError(t, copied.applyEditLocked(again))
 		require.NoError(t, copied.check())
 		require.Len(t, copied.names, len(st.names))
+		require.Equal(t, st.tombs.ids, copied.tombs.ids)
+		require.Equal(t, st.tombs.names, copied.tombs.names)
 		for name, s := range st.names {
 			c := copied.names[name]
 			require.Equal(t, s.destroyed, c.destroyed)

@@ -448,6 +448,7 @@ func (l *Listener) endLocked(err error) {
 	l.advanceLocked(l.st.applied)
 	l.err = err
 	delete(l.stream.listeners, l)
+	l.st.buryLocked(l.stream)
 	if l.waiting {
 		l.waiting = false
 		l.stream.waiting = slices.DeleteFunc(l.stream.waiting, func(w *Listener) bool { return w == l })

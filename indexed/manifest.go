@@ -96,7 +96,11 @@ func (st *state) takeEditLocked(version uint64, full bool) (*edit, []*batch) {
 			se.created, se.added = true, s.set.all()
 			e.streams = append(e.streams, se)
 		}
+		for name, id := range st.tombs.ids {
+			e.streams = append(e.streams, streamEdit{id: id, created: true, destroyed: true, name: name, flushed: st.applied})
+		}
 	}
+	st.buryAllLocked()
 	slices.SortFunc(e.streams, func(a, b streamEdit) int { return cmp.Compare(a.id, b.id) })
 	return e, dropped
 }
@@ -264,6 +268,7 @@ func (st *state) applyEditLocked(e *edit) error {
 	}
 	st.nextBatch = e.nextBatch
 	clear(st.changed)
+	st.buryAllLocked()
 	return nil
 }
 
@@ -281,6 +286,9 @@ func (st *state) applyStreamEditLocked(e *edit, se *streamEdit) error {
 				return nil
 			}
 			return fmt.Errorf("stream %q twice", se.name)
+		}
+		if _, buried := st.tombs.ids[se.name]; buried {
+			return nil
 		}
 		s = &stream{id: se.id, name: se.name, keyCodec: se.keyCodec, valCodec: se.valCodec}
 		st.addStreamLocked(s)

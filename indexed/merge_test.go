@@ -483,7 +483,8 @@ func TestEditOfAStreamThatTheLogDestroyed(t *testing.T) {
 				require.NoError(t, st.applyLocked(storage.SeqNo(seqno+1), ops, time.Time{}))
 			}
 			require.NoError(t, st.applyEditLocked(&edit{version: 1, applied: 2, nextID: 1, streams: []streamEdit{se}}))
-			require.True(t, st.names["a"].destroyed)
+			_, err := st.liveLocked("a")
+			require.ErrorIs(t, err, ErrDestroyed)
 			require.NoError(t, st.check())
 		})
 	}

@@ -10,7 +10,10 @@ import (
 // plan is the state as it will be once everything on its way to the log is
 // applied. Commands are checked against it, so that a command sees those before it
 // whether or not they are durable yet. It belongs to the commit goroutine.
+//
+// It has no streams that are buried: of those the state is asked.
 type plan struct {
+	st      *state
 	streams map[StreamID]*planned
 	names   map[string]*planned
 	nextID  StreamID
@@ -28,6 +31,7 @@ func newPlan(st *state) *plan {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	p := &plan{
+		st:      st,
 		streams: make(map[StreamID]*planned, len(st.names)),
 		names:   make(map[string]*planned, len(st.names)),
 		nextID:  st.nextID,
@@ -46,6 +50,14 @@ func (p *plan) add(s *planned) {
 	p.nextID = max(p.nextID, s.id+1)
 }
 
+// forget leaves out a stream that is buried.
+func (p *plan) forget(id StreamID) {
+	if s := p.streams[id]; s != nil {
+		delete(p.streams, id)
+		delete(p.names, s.name)
+	}
+}
+
 // register decides a registration: the id, and whether the log has to know.
 func (p *plan) register(name, keyCodec, valCodec string) (id StreamID, ops []op, err error) {
 	if s := p.names[name]; s != nil {
@@ -54,6 +66,9 @@ func (p *plan) register(name, keyCodec, valCodec string) (id StreamID, ops []op,
 		}
 		registered := stream{name: s.name, keyCodec: s.keyCodec, valCodec: s.valCodec}
 		return s.id, nil, registered.checkCodecs(keyCodec, valCodec)
+	}
+	if p.st.isBuried(name) {
+		return 0, nil, destroyedError(name)
 	}
 	if err := checkNames(name, keyCodec, valCodec); err != nil {
 		return 0, nil, err
@@ -66,6 +81,9 @@ func (p *plan) register(name, keyCodec, valCodec string) (id StreamID, ops []op,
 // destroy decides a destroy: whether the stream was there to be destroyed.
 func (p *plan) destroy(name string) (destroyed bool, ops []op, err error) {
 	s := p.names[name]
+	if s == nil && p.st.isBuried(name) {
+		return false, nil, nil
+	}
 	if s == nil {
 		return false, nil, streamErrorf(name, ErrUnknownStream, "it was never registered here, so it cannot be destroyed")
 	}
@@ -93,8 +111,9 @@ func (p *plan) check(c *Command) (idle bool, err error) {
 			return false, &UpperMismatchError{Stream: s.name, Expected: e.upper, Upper: s.upper}
 		}
 	}
+	after := uppersAfter{ops: c.ops}
 	for i := range c.ops {
-		if err := p.checkOp(c, &c.ops[i]); err != nil {
+		if err := p.checkOp(&c.ops[i], &after); err != nil {
 			return false, err
 		}
 	}
@@ -118,7 +137,7 @@ func (p *plan) check(c *Command) (idle bool, err error) {
 	return idle, nil
 }
 
-func (p *plan) checkOp(c *Command, o *op) error {
+func (p *plan) checkOp(o *op, after *uppersAfter) error {
 	s, err := p.live(o.stream)
 	if err != nil {
 		return err
@@ -143,19 +162,30 @@ func (p *plan) checkOp(c *Command, o *op) error {
 		if o.frontier.LessThan(s.since) {
 			return streamErrorf(s.name, ErrSinceRegression, "compaction to %s is before the since %s: a since never goes back", o.frontier, s.since)
 		}
-		if o.frontier != s.since && tooFar(o.frontier, s.upper) && tooFar(o.frontier, c.upperAfter(s)) {
-			return streamErrorf(s.name, ErrInvalid, "compaction to %s while the upper is %s: that is more than half of all times in advance, as a difference is that has wrapped below 0, and would keep no time apart for good. While the upper is below what is to be kept there is nothing to compact; that nobody reads any more is frontier.Empty()", o.frontier, c.upperAfter(s))
+		if o.frontier != s.since && tooFar(o.frontier, s.upper) && tooFar(o.frontier, after.of(s)) {
+			return streamErrorf(s.name, ErrInvalid, "compaction to %s while the upper is %s: that is more than half of all times in advance, as a difference is that has wrapped below 0, and would keep no time apart for good. While the upper is below what is to be kept there is nothing to compact; that nobody reads any more is frontier.Empty()", o.frontier, after.of(s))
 		}
 	}
 	return nil
 }
 
-// upperAfter returns the upper of a stream as it is after the command.
-func (c *Command) upperAfter(s *planned) frontier.Antichain {
-	for i := range c.ops {
-		if o := &c.ops[i]; o.kind == opSeal && o.stream == s.id {
-			return o.frontier
+// uppersAfter are the uppers of streams as they are after a command.
+type uppersAfter struct {
+	ops   []op
+	seals map[StreamID]frontier.Antichain // made when it is needed, which is rare
+}
+
+func (u *uppersAfter) of(s *planned) frontier.Antichain {
+	if u.seals == nil {
+		u.seals = make(map[StreamID]frontier.Antichain)
+		for i := range u.ops {
+			if o := &u.ops[i]; o.kind == opSeal {
+				u.seals[o.stream] = o.frontier
+			}
 		}
+	}
+	if upper, ok := u.seals[s.id]; ok {
+		return upper
 	}
 	return s.upper
 }
@@ -173,6 +203,9 @@ func tooFar(since, upper frontier.Antichain) bool {
 func (p *plan) live(id StreamID) (*planned, error) {
 	s := p.streams[id]
 	if s == nil {
+		if name, ok := p.st.buried(id); ok {
+			return nil, destroyedError(name)
+		}
 		return nil, streamErrorf(id.String(), ErrUnknownStream, "no stream has this id here")
 	}
 	if s.destroyed {

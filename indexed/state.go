@@ -25,7 +25,9 @@ type state struct {
 	mu      sync.Mutex
 	applied storage.SeqNo // newest applied entry
 	streams map[StreamID]*stream
-	names   map[string]*stream // live and destroyed
+	names   map[string]*stream // live and dying: see tombs
+	dying   map[StreamID]*stream
+	tombs   tombs
 	nextID  StreamID
 
 	nextBatch  uint64        // id for the next batch
@@ -40,6 +42,7 @@ type state struct {
 	untidy bool
 	// onDrop, if set, hears how many bytes have left the tails. It must not block.
 	onDrop func(bytes int64)
+	onBury func(StreamID) // likewise, of a stream that was buried
 	window eventWindow
 	// holdWakes: listeners that are to be woken are kept in wakes, for who has more urgent
 	// things to do.
@@ -61,6 +64,7 @@ func newState(windowBytes int64) *state {
 	return &state{
 		streams: make(map[StreamID]*stream),
 		names:   make(map[string]*stream),
+		dying:   make(map[StreamID]*stream),
 		window:  eventWindow{limit: windowBytes},
 		held:    make(map[*batch]struct{}),
 		changed: make(map[StreamID]*stream),
@@ -134,7 +138,7 @@ func (st *state) applyLocked(seqno storage.SeqNo, ops []op, now time.Time) error
 
 func (st *state) applyOpLocked(seqno storage.SeqNo, o *op, now time.Time) error {
 	if o.kind == opRegister {
-		if o.stream != st.nextID || st.names[o.name] != nil {
+		if _, buried := st.tombs.ids[o.name]; o.stream != st.nextID || st.names[o.name] != nil || buried {
 			return fmt.Errorf("registration of %q as %s, next id is %s", o.name, o.stream, st.nextID)
 		}
 		st.addStreamLocked(&stream{id: o.stream, name: o.name, keyCodec: o.keyCodec, valCodec: o.valCodec, flushed: st.applied})
@@ -196,6 +200,7 @@ func (st *state) destroyLocked(s *stream) {
 	st.dropTailLocked(s, math.MaxUint64)
 	st.replaceSetLocked(s, &batchSet{})
 	delete(st.streams, s.id)
+	st.dying[s.id] = s
 	st.wakeLocked(s)
 }
 
@@ -299,6 +304,9 @@ func (st *state) unlistLocked(b *batch) {
 // liveLocked returns a live stream by name.
 func (st *state) liveLocked(name string) (*stream, error) {
 	s := st.names[name]
+	if _, buried := st.tombs.ids[name]; buried {
+		return nil, destroyedError(name)
+	}
 	if s == nil {
 		return nil, streamErrorf(name, ErrUnknownStream, "it was never registered here: create it first")
 	}
@@ -317,10 +325,11 @@ func (st *state) byIDLocked(id StreamID) (*stream, error) {
 	if s := st.streams[id]; s != nil {
 		return s, nil
 	}
-	for _, s := range st.names {
-		if s.id == id {
-			return nil, destroyedError(s.name)
-		}
+	if s := st.dying[id]; s != nil {
+		return nil, destroyedError(s.name)
+	}
+	if name, buried := st.tombs.names[id]; buried {
+		return nil, destroyedError(name)
 	}
 	return nil, streamErrorf(id.String(), ErrUnknownStream, "no stream has this id here")
 }

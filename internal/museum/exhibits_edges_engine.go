@@ -70,4 +70,18 @@ var engineEdgeExhibits = []exhibit{
 			"\tif err := f.refresh.Acquire(context.Background(), 1); err != nil {\n"}},
 		pkg: "./indexed", test: "TestFollowersCallsEndWithTheirContext",
 	},
+	{
+		name: "forgets-the-destroyed", bug: "a full copy of the manifest leaves out streams that were destroyed long ago, and their names can be taken again", origin: ours, tier: b,
+		edits: []edit{{"indexed/manifest.go",
+			"\t\tfor name, id := range st.tombs.ids {\n",
+			"\t\tfor name, id := range map[string]StreamID(nil) {\n"}},
+		pkg: "./indexed", test: "TestDestroyedStreamsAreBuried",
+	},
+	{
+		name: "buried-alive", bug: "a destroyed stream is let go of while listeners have its last events to hear", origin: ours, tier: b,
+		edits: []edit{{"indexed/tombs.go",
+			"\tif !s.destroyed || len(s.listeners) > 0 || ",
+			"\tif !s.destroyed || "}},
+		pkg: "./indexed", test: "TestDestroyedStreamsAreBuried",
+	},
 }
