@@ -16,8 +16,9 @@ import (
 type ending struct {
 	once  sync.Once
 	done  chan struct{}          // closed when it has ended
+	over  atomic.Bool            // it is closed: who asks later need not touch it
 	under atomic.Pointer[string] // what is under way
-	err   error                  // of the end; guarded by done
+	err   error                  // of the end; guarded by done and over
 }
 
 // within begins the end, unless it has begun, and returns when it has ended or the context
@@ -29,14 +30,13 @@ func (n *ending) within(ctx context.Context, end func() error) error {
 		n.at("it has just begun")
 		go func() {
 			defer close(n.done)
+			defer n.over.Store(true)
 			n.err = errors.New("a call into the storage has ended its goroutine") // until it returns
 			n.err = end()
 		}()
 	})
-	select {
-	case <-n.done:
+	if n.over.Load() {
 		return n.err
-	default:
 	}
 	select {
 	case <-n.done:

@@ -308,7 +308,7 @@ func TestShutdownEndsWithItsContext(t *testing.T) {
 					_, err := future.Wait(f.ctx)
 					require.NoError(t, err)
 				}
-				time.Sleep(time.Minute) // a flush is under way by now, or done
+				<-time.After(time.Minute) // a flush is under way by now, or done
 				if stuck == "set" {
 					require.ErrorIs(t, endsInTime(t, e.Maintain), context.DeadlineExceeded)
 				}

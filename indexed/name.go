@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/tidemark-go/tidemark/internal/brief"
 )
 
 // Names of streams and codecs are stored with a stream for ever, and shown to others:
@@ -28,7 +30,7 @@ func checkNames(name, keyCodec, valCodec string) error {
 	} {
 		if len(n.name) < 1 || len(n.name) > n.most || !utf8.ValidString(n.name) {
 			return fmt.Errorf("tidemark: stream %s: %w: the %s is %s: it must be valid UTF-8 of 1 to %d bytes, and it has %d: choose another",
-				quoteBounded([]byte(name)), ErrInvalid, n.what, quoteBounded([]byte(n.name)), n.most, len(n.name))
+				brief.Bytes(name), ErrInvalid, n.what, brief.Bytes(n.name), n.most, len(n.name))
 		}
 	}
 	return nil
@@ -70,7 +72,7 @@ func (st *state) labelLocked(s *stream) string {
 // quoteName quotes a name for a message: as a whole, unless nobody could give it today.
 func quoteName(name string) string {
 	if len(name) > maxNameBytes {
-		return quoteBounded([]byte(name))
+		return brief.Bytes(name)
 	}
 	return strconv.Quote(name)
 }

@@ -81,7 +81,7 @@ func TestLogOutage(t *testing.T) {
 			o.faults.SetDown()
 			for range 10_000 {
 				o.refused(storage.ErrNoEffect)
-				time.Sleep(time.Millisecond)
+				<-time.After(time.Millisecond)
 			}
 			o.faults.SetUp()
 			o.taken()
@@ -99,10 +99,10 @@ func TestLogOutage(t *testing.T) {
 				o.faults.Inject(mem.Fault{Op: mem.OpAppend, Err: syscall.ENOSPC})
 				o.refused(syscall.ENOSPC)
 				o.accepted()
-				time.Sleep(time.Second)
+				<-time.After(time.Second)
 			}
 			o.accepted()
-			time.Sleep(time.Minute)
+			<-time.After(time.Minute)
 		}, []string{refuses, takes}},
 		"two in a row": {func(o *outageTest) {
 			for range 2 {
@@ -134,7 +134,7 @@ func TestLogOutage(t *testing.T) {
 			o.faults.Inject(mem.Fault{Op: mem.OpAppend, Err: storage.ErrConflict})
 			o.refused(indexed.ErrStopped)
 			o.refused(indexed.ErrStopped)
-			time.Sleep(time.Hour)
+			<-time.After(time.Hour)
 			require.InDelta(o, 1, o.gauge("tidemark_log_outage"), 0)
 		}, []string{refuses, handedOff, toTheEnd, failed}},
 		"an unknown outcome": {func(o *outageTest) {
@@ -200,7 +200,7 @@ func (o *outageTest) taken() {
 	took := time.Since(o.began)
 	o.accepted()
 	require.InDelta(o, 0, o.gauge("tidemark_log_outage"), 0)
-	time.Sleep(10 * time.Second)
+	<-time.After(10 * time.Second)
 	end := len(o.log.texts()) - 1
 	require.EqualValues(o, o.failures, o.log.attr(end, "commands"))
 	require.EqualValues(o, o.failures, o.log.attr(end, "appends"))
@@ -257,7 +257,7 @@ func TestBackgroundOutages(t *testing.T) {
 					for i := range uint64(n) {
 						f.write(id, up("a", i))
 						f.seal(id, frontier.At(i+1))
-						time.Sleep(5 * time.Second)
+						<-time.After(5 * time.Second)
 					}
 				}
 				batches(10)
@@ -266,16 +266,16 @@ func TestBackgroundOutages(t *testing.T) {
 				// From now on there is something to write, to merge, to truncate and to delete.
 				f.seal(id, frontier.At(100))
 				f.allow(id, frontier.At(99))
-				time.Sleep(time.Minute)
+				<-time.After(time.Minute)
 				if name != "merges" {
 					f.write(id, up("b", 101))
 				}
-				time.Sleep(3 * time.Hour)
+				<-time.After(3 * time.Hour)
 				require.Equal(t, test.want[:1], log.texts())
 				heal()
-				time.Sleep(time.Hour)
+				<-time.After(time.Hour)
 				f.write(id, up("c", 102))
-				time.Sleep(time.Hour)
+				<-time.After(time.Hour)
 				require.Equal(t, test.want, log.texts())
 			})
 		})
@@ -301,12 +301,12 @@ func TestBackgroundWorkEndsWithALine(t *testing.T) {
 				for i := range uint64(10) {
 					f.write(id, up("a", i))
 					f.seal(id, frontier.At(i+1))
-					time.Sleep(5 * time.Second)
+					<-time.After(5 * time.Second)
 				}
 				f.faults.Inject(mem.Fault{Op: op, Sticky: true, Err: errors.Join(storage.ErrConflict, cause)})
 				f.write(id, up("a", 20))
 				f.allow(id, frontier.At(9))
-				time.Sleep(time.Hour)
+				<-time.After(time.Hour)
 				require.Equal(t, 1, countOf(log.texts(), handedOff), "%q", log.texts())
 				require.LessOrEqual(t, len(log.texts()), 2, "%q", log.texts())
 				i := slices.Index(log.texts(), handedOff)

@@ -1,10 +1,11 @@
 package indexed
 
 import (
-	"fmt"
 	"math"
 	"math/big"
 	"math/bits"
+
+	"github.com/tidemark-go/tidemark/internal/brief"
 )
 
 // Diffs are added up exactly: a sum is an int64 and a carry, which counts how often 1<<64
@@ -67,15 +68,6 @@ func tooLargeSum(stream string) func(r *row, carry int64) error {
 		sum.Add(sum, big.NewInt(r.diff))
 		return streamErrorf(stream, ErrOverflow,
 			"the diffs of key %s, value %s at time %d add up to %d, which no int64 holds: write updates that retract some of it, or read the updates as they are stored",
-			quoteBounded(r.key), quoteBounded(r.val), r.time, sum)
+			brief.Bytes(r.key), brief.Bytes(r.val), r.time, sum)
 	}
-}
-
-// quoteBounded quotes bytes for a message, the first ones if there are many.
-func quoteBounded(b []byte) string {
-	const most = 64
-	if len(b) <= most {
-		return fmt.Sprintf("%q", b)
-	}
-	return fmt.Sprintf("%q... (%d bytes)", b[:most], len(b))
 }
