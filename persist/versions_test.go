@@ -114,7 +114,7 @@ func TestNumbersKeepTheirDigits(t *testing.T) {
 	w, r, err := persist.CreateOrLoad(ctx, c, "numbers", codec.String, codec.JSON[any]())
 	require.NoError(t, err)
 	numbers := []any{
-		int64(1546130668394913822), uint64(1<<64 - 1), -1 << 63, 0.1, 1e21, 5e-324, json.Number("1.10"), json.Number("1e400"),
+		int64(1546130668394913822), uint64(1<<64 - 1), int64(-1 << 63), 0.1, 1e21, 5e-324, json.Number("1.10"), json.Number("1e400"),
 		map[string]any{"id": int64(1546130668394913822), "list": []any{int64(1<<53 + 1)}},
 	}
 	var updates []persist.Update[string, any]
