@@ -17,8 +17,20 @@ func (c *candidate) foldUnsealed(m *merge) *merge {
 			break
 		}
 	}
+	if c.all {
+		if m := c.foldNeighbours(m, list, true); m != nil {
+			return m
+		}
+		// More rows count in longer runs, so that a shorter one may be worth it alone.
+	}
+	return c.foldNeighbours(m, list, false)
+}
+
+// foldNeighbours is foldUnsealed for batches that may be merged. If all, rows with a
+// positive diff count as well.
+func (c *candidate) foldNeighbours(m *merge, list []*batch, all bool) *merge {
 	// What there is at least by what is known, and at most.
-	least, most := newOverlap(m, list, c.all), newOverlap(m, list, c.all)
+	least, most := newOverlap(m, list, all), newOverlap(m, list, all)
 	most.optimistic = true
 	for i := range list {
 		least.add(i)

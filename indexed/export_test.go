@@ -45,6 +45,16 @@ func (e *Engine) AdvanceBehindThePlan(id StreamID, upper frontier.Antichain) {
 	e.st.streams[id].upper = upper
 }
 
+// CheckNothingToMerge returns an error if the compact goroutine would find something to do.
+func (e *Engine) CheckNothingToMerge() error {
+	m := e.planMerge(anything)
+	if m == nil {
+		return nil
+	}
+	defer e.endMerge(m)
+	return fmt.Errorf("stream %q: work %d of %v", m.stream.name, m.work, m.inputs)
+}
+
 // StepIfFree is a round of maintenance unless one is under way.
 func (e *Engine) StepIfFree(ctx context.Context) error {
 	if !e.maintenance.round.TryAcquire(1) {

@@ -437,6 +437,7 @@ func (m *model) Hear() {
 // Blobs compares a reader of blobs alone with the engine after everything is in them.
 func (m *model) Blobs() {
 	require.NoError(m, m.engine.Maintain(m.ctx))
+	require.NoError(m, m.engine.CheckNothingToMerge(), "Maintain did not do all that there was to do")
 	for _, s := range m.streams {
 		snap, err := m.blobs.Snapshot(m.ctx, s.id)
 		if s.destroyed {

@@ -457,6 +457,28 @@ func TestUnsealedMergeToNothing(t *testing.T) {
 	require.Equal(t, f.NamedBlobs(), f.batchKeys())
 }
 
+// Maintain leaves nothing to merge by itself: it counts more rows than other merges do,
+// and so over more batches, of which they may be too small a share.
+func TestMaintainLeavesNothingToMerge(t *testing.T) {
+	f := newFixture(t, still())
+	id := f.register("s")
+	flush := func(rows ...indexed.Row) {
+		f.write(id, rows...)
+		f.step(true)
+	}
+	large := []indexed.Row{up("first", 90)}
+	for i := range 50 {
+		large = append(large, up(fmt.Sprint("large", i), 100+uint64(i)))
+	}
+	flush(large...)
+	flush(up("x", 10), up("x", 11))
+	flush(row("k", "x", 10, -1), row("k", "x", 11, -1))
+	flush(up("last", 90)) // the time of a row in the first batch
+	require.NoError(t, f.Maintain(f.ctx))
+	require.NoError(t, f.CheckNothingToMerge())
+	require.Len(t, f.Buckets(id).Unsealed, 2)
+}
+
 // compaction_beyond_upper: everything reads at the since, sealed or not, before and
 // after it is compacted.
 func TestCompactionBeyondUpper(t *testing.T) {

@@ -38,4 +38,9 @@ var edgesMaintainExhibits = []exhibit{
 		edits: []edit{{"indexed/flush.go", "\tm.moveLeft -= p.bytes\n", ""}},
 		pkg:   "./indexed", test: "TestRoundsMoveLittle",
 	},
+	{
+		name: "diluted", bug: "Maintain counts more rows than merges do by themselves, over more batches, and leaves to them what is then too small a share", origin: ours, tier: b,
+		edits: []edit{{"indexed/choose_unsealed.go", "\t\tif m := c.foldNeighbours(m, list, true); m != nil {\n\t\t\treturn m\n\t\t}\n", "\t\treturn c.foldNeighbours(m, list, true)\n"}},
+		pkg:   "./indexed", test: "TestMaintainLeavesNothingToMerge",
+	},
 }
