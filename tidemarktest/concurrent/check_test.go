@@ -76,9 +76,11 @@ func TestVoid(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, concurrent.Verify(h, opts))
 
-		slow := *h
+		slow, hasty := *h, opts
 		slow.Elapsed = 2*time.Second + time.Millisecond
-		require.ErrorIs(t, concurrent.Verify(&slow, opts), concurrent.ErrVoid)
+		require.NoError(t, concurrent.Verify(&slow, opts))
+		hasty.MinRate = 100
+		require.ErrorIs(t, concurrent.Verify(&slow, hasty), concurrent.ErrVoid)
 		idle := *h
 		idle.Tails = idle.Tails[:1]
 		require.ErrorIs(t, concurrent.Verify(&idle, opts), concurrent.ErrVoid)
