@@ -120,7 +120,13 @@ func TestDiskFull(t *testing.T) {
 	}
 	require.NoError(t, gate.Wait(t.Context(), 1))
 	gate.Open()
-	require.NoError(t, c.Maintain(t.Context()))
+	// The log may be truncated for what was written between two of the failures.
+	err := c.Maintain(t.Context())
+	for attempt := 0; attempt < 3 && err != nil; attempt++ {
+		require.ErrorIs(t, err, syscall.ENOSPC)
+		err = c.Maintain(t.Context())
+	}
+	require.NoError(t, err)
 	require.Zero(t, info(t, c, "s").TailBytes)
 	require.InDelta(t, 3, resources.Metric(t, metrics, "tidemark_blob_write_error_total"), 0)
 	require.InDelta(t, 3, resources.Metric(t, metrics, "tidemark_blob_write_error_total", "quota"), 0)
