@@ -29,6 +29,7 @@ type Blob struct {
 	base    string // the parent of the data and of the temporary files
 	opening *opening
 	held    *heldLock
+	pinned  pinnedBlobs
 	names   directory     // of the data, open once it is settled: durability must not depend on a free descriptor
 	temps   atomic.Uint64 // numbers temporary files
 	// makeRoom, if it is there, gives up something when the disk is full, and reports
@@ -146,7 +147,7 @@ func (b *Blob) settle(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return b.openPins()
 }
 
 // begin starts a mutation, which ends with the function that it returns.
@@ -275,6 +276,7 @@ func (b *Blob) mutate(ctx context.Context, key string, value []byte, condition f
 	if err != nil {
 		return storage.NoVersion, fmt.Errorf("set blob %q: %w", key, b.fail(err))
 	}
+	b.sweepPinned()
 	return blobVersion(value), nil
 }
 
@@ -363,7 +365,9 @@ func (b *Blob) flushing(do func() error) error {
 	return err
 }
 
-// Delete implements [storage.Blob]. The blob stays deleted after a crash.
+// Delete implements [storage.Blob]. The blob stays deleted after a crash. Its space is
+// given back at once, or if a reader has it pinned, with one of the next mutations after
+// that, or the end of this handle.
 func (b *Blob) Delete(ctx context.Context, key string) error {
 	end, err := b.begin(ctx)
 	if err != nil {
@@ -384,14 +388,23 @@ func (b *Blob) Delete(ctx context.Context, key string) error {
 		return storage.NoEffect(fmt.Errorf("delete blob %q: %w", key, err))
 	}
 	defer done()
-	if err := ignoreNotExist(b.config.fsys.remove(path)); err != nil {
+	if err := ignoreNotExist(b.pinned.unlink(key, path)); err != nil {
 		return fmt.Errorf("delete blob %q: %w", key, err)
 	}
 	// Also if it was not there: an earlier Delete may have failed half-way.
 	if err := b.flushing(func() error { return b.flushDir(names, dir) }); err != nil {
 		return fmt.Errorf("delete blob %q: %w", key, b.fail(err))
 	}
+	b.sweepPinned()
 	return nil
+}
+
+// sweepPinned removes a few blobs that were deleted while a reader had them pinned.
+func (b *Blob) sweepPinned() {
+	const most = 4 // more than one mutation leaves, and no work to speak of
+	if err := b.pinned.sweep(most); err != nil {
+		b.logger.Warn("cannot remove a deleted blob that was pinned: it is tried again", "directory", b.pinned.dir, "error", err)
+	}
 }
 
 // Close gives up the lock. It waits for mutations under way.
@@ -410,7 +423,7 @@ func (b *Blob) Close() error {
 	if b.names != nil {
 		err = b.names.Close()
 	}
-	if err = errors.Join(err, end()); err != nil {
+	if err = errors.Join(err, b.pinned.close(), end()); err != nil {
 		return fmt.Errorf("file: close blobs %s: %w", b.base, err)
 	}
 	return nil

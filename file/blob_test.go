@@ -202,56 +202,150 @@ func (s slowHandle) sync() error {
 	return s.handle.sync()
 }
 
-// A pinned blob stays as it is for this reader, until every pin is released or
-// the reader closed; then its file is closed.
+// A pinned blob stays as it is for this reader after it was deleted, until every pin is
+// released or the reader closed; then its file goes. It needs no descriptor, except where
+// there is no file whose bytes could be locked.
 func TestPin(t *testing.T) {
+	for _, byLock := range []bool{true, false} {
+		t.Run(fmt.Sprintf("by lock %v", byLock), func(t *testing.T) {
+			m := newMemFS()
+			b := openMemBlob(t, m)
+			idle, pinned := m.handles, 1 // the pins of the writer, and its directory
+			if !byLock {
+				require.NoError(t, m.remove("/db/blob/pins"))
+			}
+			set := func(value string) {
+				_, err := b.Set(t.Context(), "k", []byte(value))
+				require.NoError(t, err)
+			}
+			r, err := NewBlobReader("/db", withFileSystem(m))
+			require.NoError(t, err)
+			get := func() string {
+				data, version, err := r.Get(t.Context(), "k")
+				if errors.Is(err, storage.ErrNotFound) {
+					return "not found"
+				}
+				require.NoError(t, err)
+				require.Equal(t, blobVersion(data), version)
+				return string(data)
+			}
+			_, err = r.Pin(t.Context(), "k")
+			require.ErrorIs(t, err, storage.ErrNotFound)
+			set("one")
+			first, err := r.Pin(t.Context(), "k")
+			require.NoError(t, err)
+			second, err := r.Pin(t.Context(), "k")
+			require.NoError(t, err)
+			require.NoError(t, b.Delete(t.Context(), "k"))
+			require.Equal(t, "one", get())
+			part, err := r.GetRange(t.Context(), "k", 1, 2)
+			require.NoError(t, err)
+			require.Equal(t, "ne", string(part))
+			first()
+			first()
+			require.Equal(t, "one", get())
+
+			// Others see what is there, and so does this reader once it has released it.
+			set("two")
+			other, err := NewBlobReader("/db", withFileSystem(m))
+			require.NoError(t, err)
+			data, _, err := other.Get(t.Context(), "k")
+			require.NoError(t, err)
+			require.Equal(t, "two", string(data))
+			require.NoError(t, other.Close())
+			require.Equal(t, "one", get())
+			third, err := r.Pin(t.Context(), "k")
+			require.NoError(t, err)
+			require.Equal(t, "one", get())
+			second()
+			third()
+			require.Equal(t, "two", get())
+
+			// What is replaced, and not deleted, is there or not found.
+			fourth, err := r.Pin(t.Context(), "k")
+			require.NoError(t, err)
+			set("three")
+			require.Equal(t, map[bool]string{true: "not found", false: "two"}[byLock], get())
+			fourth()
+			require.Equal(t, "three", get())
+
+			for i := range 100 {
+				key := fmt.Sprint("k", i)
+				_, err := b.Set(t.Context(), key, []byte(key))
+				require.NoError(t, err)
+				_, err = r.Pin(t.Context(), key)
+				require.NoError(t, err)
+				require.NoError(t, b.Delete(t.Context(), key))
+			}
+			if !byLock {
+				pinned = 100
+			}
+			require.Equal(t, idle+pinned, m.handles)
+			for i := range 100 {
+				data, err := r.GetRange(t.Context(), fmt.Sprint("k", i), 0, 2)
+				require.NoError(t, err)
+				require.Equal(t, fmt.Sprint("k", i)[:2], string(data))
+			}
+			require.Equal(t, idle+pinned, m.handles)
+			require.NoError(t, r.Close())
+			fourth()
+			require.Equal(t, idle, m.handles)
+			_, err = r.Pin(t.Context(), "k")
+			require.ErrorIs(t, err, storage.ErrClosed)
+			require.Equal(t, idle, m.handles)
+			require.NoError(t, b.Close())
+			names, err := m.list("/db/blob/pinned")
+			require.NoError(t, ignoreNotExist(err))
+			require.Empty(t, names)
+		})
+	}
+}
+
+// What was pinned when it was deleted goes when it is pinned no more: with the mutations
+// after that, or with the next opening if a reader outlives the writer.
+func TestPinnedBlobsGo(t *testing.T) {
 	m := newMemFS()
 	b := openMemBlob(t, m)
-	set := func(value string) {
-		_, err := b.Set(t.Context(), "k", []byte(value))
-		require.NoError(t, err)
-	}
 	r, err := NewBlobReader("/db", withFileSystem(m))
 	require.NoError(t, err)
-	get := func() string {
-		data, version, err := r.Get(t.Context(), "k")
-		if errors.Is(err, storage.ErrNotFound) {
-			return "not found"
-		}
+	var releases []func()
+	for i := range 10 {
+		key := fmt.Sprint("k", i)
+		_, err := b.Set(t.Context(), key, []byte(key))
 		require.NoError(t, err)
-		require.Equal(t, blobVersion(data), version)
-		return string(data)
+		release, err := r.Pin(t.Context(), key)
+		require.NoError(t, err)
+		releases = append(releases, release)
+		require.NoError(t, b.Delete(t.Context(), key))
 	}
-	_, err = r.Pin(t.Context(), "k")
-	require.ErrorIs(t, err, storage.ErrNotFound)
-	set("one")
-	first, err := r.Pin(t.Context(), "k")
-	require.NoError(t, err)
-	set("two")
-	second, err := r.Pin(t.Context(), "k")
-	require.NoError(t, err)
-	require.NoError(t, b.Delete(t.Context(), "k"))
-	require.Equal(t, "one", get())
-	part, err := r.GetRange(t.Context(), "k", 1, 2)
-	require.NoError(t, err)
-	require.Equal(t, "ne", string(part))
-	first()
-	first()
-	require.Equal(t, "one", get())
-	second()
-	require.Equal(t, "not found", get())
-	require.Equal(t, 1, m.handles, "the directory of the writer")
-
-	set("three")
-	third, err := r.Pin(t.Context(), "k")
-	require.NoError(t, err)
-	require.Equal(t, 2, m.handles)
+	kept := func() int {
+		names, err := m.list("/db/blob/pinned")
+		require.NoError(t, err)
+		return len(names)
+	}
+	require.Equal(t, 10, kept())
+	for _, release := range releases[:5] {
+		release()
+	}
+	for range 4 {
+		_, err := b.Set(t.Context(), "other", nil)
+		require.NoError(t, err)
+	}
+	require.Equal(t, 5, kept())
+	releases[5]()
+	require.NoError(t, b.Close())
+	require.Equal(t, 4, kept())
+	releases[6]()
+	b = openMemBlob(t, m)
+	require.Equal(t, 3, kept())
+	for i := 7; i < 10; i++ {
+		data, _, err := r.Get(t.Context(), fmt.Sprint("k", i))
+		require.NoError(t, err)
+		require.Equal(t, fmt.Sprint("k", i), string(data))
+	}
 	require.NoError(t, r.Close())
-	require.Equal(t, 1, m.handles, "the directory of the writer")
-	third()
-	_, err = r.Pin(t.Context(), "k")
-	require.ErrorIs(t, err, storage.ErrClosed)
-	require.Equal(t, 1, m.handles)
+	require.NoError(t, b.Close())
+	require.Equal(t, 0, kept())
 }
 
 // A blob that was cut outside of this package is an error, not fewer bytes.

@@ -20,21 +20,31 @@ var (
 // another process or in this one. It takes no lock, writes nothing and creates
 // nothing; a location that was never created has no blobs.
 //
-// Holds: one open file for each pinned key.
+// Holds: while keys are pinned, one open file, whose bytes are locked for them; or one
+// for each of them, where there are no such locks (other systems than Linux, and a
+// location that no writer of this version has opened yet).
 type BlobReader struct {
 	blobFiles
+	// pinning is held while a key is pinned for the first time, or for the last: the lock
+	// of its byte belongs to all of its pins.
+	pinning keyLocks
+	// locking is held while the file pins is opened, and by Close. It comes before mu.
+	locking sync.Mutex
 
 	// mu guards what follows. It is never held during I/O.
 	mu     sync.Mutex
 	closed bool
 	pins   map[string]*pin
+	locks  handle // the file pins, once a key is pinned
 }
 
-// pin is a blob kept open. It is closed when nobody uses it.
+// pin is a blob that is kept: by the lock of its byte, or open. Then it is closed when
+// nobody uses it.
 type pin struct {
-	f     handle
-	users int // pins and reads under way; guarded by BlobReader.mu
-	pins  int // pins; guarded by BlobReader.mu
+	f     handle // nil: the lock is held
+	id    fileID // which file it is, if f is nil
+	users int    // pins and reads under way; guarded by BlobReader.mu
+	pins  int    // pins; guarded by BlobReader.mu
 }
 
 // NewBlobReader opens the blobs of the location dir for reading. It fails for wrong
@@ -60,8 +70,12 @@ func (r *BlobReader) Get(ctx context.Context, key string) ([]byte, storage.Versi
 	if p == nil {
 		return r.get(key)
 	}
-	data, err := readBlob(p.f, key)
-	if err = errors.Join(err, r.done(p)); err != nil {
+	f, err := r.openUse(p, key)
+	if err != nil {
+		return nil, storage.NoVersion, err
+	}
+	data, err := readBlob(f, key)
+	if err = errors.Join(err, r.done(p, f)); err != nil {
 		return nil, storage.NoVersion, err
 	}
 	return data, blobVersion(data), nil
@@ -73,15 +87,12 @@ func (r *BlobReader) GetRange(ctx context.Context, key string, offset, length in
 	if err != nil {
 		return nil, err
 	}
-	if p == nil {
-		f, err := r.open(key)
-		if err != nil {
-			return nil, err
-		}
-		p = &pin{f: f, users: 1}
+	f, err := r.openUse(p, key)
+	if err != nil {
+		return nil, err
 	}
-	data, err := readBlobRange(p.f, key, offset, length)
-	if err = errors.Join(err, r.done(p)); err != nil {
+	data, err := readBlobRange(f, key, offset, length)
+	if err = errors.Join(err, r.done(p, f)); err != nil {
 		return nil, err
 	}
 	return data, nil
@@ -104,67 +115,146 @@ func (r *BlobReader) use(ctx context.Context, key string) (*pin, error) {
 	return p, nil
 }
 
-// done ends one use of a pin.
-func (r *BlobReader) done(p *pin) error {
+// openUse opens what a read is about: what is pinned, or what has the key now if p is nil.
+// A use of p has ended if it fails.
+func (r *BlobReader) openUse(p *pin, key string) (f handle, err error) {
+	switch {
+	case p == nil:
+		return r.open(key)
+	case p.f != nil:
+		return p.f, nil
+	}
+	if f, err = r.openPinned(p, key); err != nil {
+		err = errors.Join(err, r.done(p, nil))
+	}
+	return f, err
+}
+
+// openPinned opens a blob that is kept by a lock. The writer moves it from the blobs to
+// the pinned ones, never back, so it is looked for in this order.
+func (r *BlobReader) openPinned(p *pin, key string) (handle, error) {
+	for _, path := range []string{r.path(key), filepath.Join(r.base(), blobPinned, pinnedName(key, p.id))} {
+		f, err := r.fsys.open(path)
+		if isNotExist(err) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("open blob %q: %w", key, err)
+		}
+		id, err := f.id()
+		if err == nil && id == p.id {
+			return f, nil
+		}
+		if err = errors.Join(err, f.Close()); err != nil {
+			return nil, fmt.Errorf("open blob %q: %w", key, err)
+		}
+	}
+	return nil, fmt.Errorf("blob %q was replaced while it was pinned: %w", key, storage.ErrNotFound)
+}
+
+// base is the directory of the file pins and of what is pinned.
+func (r *BlobReader) base() string { return filepath.Dir(r.dir) }
+
+// done ends one use of a pin, if there is one, and of the file f.
+func (r *BlobReader) done(p *pin, f handle) error {
+	if p == nil {
+		return f.Close()
+	}
 	r.mu.Lock()
 	p.users--
 	idle := p.users == 0
 	r.mu.Unlock()
-	if idle {
-		return p.f.Close()
+	if f != nil && (idle || p.f == nil) {
+		return f.Close()
 	}
 	return nil
 }
 
-// Pin implements [storage.Pinner] by keeping the file open. While a key is
-// pinned this reader goes on seeing the contents of the first Pin, also if the
-// blob is replaced and pinned again.
+// Pin implements [storage.Pinner]. While a key is pinned this reader goes on seeing the
+// contents of the first Pin after the blob was deleted. If the blob is replaced instead,
+// it sees them or storage.ErrNotFound, also if it is pinned again.
 func (r *BlobReader) Pin(ctx context.Context, key string) (release func(), err error) {
+	defer r.pinning.lock(key)()
 	p, err := r.use(ctx, key)
 	if err != nil {
 		return nil, err
 	}
 	if p == nil {
-		f, err := r.open(key)
-		if err != nil {
+		if p, err = r.keep(key); err != nil {
 			return nil, err
 		}
-		p = &pin{f: f, users: 1}
 	}
 	r.mu.Lock()
-	var surplus *pin
 	if r.closed {
-		surplus, err = p, r.errClosed()
-	} else {
-		if other := r.pins[key]; other != nil && other != p {
-			// Pinned by somebody else meanwhile: join that one.
-			other.users++
-			surplus, p = p, other
-		}
-		r.pins[key] = p
-		p.pins++
+		r.mu.Unlock()
+		return nil, errors.Join(r.errClosed(), r.done(p, p.f)) // its lock has ended with the reader
 	}
+	r.pins[key] = p
+	p.pins++
 	r.mu.Unlock()
-	if surplus != nil {
-		err = errors.Join(err, r.done(surplus))
+	return sync.OnceFunc(func() { r.unpin(key, p) }), nil
+}
+
+// keep makes a pin of a key that has none: by a lock if that is possible.
+func (r *BlobReader) keep(key string) (*pin, error) {
+	locks := r.openLocks()
+	locked := locks != nil && locks.tryLockByte(pinByte(key), false) == nil // held: it is being deleted
+	f, err := r.open(key)
+	var id fileID
+	if err == nil && locked {
+		if id, err = f.id(); err == nil {
+			return &pin{id: id, users: 1}, f.Close()
+		}
+		err = errors.Join(fmt.Errorf("identify blob %q: %w", key, err), f.Close())
+	}
+	if err != nil && locked {
+		_ = locks.unlockByte(pinByte(key)) // at worst the blob is kept as long as this reader
 	}
 	if err != nil {
 		return nil, err
 	}
-	return sync.OnceFunc(func() { r.unpin(key, p) }), nil
+	return &pin{f: f, users: 1}, nil
 }
 
+// openLocks returns the file pins, or nil if that cannot be opened.
+func (r *BlobReader) openLocks() handle {
+	r.locking.Lock()
+	defer r.locking.Unlock()
+	r.mu.Lock()
+	locks, closed := r.locks, r.closed
+	r.mu.Unlock()
+	if locks != nil || closed {
+		return locks
+	}
+	locks, err := r.fsys.open(filepath.Join(r.base(), blobPins))
+	if err != nil {
+		return nil // a location that no writer of this version has opened, or no descriptor is left
+	}
+	r.mu.Lock()
+	r.locks = locks
+	r.mu.Unlock()
+	return locks
+}
+
+// unpin ends one pin of a key, and with the last of them the lock.
 func (r *BlobReader) unpin(key string, p *pin) {
+	defer r.pinning.lock(key)()
 	r.mu.Lock()
 	if p.pins == 0 { // Close was here
 		r.mu.Unlock()
 		return
 	}
-	if p.pins--; p.pins == 0 {
+	p.pins--
+	last := p.pins == 0
+	if last {
 		delete(r.pins, key)
 	}
+	locks := r.locks
 	r.mu.Unlock()
-	_ = r.done(p) // only read
+	if last && p.f == nil {
+		_ = locks.unlockByte(pinByte(key)) // at worst the blob is kept as long as this reader
+	}
+	_ = r.done(p, p.f) // only read
 }
 
 // List implements [storage.BlobReader]. It holds the matching keys in memory.
@@ -194,16 +284,22 @@ func (r *BlobReader) errClosed() error {
 
 // Close implements [storage.BlobReader]. It ends all pins.
 func (r *BlobReader) Close() error {
+	r.locking.Lock()
+	defer r.locking.Unlock()
 	r.mu.Lock()
 	r.closed = true
 	var idle []handle
 	for _, p := range r.pins {
-		if p.users -= p.pins; p.users == 0 {
+		if p.users -= p.pins; p.users == 0 && p.f != nil {
 			idle = append(idle, p.f)
 		}
 		p.pins = 0
 	}
 	clear(r.pins)
+	if r.locks != nil {
+		idle = append(idle, r.locks)
+		r.locks = nil
+	}
 	r.mu.Unlock()
 	var errs []error
 	for _, f := range idle {

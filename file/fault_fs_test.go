@@ -470,6 +470,31 @@ func (h *faultHandle) unlock() error {
 	return h.h.unlock()
 }
 
+func (h *faultHandle) tryLockByte(at int64, exclusive bool) error {
+	_, err := h.enter("tryLockByte")
+	defer h.f.leave()
+	if err != nil {
+		return err
+	}
+	return h.h.tryLockByte(at, exclusive)
+}
+
+func (h *faultHandle) unlockByte(at int64) error {
+	_, err := h.enter("unlockByte")
+	defer h.f.leave()
+	h.f.inject = err
+	return h.h.unlockByte(at)
+}
+
+func (h *faultHandle) id() (fileID, error) {
+	_, err := h.enter("id")
+	defer h.f.leave()
+	if err != nil {
+		return fileID{}, err
+	}
+	return h.h.id()
+}
+
 // Close lets go of the file also if it fails.
 func (h *faultHandle) Close() error {
 	_, err := h.enter("close")

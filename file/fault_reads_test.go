@@ -1,6 +1,7 @@
 package file
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/stretchr/testify/require"
@@ -61,6 +62,52 @@ func (r *storeRun) look(follower *persist.ReadClient) {
 		return err
 	})
 	require.True(r.t, ok || r.f.sticky, "following fails although the fault is over")
+}
+
+// held is a snapshot of a follower that is read late, after what it refers to is deleted.
+type held struct {
+	snap *persist.Snapshot[string, uint64]
+	text string
+}
+
+// hold opens a snapshot and reads it, for readHeld to do it again.
+func (r *storeRun) hold(follower *persist.ReadClient, name string) (h *held) {
+	if follower == nil {
+		return nil
+	}
+	r.again("open a snapshot to hold", func() error {
+		reader, err := loadFrom(ctx0, follower)(name)
+		if err != nil {
+			return err
+		}
+		snap, err := reader.Snapshot(ctx0)
+		if err != nil {
+			return err
+		}
+		updates, err := snap.ReadToEnd(ctx0)
+		if err != nil {
+			return errors.Join(err, snap.Close())
+		}
+		h = &held{snap: snap, text: fmt.Sprint(updates)}
+		r.opens(snap)
+		return nil
+	})
+	return h
+}
+
+// readHeld reads what is held: what it was, whatever the owner did meanwhile.
+func (r *storeRun) readHeld(h *held) {
+	if h == nil {
+		return
+	}
+	ok := r.again("read what is held", func() error {
+		updates, err := h.snap.ReadToEnd(ctx0)
+		if err == nil {
+			require.Equal(r.t, h.text, fmt.Sprint(updates), "a snapshot that was held shows something else")
+		}
+		return err
+	})
+	require.True(r.t, ok || r.f.sticky, "reading what is held fails although the fault is over")
 }
 
 // hearing is a listener and what it has to deliver.

@@ -103,13 +103,15 @@ func (r *storeRun) expected(err error, doing string) {
 
 func (r *storeRun) run() {
 	for session := range workSessions {
+		r.f.m.noByteLocks = session == workSessions-1 // as if the location had moved to another system
 		if !r.reopen() {
 			return // the fault stays, and so does this
 		}
-		r.session(session)
+		leave := r.session(session)
 		synctest.Wait()
 		r.cut = r.f.m.crash(r.rng, []float64{0, 0.5, 1}[r.rng.IntN(3)])
 		r.close()
+		leave()
 	}
 }
 
@@ -191,7 +193,9 @@ func (r *storeRun) again(doing string, do func() error) bool {
 	return false
 }
 
-func (r *storeRun) session(session int) {
+// session is what happens while a location is open. Its follower ends with the function
+// that it returns, after the owner.
+func (r *storeRun) session(session int) (leave func()) {
 	for _, name := range workStreams[:2+min(session, 1)] {
 		r.do("create", created(name), func() error {
 			w, h, err := persist.CreateOrLoad(ctx0, r.db, name, codec.String, codec.Uint64)
@@ -202,11 +206,12 @@ func (r *storeRun) session(session int) {
 		})
 	}
 	if len(r.writers) < 2 {
-		return
+		return func() {}
 	}
 	require.True(r.t, r.checkOwn() || r.f.sticky, "reading fails although the fault is over")
 	follower := r.follow()
 	hearing := r.listen("a")
+	var late []*held
 	for step := range workSteps {
 		switch step {
 		case 4, 8:
@@ -214,6 +219,9 @@ func (r *storeRun) session(session int) {
 		case workSteps - 1:
 			for _, name := range workStreams {
 				r.allow(name) // what folds is merged, although there are few batches
+			}
+			for _, name := range workStreams[:2] {
+				late = append(late, r.hold(follower, name))
 			}
 			r.maintain()
 			r.merges += resources.Metric(r.t, r.metrics, "tidemark_compaction_total")
@@ -226,9 +234,24 @@ func (r *storeRun) session(session int) {
 	}
 	r.hear(hearing)
 	require.True(r.t, !r.stopped || !r.survivable(), "the runtime has stopped after a fault that leaves it usable: %s", r.f.was)
-	if follower != nil {
-		if err := r.closes(follower); err != nil {
-			r.expected(err, "close the follower")
+	for i, h := range late {
+		r.readHeld(h)
+		if i == len(late)-1 && h != nil {
+			require.NoError(r.t, r.closes(h.snap))
+			late = late[:i]
+		}
+	}
+	return func() {
+		for _, h := range late {
+			r.readHeld(h)
+			if h != nil {
+				require.NoError(r.t, r.closes(h.snap))
+			}
+		}
+		if follower != nil {
+			if err := r.closes(follower); err != nil {
+				r.expected(err, "close the follower")
+			}
 		}
 	}
 }

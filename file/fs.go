@@ -62,6 +62,13 @@ type handle interface {
 	// the file system has no such locks.
 	tryLock(exclusive bool) error
 	unlock() error
+	// tryLockByte takes the shared or the exclusive lock on the byte at an offset, which
+	// need not be there, instead of the one that the handle has, or reports errHeld. It
+	// belongs to this handle and ends with it. errors.ErrUnsupported.
+	tryLockByte(at int64, exclusive bool) error
+	unlockByte(at int64) error
+	// id tells the file apart from others that are there. errors.ErrUnsupported.
+	id() (fileID, error)
 	Close() error
 }
 

@@ -114,6 +114,12 @@ func (f osFile) truncate(size int64) error    { return f.Truncate(size) }
 func (f osFile) tryLock(exclusive bool) error { return tryLock(f.File, exclusive) }
 func (f osFile) unlock() error                { return unlock(f.File) }
 
+func (f osFile) tryLockByte(at int64, exclusive bool) error {
+	return tryLockByte(f.File, at, exclusive)
+}
+func (f osFile) unlockByte(at int64) error { return unlockByte(f.File, at) }
+func (f osFile) id() (fileID, error)       { return identify(f.File) }
+
 func (f osFile) links() (int, error)            { return linkCount(f.File) }
 func (f osFile) isAt(name string) (bool, error) { return sameFile(f.File, name) }
 

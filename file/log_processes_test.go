@@ -161,7 +161,7 @@ func TestPermissions(t *testing.T) {
 		}
 		return nil
 	}))
-	require.Equal(t, 4, files, "two locks, a segment, a blob")
+	require.Equal(t, 5, files, "two locks, a segment, a blob, the file pins")
 	require.NoError(t, b.Close())
 	require.NoError(t, l.Close())
 }

@@ -21,14 +21,18 @@ type memFS struct {
 
 	mu       sync.Mutex
 	names    map[string]*inode
-	durable  map[string]*inode // names after a power cut
-	unsynced []naming          // what has made names of durable
-	renames  int               // numbers renames
-	journal  *journal          // records changes, if not nil
-	changes  int               // counts them
-	locked   map[*inode]bool   // by lock
-	handles  int               // open now
+	durable  map[string]*inode               // names after a power cut
+	unsynced []naming                        // what has made names of durable
+	renames  int                             // numbers renames
+	journal  *journal                        // records changes, if not nil
+	changes  int                             // counts them
+	locked   map[*inode]bool                 // by lock
+	handles  int                             // open now
+	bytes    map[memByte]map[*memHandle]bool // who has the lock of a byte; true: exclusively
+	ids      map[*inode]uint64               // of those that were asked for
 
+	// noByteLocks: it has no locks on bytes, as other systems than Linux.
+	noByteLocks bool
 	// capacity, if it is not 0, is how many bytes all files may have together.
 	capacity int
 }
@@ -39,6 +43,8 @@ func newMemFS() *memFS {
 		names:   map[string]*inode{"/": root},
 		durable: map[string]*inode{"/": root},
 		locked:  map[*inode]bool{},
+		bytes:   map[memByte]map[*memHandle]bool{},
+		ids:     map[*inode]uint64{},
 	}
 }
 
@@ -413,6 +419,53 @@ func (h *memHandle) letGo() {
 	h.exclusive, h.shared = false, false
 }
 
+// memByte is a byte of a file that may be locked.
+type memByte struct {
+	n  *inode
+	at int64
+}
+
+func (h *memHandle) tryLockByte(at int64, exclusive bool) error {
+	h.m.mu.Lock()
+	defer h.m.mu.Unlock()
+	if err := h.begin("tryLockByte"); err != nil {
+		return err
+	}
+	if h.m.noByteLocks {
+		return errors.ErrUnsupported
+	}
+	b := memByte{h.n, at}
+	for other, alone := range h.m.bytes[b] {
+		if other != h && (alone || exclusive) {
+			return errHeld
+		}
+	}
+	if h.m.bytes[b] == nil {
+		h.m.bytes[b] = map[*memHandle]bool{}
+	}
+	h.m.bytes[b][h] = exclusive
+	return nil
+}
+
+func (h *memHandle) unlockByte(at int64) error {
+	h.m.mu.Lock()
+	defer h.m.mu.Unlock()
+	delete(h.m.bytes[memByte{h.n, at}], h)
+	return h.begin("unlockByte")
+}
+
+func (h *memHandle) id() (fileID, error) {
+	h.m.mu.Lock()
+	defer h.m.mu.Unlock()
+	if err := h.begin("id"); err != nil {
+		return fileID{}, err
+	}
+	if h.m.ids[h.n] == 0 {
+		h.m.ids[h.n] = uint64(len(h.m.ids) + 1)
+	}
+	return fileID{inode: h.m.ids[h.n]}, nil
+}
+
 func (h *memHandle) unlock() error {
 	h.m.mu.Lock()
 	defer h.m.mu.Unlock()
@@ -428,6 +481,9 @@ func (h *memHandle) Close() error {
 		h.m.handles--
 	}
 	h.letGo()
+	for _, holders := range h.m.bytes {
+		delete(holders, h)
+	}
 	h.closed = true
 	return err
 }

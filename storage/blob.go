@@ -79,7 +79,8 @@ const MaxKeySize = 512
 // this reader after another process has deleted it.
 type Pinner interface {
 	// Pin keeps the blob's present contents readable through this reader until
-	// release is called, which may be done more than once.
+	// release is called, which may be done more than once. If the blob is not deleted
+	// but replaced meanwhile, reading it may give ErrNotFound, never other contents.
 	//
 	// Errors: ErrNotFound; ErrClosed.
 	Pin(ctx context.Context, key string) (release func(), err error)

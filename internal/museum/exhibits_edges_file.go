@@ -62,4 +62,19 @@ var fileEdgeExhibits = []exhibit{
 		edits: []edit{{"file/lock.go", "\t\tif unicode.IsControl(r) || r == utf8.RuneError {", "\t\tif r == utf8.RuneError {"}, {"file/lock.go", "\t\"unicode\"\n", ""}},
 		pkg:   "./file", test: "TestNamesOfPrograms",
 	},
+	{
+		name: "deletes-what-is-pinned", bug: "the owner deletes a part that a follower's snapshot still reads", origin: ours, tier: b,
+		edits: []edit{{"file/pins.go", "\tif p.locks == nil {\n\t\treturn true, do()", "\tif p.locks == nil || at >= 0 {\n\t\treturn true, do()"}},
+		pkg:   "./file", test: "TestFollowersSnapshotsNeedFewDescriptors",
+	},
+	{
+		name: "descriptor-for-each-part", bug: "a follower's snapshot keeps each of its parts open", origin: ours, tier: b,
+		edits: []edit{{"file/blobreader.go", "locked := locks != nil && ", "locked := locks == nil && "}},
+		pkg:   "./file", test: "TestFollowersSnapshotsNeedFewDescriptors",
+	},
+	{
+		name: "pinned-for-ever", bug: "what was deleted while it was pinned is never removed", origin: ours, tier: b,
+		edits: []edit{{"file/pins.go", "\tmost = min(most, len(p.names))\n", "\tmost = 0\n"}},
+		pkg:   "./file", test: "TestPinnedBlobsGo",
+	},
 }

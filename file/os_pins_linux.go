@@ -1,0 +1,50 @@
+package file
+
+import (
+	"errors"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// lockByte takes or gives up a lock on one byte of a file. Locks of open file descriptions
+// belong to the handle, other than those of POSIX, which a process loses when it closes
+// any handle of the file.
+func lockByte(f *os.File, kind int16, at int64) error {
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	lock := unix.Flock_t{Type: kind, Start: at, Len: 1}
+	cerr := conn.Control(func(fd uintptr) {
+		for {
+			if err = unix.FcntlFlock(fd, unix.F_OFD_SETLK, &lock); err != unix.EINTR { //nolint:errorlint // an errno
+				return
+			}
+		}
+	})
+	if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EACCES) {
+		err = errHeld
+	}
+	if errors.Is(err, unix.EINVAL) { // kernels before 3.15
+		err = errors.ErrUnsupported
+	}
+	return errors.Join(cerr, err)
+}
+
+func tryLockByte(f *os.File, at int64, exclusive bool) error {
+	if exclusive {
+		return lockByte(f, unix.F_WRLCK, at)
+	}
+	return lockByte(f, unix.F_RDLCK, at)
+}
+
+func unlockByte(f *os.File, at int64) error { return lockByte(f, unix.F_UNLCK, at) }
+
+func identify(f *os.File) (fileID, error) {
+	var s unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &s); err != nil {
+		return fileID{}, &os.PathError{Op: "fstat", Path: f.Name(), Err: err}
+	}
+	return fileID{device: uint64(s.Dev), inode: s.Ino}, nil //nolint:unconvert // it has 32 bits on mips
+}

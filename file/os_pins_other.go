@@ -1,0 +1,17 @@
+//go:build !linux
+
+package file
+
+import (
+	"errors"
+	"os"
+)
+
+// There are no locks on bytes that belong to a handle, or the library does not know them:
+// readers pin blobs by keeping their files open.
+
+func tryLockByte(*os.File, int64, bool) error { return errors.ErrUnsupported }
+
+func unlockByte(*os.File, int64) error { return errors.ErrUnsupported }
+
+func identify(*os.File) (fileID, error) { return fileID{}, errors.ErrUnsupported }

@@ -1,0 +1,176 @@
+package file
+
+import (
+	"errors"
+	"fmt"
+	iofs "io/fs"
+	"math"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/cespare/xxhash/v2"
+)
+
+// A reader pins a blob by a shared lock on one byte of the file pins, which the key
+// chooses, so that ten thousand blobs need one descriptor. Before the writer removes a
+// blob it takes the exclusive lock on that byte. If it cannot, a reader has the blob
+// pinned: the writer moves the file into the directory pinned instead, where the reader
+// finds it, and removes it from there once the lock is free. docs/format-file.md has the
+// rules and why they are enough.
+//
+// Locks end with the process that holds them, so nothing is kept for one that was killed.
+// Readers that find no file pins, or no such locks, keep the file itself open.
+const (
+	blobPins   = "pins"   // below blobDir: an empty file, whose bytes are locked
+	blobPinned = "pinned" // below blobDir: blobs that were deleted while they were pinned
+)
+
+// fileID tells files apart, as long as they are there.
+type fileID struct{ device, inode uint64 }
+
+// pinByte is the offset of the byte of a key. Two keys that share one are kept a little
+// longer than they must be.
+func pinByte(key string) int64 { return int64(xxhash.Sum64String(key) >> 2) } //nolint:gosec // 62 bits are left
+
+// pinnedName is the name of a file among those that were deleted while they were pinned.
+func pinnedName(key string, id fileID) string {
+	return fmt.Sprintf("%016x-%x", pinByte(key), id.inode)
+}
+
+// pinnedByte is the inverse of pinnedName, for the byte. It reports false for a name that
+// pinnedName never makes.
+func pinnedByte(name string) (at int64, ok bool) {
+	digits, inode, _ := strings.Cut(name, "-")
+	at, err := strconv.ParseInt(digits, 16, 64)
+	if err != nil {
+		return 0, false
+	}
+	number, err := strconv.ParseUint(inode, 16, 64)
+	return at, err == nil && name == fmt.Sprintf("%016x-%x", at, number)
+}
+
+// pinnedBlobs is what the writer knows of pins.
+type pinnedBlobs struct {
+	fsys fileSystem
+	dir  string // of what is pinned; it may not be there
+	// locks is the file pins, or nil if there is none: nothing is pinned by locks.
+	locks handle
+	// bytes is held for a byte while it is locked: the locks are those of the handle, so
+	// they do not tell its goroutines apart.
+	bytes keyLocks
+
+	mu    sync.Mutex
+	names []string // in dir; guarded by mu
+}
+
+// openPins opens the file pins, and makes it if that is possible. Without it readers pin
+// by descriptors, so a disk that has no room for it does no harm.
+func (b *Blob) openPins() error {
+	p := &b.pinned
+	p.fsys, p.dir = b.config.fsys, filepath.Join(b.base, blobPinned)
+	name := filepath.Join(b.base, blobPins)
+	locks, err := p.fsys.create(name)
+	switch {
+	case err == nil:
+		b.opening.made.add(name)
+	case errors.Is(err, iofs.ErrExist):
+		if locks, err = p.fsys.openWrite(name); err != nil {
+			return fmt.Errorf("open %s: %w", name, err)
+		}
+	default:
+		b.logger.Warn("cannot make the file by which readers pin blobs: they keep files open instead", "file", name, "error", err)
+		return nil
+	}
+	names, err := p.fsys.list(p.dir)
+	if ignoreNotExist(err) != nil {
+		return errors.Join(fmt.Errorf("list pinned blobs: %w", err), locks.Close())
+	}
+	p.locks, p.names = locks, names
+	if err := locks.tryLockByte(0, true); err == nil {
+		_ = locks.unlockByte(0) // at worst, readers keep the file open
+	} else if errors.Is(err, errors.ErrUnsupported) {
+		// So no reader has any.
+		p.locks = nil
+		if err := locks.Close(); err != nil {
+			return err
+		}
+	}
+	return p.sweep(len(names))
+}
+
+// unlink takes a blob out of the directory of blobs: for good, or into that of the pinned.
+func (p *pinnedBlobs) unlink(key, path string) error {
+	free, err := p.ifFree(pinByte(key), func() error { return p.fsys.remove(path) })
+	if free {
+		return err
+	}
+	f, err := p.fsys.open(path)
+	if err != nil {
+		return err
+	}
+	id, err := f.id()
+	if err = errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("identify %s: %w", path, err)
+	}
+	if err := p.fsys.mkdir(p.dir); err != nil && !errors.Is(err, iofs.ErrExist) {
+		return fmt.Errorf("make directory: %w", err)
+	}
+	name := pinnedName(key, id)
+	if err := p.fsys.rename(path, filepath.Join(p.dir, name)); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.names = append(p.names, name)
+	return nil
+}
+
+// ifFree does something while nobody can pin the keys of a byte, and reports whether it
+// did: whether nobody had pinned one. What cannot be told is not free.
+func (p *pinnedBlobs) ifFree(at int64, do func() error) (free bool, err error) {
+	if p.locks == nil {
+		return true, do()
+	}
+	defer p.bytes.lock(strconv.FormatInt(at, 16))()
+	if p.locks.tryLockByte(at, true) != nil {
+		return false, nil
+	}
+	err = do()
+	_ = p.locks.unlockByte(at) // at worst, readers keep the file open
+	return true, err
+}
+
+// sweep removes some of the blobs that were pinned when they were deleted, the oldest
+// first. Those that still are come last the next time.
+func (p *pinnedBlobs) sweep(most int) error {
+	p.mu.Lock()
+	most = min(most, len(p.names))
+	names := p.names[:most:most]
+	p.names = p.names[most:]
+	p.mu.Unlock()
+	var errs []error
+	for _, name := range names {
+		at, ok := pinnedByte(name)
+		if !ok {
+			continue // not ours
+		}
+		free, err := p.ifFree(at, func() error { return ignoreNotExist(p.fsys.remove(filepath.Join(p.dir, name))) })
+		if !free || err != nil {
+			p.mu.Lock()
+			p.names = append(p.names, name)
+			p.mu.Unlock()
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// close gives up what is free, and the file.
+func (p *pinnedBlobs) close() error {
+	if p.locks == nil {
+		return nil
+	}
+	return errors.Join(p.sweep(math.MaxInt), p.locks.Close())
+}
