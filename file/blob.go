@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -78,7 +79,7 @@ func openBlob(ctx context.Context, dir string, opts []Option, o *opening) (*Blob
 	if b.held, err = o.lockIn(ctx, cfg, base, dir); err != nil {
 		return nil, fmt.Errorf("file: open blobs %s: %w", dir, err)
 	}
-	o.parts = append(o.parts, b.settle)
+	o.parts = append(slices.Insert(o.parts, 0, b.openPins), b.settle) // pins last: they are not taken back
 	return b, nil
 }
 
@@ -147,7 +148,7 @@ func (b *Blob) settle(ctx context.Context) error {
 			return err
 		}
 	}
-	return b.openPins()
+	return nil
 }
 
 // begin starts a mutation, which ends with the function that it returns.
@@ -269,6 +270,9 @@ func (b *Blob) mutate(ctx context.Context, key string, value []byte, condition f
 		}
 	}
 	err = b.set(key, value)
+	for isFull(err) && b.pinned.giveRoom() {
+		err = b.set(key, value)
+	}
 	for isFull(err) && b.makeRoom != nil && b.makeRoom() {
 		b.logger.Warn("the disk is full: gave up a spare segment of the log to write a blob", "key", key, "bytes", len(value))
 		err = b.set(key, value)
@@ -276,7 +280,7 @@ func (b *Blob) mutate(ctx context.Context, key string, value []byte, condition f
 	if err != nil {
 		return storage.NoVersion, fmt.Errorf("set blob %q: %w", key, b.fail(err))
 	}
-	b.sweepPinned()
+	b.sweepPinned(sweptAtOnce)
 	return blobVersion(value), nil
 }
 
@@ -395,13 +399,16 @@ func (b *Blob) Delete(ctx context.Context, key string) error {
 	if err := b.flushing(func() error { return b.flushDir(names, dir) }); err != nil {
 		return fmt.Errorf("delete blob %q: %w", key, b.fail(err))
 	}
-	b.sweepPinned()
+	b.sweepPinned(sweptAtOnce)
 	return nil
 }
 
-// sweepPinned removes a few blobs that were deleted while a reader had them pinned.
-func (b *Blob) sweepPinned() {
-	const most = 4 // more than one mutation leaves, and no work to speak of
+// sweptAtOnce is how many pinned blobs are looked at after a mutation: more than it leaves.
+const sweptAtOnce = 4
+
+// sweepPinned removes blobs that were deleted while a reader had them pinned, so many at
+// most. What cannot be removed waits for the next time.
+func (b *Blob) sweepPinned(most int) {
 	if err := b.pinned.sweep(most); err != nil {
 		b.logger.Warn("cannot remove a deleted blob that was pinned: it is tried again", "directory", b.pinned.dir, "error", err)
 	}
@@ -423,7 +430,11 @@ func (b *Blob) Close() error {
 	if b.names != nil {
 		err = b.names.Close()
 	}
-	if err = errors.Join(err, b.pinned.close(), end()); err != nil {
+	if b.pinned.locks != nil {
+		b.sweepPinned(math.MaxInt)
+		err = errors.Join(err, b.pinned.locks.Close())
+	}
+	if err = errors.Join(err, end()); err != nil {
 		return fmt.Errorf("file: close blobs %s: %w", b.base, err)
 	}
 	return nil

@@ -366,3 +366,79 @@ func TestBlobCutWhileRead(t *testing.T) {
 	require.Equal(t, `blob "k"`, damage.Where)
 	require.EqualValues(t, 4, damage.Offset)
 }
+
+// An owner that cannot open the file pins although it is there does not go on without: it
+// would delete what readers have locked. One that cannot make it does.
+func TestPinsThatCannotBeOpened(t *testing.T) {
+	m := newMemFS()
+	fail := func(what string) {
+		m.setHook(func(op, name string) error {
+			if op+" "+name == what {
+				return pathError(op, name, syscall.EMFILE)
+			}
+			return nil
+		})
+	}
+	fail("create /db/blob/pins")
+	b := openMemBlob(t, m)
+	_, err := m.stat("/db/blob/pins")
+	require.True(t, isNotExist(err))
+	require.NoError(t, b.Close())
+	m.setHook(nil)
+
+	b = openMemBlob(t, m)
+	_, err = b.Set(t.Context(), "k", []byte("contents"))
+	require.NoError(t, err)
+	r, err := NewBlobReader("/db", withFileSystem(m))
+	require.NoError(t, err)
+	_, err = r.Pin(t.Context(), "k")
+	require.NoError(t, err)
+	require.NoError(t, b.Close())
+	fail("openWrite /db/blob/pins")
+	_, err = NewBlob("/db", withFileSystem(m))
+	require.ErrorIs(t, err, syscall.EMFILE)
+	m.setHook(nil)
+	b = openMemBlob(t, m)
+	require.NoError(t, b.Delete(t.Context(), "k"))
+	data, _, err := r.Get(t.Context(), "k")
+	require.NoError(t, err)
+	require.Equal(t, "contents", string(data))
+
+	// A location that was replaced has another file, whose locks the reader does not have:
+	// it keeps what it pins open.
+	require.NoError(t, m.rename("/db/blob/pins", "/elsewhere"))
+	require.NoError(t, b.Close())
+	b = openMemBlob(t, m)
+	_, err = b.Set(t.Context(), "later", []byte("contents"))
+	require.NoError(t, err)
+	_, err = r.Pin(t.Context(), "later")
+	require.NoError(t, err)
+	require.NoError(t, b.Delete(t.Context(), "later"))
+	_, _, err = r.Get(t.Context(), "later")
+	require.NoError(t, err)
+	require.NoError(t, r.Close())
+	require.NoError(t, b.Close())
+}
+
+// A full disk gets the room back of what is pinned no more.
+func TestFullDiskSweepsPinned(t *testing.T) {
+	m := newMemFS()
+	b := openMemBlob(t, m)
+	r, err := NewBlobReader("/db", withFileSystem(m))
+	require.NoError(t, err)
+	for i := range 10 {
+		key := fmt.Sprint("k", i)
+		_, err := b.Set(t.Context(), key, make([]byte, 1000))
+		require.NoError(t, err)
+		_, err = r.Pin(t.Context(), key)
+		require.NoError(t, err)
+		require.NoError(t, b.Delete(t.Context(), key))
+	}
+	m.capacity = m.used() + 500
+	_, err = b.Set(t.Context(), "large", make([]byte, 9000))
+	require.ErrorIs(t, err, syscall.ENOSPC)
+	require.NoError(t, r.Close())
+	_, err = b.Set(t.Context(), "large", make([]byte, 9000))
+	require.NoError(t, err)
+	require.NoError(t, b.Close())
+}

@@ -20,9 +20,9 @@ var (
 // another process or in this one. It takes no lock, writes nothing and creates
 // nothing; a location that was never created has no blobs.
 //
-// Holds: while keys are pinned, one open file, whose bytes are locked for them; or one
-// for each of them, where there are no such locks (other systems than Linux, and a
-// location that no writer of this version has opened yet).
+// Holds: once a key was pinned, one open file, whose bytes are locked for what is pinned;
+// or one for each pinned key, where there are no such locks (other systems than Linux, and
+// a location that no writer of this version has opened yet).
 type BlobReader struct {
 	blobFiles
 	// pinning is held while a key is pinned for the first time, or for the last: the lock
@@ -197,23 +197,39 @@ func (r *BlobReader) Pin(ctx context.Context, key string) (release func(), err e
 
 // keep makes a pin of a key that has none: by a lock if that is possible.
 func (r *BlobReader) keep(key string) (*pin, error) {
-	locks := r.openLocks()
-	locked := locks != nil && locks.tryLockByte(pinByte(key), false) == nil // held: it is being deleted
+	giveUp := r.lockKey(key)
 	f, err := r.open(key)
-	var id fileID
-	if err == nil && locked {
-		if id, err = f.id(); err == nil {
-			return &pin{id: id, users: 1}, f.Close()
+	if err == nil && giveUp != nil {
+		var id fileID
+		if id, err = f.id(); err != nil {
+			err = fmt.Errorf("identify blob %q: %w", key, err)
 		}
-		err = errors.Join(fmt.Errorf("identify blob %q: %w", key, err), f.Close())
-	}
-	if err != nil && locked {
-		_ = locks.unlockByte(pinByte(key)) // at worst the blob is kept as long as this reader
+		if err = errors.Join(err, f.Close()); err == nil {
+			return &pin{id: id, users: 1}, nil
+		}
 	}
 	if err != nil {
+		if giveUp != nil {
+			giveUp()
+		}
 		return nil, err
 	}
 	return &pin{f: f, users: 1}, nil
+}
+
+// lockKey takes the lock of the byte of a key, and returns what gives it up; nil if it
+// cannot be had: there are none, or the blob is being deleted.
+func (r *BlobReader) lockKey(key string) (giveUp func()) {
+	locks := r.openLocks()
+	if locks == nil || locks.tryLockByte(pinByte(key), false) != nil {
+		return nil
+	}
+	giveUp = func() { _ = locks.unlockByte(pinByte(key)) } // at worst the blob is kept as long as this reader
+	if is, err := locks.isAt(filepath.Join(r.base(), blobPins)); err != nil || !is {
+		giveUp() // a location that was replaced: its writer asks for the locks of another file
+		return nil
+	}
+	return giveUp
 }
 
 // openLocks returns the file pins, or nil if that cannot be opened.

@@ -1,10 +1,10 @@
 package file
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	iofs "io/fs"
-	"math"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -66,22 +66,24 @@ type pinnedBlobs struct {
 }
 
 // openPins opens the file pins, and makes it if that is possible. Without it readers pin
-// by descriptors, so a disk that has no room for it does no harm.
-func (b *Blob) openPins() error {
+// by descriptors, so a disk that has no room for it does no harm. It is made when all else
+// is settled, for it is not taken back: a reader that had it open would lock what no writer
+// asks any more.
+func (b *Blob) openPins(context.Context) error {
 	p := &b.pinned
 	p.fsys, p.dir = b.config.fsys, filepath.Join(b.base, blobPinned)
 	name := filepath.Join(b.base, blobPins)
-	locks, err := p.fsys.create(name)
-	switch {
-	case err == nil:
-		b.opening.made.add(name)
-	case errors.Is(err, iofs.ErrExist):
-		if locks, err = p.fsys.openWrite(name); err != nil {
-			return fmt.Errorf("open %s: %w", name, err)
+	locks, err := p.fsys.openWrite(name)
+	if isNotExist(err) {
+		if locks, err = p.fsys.create(name); err != nil {
+			if _, there := p.fsys.stat(name); isNotExist(there) {
+				b.logger.Warn("cannot make the file by which readers pin blobs: they keep files open instead", "file", name, "error", err)
+				return nil
+			}
 		}
-	default:
-		b.logger.Warn("cannot make the file by which readers pin blobs: they keep files open instead", "file", name, "error", err)
-		return nil
+	}
+	if err != nil { // it is there: readers may have locked it
+		return fmt.Errorf("open %s: %w", name, err)
 	}
 	names, err := p.fsys.list(p.dir)
 	if ignoreNotExist(err) != nil {
@@ -97,7 +99,8 @@ func (b *Blob) openPins() error {
 			return err
 		}
 	}
-	return p.sweep(len(names))
+	b.sweepPinned(len(names))
+	return nil
 }
 
 // unlink takes a blob out of the directory of blobs: for good, or into that of the pinned.
@@ -118,13 +121,22 @@ func (p *pinnedBlobs) unlink(key, path string) error {
 		return fmt.Errorf("make directory: %w", err)
 	}
 	name := pinnedName(key, id)
-	if err := p.fsys.rename(path, filepath.Join(p.dir, name)); err != nil {
-		return err
-	}
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.names = append(p.names, name)
-	return nil
+	p.names = append(p.names, name) // before it is there: whether a rename that fails had an effect is not known
+	p.mu.Unlock()
+	return p.fsys.rename(path, filepath.Join(p.dir, name))
+}
+
+// giveRoom removes what is pinned no more, and reports whether there was any.
+func (p *pinnedBlobs) giveRoom() bool {
+	count := func() int {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return len(p.names)
+	}
+	before := count()
+	_ = p.sweep(before) // what is left is tried again
+	return count() < before
 }
 
 // ifFree does something while nobody can pin the keys of a byte, and reports whether it
@@ -165,12 +177,4 @@ func (p *pinnedBlobs) sweep(most int) error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// close gives up what is free, and the file.
-func (p *pinnedBlobs) close() error {
-	if p.locks == nil {
-		return nil
-	}
-	return errors.Join(p.sweep(math.MaxInt), p.locks.Close())
 }

@@ -69,7 +69,7 @@ var fileEdgeExhibits = []exhibit{
 	},
 	{
 		name: "descriptor-for-each-part", bug: "a follower's snapshot keeps each of its parts open", origin: ours, tier: b,
-		edits: []edit{{"file/blobreader.go", "locked := locks != nil && ", "locked := locks == nil && "}},
+		edits: []edit{{"file/blobreader.go", "if locks == nil || locks.tryLockByte", "if locks != nil || locks.tryLockByte"}},
 		pkg:   "./file", test: "TestFollowersSnapshotsNeedFewDescriptors",
 	},
 	{
