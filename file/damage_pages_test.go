@@ -155,9 +155,9 @@ func TestDamagedFiles(t *testing.T) {
 		damages []damage
 		every   int
 	}{
-		{"pages damaged", s.pageDamages(), proof.Pick(41, 3, 1)},
+		{"pages damaged", s.pageDamages(), proof.Pick(41, 11, 1)},
 		{"files damaged", s.fileDamages(), proof.Pick(3, 1, 1)},
-		{"truncations", s.truncations(proof.Pick(2003, 127, 1)), 1},
+		{"truncations", s.truncations(proof.Pick(2003, 509, 1)), 1},
 	} {
 		t.Run(strings.ReplaceAll(row.name, " ", "-"), func(t *testing.T) {
 			t.Parallel()
