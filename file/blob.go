@@ -270,7 +270,7 @@ func (b *Blob) mutate(ctx context.Context, key string, value []byte, condition f
 		}
 	}
 	err = b.set(key, value)
-	for isFull(err) && b.pinned.giveRoom() {
+	for isFull(err) && b.sweepPinned(math.MaxInt) > 0 {
 		err = b.set(key, value)
 	}
 	for isFull(err) && b.makeRoom != nil && b.makeRoom() {
@@ -407,11 +407,13 @@ func (b *Blob) Delete(ctx context.Context, key string) error {
 const sweptAtOnce = 4
 
 // sweepPinned removes blobs that were deleted while a reader had them pinned, so many at
-// most. What cannot be removed waits for the next time.
-func (b *Blob) sweepPinned(most int) {
-	if err := b.pinned.sweep(most); err != nil {
+// most, and returns how many. What cannot be removed waits for the next time.
+func (b *Blob) sweepPinned(most int) (removed int) {
+	removed, err := b.pinned.sweep(most)
+	if err != nil {
 		b.logger.Warn("cannot remove a deleted blob that was pinned: it is tried again", "directory", b.pinned.dir, "error", err)
 	}
+	return removed
 }
 
 // Close gives up the lock. It waits for mutations under way.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -365,6 +366,31 @@ func TestBlobCutWhileRead(t *testing.T) {
 	require.ErrorAs(t, err, &damage)
 	require.Equal(t, `blob "k"`, damage.Where)
 	require.EqualValues(t, 4, damage.Offset)
+}
+
+// Where the state of a lock cannot be told, a deleted blob is kept, and the log says so.
+func TestLocksThatCannotBeTold(t *testing.T) {
+	m := newMemFS()
+	var log bytes.Buffer
+	b, err := NewBlob("/db", withFileSystem(m), Logger(slog.New(slog.NewTextHandler(&log, nil))))
+	require.NoError(t, err)
+	_, err = b.Set(t.Context(), "k", []byte("contents"))
+	require.NoError(t, err)
+	m.setHook(func(op, name string) error {
+		if op == "tryLockByte" {
+			return pathError(op, name, syscall.ENOLCK)
+		}
+		return nil
+	})
+	require.NoError(t, b.Delete(t.Context(), "k"))
+	require.Contains(t, log.String(), "/db/blob/pinned")
+	require.Contains(t, log.String(), "no locks available")
+	require.Len(t, m.only(pinnedName("k", fileID{inode: 1})), 1)
+	m.setHook(nil)
+	_, err = b.Set(t.Context(), "other", nil)
+	require.NoError(t, err)
+	require.Empty(t, m.only(pinnedName("k", fileID{inode: 1})))
+	require.NoError(t, b.Close())
 }
 
 // An owner that cannot open the file pins although it is there does not go on without: it

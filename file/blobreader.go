@@ -67,9 +67,6 @@ func (r *BlobReader) Get(ctx context.Context, key string) ([]byte, storage.Versi
 	if err != nil {
 		return nil, storage.NoVersion, err
 	}
-	if p == nil {
-		return r.get(key)
-	}
 	f, err := r.openUse(p, key)
 	if err != nil {
 		return nil, storage.NoVersion, err

@@ -110,6 +110,13 @@ func (r *storeRun) readHeld(h *held) {
 	require.True(r.t, ok || r.f.sticky, "reading what is held fails although the fault is over")
 }
 
+// letGo closes what is held.
+func (r *storeRun) letGo(h *held) {
+	if h != nil {
+		require.NoError(r.t, r.closes(h.snap))
+	}
+}
+
 // hearing is a listener and what it has to deliver.
 type hearing struct {
 	l    *persist.Listener[string, uint64]

@@ -234,19 +234,17 @@ func (r *storeRun) session(session int) (leave func()) {
 	}
 	r.hear(hearing)
 	require.True(r.t, !r.stopped || !r.survivable(), "the runtime has stopped after a fault that leaves it usable: %s", r.f.was)
-	for i, h := range late {
+	for _, h := range late {
 		r.readHeld(h)
-		if i == len(late)-1 && h != nil {
-			require.NoError(r.t, r.closes(h.snap))
-			late = late[:i]
-		}
+	}
+	if len(late) > 0 {
+		r.letGo(late[len(late)-1]) // so that there is something to sweep when the owner closes
+		late = late[:len(late)-1]
 	}
 	return func() {
 		for _, h := range late {
 			r.readHeld(h)
-			if h != nil {
-				require.NoError(r.t, r.closes(h.snap))
-			}
+			r.letGo(h)
 		}
 		if follower != nil {
 			if err := r.closes(follower); err != nil {

@@ -21,16 +21,17 @@ type memFS struct {
 
 	mu       sync.Mutex
 	names    map[string]*inode
-	durable  map[string]*inode               // names after a power cut
-	unsynced []naming                        // what has made names of durable
-	renames  int                             // numbers renames
-	journal  *journal                        // records changes, if not nil
-	changes  int                             // counts them
-	locked   map[*inode]bool                 // by lock
-	handles  int                             // open now
-	bytes    map[memByte]map[*memHandle]bool // who has the lock of a byte; true: exclusively
-	ids      map[*inode]uint64               // of those that were asked for
+	durable  map[string]*inode // names after a power cut
+	unsynced []naming          // what has made names of durable
+	renames  int               // numbers renames
+	journal  *journal          // records changes, if not nil
+	changes  int               // counts them
+	locked   map[*inode]bool   // by lock
+	handles  int               // open now
 
+	// bytes: who has the lock of a byte; true is exclusively.
+	bytes map[memByte]map[*memHandle]bool
+	ids   map[*inode]uint64 // of those that were asked for
 	// noByteLocks: it has no locks on bytes, as other systems than Linux.
 	noByteLocks bool
 	// capacity, if it is not 0, is how many bytes all files may have together.

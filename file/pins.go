@@ -109,6 +109,7 @@ func (p *pinnedBlobs) unlink(key, path string) error {
 	if free {
 		return err
 	}
+	// Pinned, or perhaps: then sweep says why it cannot be told.
 	f, err := p.fsys.open(path)
 	if err != nil {
 		return err
@@ -127,36 +128,29 @@ func (p *pinnedBlobs) unlink(key, path string) error {
 	return p.fsys.rename(path, filepath.Join(p.dir, name))
 }
 
-// giveRoom removes what is pinned no more, and reports whether there was any.
-func (p *pinnedBlobs) giveRoom() bool {
-	count := func() int {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		return len(p.names)
-	}
-	before := count()
-	_ = p.sweep(before) // what is left is tried again
-	return count() < before
-}
-
 // ifFree does something while nobody can pin the keys of a byte, and reports whether it
-// did: whether nobody had pinned one. What cannot be told is not free.
+// did: whether nobody had pinned one. If that cannot be told, which is an error, it is not
+// free.
 func (p *pinnedBlobs) ifFree(at int64, do func() error) (free bool, err error) {
 	if p.locks == nil {
 		return true, do()
 	}
 	defer p.bytes.lock(strconv.FormatInt(at, 16))()
-	if p.locks.tryLockByte(at, true) != nil {
+	switch err := p.locks.tryLockByte(at, true); {
+	case errors.Is(err, errHeld):
 		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("lock byte %d of the file %s: %w", at, blobPins, err)
 	}
 	err = do()
 	_ = p.locks.unlockByte(at) // at worst, readers keep the file open
 	return true, err
 }
 
-// sweep removes some of the blobs that were pinned when they were deleted, the oldest
-// first. Those that still are come last the next time.
-func (p *pinnedBlobs) sweep(most int) error {
+// sweep looks at some of the blobs that were pinned when they were deleted, the oldest
+// first, removes those that are not any more, and returns how many. The others come last
+// the next time.
+func (p *pinnedBlobs) sweep(most int) (removed int, err error) {
 	p.mu.Lock()
 	most = min(most, len(p.names))
 	names := p.names[:most:most]
@@ -169,12 +163,14 @@ func (p *pinnedBlobs) sweep(most int) error {
 			continue // not ours
 		}
 		free, err := p.ifFree(at, func() error { return ignoreNotExist(p.fsys.remove(filepath.Join(p.dir, name))) })
-		if !free || err != nil {
-			p.mu.Lock()
-			p.names = append(p.names, name)
-			p.mu.Unlock()
-			errs = append(errs, err)
+		if free && err == nil {
+			removed++
+			continue
 		}
+		errs = append(errs, err)
+		p.mu.Lock()
+		p.names = append(p.names, name)
+		p.mu.Unlock()
 	}
-	return errors.Join(errs...)
+	return removed, errors.Join(errs...)
 }
