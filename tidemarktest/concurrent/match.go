@@ -120,10 +120,13 @@ func amountToSame(a, b []Update) bool {
 }
 
 // sealed says whether a command that was done, or may have been, sealed the stream as
-// the event says.
+// the event says. One that was done and only moves the since says nothing about that: if
+// it changed nothing, its position is that of a command whose outcome may be unknown.
 func (w *written) sealed(stream string, e *Event) bool {
 	seals := func(c *Command) bool { s := c.on(stream).Seal; return s != nil && *s == e.Sealed }
-	if done := w.done[e.SeqNo]; done != nil {
+	moves := func(c *Command) bool { on := c.on(stream); return on.Seal != nil || len(on.Updates) > 0 }
+	done := w.done[e.SeqNo]
+	if slices.ContainsFunc(done, moves) {
 		return slices.ContainsFunc(done, seals)
 	}
 	return slices.ContainsFunc(w.unknown, seals)

@@ -243,6 +243,25 @@ func TestProperties(t *testing.T) {
 	}
 }
 
+// TestPositionOfAnUnknownCommand: a command that changes nothing is answered with the
+// position before it, which may be that of a command of which nobody was told.
+func TestPositionOfAnUnknownCommand(t *testing.T) {
+	with := func(told effect) *history {
+		h := good()
+		h.Commands = append(h.Commands,
+			command{Outcome: concurrent.Unknown, Call: 85, Return: 99, Effects: []effect{
+				{Stream: "s", Expected: at(6), Updates: []update{up("x", 9, 1)}, Seal: at(10)},
+			}},
+			command{Call: 100, Return: 105, SeqNo: 90, Effects: []effect{told}})
+		one := &h.Tails[0]
+		one.Events = append(one.Events, event{SeqNo: 90, Updates: []update{up("x", 9, 1)}}, event{SeqNo: 90, Sealed: frontier.At(10)})
+		return h
+	}
+	require.NoError(t, concurrent.CheckTails(with(effect{Stream: "s", Since: at(4)})))
+	require.NoError(t, concurrent.CheckTails(with(effect{Stream: "s", Seal: at(10)})))
+	require.ErrorIs(t, concurrent.CheckTails(with(effect{Stream: "s", Seal: at(11)})), concurrent.ErrViolated)
+}
+
 // TestReasonsToEnd: a tail may end with any of the reasons a listener has.
 func TestReasonsToEnd(t *testing.T) {
 	for _, err := range []error{nil, persist.ErrLagged, persist.ErrStopped, persist.ErrDestroyed, persist.ErrClosed, concurrent.ErrSilent} {
