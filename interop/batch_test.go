@@ -285,8 +285,8 @@ func TestSizeFollowsContents(t *testing.T) {
 				stored += int(info.Size)
 			}
 			require.NoError(t, blobs.Close())
-			// The footer holds the least and the greatest value, once each.
-			require.Less(t, stored, total*11/10+2*size+4096)
+			// The footer holds the least and the greatest value, once each, unless they are large.
+			require.Less(t, stored, total*11/10+2*min(size, 4096)+4096)
 		})
 	}
 }
@@ -321,7 +321,7 @@ func TestUnsealedBesideTrace(t *testing.T) {
 		p.add(t, update{Key: []byte("k"), Val: fmt.Appendf(nil, "%d", i), Time: uint64(i), Diff: 1})
 	}
 	p.requireSameContents(t)
-	p.seal(t, 5)
+	p.seal(t, 3) // of ten: a batch of which more has been moved is written anew without that
 	batches := p.requireSameContents(t)
 	kinds := map[bool]int{}
 	for _, b := range batches {
@@ -329,7 +329,7 @@ func TestUnsealedBesideTrace(t *testing.T) {
 			kinds[b.trace] += len(part.rows)
 		}
 	}
-	require.Equal(t, map[bool]int{true: 5, false: 10}, kinds, "trace and unsealed rows: this test is about an overlap")
+	require.Equal(t, map[bool]int{true: 3, false: 10}, kinds, "trace and unsealed rows: this test is about an overlap")
 }
 
 // TestBatchHistories checks the files after any history of a stream.
