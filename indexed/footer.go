@@ -9,15 +9,16 @@ import (
 	"github.com/parquet-go/parquet-go/format"
 )
 
-// maxBoundBytes is how long a key or value may be of which the footer of a part has the
-// least and the greatest of a row group. The library writes them whole, so that a value of
-// 8 MiB was stored three times, and one of 120 MiB made a footer that other readers refuse.
+// maxBoundBytes is how long keys or values may be of which a part has bounds. The library
+// copies them whole, several times, and the footer has them whole as well: a value of 8 MiB
+// was stored three times, and one of 120 MiB made a footer that other readers refuse.
 const maxBoundBytes = 4 << 10
 
-// withoutLongBounds leaves bounds out of the footer of a part that are too long for it,
-// which the format allows, and no reader of ours looks at. The page index still has their
-// first bytes.
-func withoutLongBounds(file *bytes.Buffer) error {
+// withoutColumnIndex makes the footer of a part refer to no bounds of pages. For a column
+// without bounds the library writes empty ones, by which other readers would skip pages.
+// The format allows it for a single column, but the library panics when it reads that. No
+// reader of ours looks at them.
+func withoutColumnIndex(file *bytes.Buffer) error {
 	data := file.Bytes()
 	size, err := footerBytes(data, int64(len(data)))
 	if err != nil {
@@ -33,9 +34,7 @@ func withoutLongBounds(file *bytes.Buffer) error {
 	for i := range footer.RowGroups {
 		columns := footer.RowGroups[i].Columns
 		for c := range columns {
-			if s := &columns[c].MetaData.Statistics; max(len(s.MinValue), len(s.MaxValue)) > maxBoundBytes {
-				s.MinValue, s.MaxValue = nil, nil
-			}
+			columns[c].ColumnIndexOffset, columns[c].ColumnIndexLength = 0, 0
 		}
 	}
 	short, err := thrift.Marshal(protocol, &footer)

@@ -3,6 +3,7 @@ package indexed
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/parquet-go/parquet-go"
@@ -12,17 +13,16 @@ import (
 // another part with the same memory. It holds what is written so far in its compressed
 // form, and a row group.
 type partEncoder struct {
-	writer  *parquet.GenericWriter[parquetRow]
-	limits  [columnCount]int // of the bounds in the page index
-	columns []*parquet.ColumnWriter
-	rows    int // that it holds
-	bytes   int // what they take in memory
-	group   int // what those of the row group take that was begun
-	largest int // key or val in that row group
-	longest int // key or val in the part
-	most    int // of group, at which it ends: see groupEnds
-	values  []parquet.Value
-	out     bytes.Buffer
+	writer    *parquet.GenericWriter[parquetRow]
+	unbounded [columnCount]bool // columns without bounds: see hasBounds
+	columns   []*parquet.ColumnWriter
+	rows      int // that it holds
+	bytes     int // what they take in memory
+	group     int // what those of the row group take that was begun
+	largest   int // key or val in that row group
+	most      int // of group, at which it ends: see groupEnds
+	values    []parquet.Value
+	out       bytes.Buffer
 }
 
 func newPartEncoder(cfg *Config) *partEncoder { return &partEncoder{most: cfg.groupBytes()} }
@@ -45,9 +45,9 @@ type partInfo struct {
 // keys, and perhaps vals, often begin as those before them do, and then only what differs
 // is stored.
 func (e *partEncoder) begin(rows []row, info partInfo) {
-	e.limits = [columnCount]int{columnKey: boundLimit(rows, rowKey), columnVal: boundLimit(rows, rowVal)}
+	e.unbounded = [columnCount]bool{columnKey: !hasBounds(rows, rowKey), columnVal: !hasBounds(rows, rowVal)}
 	e.out.Reset()
-	e.writer = parquet.NewGenericWriter[parquetRow](&e.out,
+	options := []parquet.WriterOption{
 		parquetSchemas[asIndex(sharePrefixes(rows, rowKey))][asIndex(sharePrefixes(rows, rowVal))],
 		parquet.DefaultEncodingFor(parquet.ByteArray, &parquet.DeltaLengthByteArray),
 		parquet.Compression(&fastSnappy{}),
@@ -55,25 +55,25 @@ func (e *partEncoder) begin(rows []row, info partInfo) {
 		// Each page header would hold the least and the greatest value, whole and twice,
 		// and readers refuse headers of megabytes. The page index has them, cut short.
 		parquet.DataPageStatistics(false),
-		parquet.ColumnIndexSizeLimit(func(path []string) int {
-			if path[0] == columnName(columnVal) {
-				return e.limits[columnVal]
-			}
-			return e.limits[columnKey]
-		}),
 		parquet.KeyValueMetadata(metaVersion, strconv.Itoa(partFormatVersion)),
 		parquet.KeyValueMetadata(metaStream, info.stream),
 		parquet.KeyValueMetadata(metaBatch, info.batch),
 		parquet.KeyValueMetadata(metaPart, strconv.Itoa(info.index)),
 		parquet.CreatedBy("tidemark", strconv.Itoa(partFormatVersion), ""),
-	)
+	}
+	for column, without := range e.unbounded {
+		if without {
+			options = append(options, parquet.SkipPageBounds(columnName(column)))
+		}
+	}
+	e.writer = parquet.NewGenericWriter[parquetRow](&e.out, options...)
 	e.columns = e.writer.ColumnWriters()
 }
 
 // admits reports whether the rows can be in the part that was begun. If they cannot,
 // another part is to begin with them.
 func (e *partEncoder) admits(rows []row) bool {
-	return (e.limits[columnKey] == 0 || !anyOnes(rows, rowKey)) && (e.limits[columnVal] == 0 || !anyOnes(rows, rowVal))
+	return (e.unbounded[columnKey] || hasBounds(rows, rowKey)) && (e.unbounded[columnVal] || hasBounds(rows, rowVal))
 }
 
 // add appends rows, which are not looked at any more when it returns.
@@ -89,7 +89,6 @@ func (e *partEncoder) add(rows []row) error {
 		bytes += rowBytes(&rows[i])
 		e.largest = max(e.largest, len(rows[i].key), len(rows[i].val))
 	}
-	e.longest = max(e.longest, e.largest)
 	e.rows += len(rows)
 	e.bytes += bytes
 	e.group += bytes
@@ -101,8 +100,11 @@ func (e *partEncoder) add(rows []row) error {
 }
 
 // groupEnds reports whether the row group is large enough. The footer has the least and
-// the greatest key and val of each, whole: that is to be little beside the group.
-func (e *partEncoder) groupEnds() bool { return e.group >= e.most && e.group >= 32*e.largest }
+// the greatest key and val of each, whole if it has them: that is to be little beside the
+// group.
+func (e *partEncoder) groupEnds() bool {
+	return e.group >= e.most && e.group >= 32*min(e.largest, maxBoundBytes)
+}
 
 // appendValues has a loop for each column because it is the innermost one of flushes and
 // merges.
@@ -130,14 +132,14 @@ func appendValues(dst []parquet.Value, rows []row, column int) []parquet.Value {
 
 // finish returns the file, which is overwritten when the next part is begun.
 func (e *partEncoder) finish() ([]byte, error) {
-	w, longest := e.writer, e.longest
-	e.writer, e.columns, e.rows, e.bytes, e.group, e.largest, e.longest = nil, nil, 0, 0, 0, 0, 0
+	w := e.writer
+	e.writer, e.columns, e.rows, e.bytes, e.group, e.largest = nil, nil, 0, 0, 0, 0
 	e.out.Grow(int(w.Size()) - e.out.Len() + 4096) // Size counts what is there as well
 	if err := w.Close(); err != nil {
 		return nil, err
 	}
-	if longest > maxBoundBytes {
-		if err := withoutLongBounds(&e.out); err != nil {
+	if slices.Contains(e.unbounded[:], true) {
+		if err := withoutColumnIndex(&e.out); err != nil {
 			return nil, err
 		}
 	}
@@ -193,23 +195,16 @@ func sharedPrefix(a, b []byte) int {
 // onesPrefix is as long as the bounds of a page are in its page index.
 var onesPrefix = bytes.Repeat([]byte{0xff}, parquet.DefaultColumnIndexSizeLimit)
 
-// anyOnes reports whether a value begins with onesPrefix.
-func anyOnes(rows []row, value func(*row) []byte) bool {
+// hasBounds reports whether a column with such values may have bounds: the least and the
+// greatest value of a row group in the footer, of a page in its page index. The first are
+// whole, so the values must be short. The second are cut to the length of onesPrefix; a
+// greatest value that is cut is rounded up to the next one of that length, and if there is
+// none the index would exclude values that are in the page.
+func hasBounds(rows []row, value func(*row) []byte) bool {
 	for i := range rows {
-		if v := value(&rows[i]); len(v) > 0 && v[0] == 0xff && bytes.HasPrefix(v, onesPrefix) {
-			return true
+		if v := value(&rows[i]); len(v) > maxBoundBytes || len(v) > 0 && v[0] == 0xff && bytes.HasPrefix(v, onesPrefix) {
+			return false
 		}
 	}
-	return false
-}
-
-// boundLimit returns how many bytes of a page's least and greatest value its index
-// holds; 0 is all of them. The library rounds a greatest value that it cuts short up
-// to the next one of that length, and if there is none the index would exclude
-// values that are in the page.
-func boundLimit(rows []row, value func(*row) []byte) int {
-	if anyOnes(rows, value) {
-		return 0
-	}
-	return len(onesPrefix)
+	return true
 }

@@ -73,9 +73,10 @@ func TestEncodingFollowsTheData(t *testing.T) {
 	}
 }
 
-// The page index cannot say how great values are that begin with ones, unless it has all
-// of them. So a part that keeps them short ends before such a value.
-func TestPartEndsBeforeOnes(t *testing.T) {
+// The page index cannot say how great values are that begin with ones, and the footer is
+// not to have long ones. A part has bounds of a column or it has not, so one that has them
+// ends before such a value.
+func TestPartEndsBeforeValuesWithoutBounds(t *testing.T) {
 	short := row{key: []byte("key"), val: []byte("val")}
 	long := row{key: append(bytes.Clone(onesPrefix), "key"...), val: []byte("val")}
 	longVal := row{key: []byte("key"), val: append(bytes.Clone(onesPrefix), "val"...)}
@@ -89,4 +90,12 @@ func TestPartEndsBeforeOnes(t *testing.T) {
 	require.False(t, e.admits([]row{longVal}))
 	e.begin([]row{longVal}, partInfo{})
 	require.True(t, e.admits([]row{longVal}))
+
+	atLimit := row{key: bytes.Repeat([]byte("k"), maxBoundBytes), val: bytes.Repeat([]byte("v"), maxBoundBytes)}
+	beyond := row{key: []byte("key"), val: bytes.Repeat([]byte("v"), maxBoundBytes+1)}
+	e.begin([]row{short}, partInfo{})
+	require.True(t, e.admits([]row{atLimit}))
+	require.False(t, e.admits([]row{beyond}))
+	e.begin([]row{beyond}, partInfo{})
+	require.True(t, e.admits([]row{beyond, short, atLimit}))
 }

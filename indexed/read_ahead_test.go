@@ -92,7 +92,7 @@ func TestSnapshotOfManyParts(t *testing.T) {
 	}
 }
 
-// Keys that begin with ones are in a part of their own: see TestPartEndsBeforeOnes.
+// Keys that begin with ones are in a part of their own: see TestPartEndsBeforeValuesWithoutBounds.
 func TestPartOfOnes(t *testing.T) {
 	f := newFixture(t, still())
 	id := f.register("s")

@@ -29,7 +29,7 @@ var valuesExhibits = []exhibit{
 	},
 	{
 		name: "values-in-the-footer", bug: "a large value is stored three times, and its file cannot be opened by others", origin: ours, tier: b,
-		edits: []edit{{"indexed/part_encoder.go", "\tif longest > maxBoundBytes {\n", "\tif longest < 0 {\n"}},
+		edits: []edit{{"indexed/part_encoder.go", "len(v) > maxBoundBytes || ", ""}},
 		pkg:   "./indexed", test: "TestFooterDoesNotGrowWithValues",
 	},
 }
