@@ -123,19 +123,6 @@ func (f osFile) id() (fileID, error)       { return identify(f.File) }
 func (f osFile) links() (int, error)            { return linkCount(f.File) }
 func (f osFile) isAt(name string) (bool, error) { return sameFile(f.File, name) }
 
-// sameFile reports whether a path leads to an open file or directory.
-func sameFile(f *os.File, name string) (bool, error) {
-	now, err := os.Stat(name)
-	if errors.Is(err, iofs.ErrNotExist) {
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	is, err := f.Stat()
-	return err == nil && os.SameFile(now, is), err
-}
-
 func (f osFile) size() (int64, error) {
 	info, err := f.Stat()
 	if err != nil {

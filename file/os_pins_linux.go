@@ -40,11 +40,3 @@ func tryLockByte(f *os.File, at int64, exclusive bool) error {
 }
 
 func unlockByte(f *os.File, at int64) error { return lockByte(f, unix.F_UNLCK, at) }
-
-func identify(f *os.File) (fileID, error) {
-	var s unix.Stat_t
-	if err := unix.Fstat(int(f.Fd()), &s); err != nil {
-		return fileID{}, &os.PathError{Op: "fstat", Path: f.Name(), Err: err}
-	}
-	return fileID{device: uint64(s.Dev), inode: s.Ino}, nil //nolint:unconvert // it has 32 bits on mips
-}

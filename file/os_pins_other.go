@@ -13,5 +13,3 @@ import (
 func tryLockByte(*os.File, int64, bool) error { return errors.ErrUnsupported }
 
 func unlockByte(*os.File, int64) error { return errors.ErrUnsupported }
-
-func identify(*os.File) (fileID, error) { return fileID{}, errors.ErrUnsupported }

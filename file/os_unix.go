@@ -23,21 +23,6 @@ type osDirectory struct{ *os.File }
 func (d osDirectory) syncDir() error                { return d.Sync() }
 func (d osDirectory) isAt(dir string) (bool, error) { return sameFile(d.File, dir) }
 
-// linkCount is called before every append, so it makes no garbage.
-func linkCount(f *os.File) (int, error) {
-	var s unix.Stat_t
-	for {
-		err := unix.Fstat(int(f.Fd()), &s)
-		if err == unix.EINTR {
-			continue
-		}
-		if err != nil {
-			return 0, &os.PathError{Op: "fstat", Path: f.Name(), Err: err}
-		}
-		return int(s.Nlink), nil // its type differs between systems
-	}
-}
-
 func tryLock(f *os.File, exclusive bool) error {
 	how := unix.LOCK_SH
 	if exclusive {

@@ -1,0 +1,25 @@
+//go:build !linux
+
+package file
+
+import (
+	"errors"
+	iofs "io/fs"
+	"os"
+)
+
+// identify serves the pins of blobs, which there are on Linux only.
+func identify(*os.File) (fileID, error) { return fileID{}, errors.ErrUnsupported }
+
+// sameFile reports whether a path leads to an open file or directory.
+func sameFile(f *os.File, name string) (bool, error) {
+	now, err := os.Stat(name)
+	if errors.Is(err, iofs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	is, err := f.Stat()
+	return err == nil && os.SameFile(now, is), err
+}
