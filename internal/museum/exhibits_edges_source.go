@@ -4,7 +4,7 @@ package main
 // codecs.
 var edgesSourceExhibits = []exhibit{
 	{
-		name: "doubled-as-of", bug: "a source that goes on as of the sink's upper emits everything again", origin: ours, tier: b,
+		name: "doubled-as-of", bug: "a source that goes on as of the sink's upper emits everything again", origin: ours, tier: a,
 		edits: []edit{{"operators/source/resume.go", "\tcase !h.asOf.LessThan(lower):\n", "\tcase false:\n"}},
 		pkg:   "./operators/source", test: "TestResumeIsExactOrRefused",
 	},

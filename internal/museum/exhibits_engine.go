@@ -10,7 +10,7 @@ var engineExhibits = []exhibit{
 		pkg: "./indexed", test: "TestEngineAgainstModel",
 	},
 	{
-		name: "leftover-edit", bug: "a manifest edit left over from a failure is repeated, and the log truncated by more than it names", origin: ours, tier: a,
+		name: "leftover-edit", bug: "a manifest edit left over from a failure is repeated, and the log truncated by more than it names", origin: ours, tier: b,
 		edits: []edit{{"indexed/manifest_writer.go",
 			"\tif len(st.changed) > 0 {\n\t\tfull :=",
 			"\tif m.metrics == nil {\n\t\tfull :="}},
@@ -31,14 +31,14 @@ var engineExhibits = []exhibit{
 		pkg: "./indexed", test: "TestReplacedOwnerTouchesNothing",
 	},
 	{
-		name: "twice-after-restart", bug: "what is in a batch already is replayed from the log once more", origin: "materialize#13496", tier: a,
+		name: "twice-after-restart", bug: "what is in a batch already is replayed from the log once more", origin: "materialize#13496", tier: b,
 		edits: []edit{{"indexed/engine.go",
 			" && entry.SeqNo > s.flushed {",
 			" {"}},
 		pkg: "./indexed", test: "TestEngineAgainstModel",
 	},
 	{
-		name: "expected-upper-ignored", bug: "a compare-and-append is accepted although the upper has passed the one it expects", origin: "lost updates", tier: a,
+		name: "expected-upper-ignored", bug: "a compare-and-append is accepted although the upper has passed the one it expects", origin: "lost updates", tier: b,
 		edits: []edit{{"indexed/plan.go",
 			"\t\tif s.upper != e.upper {",
 			"\t\tif s.upper.LessThan(e.upper) {"}},
@@ -101,7 +101,7 @@ var engineExhibits = []exhibit{
 		pkg:   "./indexed", test: "TestMaintainEndsUnderLoad",
 	},
 	{
-		name: "half-of-what-cancels", bug: "a tail that cancels out is flushed without a word in the manifest, and half of it is replayed", origin: ours, tier: a,
+		name: "half-of-what-cancels", bug: "a tail that cancels out is flushed without a word in the manifest, and half of it is replayed", origin: ours, tier: b,
 		edits: []edit{{"indexed/maintain.go", "if s.destroyed || s.manifest.flushed || len(", "if s.destroyed || len("}},
 		pkg:   "./file", test: "TestCancelledTailIsNotHalfReplayed",
 	},

@@ -15,14 +15,14 @@ var historyExhibits = []exhibit{
 		pkg: "./tidemarktest/concurrent", test: "TestConcurrentHistoriesInMemory",
 	},
 	{
-		name: "stale-follower", bug: "a follower answers from what it knows, and does not look for what was acknowledged", origin: "etcd, stale reads", tier: a,
+		name: "stale-follower", bug: "a follower answers from what it knows, and does not look for what was acknowledged", origin: "etcd, stale reads", tier: b,
 		edits: []edit{{"indexed/follow.go",
 			"\tif err := f.Refresh(ctx); err != nil {\n\t\treturn err\n\t}\n\tst := f.current()\n",
 			"\tst := f.current()\n"}},
 		pkg: "./tidemarktest/concurrent", test: "TestConcurrentHistoriesInMemory",
 	},
 	{
-		name: "half-a-command", bug: "a write over two streams shows in one of them first", origin: "isolation anomalies (Elle)", tier: a,
+		name: "half-a-command", bug: "a write over two streams shows in one of them first", origin: "isolation anomalies (Elle)", tier: b,
 		edits: []edit{{"indexed/state.go",
 			"\tfor i := range ops {\n\t\tif err := st.applyOpLocked(seqno, &ops[i], now); err != nil {\n",
 			"\tfor i := range ops {\n\t\tat := seqno\n\t\tif ops[i].kind == opWrite && ops[i].stream != ops[0].stream {\n\t\t\tat--\n\t\t}\n\t\tif err := st.applyOpLocked(at, &ops[i], now); err != nil {\n"}},
@@ -55,7 +55,7 @@ var historyExhibits = []exhibit{
 		pkg:   "./tidemarktest", test: "TestHistories",
 	},
 	{
-		name: "seal-goes-back", bug: "a seal before the upper is accepted", origin: "regressing frontiers", tier: a,
+		name: "seal-goes-back", bug: "a seal before the upper is accepted", origin: "regressing frontiers", tier: b,
 		edits: []edit{{"indexed/plan.go", "\t\tif o.frontier.LessThan(s.upper) {", "\t\tif false {"}, {"indexed/state.go", "\t\tif o.frontier.LessThan(s.upper) {", "\t\tif false {"}},
 		pkg:   "./tidemarktest", test: "TestHistories",
 	},

@@ -12,12 +12,12 @@ var logExhibits = []exhibit{
 		pkg: "./file", test: "TestCrashAtEveryOperation",
 	},
 	{
-		name: "directory-not-flushed", bug: "a new segment's name is not flushed before the segment is used", origin: "LevelDB and others (ALICE)", tier: a,
+		name: "directory-not-flushed", bug: "a new segment's name is not flushed before the segment is used", origin: "LevelDB and others (ALICE)", tier: b,
 		edits: []edit{{"file/append.go", "\tif err := l.flushNames(); err != nil {\n\t\treturn nil, errors.Join(err, from.f.Close())\n\t}\n", ""}},
 		pkg:   "./file", test: "TestCrashAtEveryOperation",
 	},
 	{
-		name: "growth-not-flushed", bug: "a header refers to space that is not in the file yet", origin: "redb", tier: a,
+		name: "growth-not-flushed", bug: "a header refers to space that is not in the file yet", origin: "redb", tier: b,
 		edits: []edit{
 			{"file/spares.go", "\t\t\terr = s.f.sync()\n", "\t\t\terr = nil\n"},
 			{
@@ -43,7 +43,7 @@ var logExhibits = []exhibit{
 		pkg: "./file", test: "TestDamage",
 	},
 	{
-		name: "torn-taken-for-whole", bug: "the checksum of a group is not looked at", origin: "torn writes", tier: a,
+		name: "torn-taken-for-whole", bug: "the checksum of a group is not looked at", origin: "torn writes", tier: b,
 		edits: []edit{{"file/frame.go", "\tif crc32.Checksum(payload, castagnoli) != h.sum {", "\tif false {"}},
 		pkg:   "./file", test: "TestCrashAtEveryOperation",
 	},

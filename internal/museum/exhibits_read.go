@@ -10,14 +10,14 @@ var readExhibits = []exhibit{
 		pkg: "./persist", test: "TestSlowListener",
 	},
 	{
-		name: "retraction-compacted-away", bug: "a retraction is dropped when compaction lands on it", origin: "etcd#18089", tier: a,
+		name: "retraction-compacted-away", bug: "a retraction is dropped when compaction lands on it", origin: "etcd#18089", tier: b,
 		edits: []edit{{"indexed/merge.go",
 			"\t\tcase have && acc.diff != 0:\n",
 			"\t\tcase have && acc.diff > 0:\n"}},
 		pkg: "./indexed", test: "TestEngineAgainstModel",
 	},
 	{
-		name: "progress-before-data", bug: "a seal is announced before the updates of its own command", origin: "etcd#15220", tier: a,
+		name: "progress-before-data", bug: "a seal is announced before the updates of its own command", origin: "etcd#15220", tier: b,
 		edits: []edit{{"indexed/listener.go",
 			"\tif len(e.cols) > 0 {\n\t\tevents = append(events, Event{SeqNo: e.seqno, Updates: e.cols})\n\t}\n\tif e.seal {\n\t\tevents = append(events, Event{SeqNo: e.seqno, Sealed: e.sealed})\n\t}\n",
 			"\tif e.seal {\n\t\tevents = append(events, Event{SeqNo: e.seqno, Sealed: e.sealed})\n\t}\n\tif len(e.cols) > 0 {\n\t\tevents = append(events, Event{SeqNo: e.seqno, Updates: e.cols})\n\t}\n"}},
