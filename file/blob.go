@@ -44,7 +44,7 @@ type Blob struct {
 	// flushes is held while a directory is flushed.
 	flushes sync.Mutex
 
-	keys keyLocks
+	keys keyLocks[string]
 }
 
 // NewBlob opens the blobs of the location dir for writing, creates what is
@@ -443,9 +443,9 @@ func (b *Blob) Close() error {
 }
 
 // keyLocks is a lock for each key in use.
-type keyLocks struct {
+type keyLocks[K comparable] struct {
 	mu sync.Mutex // guards m
-	m  map[string]*keyLock
+	m  map[K]*keyLock
 }
 
 type keyLock struct {
@@ -454,12 +454,12 @@ type keyLock struct {
 }
 
 // lock waits for the lock of a key and returns the function that gives it up.
-func (k *keyLocks) lock(key string) (unlock func()) {
+func (k *keyLocks[K]) lock(key K) (unlock func()) {
 	k.mu.Lock()
 	l := k.m[key]
 	if l == nil {
 		if k.m == nil {
-			k.m = make(map[string]*keyLock)
+			k.m = make(map[K]*keyLock)
 		}
 		l = &keyLock{}
 		k.m[key] = l

@@ -446,6 +446,50 @@ func TestPinsThatCannotBeOpened(t *testing.T) {
 	require.NoError(t, b.Close())
 }
 
+// Keys that differ in their last number have neighbouring bytes, which take one place in
+// the system's list of locks; those that share a byte are pinned until the last of them is
+// released.
+func TestBytesOfPins(t *testing.T) {
+	require.Equal(t, pinByte("batch/7/x-5-0.parquet")+7, pinByte("batch/7/x-5-7.parquet"))
+	require.NotEqual(t, pinByte("batch/7/x-5-0.parquet"), pinByte("batch/7/x-6-0.parquet"))
+	require.NotEqual(t, pinByte("manifest/base"), pinByte("manifest/base0"))
+	for _, key := range []string{"", "k", "9", "manifest/edit-18446744073709551615", "99999999999999999999999999"} {
+		require.GreaterOrEqual(t, pinByte(key), int64(0), key)
+	}
+
+	m := newMemFS()
+	b := openMemBlob(t, m)
+	r, err := NewBlobReader("/db", withFileSystem(m))
+	require.NoError(t, err)
+	keys := []string{"k1", fmt.Sprintf("k%d", 1+pinRun)}
+	require.Equal(t, pinByte(keys[0]), pinByte(keys[1]))
+	var releases []func()
+	for _, key := range keys {
+		_, err := b.Set(t.Context(), key, []byte(key))
+		require.NoError(t, err)
+		release, err := r.Pin(t.Context(), key)
+		require.NoError(t, err)
+		releases = append(releases, release)
+	}
+	_, err = r.Pin(t.Context(), fmt.Sprintf("k%d", 1+2*pinRun)) // is not there: its lock is given up
+	require.ErrorIs(t, err, storage.ErrNotFound)
+	releases[0]()
+	require.NoError(t, b.Delete(t.Context(), keys[1]))
+	data, _, err := r.Get(t.Context(), keys[1])
+	require.NoError(t, err)
+	require.Equal(t, keys[1], string(data))
+	releases[1]()
+	for range 2 {
+		_, err := b.Set(t.Context(), "other", nil)
+		require.NoError(t, err)
+	}
+	names, err := m.list("/db/blob/pinned")
+	require.NoError(t, err)
+	require.Empty(t, names)
+	require.NoError(t, r.Close())
+	require.NoError(t, b.Close())
+}
+
 // A full disk gets the room back of what is pinned no more.
 func TestFullDiskSweepsPinned(t *testing.T) {
 	m := newMemFS()

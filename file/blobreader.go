@@ -25,9 +25,9 @@ var (
 // a location that no writer of this version has opened yet).
 type BlobReader struct {
 	blobFiles
-	// pinning is held while a key is pinned for the first time, or for the last: the lock
-	// of its byte belongs to all of its pins.
-	pinning keyLocks
+	// pinning is held for a byte while a key of it is pinned or unpinned: the lock on the
+	// byte belongs to all of its pins.
+	pinning keyLocks[int64]
 	// locking is held while the file pins is opened, and by Close. It comes before mu.
 	locking sync.Mutex
 
@@ -35,7 +35,8 @@ type BlobReader struct {
 	mu     sync.Mutex
 	closed bool
 	pins   map[string]*pin
-	locks  handle // the file pins, once a key is pinned
+	bytes  map[int64]int // how many of the pins the lock on a byte keeps
+	locks  handle        // the file pins, once a key is pinned
 }
 
 // pin is a blob that is kept: by the lock of its byte, or open. Then it is closed when
@@ -57,7 +58,7 @@ func NewBlobReader(dir string, opts ...Option) (*BlobReader, error) {
 	}
 	return &BlobReader{
 		blobFiles: blobFiles{cfg.fsys, filepath.Join(dir, blobDir, blobData)},
-		pins:      make(map[string]*pin),
+		pins:      make(map[string]*pin), bytes: make(map[int64]int),
 	}, nil
 }
 
@@ -171,13 +172,14 @@ func (r *BlobReader) done(p *pin, f handle) error {
 // contents of the first Pin after the blob was deleted. If the blob is replaced instead,
 // it sees them or storage.ErrNotFound, also if it is pinned again.
 func (r *BlobReader) Pin(ctx context.Context, key string) (release func(), err error) {
-	defer r.pinning.lock(key)()
+	at := pinByte(key)
+	defer r.pinning.lock(at)()
 	p, err := r.use(ctx, key)
 	if err != nil {
 		return nil, err
 	}
 	if p == nil {
-		if p, err = r.keep(key); err != nil {
+		if p, err = r.keep(key, at); err != nil {
 			return nil, err
 		}
 	}
@@ -186,15 +188,17 @@ func (r *BlobReader) Pin(ctx context.Context, key string) (release func(), err e
 		r.mu.Unlock()
 		return nil, errors.Join(r.errClosed(), r.done(p, p.f)) // its lock has ended with the reader
 	}
+	if p.pins++; p.pins == 1 && p.f == nil {
+		r.bytes[at]++
+	}
 	r.pins[key] = p
-	p.pins++
 	r.mu.Unlock()
 	return sync.OnceFunc(func() { r.unpin(key, p) }), nil
 }
 
 // keep makes a pin of a key that has none: by a lock if that is possible.
-func (r *BlobReader) keep(key string) (*pin, error) {
-	giveUp := r.lockKey(key)
+func (r *BlobReader) keep(key string, at int64) (*pin, error) {
+	giveUp := r.lockByte(at)
 	f, err := r.open(key)
 	if err == nil && giveUp != nil {
 		var id fileID
@@ -214,19 +218,31 @@ func (r *BlobReader) keep(key string) (*pin, error) {
 	return &pin{f: f, users: 1}, nil
 }
 
-// lockKey takes the lock of the byte of a key, and returns what gives it up; nil if it
-// cannot be had: there are none, or the blob is being deleted.
-func (r *BlobReader) lockKey(key string) (giveUp func()) {
+// lockByte takes the lock on a byte, and returns what gives it up; nil if it cannot be had:
+// there are none, or a blob is being deleted.
+func (r *BlobReader) lockByte(at int64) (giveUp func()) {
 	locks := r.openLocks()
-	if locks == nil || locks.tryLockByte(pinByte(key), false) != nil {
+	if locks == nil || locks.tryLockByte(at, false) != nil {
 		return nil
 	}
-	giveUp = func() { _ = locks.unlockByte(pinByte(key)) } // at worst the blob is kept as long as this reader
+	giveUp = func() { r.unlockByte(locks, at) }
 	if is, err := locks.isAt(filepath.Join(r.base(), blobPins)); err != nil || !is {
 		giveUp() // a location that was replaced: its writer asks for the locks of another file
 		return nil
 	}
 	return giveUp
+}
+
+// unlockByte gives up the lock on a byte, unless it keeps other keys.
+//
+// REQUIRES: pinning is held for the byte.
+func (r *BlobReader) unlockByte(locks handle, at int64) {
+	r.mu.Lock()
+	shared := r.bytes[at] > 0
+	r.mu.Unlock()
+	if !shared {
+		_ = locks.unlockByte(at) // at worst the blob is kept as long as this reader
+	}
 }
 
 // openLocks returns the file pins, or nil if that cannot be opened.
@@ -251,7 +267,8 @@ func (r *BlobReader) openLocks() handle {
 
 // unpin ends one pin of a key, and with the last of them the lock.
 func (r *BlobReader) unpin(key string, p *pin) {
-	defer r.pinning.lock(key)()
+	at := pinByte(key)
+	defer r.pinning.lock(at)()
 	r.mu.Lock()
 	if p.pins == 0 { // Close was here
 		r.mu.Unlock()
@@ -261,11 +278,16 @@ func (r *BlobReader) unpin(key string, p *pin) {
 	last := p.pins == 0
 	if last {
 		delete(r.pins, key)
+		if p.f == nil {
+			if r.bytes[at]--; r.bytes[at] == 0 {
+				delete(r.bytes, at)
+			}
+		}
 	}
 	locks := r.locks
 	r.mu.Unlock()
 	if last && p.f == nil {
-		_ = locks.unlockByte(pinByte(key)) // at worst the blob is kept as long as this reader
+		r.unlockByte(locks, at)
 	}
 	_ = r.done(p, p.f) // only read
 }
@@ -309,6 +331,7 @@ func (r *BlobReader) Close() error {
 		p.pins = 0
 	}
 	clear(r.pins)
+	clear(r.bytes)
 	if r.locks != nil {
 		idle = append(idle, r.locks)
 		r.locks = nil

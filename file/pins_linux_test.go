@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -49,6 +50,7 @@ func TestFollowersSnapshotsNeedFewDescriptors(t *testing.T) {
 	snap, err := r.Snapshot(ctx)
 	require.NoError(t, err)
 	require.LessOrEqual(t, openFiles(t), before+4)
+	require.Less(t, locksOf(t, filepath.Join(dir, "blob", "pins")), 20)
 	other, err := r.Snapshot(ctx) // of the same parts
 	require.NoError(t, err)
 	require.NoError(t, other.Close())
@@ -75,6 +77,19 @@ func TestFollowersSnapshotsNeedFewDescriptors(t *testing.T) {
 		require.NoError(t, owner.Maintain(ctx))
 	}
 	require.Zero(t, pieces("pinned"))
+}
+
+// locksOf counts the locks of a file that the system has in its list.
+func locksOf(t *testing.T, name string) (n int) {
+	info, err := os.Stat(name)
+	require.NoError(t, err)
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	require.True(t, ok)
+	all, err := os.ReadFile("/proc/locks")
+	require.NoError(t, err)
+	n = strings.Count(string(all), fmt.Sprintf(":%d ", stat.Ino))
+	require.Positive(t, n)
+	return n
 }
 
 func openFiles(t *testing.T) int {

@@ -73,6 +73,16 @@ var fileEdgeExhibits = []exhibit{
 		pkg:   "./file", test: "TestFollowersSnapshotsNeedFewDescriptors",
 	},
 	{
+		name: "released-with-another", bug: "a reader lets go of a blob with another one that shares its byte", origin: ours, tier: b,
+		edits: []edit{{"file/blobreader.go", "\tshared := r.bytes[at] > 0\n", "\tshared := false\n"}},
+		pkg:   "./file", test: "TestBytesOfPins",
+	},
+	{
+		name: "locks-that-lie-apart", bug: "a follower's snapshot takes time in proportion to the square of its parts", origin: ours, tier: b,
+		edits: []edit{{"file/pins.go", "/pinRun*pinRun + n ", " ^ n<<30 "}},
+		pkg:   "./file", test: "TestFollowersSnapshotsNeedFewDescriptors",
+	},
+	{
 		name: "pinned-for-ever", bug: "what was deleted while it was pinned is never removed", origin: ours, tier: b,
 		edits: []edit{{"file/pins.go", "\tmost = min(most, len(p.names))\n", "\tmost = 0\n"}},
 		pkg:   "./file", test: "TestPinnedBlobsGo",
