@@ -45,7 +45,10 @@ type countdown struct {
 	met    int
 }
 
-func (c *countdown) hook(string, string) error {
+func (c *countdown) hook(op, _ string) error {
+	if op == "links" {
+		return nil // the system has that in memory, whatever the disk does
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.met++
@@ -127,7 +130,7 @@ func TestRandomProgramsOnFailingDisk(t *testing.T) {
 		return failingStore(1+random.IntN(1000), byte(random.Uint32()))
 	}, func(total program.Report) {
 		require.Greater(t, total.Accepted, 5*n, "%+v", total)
-		require.GreaterOrEqual(t, total.Unknown, n/250, "%+v", total) // a disk that is dead is mostly met before an append writes
+		require.Greater(t, total.Unknown, n/25, "%+v", total)
 		require.Greater(t, total.Failed, n/4, "%+v", total)
 		require.Greater(t, total.Checked, 10*n, "%+v", total)
 	})
