@@ -104,6 +104,35 @@ func TestPlaceThatCannotBeSeen(t *testing.T) {
 	})
 }
 
+// A file system that says of every file that it has no name is none where all is gone.
+func TestLinksThatAreNotCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &full{t: t, m: newMemFS(), size: 100}
+		f.m.noLinks = true
+		require.NoError(t, f.open())
+		for range 3 {
+			require.NoError(t, f.write())
+		}
+		s := newSpares(f.m, "/db/log", nil)
+		made, err := s.take(MinSegmentSize, MinSegmentSize)
+		require.NoError(t, err)
+		require.NoError(t, s.add(made))
+		again, err := s.take(MinSegmentSize, MinSegmentSize)
+		require.NoError(t, err)
+		require.Equal(t, made, again, "a spare was thrown away")
+		require.NoError(t, again.f.Close())
+		require.NoError(t, s.close())
+
+		f.m.mu.Lock()
+		delete(f.m.names, newestSegment(f.m))
+		f.m.mu.Unlock()
+		err = f.write()
+		require.ErrorIs(t, err, persist.ErrStopped)
+		require.ErrorIs(t, err, storage.ErrConflict)
+		_ = f.db.Close()
+	})
+}
+
 // The same on a real file system.
 func TestLocationIsGoneFromDisk(t *testing.T) {
 	for name, take := range map[string]func(dir string) error{

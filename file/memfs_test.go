@@ -34,6 +34,8 @@ type memFS struct {
 	ids   map[*inode]uint64 // of those that were asked for
 	// noByteLocks: it has no locks on bytes, as other systems than Linux.
 	noByteLocks bool
+	// noLinks: it says that files have no names, as some file systems do.
+	noLinks bool
 	// capacity, if it is not 0, is how many bytes all files may have together.
 	capacity int
 }
@@ -370,6 +372,9 @@ func (h *memHandle) size() (int64, error) {
 func (h *memHandle) links() (int, error) {
 	h.m.mu.Lock()
 	defer h.m.mu.Unlock()
+	if h.m.noLinks {
+		return 0, h.begin("links")
+	}
 	return h.m.links(h.n), h.begin("links")
 }
 

@@ -22,7 +22,7 @@ const lookInterval = 100 * time.Millisecond
 // flush; the path to it, which may be long, every lookInterval. An error has had no
 // effect, unless it says otherwise.
 func (l *Log) present(ctx context.Context, active *segment) (*segment, error) {
-	n, err := active.f.links()
+	n, err := linksOf(active.f, active.name)
 	switch {
 	case err != nil:
 		return nil, storage.NoEffect(fmt.Errorf("look at segment %s: %w", active.name, err))
@@ -43,6 +43,18 @@ func (l *Log) present(ctx context.Context, active *segment) (*segment, error) {
 		return l.own(ctx, active)
 	}
 	return active, nil
+}
+
+// linksOf returns how many names a file has that had this one, or unknownLinks. There are
+// file systems that say 0 for any file, so 0 counts only if the name is gone as well.
+func linksOf(f handle, name string) (int, error) {
+	n, err := f.links()
+	if err == nil && n == 0 {
+		if at, err := f.isAt(name); err == nil && at {
+			return unknownLinks, nil
+		}
+	}
+	return n, err
 }
 
 // isThere fails with ErrConflict if a directory is certain not to be where it was. That

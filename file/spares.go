@@ -136,7 +136,7 @@ func (p *spares) take(need, size int64) (spare, error) {
 		s := p.free[i]
 		p.free = p.free[:i]
 		// Somebody may have removed it, or copied the location by hard links.
-		if n, err := s.f.links(); err == nil && (n == 1 || n == unknownLinks) {
+		if n, err := linksOf(s.f, s.name); err == nil && (n == 1 || n == unknownLinks) {
 			p.mu.Unlock()
 			return s, nil
 		}

@@ -50,12 +50,16 @@ func statOld(f *os.File, path string) (s unix.Statx_t, err error) {
 	dev := uint64(old.Dev) //nolint:unconvert // it has 32 bits on mips
 	s.Dev_major, s.Dev_minor, s.Ino = unix.Major(dev), unix.Minor(dev), old.Ino
 	s.Nlink = uint32(old.Nlink) //nolint:gosec // no file has that many names
+	s.Mask = unix.STATX_BASIC_STATS
 	return s, nil
 }
 
 // linkCount is called before every append.
 func linkCount(f *os.File) (int, error) {
 	s, err := statx(f, "", unix.STATX_NLINK)
+	if err == nil && s.Mask&unix.STATX_NLINK == 0 {
+		return unknownLinks, nil
+	}
 	return int(s.Nlink), err
 }
 
