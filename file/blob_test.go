@@ -450,6 +450,9 @@ func TestPinsThatCannotBeOpened(t *testing.T) {
 // the system's list of locks; those that share a byte are pinned until the last of them is
 // released.
 func TestBytesOfPins(t *testing.T) {
+	// They are part of the format: docs/format-file.md.
+	require.Equal(t, int64(4205666291662454791), pinByte("batch/7/x-5-7.parquet"))
+	require.Equal(t, int64(4368781952808910848), pinByte("manifest/base"))
 	require.Equal(t, pinByte("batch/7/x-5-0.parquet")+7, pinByte("batch/7/x-5-7.parquet"))
 	require.NotEqual(t, pinByte("batch/7/x-5-0.parquet"), pinByte("batch/7/x-6-0.parquet"))
 	require.NotEqual(t, pinByte("manifest/base"), pinByte("manifest/base0"))

@@ -5,15 +5,19 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"github.com/tidemark-go/tidemark/file"
 	"github.com/tidemark-go/tidemark/frontier"
 	"github.com/tidemark-go/tidemark/persist"
 	"github.com/tidemark-go/tidemark/persist/codec"
+	"github.com/tidemark-go/tidemark/storage"
 )
 
 // A follower's snapshot of hundreds of parts needs no descriptor for each of them, and
@@ -79,6 +83,42 @@ func TestFollowersSnapshotsNeedFewDescriptors(t *testing.T) {
 	require.Zero(t, pieces("pinned"))
 }
 
+// A reader may be closed while others pin with it; the race detector watches.
+func TestPinsBesideClose(t *testing.T) {
+	dir := t.TempDir()
+	blob, err := file.NewBlob(dir)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, blob.Close()) }()
+	_, err = blob.Set(t.Context(), "k1", []byte("v"))
+	require.NoError(t, err)
+	for range 20 {
+		r, err := file.NewBlobReader(dir)
+		require.NoError(t, err)
+		var pinning sync.WaitGroup
+		begun := make(chan struct{}, 4)
+		for range cap(begun) {
+			pinning.Go(func() {
+				for i := 0; ; i++ {
+					release, err := r.Pin(t.Context(), "k1")
+					if i == 0 {
+						begun <- struct{}{}
+					}
+					if err != nil {
+						assert.ErrorIs(t, err, storage.ErrClosed)
+						return
+					}
+					release()
+				}
+			})
+		}
+		for range cap(begun) {
+			<-begun
+		}
+		require.NoError(t, r.Close())
+		pinning.Wait()
+	}
+}
+
 // locksOf counts the locks of a file that the system has in its list.
 func locksOf(t *testing.T, name string) (n int) {
 	info, err := os.Stat(name)
@@ -87,7 +127,7 @@ func locksOf(t *testing.T, name string) (n int) {
 	require.True(t, ok)
 	all, err := os.ReadFile("/proc/locks")
 	require.NoError(t, err)
-	n = strings.Count(string(all), fmt.Sprintf(":%d ", stat.Ino))
+	n = strings.Count(string(all), fmt.Sprintf(" %02x:%02x:%d ", unix.Major(stat.Dev), unix.Minor(stat.Dev), stat.Ino))
 	require.Positive(t, n)
 	return n
 }

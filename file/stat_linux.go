@@ -4,78 +4,85 @@ import (
 	"errors"
 	iofs "io/fs"
 	"os"
+	"runtime"
 
 	"golang.org/x/sys/unix"
 )
 
-// statx asks for what mask names alone, of the open file f, or of what a path leads to if f
-// is nil. Above all it does not ask for time stamps: where they have a fine resolution
+// statx asks for what mask names alone, of an open file, or of what a path leads to if there
+// is one. Above all it does not ask for time stamps: where they have a fine resolution
 // (Linux 6.13 and later), the file system must give a file that was asked for them another
 // one with the next write, and store it. An fstat before each append doubled what appends
-// wrote to the disk.
-func statx(f *os.File, path string, mask int) (unix.Statx_t, error) {
+// wrote to the disk. The error is that of the system.
+func statx(fd uintptr, path string, mask int) (unix.Statx_t, error) {
 	var s unix.Statx_t
-	at, flags, name := unix.AT_FDCWD, 0, path
-	if f != nil {
-		at, flags, name = int(f.Fd()), unix.AT_EMPTY_PATH, f.Name()
+	at, flags := int(fd), unix.AT_EMPTY_PATH //nolint:gosec // descriptors are small
+	if path != "" {
+		at, flags = unix.AT_FDCWD, 0
 	}
 	for {
 		err := unix.Statx(at, path, flags, mask, &s)
 		switch {
-		case err == nil:
-			return s, nil
 		case errors.Is(err, unix.EINTR):
 		case errors.Is(err, unix.ENOSYS), errors.Is(err, unix.EPERM):
 			// A kernel before 4.11, or a sandbox that is older than the call.
-			return statOld(f, path)
+			return statOld(fd, path)
 		default:
-			return s, &os.PathError{Op: "statx", Path: name, Err: err}
+			return s, err
 		}
 	}
 }
 
 // statOld does with what there was before statx.
-func statOld(f *os.File, path string) (s unix.Statx_t, err error) {
+func statOld(fd uintptr, path string) (s unix.Statx_t, err error) {
 	var old unix.Stat_t
-	op, name := "stat", path
-	if f != nil {
-		op, name = "fstat", f.Name()
-		err = unix.Fstat(int(f.Fd()), &old)
+	if path == "" {
+		err = unix.Fstat(int(fd), &old) //nolint:gosec // descriptors are small
 	} else {
 		err = unix.Stat(path, &old)
-	}
-	if err != nil {
-		return s, &os.PathError{Op: op, Path: name, Err: err}
 	}
 	dev := uint64(old.Dev) //nolint:unconvert // it has 32 bits on mips
 	s.Dev_major, s.Dev_minor, s.Ino = unix.Major(dev), unix.Minor(dev), old.Ino
 	s.Nlink = uint32(old.Nlink) //nolint:gosec // no file has that many names
 	s.Mask = unix.STATX_BASIC_STATS
-	return s, nil
+	return s, err
 }
 
-// linkCount is called before every append.
+// linkCount is called before every append. REQUIRES: nobody closes the file meanwhile.
 func linkCount(f *os.File) (int, error) {
-	s, err := statx(f, "", unix.STATX_NLINK)
-	if err == nil && s.Mask&unix.STATX_NLINK == 0 {
+	s, err := statx(f.Fd(), "", unix.STATX_NLINK)
+	runtime.KeepAlive(f)
+	switch {
+	case err != nil:
+		return 0, &os.PathError{Op: "statx", Path: f.Name(), Err: err}
+	case s.Mask&unix.STATX_NLINK == 0:
 		return unknownLinks, nil
 	}
-	return int(s.Nlink), err
+	return int(s.Nlink), nil
 }
 
-func identify(f *os.File) (fileID, error) {
-	s, err := statx(f, "", unix.STATX_INO)
-	return idOf(&s), err
+// identify may be called while the file is being closed.
+func identify(f *os.File) (id fileID, err error) {
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return fileID{}, err
+	}
+	var s unix.Statx_t
+	closed := conn.Control(func(fd uintptr) { s, err = statx(fd, "", unix.STATX_INO) })
+	if err = errors.Join(closed, err); err != nil {
+		return fileID{}, &os.PathError{Op: "statx", Path: f.Name(), Err: err}
+	}
+	return idOf(&s), nil
 }
 
 // sameFile reports whether a path leads to an open file or directory.
 func sameFile(f *os.File, name string) (bool, error) {
-	now, err := statx(nil, name, unix.STATX_INO)
+	now, err := statx(0, name, unix.STATX_INO)
 	if errors.Is(err, iofs.ErrNotExist) {
 		return false, nil
 	}
 	if err != nil {
-		return false, err
+		return false, &os.PathError{Op: "statx", Path: name, Err: err}
 	}
 	is, err := identify(f)
 	return err == nil && idOf(&now) == is, err
