@@ -28,6 +28,7 @@ type corner struct {
 var corners = []corner{
 	{"recovery of a torn tail", tornLog, useLog, requireWholeLog},
 	{"segment that another location shares", sharedLog, useLog, requireWholeLogAndCopy},
+	{"file system that does not count names", uncountedLog, useLog, requireWholeLog},
 	{"location that is locked", plainLog, openLocked, requireWholeLog},
 	{"segments that are read", plainLog, truncateWhileRead, requireWholeLog},
 	{"reader of a log", plainLog, readBehind, requireWholeLog},
@@ -140,6 +141,13 @@ func requireWholeLogAndCopy(t *testing.T, m *memFS) {
 }
 
 func plainLog(t *testing.T) *memFS { return threeSegments(t) }
+
+// uncountedLog is on a file system that says of each file that it has no name.
+func uncountedLog(t *testing.T) *memFS {
+	m := threeSegments(t)
+	m.noLinks = true
+	return m
+}
 
 // truncateWhileRead truncates segments that this handle is reading, and one that
 // another process reads.

@@ -50,8 +50,9 @@ func (l *Log) present(ctx context.Context, active *segment) (*segment, error) {
 func linksOf(f handle, name string) (int, error) {
 	n, err := f.links()
 	if err == nil && n == 0 {
-		if at, err := f.isAt(name); err == nil && at {
-			return unknownLinks, nil
+		var at bool
+		if at, err = f.isAt(name); at {
+			n = unknownLinks
 		}
 	}
 	return n, err
