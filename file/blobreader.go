@@ -278,15 +278,16 @@ func (r *BlobReader) unpin(key string, p *pin) {
 	last := p.pins == 0
 	if last {
 		delete(r.pins, key)
-		if p.f == nil {
-			if r.bytes[at]--; r.bytes[at] == 0 {
-				delete(r.bytes, at)
-			}
+	}
+	unlock := last && p.f == nil
+	if unlock {
+		if r.bytes[at]--; r.bytes[at] == 0 {
+			delete(r.bytes, at)
 		}
 	}
 	locks := r.locks
 	r.mu.Unlock()
-	if last && p.f == nil {
+	if unlock {
 		r.unlockByte(locks, at)
 	}
 	_ = r.done(p, p.f) // only read

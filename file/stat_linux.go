@@ -22,18 +22,17 @@ func statx(fd uintptr, path string, mask int) (unix.Statx_t, error) {
 	}
 	for {
 		err := unix.Statx(at, path, flags, mask, &s)
-		switch {
-		case errors.Is(err, unix.EINTR):
-		case errors.Is(err, unix.ENOSYS), errors.Is(err, unix.EPERM):
+		if errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EPERM) {
 			// A kernel before 4.11, or a sandbox that is older than the call.
-			return statOld(fd, path)
-		default:
+			s, err = statOld(fd, path)
+		}
+		if !errors.Is(err, unix.EINTR) {
 			return s, err
 		}
 	}
 }
 
-// statOld does with what there was before statx.
+// statOld does it with what there was before statx.
 func statOld(fd uintptr, path string) (s unix.Statx_t, err error) {
 	var old unix.Stat_t
 	if path == "" {
