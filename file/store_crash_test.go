@@ -220,7 +220,7 @@ func TestStoreCrashAtEveryOperation(t *testing.T) {
 	t.Parallel()
 	const perRecovery = 8 // nested images of one image, about
 	workloads := proof.Pick(1, 2, 20)
-	share := proof.Pick(7, 120, 500) // of the images, in thousandths
+	share := proof.Pick(5, 80, 250) // of the images, in thousandths
 	nested := proof.Pick(16, 500, 20000)/workloads + perRecovery
 	var images, nestedImages atomic.Int64
 	proof.Run(t, workloads, func(t *testing.T, seed uint64) {

@@ -194,7 +194,7 @@ func fanOutLife(ctx context.Context, dir string, seed uint64) (err error) {
 // fanOutOutage is how long the log is away in a life: some milliseconds, and in tier B a
 // whole minute in one of twenty.
 func fanOutOutage(rng *rand.Rand) time.Duration {
-	if proof.Pick(0, 0, 1) == 1 && rng.IntN(20) == 0 {
+	if proof.Pick(false, false, true) && rng.IntN(20) == 0 {
 		return time.Minute
 	}
 	return time.Duration(rng.IntN(20)) * time.Millisecond

@@ -44,7 +44,7 @@ func histories(t *testing.T, n int, maxTail int64, store func(*testing.T, uint64
 // memory, with outages, lost answers and crashes. Those of a tier must have had all
 // kinds, and all pairs of kinds, or they mean nothing.
 func TestHistories(t *testing.T) {
-	all := histories(t, proof.Pick(25, 2000, 50000), 0, func(_ *testing.T, seed uint64) tidemarktest.Store {
+	all := histories(t, proof.Pick(25, 2000, 25000), 0, func(_ *testing.T, seed uint64) tidemarktest.Store {
 		return tidemarktest.Memory(mem.WithGaps(seed))
 	})
 	if all.Requests > 300_000 {

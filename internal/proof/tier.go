@@ -31,8 +31,8 @@ func Current() Tier {
 	}
 }
 
-// Pick returns the count of the tier that runs. Tier C does what B does.
-func Pick(smoke, a, b int) int {
+// Pick returns what the tier that runs takes, counts most of the time. Tier C does what B does.
+func Pick[T any](smoke, a, b T) T {
 	switch Current() {
 	case Smoke:
 		return smoke
