@@ -151,7 +151,7 @@ func runCorner(t *testing.T, c corner, f *faultFS) {
 func TestErrorAtEveryCall(t *testing.T) {
 	all := newTally()
 	var merging atomic.Int64 // seeds
-	proof.Run(t, proof.Pick(1, 1, 12), func(t *testing.T, seed uint64) {
+	proof.Run(t, proof.Pick(1, 1, 8), func(t *testing.T, seed uint64) {
 		clean := newFaultFS(newMemFS(), nil)
 		clean.record = true
 		if runStore(t, clean, seed).merges > 0 {
@@ -185,7 +185,7 @@ func TestErrorAtEveryCall(t *testing.T) {
 	if t.Failed() || os.Getenv("TIDEMARK_SEED") != "" {
 		return
 	}
-	require.GreaterOrEqual(t, merging.Load(), int64(proof.Pick(1, 1, 9)), "seeds of which the workload merges")
+	require.GreaterOrEqual(t, merging.Load(), int64(proof.Pick(1, 1, 4)), "seeds of which the workload merges")
 	require.GreaterOrEqual(t, all.fired, all.runs*95/100, "faults that were planned did not happen")
 	for _, kind := range faultKinds {
 		require.NotZero(t, all.kinds[kind], "no %s", kind)
