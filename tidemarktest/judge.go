@@ -204,13 +204,14 @@ func (h *history) differs(m *Model) (string, error) {
 		whole.read(h.ctx)
 		upper, since := s.Upper(), s.Since()
 		want, overflows := m.Contents(name)
+		refused := errors.Is(whole.err, persist.ErrOverflow) // of a command whose outcome is unknown, too
 		all := reading{of: whole.of, way: readAll}
-		if overflows != nil {
+		if overflows != nil || refused {
 			all.read(h.ctx) // what is stored is to be exact all the same
 		}
 		_ = s.Close()
 		err = whole.err
-		if overflows != nil && errors.Is(err, overflows) {
+		if refused {
 			err = nil
 		}
 		if err := errors.Join(err, all.err); err != nil {
@@ -221,17 +222,22 @@ func (h *history) differs(m *Model) (string, error) {
 			return fmt.Sprintf("stream %s has upper %s and since %s, want %s and %s", name, upper, since, d.Upper, d.Since), nil
 		}
 		got := whole.rows
-		if overflows != nil {
+		if overflows != nil || refused {
 			if have, is := m.streams[name].sums(all.rows), m.streams[name].sums(m.streams[name].updates); !have.equal(is) {
 				return fmt.Sprintf("stream %s has %s, want %s", name, have, is), nil
 			}
-			if whole.err == nil && !since.IsEmpty() {
+			if overflows == nil {
+				return fmt.Sprintf("stream %s has no sum that overflows, but: %v", name, whole.err), nil
+			}
+			if !refused && !since.IsEmpty() {
 				return fmt.Sprintf("stream %s reads %s, but a sum overflows", name, rowsString(got)), nil
 			}
 			continue
 		}
 		if since.IsEmpty() { // times stay as they were last moved, or not
-			got, _ = m.Advance(name, got)
+			if got, err = m.Advance(name, got); err != nil {
+				return fmt.Sprintf("stream %s has no sum that overflows, but %s has", name, rowsString(whole.rows)), nil
+			}
 		}
 		if difference := diff(want, got); difference != "" {
 			return fmt.Sprintf("stream %s (- expected, + found):\n%s", name, difference), nil
@@ -388,7 +394,7 @@ func (j *judge) reading(h *history, r *reading) {
 		}
 	}
 	switch {
-	case r.err != nil && refused == nil:
+	case r.err != nil && (refused == nil || errors.Is(refused, persist.ErrOverflow)): // which is known once it has been read
 		j.failedRead(h, &r.answer, "")
 	case refused != nil:
 		h.violate(r.request, "reading %s of %s, since %s, must be refused: %v, but the answer is: %v %v", r.way, r.of.name, r.of.since, refused, r.rows, r.err)

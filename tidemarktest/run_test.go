@@ -2,6 +2,7 @@ package tidemarktest_test
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -21,21 +22,28 @@ import (
 	"github.com/tidemark-go/tidemark/tidemarktest"
 )
 
-// histories runs seeds and returns what they did in all.
-func histories(t *testing.T, n int, maxTail int64, store func(*testing.T, uint64) tidemarktest.Store) *tidemarktest.Report {
+// optionsOf returns the options of a seed.
+func optionsOf(seed uint64, maxTail int64) tidemarktest.Options {
 	bounded := tidemarktest.Small() // slow listeners are cut off
 	bounded.MaxTailBytes, bounded.MaxListenerLag = maxTail, 512
 	configs := []persist.Config{tidemarktest.Small(), {}, bounded}
+	return tidemarktest.Options{Seed: seed, Config: configs[seed%uint64(len(configs))]}
+}
+
+// histories runs seeds and returns what they did in all.
+func histories(t *testing.T, n int, maxTail int64, store func(*testing.T, uint64) tidemarktest.Store) *tidemarktest.Report {
 	var mu sync.Mutex
 	var all tidemarktest.Report // guarded by mu
-	proof.Run(t, n, func(t *testing.T, seed uint64) {
-		report := tidemarktest.Run(t, store(t, seed), tidemarktest.Options{Seed: seed, Config: configs[seed%uint64(len(configs))]})
+	ran := proof.Run(t, n, func(t *testing.T, seed uint64) {
+		report := tidemarktest.Run(t, store(t, seed), optionsOf(seed, maxTail))
 		mu.Lock()
 		defer mu.Unlock()
 		all.Add(report)
 	})
 	t.Logf("%d requests, %d of %d calls succeeded, %d in flight at most", all.Requests, all.Succeeded, all.Calls, all.MostInFlight)
-	require.GreaterOrEqual(t, 100*all.Succeeded, 60*all.Calls, "void: too few succeeded")
+	if ran > 1 { // one seed may have had an outage for most of its time
+		require.GreaterOrEqual(t, 100*all.Succeeded, 60*all.Calls, "void: too few succeeded")
+	}
 	proof.Reached(t, 8, "requests of histories", all.Requests)
 	return &all
 }
@@ -50,6 +58,17 @@ func TestHistories(t *testing.T) {
 	if all.Requests > 300_000 {
 		require.NoError(t, all.Void(tidemarktest.Memory()))
 		require.GreaterOrEqual(t, all.MostInFlight, 32)
+	}
+}
+
+// TestHistoriesThatOverflow has seeds of which the generator once made a command of
+// unknown outcome whose sums overflow, and a read that fails before it has found one that
+// does. Both are as they should be.
+func TestHistoriesThatOverflow(t *testing.T) {
+	for _, seed := range []uint64{142193397901420, 142193397906018} {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			tidemarktest.Run(t, tidemarktest.Memory(mem.WithGaps(seed)), optionsOf(seed, 0))
+		})
 	}
 }
 
