@@ -235,7 +235,7 @@ func (h *history) differs(m *Model) (string, error) {
 			continue
 		}
 		if since.IsEmpty() { // times stay as they were last moved, or not
-			if got, err = m.Advance(name, got); err != nil {
+			if got, err = m.Advance(name, got); errors.Is(err, persist.ErrOverflow) {
 				return fmt.Sprintf("stream %s has no sum that overflows, but %s has", name, rowsString(whole.rows)), nil
 			}
 		}
