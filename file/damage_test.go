@@ -289,10 +289,13 @@ func TestEveryBit(t *testing.T) {
 }
 
 // A file that was being renamed may have both names after a power cut. It must
-// not be used as a spare then: it is still the segment, too.
+// not be used as a spare then: it is still the segment, too, also where the file system
+// does not tell how many names a file has.
 func TestSpareThatIsASegment(t *testing.T) {
-	for index := uint64(1); index <= 3; index++ {
+	for i := range uint64(6) {
+		index := 1 + i/2
 		m := threeSegments(t)
+		m.noLinks = i%2 == 1
 		m.names["/db/log/"+sparePrefix+"x"] = m.names[seg(index)]
 		l := openMem(t, m)
 		require.Empty(t, m.only(sparePrefix+"x"))
