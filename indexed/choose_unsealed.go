@@ -85,8 +85,12 @@ func (o *overlap) add(i int) {
 	if o.merge.claims && b.minTime <= beyond {
 		dead := b.before(o.merge.lower)
 		live := b.atMost(beyond).minus(dead)
-		if !known && o.optimistic {
+		switch {
+		case known || b.maxTime <= beyond: // exact, or from a sample
+		case o.optimistic:
 			live = count{b.rows, b.foldable}
+		default: // no guess: a merge in vain costs more than a look
+			live = count{rows: 1}
 		}
 		switch {
 		case live.rows == 0:

@@ -479,6 +479,29 @@ func TestMaintainLeavesNothingToMerge(t *testing.T) {
 	require.Len(t, f.Buckets(id).Unsealed, 2)
 }
 
+// What is not known of a batch's times after a restart is no reason to write it again: it
+// is read for them first.
+func TestUnknownTimesAreNotGuessed(t *testing.T) {
+	f := newFixture(t, still())
+	id := f.register("s")
+	f.write(id, up("first", 5))
+	f.step(true)
+	late := []indexed.Row{up("early", 10)}
+	for i := range 19 {
+		late = append(late, up(fmt.Sprint("late", i), 1000)) // evenly spread they would be before the since
+	}
+	f.write(id, late...)
+	f.step(true)
+	f.allow(id, frontier.At(900))
+	f.step(true)
+	named := f.NamedBlobs()
+	f.mergeAll()
+	require.Equal(t, named, f.NamedBlobs(), "two rows of 21 may be equal")
+	f.crash()
+	f.mergeAll()
+	require.Equal(t, named, f.NamedBlobs(), "the same, not known")
+}
+
 // compaction_beyond_upper: everything reads at the since, sealed or not, before and
 // after it is compacted.
 func TestCompactionBeyondUpper(t *testing.T) {
