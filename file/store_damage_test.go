@@ -74,10 +74,10 @@ func (s *damageStore) used(t *testing.T, name string) (offsets []int) {
 	return offsets
 }
 
-// Every byte of a location, damaged, a bit of it or to zero or ones: the same contents, or an error that says where;
-// never other contents or fewer, never a panic, and little memory. Whatever the
-// damage, a refused opening changes nothing, and streams that have no part in it can
-// be read.
+// Every byte of a location, damaged: one bit of it, or all of them to zeros or ones. The
+// same contents, or an error that says where; never other contents or fewer, never a
+// panic, and little memory. Whatever the damage, a refused opening changes nothing, and
+// streams that have no part in it can be read.
 func TestDamagedBytes(t *testing.T) {
 	s := sharedDamageStore(t)
 	every := proof.Pick(197, 13, 1)

@@ -89,7 +89,7 @@ func (o *overlap) add(i int) {
 		case known || b.maxTime <= beyond: // exact, or from a sample
 		case o.optimistic:
 			live = count{b.rows, b.foldable}
-		default: // no guess: a merge in vain costs more than a look
+		default: // the row with the least time; no guess: a merge in vain costs more than a look
 			live = count{rows: 1}
 		}
 		switch {
