@@ -172,12 +172,12 @@ func (c *candidate) mergeTrace() *merge {
 func (c *candidate) foldPart(m *merge, whole []*batch) *merge {
 	since, ok := c.since.Elem()
 	n := len(whole)
-	if !ok || n == len(c.set.trace) || c.set.trace[n].newest >= c.limit || !c.set.trace[n].desc.Since.LessThan(c.since) {
+	if !ok || n == len(c.set.trace) || c.set.trace[n].newest >= c.limit {
 		return nil
 	}
 	b, run, size := c.set.trace[n], c.set.trace[:n+1], sizeInMemory(c.set.trace)
 	if n == 0 {
-		if b.foldable == 0 || 4*b.bytesOf(b.foldable) < size || b.minTime > since {
+		if !b.desc.Since.LessThan(c.since) || b.foldable == 0 || 4*b.bytesOf(b.foldable) < size || b.minTime > since {
 			return nil
 		}
 		if b.splitBy(c.since) {

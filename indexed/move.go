@@ -26,6 +26,9 @@ type pending struct {
 	bytes int64 // of them, in memory
 	due   int64 // rows to be moved
 	dead  int64 // rows that are in the trace already
+	// guess: due and dead rest on batches of an earlier opening whose times are not known
+	// yet: see learn.
+	guess bool
 }
 
 func (s *batchSet) pending(upper frontier.Antichain) (p pending) {
@@ -37,6 +40,7 @@ func (s *batchSet) pending(upper frontier.Antichain) (p pending) {
 		if !b.hasTimesIn(timeFilter{lower, upper}) {
 			continue
 		}
+		p.guess = p.guess || b.splitBy(lower) || b.splitBy(upper)
 		dead := b.before(lower).rows
 		p.rows += b.rows
 		p.bytes += b.memBytes()
@@ -49,10 +53,15 @@ func (s *batchSet) pending(upper frontier.Antichain) (p pending) {
 // worthIt reports whether a move is due that takes so many rows of the tail as well: when
 // at least half of what it reads is in the trace afterwards, and an eighth is new there.
 // The half bounds what is stored in vain, together with trimming (see mergeUnsealed); the
-// eighth bounds how often a row is read. If forced, any row is enough.
+// eighth bounds how often a row is read. A guess is worth nothing: the compact goroutine
+// reads such batches for their times, and the next round decides. If forced, any row is
+// enough.
 func (p pending) worthIt(tail int, force bool) bool {
 	if force {
 		return p.rows > 0 || tail > 0
+	}
+	if p.guess {
+		return false
 	}
 	due := p.due + int64(tail)
 	return due > 0 && 2*(due+p.dead) >= p.rows && 8*due >= p.rows

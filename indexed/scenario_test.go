@@ -502,6 +502,28 @@ func TestUnknownTimesAreNotGuessed(t *testing.T) {
 	require.Equal(t, named, f.NamedBlobs(), "the same, not known")
 }
 
+// Nor are they a reason for a round to move them to the trace.
+func TestUnknownTimesAreNotMoved(t *testing.T) {
+	f := newFixture(t, still())
+	id := f.register("s")
+	rows := []indexed.Row{up("early", 10)}
+	for i := range 19 {
+		rows = append(rows, up(fmt.Sprint("late", i), 1000)) // evenly spread half of them would be sealed
+	}
+	f.write(id, rows...)
+	f.step(true)
+	f.seal(id, frontier.At(500))
+	f.step(false)
+	require.Empty(t, f.Buckets(id).Trace, "one row of 20 is sealed")
+	f.crash()
+	f.step(false)
+	require.Empty(t, f.Buckets(id).Trace, "the same, not known")
+	f.seal(id, frontier.At(1001))
+	f.mergeAll()
+	f.step(false)
+	require.Len(t, f.Buckets(id).Trace, 1, "all are sealed")
+}
+
 // compaction_beyond_upper: everything reads at the since, sealed or not, before and
 // after it is compacted.
 func TestCompactionBeyondUpper(t *testing.T) {

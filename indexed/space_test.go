@@ -10,6 +10,7 @@ import (
 
 	"github.com/tidemark-go/tidemark/frontier"
 	"github.com/tidemark-go/tidemark/indexed"
+	"github.com/tidemark-go/tidemark/internal/proof"
 	"github.com/tidemark-go/tidemark/mem"
 )
 
@@ -262,7 +263,8 @@ func TestSpaceOfAnyTimes(t *testing.T) {
 
 // The same for times, seals and sinces at random.
 func TestSpaceOfRandomTimes(t *testing.T) {
-	for seed := range uint64(10) {
+	stores := proof.Pick(10, 20, 2000)
+	proof.Run(t, stores, func(t *testing.T, seed uint64) {
 		s := newSpaced(t)
 		s.rng = rand.New(rand.NewPCG(seed, 7))
 		s.MoveInRounds([]int64{0, 2000, 1 << 20}[s.rng.IntN(3)])
@@ -309,12 +311,41 @@ func TestSpaceOfRandomTimes(t *testing.T) {
 			}
 			if s.rng.IntN(commands/3) == 0 {
 				require.NoError(t, s.Maintain(s.ctx))
-				s.check(fmt.Sprint("seed ", seed, ", after command ", i))
+				s.check(fmt.Sprint("after command ", i))
 			}
 		}
 		require.NoError(t, s.Maintain(s.ctx))
-		s.check(fmt.Sprint("seed ", seed))
-		require.Less(t, s.written, 8*len(s.all), "seed %d", seed)
+		s.check("at the end")
+		require.Less(t, s.written, 8*len(s.all))
+	})
+	proof.Reached(t, 20, "stores with times, seals and sinces at random", stores)
+}
+
+// What a move wrote as of the since was folded with nothing but itself: what it overwrites
+// or deletes in an older batch goes only when both are merged, whatever since they have.
+func TestBatchesOfOneSinceAreFolded(t *testing.T) {
+	for _, older := range []uint64{10, 20} {
+		f := newFixture(t, still())
+		id := f.register("s")
+		move := func(upper, since uint64, rows ...indexed.Row) {
+			f.write(id, rows...)
+			f.seal(id, frontier.At(upper))
+			f.allow(id, frontier.At(since))
+			f.step(true)
+		}
+		var first, second []indexed.Row
+		for i := range 9 {
+			first = append(first, up(fmt.Sprint("old", i), 10))
+			second = append(second, row("k", fmt.Sprint("old", i), 20, -1), up(fmt.Sprint("new", i), 20))
+		}
+		move(11, older, first...)
+		move(23, 20, append(second, up("later", 22))...)
+		require.Len(t, f.Buckets(id).Trace, 2)
+		require.NoError(t, f.Maintain(f.ctx))
+		trace := f.Buckets(id).Trace
+		require.Len(t, trace, 1)
+		require.Equal(t, 10, trace[0].Rows)
+		require.Len(t, f.read(id), 10)
 	}
 }
 

@@ -48,4 +48,16 @@ var edgesMaintainExhibits = []exhibit{
 		edits: []edit{{"indexed/choose_unsealed.go", "\t\t\tlive = count{rows: 1}\n", ""}},
 		pkg:   "./indexed", test: "TestUnknownTimesAreNotGuessed",
 	},
+	{
+		name: "guess-that-moves", bug: "after a restart a round moves what is sealed by a guess of the batches' times, and reads and writes in vain", origin: ours, tier: b,
+		edits: []edit{{"indexed/move.go", "	if p.guess {\n\t\treturn false\n\t}\n", ""}},
+		pkg:   "./indexed", test: "TestUnknownTimesAreNotMoved",
+	},
+	{
+		name: "folded-alone", bug: "what a move wrote as of the since is taken to be folded, and keeps what it deletes in older batches", origin: ours, tier: b,
+		edits: []edit{
+			{"indexed/choose.go", "c.set.trace[n].newest >= c.limit {\n", "c.set.trace[n].newest >= c.limit || !c.set.trace[n].desc.Since.LessThan(c.since) {\n"},
+		},
+		pkg: "./indexed", test: "TestBatchesOfOneSinceAreFolded",
+	},
 }
