@@ -53,9 +53,11 @@ func plansOf(ops []site) (plans []fault) {
 			continue
 		case s.op == "syncDir":
 			plans = append(plans, dead)
+		default:
+			ways = append(ways, dead)
 		}
 		if proof.Pick(false, true, true) {
-			plans = append(plans, append(ways, dead)[turn%(len(ways)+1)])
+			plans = append(plans, ways[turn%len(ways)])
 		}
 	}
 	return plans
