@@ -136,6 +136,7 @@ func TestCopyByHardLinks(t *testing.T) {
 					for round := range 3 {
 						s.write(fmt.Sprint(name, round))
 						s.require()
+						one.requireIn(follower)
 						require.NoError(t, s.c.Maintain(ctx0))
 					}
 				}
