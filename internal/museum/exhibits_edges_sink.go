@@ -34,9 +34,9 @@ var sinkEdgeExhibits = []exhibit{
 		pkg:   "./operators/sink", test: "TestKilledInParts",
 	},
 	{
-		name: "parts-not-owned", bug: "a sink goes on with its parts when another one has taken them back", origin: ours, tier: b,
+		name: "parts-not-owned", bug: "two sinks that begin at once both take back what a killed one has left", origin: ours, tier: b,
 		edits: []edit{{"operators/sink/parts.go", "\treturn persist.AddExpectUpper(a, w.side.write, frontier.At(w.side.gen))\n", "\treturn nil\n"}},
-		pkg:   "./operators/sink", test: "TestSecondSinkAmongParts",
+		pkg:   "./operators/sink", test: "TestOneSinkTakesBack",
 	},
 	{
 		name: "acknowledged-out-of-order", bug: "what came later and was written first is acknowledged first", origin: ours, tier: b,

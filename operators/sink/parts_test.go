@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -310,6 +311,54 @@ func TestSecondSinkAmongParts(t *testing.T) {
 			s.requireIdle()
 		}
 	}
+}
+
+// Of two sinks that begin at once, and see the same parts, one takes them back, or drops
+// them.
+func TestOneSinkTakesBack(t *testing.T) {
+	rows := rowsOf(100, 400, 3)
+	states, over := map[uint64]int{}, false
+	for nth := 1; !over; nth++ {
+		synctest.Test(t, func(t *testing.T) {
+			reg := mem.NewRegistry()
+			s := openStream(t.Context(), t, reg, "out", small)
+			s.unreliable.Inject(mem.Fault{Op: mem.OpAppend, Nth: nth, Outcome: mem.AnswerLost})
+			killed := sink.New(s.ctx, s.write)
+			feed(killed, batchOf(0, 10, rows...))
+			_ = s.client.Stop()
+			if over = killed.Err() == nil; over {
+				return
+			}
+			s = openStream(t.Context(), t, reg, "out", small)
+			defer func() { _ = s.client.Stop() }()
+			d, err := s.client.Description(s.ctx, "tidemark/parts/out")
+			require.NoError(t, err)
+			gen, _ := d.Upper.Elem()
+			states[gen%4]++
+
+			gate := s.unreliable.GateBefore(mem.OpAppend)
+			one, two := sink.New(s.ctx, s.write), sink.New(s.ctx, s.write)
+			_, _ = one.In(), two.In()
+			synctest.Wait() // both want to take over
+			gate.Open()
+			synctest.Wait()
+			if one.Err() != nil {
+				one, two = two, one
+			}
+			twos := two.Err()
+			feed(two)
+			feed(one, batchOf(0, 10, rows...))
+			require.NoError(t, one.Err())
+			if gen%4 != 0 {
+				require.ErrorIs(t, twos, persist.ErrUpperMismatch)
+				require.ErrorContains(t, twos, "another writer")
+			}
+			require.True(t, slices.Equal(rows, s.contents()))
+			s.requireIdle()
+		})
+	}
+	require.Greater(t, states[1], 5, "kills among parts that are open")
+	require.Greater(t, states[2], 3, "kills among parts that are sealed")
 }
 
 // Parts that somebody has sealed over cannot be taken back, which no start passes by.
