@@ -46,7 +46,8 @@ func (e *Engine) candidateLocked(s *stream, scope *mergeScope) candidate {
 }
 
 // planMerge chooses a merge: the smallest that some stream has, so that many small
-// batches do not wait for one large merge. What it returns is to be ended.
+// batches do not wait for one large merge; but what is not known is learnt first. What it
+// returns is to be ended.
 func (e *Engine) planMerge(scope mergeScope) *merge {
 	for {
 		var candidates []candidate
@@ -83,8 +84,10 @@ func (e *Engine) planMerge(scope mergeScope) *merge {
 				continue
 			}
 			rows := int64(0)
-			for _, b := range m.inputs {
-				rows += b.rows
+			if m.work != workLearn { // which writes nothing, and what others and rounds wait for
+				for _, b := range m.inputs {
+					rows += b.rows
+				}
 			}
 			if best == nil || rows < bestRows {
 				best, bestRows = m, rows
@@ -180,7 +183,7 @@ func (c *candidate) foldPart(m *merge, whole []*batch) *merge {
 		if !b.desc.Since.LessThan(c.since) || b.foldable == 0 || 4*b.bytesOf(b.foldable) < size || b.minTime > since {
 			return nil
 		}
-		if b.splitBy(c.since) {
+		if b.guessed(since) {
 			return c.learn(b)
 		}
 		if folds := b.atMost(since).folds; folds > 0 && 4*b.bytesOf(folds) >= size {
@@ -192,7 +195,7 @@ func (c *candidate) foldPart(m *merge, whole []*batch) *merge {
 	if b.minTime > since || 4*(rest+b.memBytes()) <= size {
 		return nil
 	}
-	if b.splitBy(c.since) {
+	if b.guessed(since) {
 		return c.learn(b)
 	}
 	if 4*(rest+b.bytesOf(b.atMost(since).rows)) > size {

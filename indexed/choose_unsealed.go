@@ -1,7 +1,5 @@
 package indexed
 
-import "slices"
-
 // foldUnsealed makes m a merge of neighbours in which enough rows may be equal to others.
 // Each row that may cancel takes at most one other one with it, so a quarter of them keeps
 // what is stored below twice what is live; and who is written again is paid for by those
@@ -17,43 +15,25 @@ func (c *candidate) foldUnsealed(m *merge) *merge {
 			break
 		}
 	}
-	if c.all {
-		if m := c.foldNeighbours(m, list, true); m != nil {
-			return m
-		}
-		// More rows count in longer runs, so that a shorter one may be worth it alone.
-	}
-	return c.foldNeighbours(m, list, false)
-}
-
-// foldNeighbours is foldUnsealed for batches that may be merged. If all, rows with a
-// positive diff count as well.
-func (c *candidate) foldNeighbours(m *merge, list []*batch, all bool) *merge {
-	// What there is at least by what is known, and at most.
-	least, most := newOverlap(m, list, all), newOverlap(m, list, all)
-	most.optimistic = true
-	for i := range list {
-		least.add(i)
-		most.add(i)
-	}
-	if run := least.run(); run != nil {
-		if first := slices.Index(list, run[0]); first > 0 {
+	// What there is at least by what is known. It only grows with what is known, so that an
+	// opening which has read nothing yet does not merge what the one before has left.
+	if first, run := foldable(m, list, c.all, false).best(); run != nil {
+		if first > 0 {
 			m.maxLevel = list[first-1].level
 		}
 		return m.last(run)
 	}
-	if run := most.run(); run != nil {
-		for _, b := range run {
-			if b.minTime < b.maxTime && b.times.Load() == nil {
-				return c.learn(b)
-			}
+	_, run := foldable(m, list, c.all, true).best()
+	for _, b := range run {
+		if b.minTime < b.maxTime && b.times.Load() == nil {
+			return c.learn(b)
 		}
 	}
 	return nil
 }
 
-// overlap counts the bytes of rows that may be equal to a row of an earlier batch, or of
-// the same one.
+// overlap counts the rows of each batch that may be equal to a row of an earlier batch, or
+// of the same one.
 type overlap struct {
 	merge *merge
 	// all: rows with a positive diff count as well.
@@ -62,15 +42,28 @@ type overlap struct {
 	optimistic bool
 	unknown    []int // batches
 
-	list        []*batch
-	times       map[uint64]int // of earlier batches: the first that has it
-	settled     int            // the first batch with a row that the since makes equal; -1: none
-	first, last int            // batches that take part; -1: none
+	list    []*batch
+	times   map[uint64]int // the last batch so far that has it
+	settled int            // the last batch so far with a row that the since makes equal; -1: none
+	rows    []int64        // of the batch that is added, by the last batch with rows equal to them
+	pairs   []foldablePair
+}
+
+// foldablePair says how many bytes of a batch fold if it is merged with one before it, or
+// with one that comes after that: with is the last that has rows equal to these.
+type foldablePair struct {
+	batch, with int
 	bytes       int64
 }
 
-func newOverlap(m *merge, list []*batch, all bool) *overlap {
-	return &overlap{merge: m, list: list, all: all, times: make(map[uint64]int), settled: -1, first: -1}
+// foldable returns what may fold in a list of unsealed batches.
+func foldable(m *merge, list []*batch, all, optimistic bool) *overlap {
+	o := &overlap{merge: m, list: list, all: all, optimistic: optimistic, times: make(map[uint64]int), settled: -1}
+	for i := range list {
+		o.rows = append(o.rows, 0)
+		o.add(i)
+	}
+	return o
 }
 
 // add adds batch i of the list.
@@ -79,38 +72,15 @@ func (o *overlap) add(i int) {
 	if b.rows == 0 {
 		return
 	}
-	known := b.times.Load() != nil || b.minTime == b.maxTime
-	rows, since := int64(0), o.merge.since
-	beyond, _ := since.Elem() // times from here on are told apart
-	if o.merge.claims && b.minTime <= beyond {
-		dead := b.before(o.merge.lower)
-		live := b.atMost(beyond).minus(dead)
-		switch {
-		case known || b.maxTime <= beyond: // exact, or from a sample
-		case o.optimistic:
-			live = count{b.rows, b.foldable}
-		default: // the row with the least time; no guess: a merge in vain costs more than a look
-			live = count{rows: 1}
-		}
-		switch {
-		case live.rows == 0:
-		case o.settled < 0:
-			o.settled = i
-			if b.minTime < beyond { // otherwise equal rows are the pieces of a sum: see splitSum
-				o.takesPart(i, live.folds > 0)
-				rows += live.folds
-			}
-		default:
-			o.takesPart(o.settled, true)
-			o.takesPart(i, true)
-			rows += live.rows
-		}
-	}
-	if !known && o.optimistic {
+	clear(o.rows)
+	o.addSettled(i)
+	known := b.points()
+	if known == nil && o.optimistic {
 		o.unknown = append(o.unknown, i)
 	}
+	beyond, _ := o.merge.since.Elem()
 	var before spreadPoint
-	for _, p := range b.points() {
+	for _, p := range known {
 		n := p.negative - before.negative
 		if o.all {
 			n = p.rows - before.rows
@@ -119,55 +89,95 @@ func (o *overlap) add(i int) {
 		if p.first != p.last || !o.merge.lower.Admits(p.first) || o.merge.claims && p.first <= beyond {
 			continue
 		}
-		at, ok := o.times[p.first]
-		if !ok {
-			if at, ok = o.inUnknown(p.first); !ok {
-				o.times[p.first] = i
-				continue
-			}
+		if with := o.lastWith(p.first); with >= 0 && n > 0 {
+			o.rows[with] += b.scaled(n)
 		}
-		if n > 0 {
-			o.takesPart(at, true)
-			o.takesPart(i, true)
-			rows += b.scaled(n)
+		o.times[p.first] = i
+	}
+	// What folds with a nearer batch folds in more of the runs: of more than there are it counts.
+	rows, bytes := int64(0), int64(0)
+	for with := i; with >= 0; with-- {
+		rows = min(rows+o.rows[with], b.rows)
+		if more := b.bytesOf(rows) - bytes; more > 0 {
+			o.pairs = append(o.pairs, foldablePair{i, with, more})
+			bytes += more
 		}
 	}
-	o.bytes += b.bytesOf(min(rows, b.rows))
 }
 
-// inUnknown returns an earlier batch that may have a time, if that is not known.
-func (o *overlap) inUnknown(t uint64) (i int, ok bool) {
-	for _, i := range o.unknown {
-		if b := o.list[i]; b.minTime <= t && t <= b.maxTime {
-			return i, true
-		}
-	}
-	return 0, false
-}
-
-func (o *overlap) takesPart(i int, does bool) {
-	if !does {
+// addSettled adds the rows of batch i that the since makes equal to others.
+func (o *overlap) addSettled(i int) {
+	b := o.list[i]
+	beyond, _ := o.merge.since.Elem() // times from here on are told apart
+	if !o.merge.claims || b.minTime > beyond {
 		return
 	}
-	if o.first < 0 {
-		o.first, o.last = i, i
+	live := b.atMost(beyond).minus(b.before(o.merge.lower)) // what is before lower was learnt by now
+	switch {
+	case !b.guessed(beyond): // exact, or from a sample
+	case o.optimistic:
+		live = count{b.rows, b.foldable}
+	default: // the row with the least time; no guess: a merge in vain costs more than a look
+		live = count{rows: 1}
 	}
-	o.first, o.last = min(o.first, i), max(o.last, i)
+	if live.rows == 0 {
+		return
+	}
+	own := live.folds
+	if b.minTime == beyond { // then equal rows are the pieces of a sum: see splitSum
+		own = 0
+	}
+	o.rows[i] += own
+	if o.settled >= 0 {
+		o.rows[o.settled] += live.rows - own
+	}
+	o.settled = i
 }
 
-// run returns the neighbours to be merged, if they are worth it.
-func (o *overlap) run() []*batch {
-	if o.first < 0 {
-		return nil
+// lastWith returns the last batch so far that has a time, or may have it; -1 if none has.
+func (o *overlap) lastWith(t uint64) int {
+	last, ok := o.times[t]
+	if !ok {
+		last = -1
 	}
-	run := o.list[o.first : o.last+1]
-	if size := sizeInMemory(run); 4*o.bytes < size || len(run) > 1 && 4*o.bytes == size {
-		return nil
+	for _, i := range o.unknown {
+		if b := o.list[i]; i > last && b.minTime <= t && t <= b.maxTime {
+			last = i
+		}
 	}
-	return run
+	return last
 }
 
-// points returns what is known of the times of a batch.
+// best returns the neighbours whose merge is most worth it, and the place of the first of
+// them; nil if no merge is. It looks at all runs, since one that is worth it may lie in a
+// longer one that is not.
+func (o *overlap) best() (first int, run []*batch) {
+	bytes := make([]int64, len(o.list)) // of each batch that folds with those from first on
+	surplus := int64(-1)
+	byPartner := make([][]foldablePair, len(o.list))
+	for _, p := range o.pairs {
+		byPartner[p.with] = append(byPartner[p.with], p)
+	}
+	for from := len(o.list) - 1; from >= 0; from-- {
+		for _, p := range byPartner[from] {
+			bytes[p.batch] += p.bytes
+		}
+		folds, size := int64(0), int64(0)
+		for to := from; to < len(o.list); to++ {
+			folds += bytes[to]
+			size += o.list[to].memBytes()
+			// A batch is written again for a quarter of it, neighbours for more than that: or
+			// those whose equal rows turn out to be others' would be merged again and again.
+			more := 4*folds - size
+			if folds > 0 && more > surplus && (more > 0 || to == from) {
+				surplus, first, run = more, from, o.list[from:to+1]
+			}
+		}
+	}
+	return first, run
+}
+
+// points returns what is known of the times of a batch; nil: nothing.
 func (b *batch) points() []spreadPoint {
 	if s := b.times.Load(); s != nil {
 		return s.points

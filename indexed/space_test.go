@@ -314,38 +314,78 @@ func TestSpaceOfRandomTimes(t *testing.T) {
 				s.check(fmt.Sprint("after command ", i))
 			}
 		}
+		if s.rng.IntN(2) == 0 {
+			s.crash()
+		}
 		require.NoError(t, s.Maintain(s.ctx))
 		s.check("at the end")
+		named := s.NamedBlobs()
+		s.crash()
+		require.NoError(t, s.Maintain(s.ctx))
+		require.Equal(t, named, s.NamedBlobs(), "an opening decides as the one before did")
 		require.Less(t, s.written, 8*len(s.all))
 	})
 	proof.Reached(t, 20, "stores with times, seals and sinces at random", stores)
 }
 
 // What a move wrote as of the since was folded with nothing but itself: what it overwrites
-// or deletes in an older batch goes only when both are merged, whatever since they have.
+// or deletes in an older batch goes only when both are merged, whatever since they have,
+// and whether or not this opening has written them.
 func TestBatchesOfOneSinceAreFolded(t *testing.T) {
 	for _, older := range []uint64{10, 20} {
+		for _, reopened := range []bool{false, true} {
+			f := newFixture(t, still())
+			id := f.register("s")
+			move := func(upper, since uint64, rows ...indexed.Row) {
+				f.write(id, rows...)
+				f.seal(id, frontier.At(upper))
+				f.allow(id, frontier.At(since))
+				f.step(true)
+			}
+			var first, second []indexed.Row
+			for i := range 100 {
+				first = append(first, up(fmt.Sprint("old", i), 10))
+				second = append(second, row("k", fmt.Sprint("old", i), 20, -1), up(fmt.Sprint("new", i), 20))
+			}
+			move(11, older, first...)
+			move(1<<40+1, 20, append(second, up("later", 1<<40))...)
+			require.Len(t, f.Buckets(id).Trace, 2)
+			if reopened {
+				f.crash()
+			}
+			require.NoError(t, f.Maintain(f.ctx))
+			trace := f.Buckets(id).Trace
+			require.Len(t, trace, 1)
+			require.Equal(t, 101, trace[0].Rows)
+			require.Len(t, f.read(id), 101)
+		}
+	}
+}
+
+// Nor is a batch written again for nothing: few of its rows are at the since, whatever a
+// guess of its times says after a restart.
+func TestBatchesAreNotFoldedByAGuess(t *testing.T) {
+	for _, reopened := range []bool{false, true} {
 		f := newFixture(t, still())
 		id := f.register("s")
-		move := func(upper, since uint64, rows ...indexed.Row) {
-			f.write(id, rows...)
-			f.seal(id, frontier.At(upper))
-			f.allow(id, frontier.At(since))
-			f.step(true)
-		}
 		var first, second []indexed.Row
-		for i := range 9 {
-			first = append(first, up(fmt.Sprint("old", i), 10))
-			second = append(second, row("k", fmt.Sprint("old", i), 20, -1), up(fmt.Sprint("new", i), 20))
+		for i := range 100 {
+			first = append(first, up(fmt.Sprint("first", i), 10))
+			second = append(second, up(fmt.Sprint("second", i), 21))
 		}
-		move(11, older, first...)
-		move(23, 20, append(second, up("later", 22))...)
-		require.Len(t, f.Buckets(id).Trace, 2)
+		f.write(id, first...)
+		f.seal(id, frontier.At(11))
+		f.allow(id, frontier.At(10))
+		f.step(true)
+		f.write(id, append(second, up("at the since", 20))...)
+		f.seal(id, frontier.At(22))
+		f.allow(id, frontier.At(20))
+		f.step(true)
+		if reopened {
+			f.crash()
+		}
 		require.NoError(t, f.Maintain(f.ctx))
-		trace := f.Buckets(id).Trace
-		require.Len(t, trace, 1)
-		require.Equal(t, 10, trace[0].Rows)
-		require.Len(t, f.read(id), 10)
+		require.Len(t, f.Buckets(id).Trace, 2, "reopened: %t", reopened)
 	}
 }
 

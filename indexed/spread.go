@@ -195,10 +195,16 @@ func (b *batch) before(f frontier.Antichain) count {
 	return b.atMost(t - 1)
 }
 
-// splitBy reports whether some rows may have times before a frontier, and others do not,
-// and how many is a guess.
+// guessed reports whether some rows may have times up to t, and others do not, and how many
+// is a guess: see atMost.
+func (b *batch) guessed(t uint64) bool {
+	return b.rows > 0 && b.times.Load() == nil && b.minTime <= t && t < b.maxTime
+}
+
+// splitBy is guessed for the times before a frontier.
 func (b *batch) splitBy(f frontier.Antichain) bool {
-	return b.rows > 0 && b.times.Load() == nil && f.Admits(b.maxTime) && !f.Admits(b.minTime)
+	t, ok := f.Elem()
+	return ok && t > 0 && b.guessed(t-1)
 }
 
 // bytesOf returns what so many rows take of the batch in memory, on average.

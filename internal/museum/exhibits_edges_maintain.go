@@ -39,19 +39,24 @@ var edgesMaintainExhibits = []exhibit{
 		pkg:   "./indexed", test: "TestRoundsMoveLittle",
 	},
 	{
-		name: "diluted", bug: "Maintain counts more rows than merges do by themselves, over more batches, and leaves to them what is then too small a share", origin: ours, tier: b,
-		edits: []edit{{"indexed/choose_unsealed.go", "\t\tif m := c.foldNeighbours(m, list, true); m != nil {\n\t\t\treturn m\n\t\t}\n", "\t\treturn c.foldNeighbours(m, list, true)\n"}},
+		name: "diluted", bug: "neighbours that would be worth merging are not merged, since others beside them are not worth it", origin: ours, tier: b,
+		edits: []edit{{"indexed/choose_unsealed.go", "\t\tfor to := from; to < len(o.list); to++ {\n", "\t\tfor to := from; to < len(o.list) && from == 0; to++ {\n"}},
 		pkg:   "./indexed", test: "TestMaintainLeavesNothingToMerge",
 	},
 	{
 		name: "guess-for-knowledge", bug: "after a restart batches are merged by a guess of their times, which were spread otherwise", origin: ours, tier: b,
-		edits: []edit{{"indexed/choose_unsealed.go", "\t\t\tlive = count{rows: 1}\n", ""}},
+		edits: []edit{{"indexed/choose_unsealed.go", "\t\tlive = count{rows: 1}\n", ""}},
 		pkg:   "./indexed", test: "TestUnknownTimesAreNotGuessed",
 	},
 	{
 		name: "guess-that-moves", bug: "after a restart a round moves what is sealed by a guess of the batches' times, and reads and writes in vain", origin: ours, tier: b,
 		edits: []edit{{"indexed/move.go", "	if p.guess {\n\t\treturn false\n\t}\n", ""}},
 		pkg:   "./indexed", test: "TestUnknownTimesAreNotMoved",
+	},
+	{
+		name: "guess-at-the-since", bug: "how much of a batch lies at the since itself is guessed after a restart", origin: ours, tier: b,
+		edits: []edit{{"indexed/choose.go", "\tif b.guessed(since) {\n\t\treturn c.learn(b)\n\t}\n\tif 4*(rest", "\tif b.splitBy(c.since) {\n\t\treturn c.learn(b)\n\t}\n\tif 4*(rest"}},
+		pkg:   "./indexed", test: "TestBatchesAreNotFoldedByAGuess",
 	},
 	{
 		name: "folded-alone", bug: "what a move wrote as of the since is taken to be folded, and keeps what it deletes in older batches", origin: ours, tier: b,
