@@ -65,6 +65,7 @@ type Command struct {
 
 type expectedUpper struct {
 	stream StreamID
+	name   string // of the stream, instead of its id, if it may not be there
 	upper  frontier.Antichain
 }
 
@@ -105,7 +106,14 @@ func (c *Command) AllowCompaction(id StreamID, since frontier.Antichain) {
 // ExpectUpper makes the whole command fail with ErrUpperMismatch unless the upper
 // of the stream is the expected one when the command's turn comes.
 func (c *Command) ExpectUpper(id StreamID, upper frontier.Antichain) {
-	c.expected = append(c.expected, expectedUpper{id, upper})
+	c.expected = append(c.expected, expectedUpper{stream: id, upper: upper})
+}
+
+// ExpectUpperOf is ExpectUpper of a stream that need not be there: one that was never
+// registered, or was destroyed, counts as one with the upper {0}. So whoever finds that a
+// stream is not there can rely on it, until the command's turn comes.
+func (c *Command) ExpectUpperOf(name string, upper frontier.Antichain) {
+	c.expected = append(c.expected, expectedUpper{name: name, upper: upper})
 }
 
 // Follow makes the command fail with ErrPrevious if the other one fails, whatever for.

@@ -102,13 +102,9 @@ func (p *plan) check(c *Command) (idle bool, err error) {
 	if c.after != nil && c.after.request.err != nil {
 		return false, fmt.Errorf("tidemark: %w: %w", ErrPrevious, c.after.request.err)
 	}
-	for _, e := range c.expected {
-		s, err := p.live(e.stream)
-		if err != nil {
+	for i := range c.expected {
+		if err := p.checkExpected(&c.expected[i]); err != nil {
 			return false, err
-		}
-		if s.upper != e.upper {
-			return false, &UpperMismatchError{Stream: s.name, Expected: e.upper, Upper: s.upper}
 		}
 	}
 	after := uppersAfter{ops: c.ops}
@@ -135,6 +131,25 @@ func (p *plan) check(c *Command) (idle bool, err error) {
 		}
 	}
 	return idle, nil
+}
+
+func (p *plan) checkExpected(e *expectedUpper) error {
+	name, upper := e.name, frontier.Antichain{}
+	if name != "" {
+		if s := p.names[name]; s != nil && !s.destroyed {
+			upper = s.upper
+		}
+	} else {
+		s, err := p.live(e.stream)
+		if err != nil {
+			return err
+		}
+		name, upper = s.name, s.upper
+	}
+	if upper != e.upper {
+		return &UpperMismatchError{Stream: name, Expected: e.upper, Upper: upper}
+	}
+	return nil
 }
 
 func (p *plan) checkOp(o *op, after *uppersAfter) error {

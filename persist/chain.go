@@ -17,6 +17,17 @@ import (
 type Chain struct {
 	last   *indexed.Command
 	failed error // why a command could not even be submitted
+	// expected is what ExpectUpperOf was given, of the stream called name; "": nothing.
+	name     string
+	expected frontier.Antichain
+}
+
+// ExpectUpperOf makes each command that is added from now on fail with ErrUpperMismatch,
+// and what follows it with ErrPrevious, unless the stream of that name has the expected
+// upper. A stream that was never made, or was destroyed, has the upper {0}; so a writer
+// can rely on that nobody has made it. It replaces what was expected before.
+func (c *Chain) ExpectUpperOf(name string, expected frontier.Antichain) {
+	c.name, c.expected = name, expected
 }
 
 // fail refuses a command, and with it all that would follow.
@@ -35,6 +46,9 @@ func (c *Chain) submit(ctx context.Context, to *indexed.Engine, cmd *indexed.Com
 		return indexed.Failed[storage.SeqNo](fmt.Errorf("tidemark: %w: %w", ErrPrevious, c.failed))
 	case c.last != nil:
 		cmd.Follow(c.last)
+	}
+	if c.name != "" {
+		cmd.ExpectUpperOf(c.name, c.expected)
 	}
 	c.last = cmd
 	return to.Submit(ctx, cmd)

@@ -35,7 +35,7 @@ var sinkEdgeExhibits = []exhibit{
 	},
 	{
 		name: "parts-not-owned", bug: "two sinks that begin at once both take back what a killed one has left", origin: ours, tier: b,
-		edits: []edit{{"operators/sink/parts.go", "\treturn persist.AddExpectUpper(a, w.side.write, frontier.At(w.side.gen))\n", "\treturn nil\n"}},
+		edits: []edit{{"operators/sink/parts.go", "\tc.ExpectUpperOf(w.sideName, frontier.At(gen))\n", "\t_ = gen\n"}},
 		pkg:   "./operators/sink", test: "TestOneSinkTakesBack",
 	},
 	{

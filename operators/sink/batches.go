@@ -107,7 +107,7 @@ func (w *writer[K, V]) settleBatch(b operators.Batch[K, V], bytes int64, err err
 		w.since = w.since.Join(at.Since)
 		return w.putBack(b, bytes)
 	case errors.As(err, &mismatch):
-		return fmt.Errorf("batch [%s, %s): %w", b.Lower, b.Upper, w.sealedByAnother(mismatch))
+		return fmt.Errorf("batch [%s, %s): %w", b.Lower, b.Upper, w.explain(err))
 	case tooLarge(err):
 		w.oversized = b.Upper // to be written in several commands, when its turn comes again
 		return w.putBack(b, bytes)

@@ -163,11 +163,13 @@ func (w *writer[K, V]) partBytes() int64 {
 	return max(1, min(w.opts.partBytes, w.write.MaxCommandBytes()/8))
 }
 
-// do writes atomically and waits, for as long as an outage lasts.
+// do writes atomically and waits, for as long as an outage lasts. What it builds expects
+// the side stream to be where this sink has left it.
 func (w *writer[K, V]) do(m *persist.MultiWriteHandle, build func(*persist.AtomicWrite) error) error {
 	for {
 		err := w.insist(func() error {
-			_, err := m.WriteAtomic(w.ctx, build).Wait(w.ctx)
+			chain := w.newChain()
+			_, err := m.WriteAtomicIn(w.ctx, &chain, build).Wait(w.ctx)
 			return err
 		})
 		if !errors.Is(err, persist.ErrSinceRegression) {

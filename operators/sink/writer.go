@@ -45,6 +45,7 @@ type writer[K, V any] struct {
 	alone     *persist.MultiWriteHandle // of the stream alone
 	large     *operators.Batch[K, V]    // to be written when nothing is in flight
 	oversized frontier.Antichain        // upper of the batch that was refused for its size, or {0}
+	sideName  string                    // of the side stream
 	side      *side                     // once it was opened
 
 	rewind bool // a batch went back to held: next is upper once nothing is in flight
@@ -95,9 +96,11 @@ func (w *writer[K, V]) run() (err error) {
 	}
 	w.learn(w.start.Upper)
 	w.since, w.nextSince = w.start.Since, w.start.Since
+	w.sideName = sideName(w.write.StreamName())
 	if err := w.recoverParts(); err != nil {
 		return err
 	}
+	w.chain = w.newChain()
 	for {
 		if err := w.submit(); err != nil {
 			return err
@@ -213,7 +216,7 @@ func (w *writer[K, V]) submit() error {
 		if len(w.flight) > 0 {
 			return nil
 		}
-		w.rewind, w.next, w.nextSince, w.chain = false, w.upper, w.since, persist.Chain{}
+		w.rewind, w.next, w.nextSince, w.chain = false, w.upper, w.since, w.newChain()
 		if b := w.large; b != nil {
 			w.large = nil
 			if err := w.putBack(*b, w.weigh.Of(b.Updates)); err != nil {
@@ -238,6 +241,7 @@ func (w *writer[K, V]) submit() error {
 			if err := w.submitLarge(b); err != nil {
 				return err
 			}
+			w.chain = w.newChain()
 		}
 		b, size, ok := w.held.Take(w.next)
 		if !ok {
