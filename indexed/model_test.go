@@ -179,7 +179,7 @@ func (m *model) drawRows(s *modelStream) []indexed.Row {
 		rows[i] = row(
 			rapid.SampledFrom([]string{"", "a", "b", "a longer key"}).Draw(m.T, "key"),
 			rapid.SampledFrom([]string{"", "x", "y"}).Draw(m.T, "val"),
-			max(lower, lower+rapid.SampledFrom([]uint64{0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 40, math.MaxUint64 - lower}).Draw(m.T, "time")),
+			later(lower, rapid.SampledFrom([]uint64{0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 40, math.MaxUint64}).Draw(m.T, "time")),
 			rapid.OneOf(rapid.Int64Range(-2, 2), rapid.Int64Range(-2, 2), rapid.Int64Range(-2, 2),
 				rapid.SampledFrom([]int64{math.MaxInt64, -math.MaxInt64, math.MinInt64})).Draw(m.T, "diff"))
 	}
@@ -192,10 +192,40 @@ func (m *model) drawFrontier(from frontier.Antichain) frontier.Antichain {
 		return frontier.Empty()
 	}
 	by := rapid.Uint64Range(0, 4).Draw(m.T, "advance")
-	if rapid.IntRange(0, 15).Draw(m.T, "far") == 0 {
+	switch rapid.IntRange(0, 150).Draw(m.T, "far") {
+	case 0:
 		by = 45
+	case 100: // a stream that is sealed there takes hardly anything from then on
+		return frontier.At(max(t, math.MaxUint64-by))
 	}
-	return frontier.At(t + by)
+	return frontier.At(later(t, by))
+}
+
+// later returns the time that is so much after another, or the last of all times.
+func later(t, by uint64) uint64 {
+	if t > math.MaxUint64-by {
+		return math.MaxUint64
+	}
+	return t + by
+}
+
+// drawSince draws what drawFrontier does, or one that has wrapped, as upper-1 does at an
+// upper of 0, or that is so far in advance of the upper that it is almost such.
+func (m *model) drawSince(from, upper frontier.Antichain) frontier.Antichain {
+	t, ok := from.Elem()
+	u, unfinished := upper.Elem()
+	if !ok || !unfinished || rapid.IntRange(0, 40).Draw(m.T, "wrapped") != 20 {
+		return m.drawFrontier(from)
+	}
+	by := rapid.SampledFrom([]uint64{math.MaxUint64, math.MaxUint64, 1 << 63, 1<<63 - 1}).Draw(m.T, "in advance")
+	return frontier.At(max(t, later(u, by)))
+}
+
+// wrapped: a since that may be in advance of the upper is not so far in advance.
+func wrapped(since, upper frontier.Antichain) bool {
+	s, some := since.Elem()
+	u, unfinished := upper.Elem()
+	return some && unfinished && s >= u && s-u >= 1<<63
 }
 
 // Command is an atomic command on one or two streams.
@@ -225,6 +255,7 @@ func (m *model) command(first, second *modelStream) {
 	if second != first {
 		changes = append(changes, &change{modelStream: second, upper: second.upper, since: second.since})
 	}
+	var refused error
 	for _, d := range changes {
 		d.rows = m.drawRows(d.modelStream)
 		c.Write(d.id, columns(d.rows...))
@@ -233,18 +264,20 @@ func (m *model) command(first, second *modelStream) {
 			c.Seal(d.id, d.upper)
 		}
 		if rapid.IntRange(0, 3).Draw(m.T, "compact") == 0 {
-			d.since = m.drawFrontier(d.since)
+			d.since = m.drawSince(d.since, d.upper)
 			c.AllowCompaction(d.id, d.since)
 		}
+		if d.since != d.modelStream.since && wrapped(d.since, d.upper) {
+			refused = indexed.ErrInvalid
+		}
 	}
-	refused := false
-	if t, _ := first.upper.Elem(); t > 0 && rapid.IntRange(0, 9).Draw(m.T, "refused") == 0 {
-		refused = true
+	if t, _ := first.upper.Elem(); refused == nil && t > 0 && rapid.IntRange(0, 9).Draw(m.T, "refused") == 0 {
+		refused = indexed.ErrSealed
 		c.Write(first.id, columns(row("never", "", t-1, 1)))
 	}
 	seqno, err := m.engine.Submit(m.ctx, &c).Wait(m.ctx)
-	if refused {
-		require.ErrorIs(m, err, indexed.ErrSealed)
+	if refused != nil {
+		require.ErrorIs(m, err, refused)
 		return
 	}
 	require.NoError(m, err)
@@ -368,12 +401,12 @@ func (m *model) ReadSnapshot() {
 	case way == 0:
 		require.Equal(m, show(want), show(consolidate(rawRows(m, s.Snapshot), s.of.moved)))
 	case way == 1 && ok:
-		t := from + rapid.Uint64Range(0, 5).Draw(m.T, "as of")
+		t := later(from, rapid.Uint64Range(0, 5).Draw(m.T, "as of"))
 		want = slices.DeleteFunc(want, func(r indexed.Row) bool { return r.Time > t })
 		m.requireRead(&s.of, s.Snapshot, consolidate(want, frontier.At(t)), s.AsOf(m.ctx, t))
 	case way == 2 && ok:
-		lower := from + rapid.Uint64Range(0, 3).Draw(m.T, "lower")
-		upper := lower + rapid.Uint64Range(0, 5).Draw(m.T, "width")
+		lower := later(from, rapid.Uint64Range(0, 3).Draw(m.T, "lower"))
+		upper := later(lower, rapid.Uint64Range(0, 5).Draw(m.T, "width"))
 		want = slices.DeleteFunc(want, func(r indexed.Row) bool { return r.Time < lower || r.Time >= upper })
 		m.requireRead(&s.of, s.Snapshot, want, s.Between(m.ctx, frontier.At(lower), frontier.At(upper)))
 	default:

@@ -16,6 +16,7 @@ import (
 // be given to many stores.
 type generator struct {
 	random  *rand.Rand
+	rare    *rand.Rand // of what few histories have: those that have not stay what they were
 	has     map[Kind]bool
 	calm    bool // nothing is done whose outcome depends on what is on its way
 	belief  *Model
@@ -47,6 +48,7 @@ func (s slot) name() string {
 func newGenerator(seed uint64, store Store, calm bool) *generator {
 	g := &generator{
 		random: rand.New(rand.NewPCG(seed, 0)),
+		rare:   rand.New(rand.NewPCG(seed, 1)),
 		has:    make(map[Kind]bool),
 		belief: NewModel(),
 		calm:   calm,
@@ -218,6 +220,10 @@ func (g *generator) change(kind Kind, name string) Change {
 		ch.Updates = g.updates(name, d.Upper, 5, 12)
 	case Seal:
 		ch.Seal = g.frontier(d.Upper)
+		if g.rare.IntN(250) == 0 {
+			f := g.last()
+			ch.Seal = &f
+		}
 	case Finish:
 		f := frontier.Empty()
 		ch.Seal = &f
@@ -231,6 +237,13 @@ func (g *generator) change(kind Kind, name string) Change {
 			f := frontier.Empty()
 			ch.Allow = &f
 		}
+		if g.rare.IntN(50) == 0 {
+			f := g.last()
+			if upper, ok := d.Upper.Elem(); ok && g.rare.IntN(4) == 0 {
+				f = frontier.At(later(upper, 1<<63-g.rare.Uint64N(2))) // the first that has wrapped, or the last that has not
+			}
+			ch.Allow = &f
+		}
 	case Append:
 		expect := d.Upper
 		if g.random.IntN(12) == 0 {
@@ -241,7 +254,10 @@ func (g *generator) change(kind Kind, name string) Change {
 			expect, least = frontier.At(1), 1
 		}
 		width := 1 + g.random.Uint64N(5)
-		next := frontier.At(least + width)
+		next := frontier.At(later(least, width))
+		if least == math.MaxUint64 {
+			next = frontier.Empty()
+		}
 		ch.Expect, ch.Seal = &expect, &next
 		ch.Updates = g.updates(name, expect, width, 60)
 		if g.random.IntN(40) == 0 {
@@ -251,11 +267,26 @@ func (g *generator) change(kind Kind, name string) Change {
 	return ch
 }
 
+// later returns the time that is so much after another, or the last of all times.
+func later(t, by uint64) uint64 {
+	if t > math.MaxUint64-by {
+		return math.MaxUint64
+	}
+	return t + by
+}
+
+// last draws one near the last of all times. A since there is refused mostly, as upper-1 is
+// at an upper of 0. A stream that is sealed there takes hardly anything from then on, so
+// it is rare.
+func (g *generator) last() frontier.Antichain {
+	return frontier.At(math.MaxUint64 - g.rare.Uint64N(5))
+}
+
 // frontier draws one at or a little after another, or sometimes before it.
 func (g *generator) frontier(from frontier.Antichain) *frontier.Antichain {
 	f := from
 	if t, ok := from.Elem(); ok {
-		f = frontier.At(t + g.random.Uint64N(5))
+		f = frontier.At(later(t, g.random.Uint64N(5)))
 		if t > 0 && g.random.IntN(12) == 0 {
 			f = frontier.At(t - 1 - g.random.Uint64N(min(t, 3)))
 		}
@@ -274,7 +305,7 @@ func (g *generator) updates(name string, lower frontier.Antichain, width uint64,
 		updates[i] = Update{
 			Key:  []string{"a", "a", "a", "b", "b", "c", "", "a longer key"}[g.random.IntN(8)],
 			Val:  []string{"", "x", "y"}[g.random.IntN(3)],
-			Time: least + g.random.Uint64N(width),
+			Time: later(least, g.random.Uint64N(width)),
 			Diff: int64(g.random.IntN(5)) - 2,
 		}
 		if u := &updates[i]; name[0] == 'd' {

@@ -250,8 +250,8 @@ func (h *history) read(r request) result {
 		return skipped{}
 	}
 	since, _ := t.since.Elem()
-	rd := &reading{of: t, way: r.way, lower: max(since+r.lower, 1) - 1}
-	rd.upper = rd.lower + r.width
+	rd := &reading{of: t, way: r.way, lower: max(later(since, r.lower), 1) - 1}
+	rd.upper = later(rd.lower, r.width)
 	rd.reader = t.reader
 	t.open.Add(1)
 	h.ask(&rd.answer, func() {
