@@ -254,10 +254,11 @@ func TestBatchesAreTheStream(t *testing.T) {
 		asOf := rapid.Uint64Range(0, 12).Draw(t, "as-of")
 		pendingBytes := rapid.SampledFrom([]int64{1, 400, 0}).Draw(t, "pending")
 		batchUpdates := rapid.SampledFrom([]int{1, 3, 0}).Draw(t, "updates")
+		batchBytes := rapid.SampledFrom([]int64{1, 60, 0}).Draw(t, "bytes")
 		open := func(lower frontier.Antichain) (*source.BatchSource[string, string], context.CancelFunc) {
 			ctx, cancel := context.WithCancel(ctx)
 			return source.NewBatches(ctx, s.read, source.AsOf(frontier.At(asOf)), source.From(lower),
-				source.MaxPendingBytes(pendingBytes), source.MaxBatchUpdates(batchUpdates)), cancel
+				source.MaxPendingBytes(pendingBytes), source.MaxBatchUpdates(batchUpdates), source.MaxBatchBytes(batchBytes)), cancel
 		}
 
 		want := map[update]int64{}
@@ -266,6 +267,9 @@ func TestBatchesAreTheStream(t *testing.T) {
 		take := func(b batch) {
 			if b.Lower != lower || !b.Lower.LessThan(b.Upper) {
 				t.Fatalf("batch %s after %s", b.Description, lower)
+			}
+			if batchBytes > 0 {
+				requireBounded(t, b, int(batchBytes))
 			}
 			seen := map[update]bool{}
 			for _, u := range b.Updates {
