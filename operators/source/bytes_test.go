@@ -182,3 +182,80 @@ func TestBacklogLargerThanACommand(t *testing.T) {
 	}
 	require.Equal(t, rows, n)
 }
+
+// Stored history that compaction has made one time is larger than a command, so that it is
+// written in parts. Lives of the pipeline are killed among them, while they take back what the
+// life before has left, and behind the last part. In the end every row is there once.
+func TestCompactedBacklogKilledInParts(t *testing.T) {
+	const rows, size, since, upper = 2000, 4 << 10, 199, 210
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	reg := mem.NewRegistry()
+	var unreliable *mem.Unreliable
+	open := func() (s *stream, out *stream) {
+		unreliable = mem.NewUnreliable()
+		client, err := reg.RuntimeUnreliable(ctx, unreliable, persist.Config{MaxTailBytes: 2 << 20})
+		require.NoError(t, err)
+		for _, name := range []string{"in", "out"} {
+			write, read, err := persist.CreateOrLoad(ctx, client, name, codec.String, codec.String)
+			require.NoError(t, err)
+			s, out = out, &stream{ctx, t, client, write, read}
+		}
+		return s, out
+	}
+	in, _ := open()
+	key, val := func(i int) string { return fmt.Sprintf("%04d", i) }, strings.Repeat("v", size)
+	for i := 0; i < rows; i += rows / upper {
+		var updates []update
+		for k := i; k < min(rows, i+rows/upper); k++ {
+			updates = append(updates, update{Key: key(k), Val: val, Time: uint64(k * upper / rows), Diff: 1})
+		}
+		in.append(updates...)
+	}
+	_, err := in.write.AllowCompaction(ctx, frontier.At(since)).Wait(ctx)
+	require.NoError(t, err)
+	in.seal(upper)
+	require.NoError(t, in.client.Maintain(ctx))
+	require.NoError(t, in.client.Stop())
+
+	killedIn := map[uint64]int{} // by the state of the parts, see docs/parts.md
+	for _, kill := range []int{3, 24, 6, 60, 0} {
+		in, out := open()
+		d, err := out.client.Description(ctx, "out")
+		require.NoError(t, err)
+		if parts, err := out.client.Description(ctx, "tidemark/parts/out"); err == nil {
+			gen, _ := parts.Upper.Elem()
+			killedIn[gen%4]++
+		}
+		if kill > 0 {
+			unreliable.Inject(mem.Fault{Op: mem.OpAppend, Nth: kill, Outcome: mem.AnswerLost})
+		}
+		reading, stop := context.WithCancel(ctx)
+		src := source.NewBatches(reading, in.read, source.AsOf(frontier.At(since)), source.From(d.Upper))
+		to := sink.New(ctx, out.write)
+		ended := make(chan struct{})
+		go func() { src.To(to); close(ended) }()
+		err = to.Probe().Wait(ctx, upper)
+		stop()
+		<-ended
+		if kill > 0 {
+			require.ErrorIs(t, err, persist.ErrOutcomeUnknown)
+			_ = in.client.Stop()
+			continue
+		}
+		require.NoError(t, to.Err())
+		snapshot, err := out.read.Snapshot(ctx)
+		require.NoError(t, err)
+		n := 0
+		for u, err := range snapshot.Consolidated(ctx) {
+			require.NoError(t, err)
+			want := update{Key: key(n), Val: val, Time: max(since, uint64(n*upper/rows)), Diff: 1}
+			require.True(t, u == want, "row %d: key %q, time %d, diff %d", n, u.Key, u.Time, u.Diff)
+			n++
+		}
+		require.Equal(t, rows, n)
+		require.NoError(t, snapshot.Close())
+		require.NoError(t, in.client.Stop())
+	}
+	require.Equal(t, map[uint64]int{1: 2, 2: 1, 3: 1}, killedIn, "two kills among open parts, one among sealed ones, one while they are taken back")
+}
