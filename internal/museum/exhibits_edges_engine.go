@@ -22,6 +22,13 @@ var engineEdgeExhibits = []exhibit{
 		pkg: "./indexed", test: "TestGroupsFitTheLog",
 	},
 	{
+		name: "idle-is-written", bug: "a command that changes nothing is written, and listeners hear of it", origin: ours, tier: b,
+		edits: []edit{{"indexed/plan.go",
+			"\treturn idle, nil\n",
+			"\treturn false && idle, nil\n"}},
+		pkg: "./indexed", test: "TestCommandsWithoutEffect",
+	},
+	{
 		name: "idle-for-good", bug: "a command that changes nothing stays so when what it rested on has failed", origin: ours, tier: b,
 		edits: []edit{{"indexed/commit.go",
 			"\t\tr.idle, r.err = c.plan.check(r.cmd)\n",
