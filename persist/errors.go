@@ -48,7 +48,9 @@ var (
 	ErrLagged = indexed.ErrLagged
 	// ErrOverflow: the diffs of equal updates add up to more than an int64 holds. What
 	// is stored is exact: write updates that retract some of it, and the sum can be read
-	// again. Snapshot.All yields updates that are not added up.
+	// again, as of their time or later. A batch source that has to emit an earlier time
+	// which is sealed does not get past it: begin it again as of a later one
+	// (source.AsOf), with an empty sink. Snapshot.All yields updates that are not added up.
 	ErrOverflow = indexed.ErrOverflow
 	// ErrLocked: another process or runtime has the location open; errors.As gives a
 	// *storage.LockedError that says who.

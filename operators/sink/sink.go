@@ -69,7 +69,8 @@ const maxErrors = 16
 //
 // The since of the stream follows the batches': contents that a source has advanced to
 // its as-of are not exact as of earlier times, and the stream says so. It is advanced by
-// the command that writes the batch, unless it is there already.
+// the command that writes the batch, unless it is there already. Records carry no as-of:
+// where a source in record mode has one, move the since by AllowCompaction.
 //
 // Seals need evidence: a time is sealed because a batch said that it is complete.
 // The end of the input seals nothing. After an error among the elements (a Result

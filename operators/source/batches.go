@@ -151,6 +151,9 @@ func (s *BatchSource[K, V]) emit() error {
 	e := &emitter[K, V]{BatchSource: s, target: s.out.Target(), lower: s.opts.from, pending: newPending(s.read)}
 	for {
 		err := e.follow()
+		if errors.Is(err, persist.ErrOverflow) {
+			return fmt.Errorf("tidemark: if that time is sealed already, what retracts some of the sum comes too late for it: then begin again with an empty sink, as of the time of the retraction or later (source.AsOf): %w", err)
+		}
 		if !errors.Is(err, errSpilled) {
 			return err
 		}

@@ -24,6 +24,10 @@ type options struct {
 // then until the upper has passed the as-of; one of record mode emits updates as ever, at
 // the as-of.
 //
+// Batches carry the as-of, and a sink moves the since of its stream there. Records do not:
+// a sink of records leaves the since of its stream behind, and that answers as of times
+// before the as-of, as if there had been nothing. Move it by AllowCompaction.
+//
 // Errors: persist.ErrAsOfBeforeSince, and what From refuses.
 func AsOf(t frontier.Antichain) Option { return func(o *options) { o.asOf = t } }
 
@@ -42,7 +46,9 @@ func AsOf(t frontier.Antichain) Option { return func(o *options) { o.asOf = t } 
 //   - The as-of is before u, too: at or after u it would show there everything that the sink
 //     has. Otherwise persist.ErrInvalid: leave AsOf away.
 //   - The upper of the stream is not before u. Otherwise persist.ErrInvalid: the input was
-//     begun again, or the sink is that of another input.
+//     begun again, or the sink is that of another input. Or the input is read by a follower
+//     and no writer has opened it since a power cut: then open a writer first, since until
+//     then the newest group may be hidden.
 //
 // docs/time.md has all combinations in a table. A source in record mode has no batches and
 // cannot be resumed; with this option it emits an error that matches persist.ErrInvalid.

@@ -23,6 +23,9 @@ import (
 //	{}      any time    any            any time     ErrInvalid: another input
 //	{}      any time    any            {}           exact: there is nothing left
 //
+// The upper that a follower sees may lack the newest group after a power cut, until a writer
+// has opened the location: so the rows "another input" may also be that, as the error says.
+//
 // Here a and u are times, and u is after 0. Why the rows in which u meets the as-of or the
 // since are refused: there, all that was before u shows at a time at which it is emitted
 // again. That holds because no batch ends at or before the as-of (emitter.due): a sink that
@@ -39,7 +42,7 @@ func (h history[K, V]) check(since, lower, upper frontier.Antichain) error {
 		return checkAsOf(h.stream, h.asOf, since)
 	case upper.LessThan(lower):
 		return refuse(persist.ErrInvalid,
-			"batches from %s on are wanted, but the upper is %s: the input was begun again, or the sink is that of another input; begin again with an empty sink, or give both that belong together",
+			"batches from %s on are wanted, but the upper is %s: the input was begun again, or the sink is that of another input; begin again with an empty sink, or give both that belong together. If the input is read by a follower, and no writer has opened it since a power cut, nothing is lost and the newest group may only be hidden yet: open a writer first, and begin nothing again",
 			lower, upper)
 	case lower.IsEmpty():
 		return nil

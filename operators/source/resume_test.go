@@ -3,6 +3,7 @@ package source_test
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -138,7 +139,7 @@ func TestRefusedResumptions(t *testing.T) {
 		"as of the since, which is the sink's upper": {5, 8, frontier.At(5), frontier.At(5), persist.ErrAsOfBeforeSince, []string{"{5}", "empty sink"}},
 		"as of a time past the sink's upper":         {0, 8, frontier.At(7), frontier.At(5), persist.ErrInvalid, []string{"{7}", "{5}", "leave source.AsOf away"}},
 		"the since has passed the sink":              {5, 8, frontier.At(0), frontier.At(5), persist.ErrAsOfBeforeSince, []string{"{5}", "empty sink"}},
-		"the input was begun again":                  {0, 8, frontier.At(0), frontier.At(1003), persist.ErrInvalid, []string{"{1003}", "{8}", "begun again"}},
+		"the input was begun again":                  {0, 8, frontier.At(0), frontier.At(1003), persist.ErrInvalid, []string{"{1003}", "{8}", "begun again", "open a writer first"}},
 		"a finished sink of an input that is not":    {0, 8, frontier.At(0), frontier.Empty(), persist.ErrInvalid, []string{"{}", "{8}", "begun again"}},
 		"an input that is empty":                     {0, 0, frontier.At(0), frontier.At(1), persist.ErrInvalid, []string{"{1}", "{0}", "begun again"}},
 		"as of no time":                              {0, 8, frontier.Empty(), frontier.At(0), persist.ErrInvalid, []string{"{}"}},
@@ -157,6 +158,36 @@ func TestRefusedResumptions(t *testing.T) {
 			for _, part := range append(tt.says, `"quakes"`) {
 				require.ErrorContains(t, src.Err(), part)
 			}
+		})
+	}
+}
+
+// A sum of a sealed time that no int64 holds stays an error there, whatever is written later:
+// only a source that is begun again as of the retraction gets past it, and the error says so.
+func TestSealedSumThatOverflows(t *testing.T) {
+	write := func(s *stream) {
+		s.append(at("a", "1", 1, math.MaxInt64), at("a", "1", 1, 1))
+		s.seal(2)
+		s.append(at("a", "1", 2, -5))
+		s.finish()
+	}
+	for name, built := range map[string]bool{"stored": false, "live": true} {
+		t.Run(name, func(t *testing.T) {
+			s := newStream(t)
+			if !built {
+				write(s)
+			}
+			src := source.NewBatches(s.ctx, s.read)
+			if built {
+				write(s)
+			}
+			require.Empty(t, slices.Collect(all(src)))
+			require.ErrorIs(t, src.Err(), persist.ErrOverflow)
+			require.ErrorContains(t, src.Err(), "begin again with an empty sink, as of the time of the retraction or later (source.AsOf)")
+
+			again := slices.Collect(all(source.NewBatches(s.ctx, s.read, source.AsOf(frontier.At(2)))))
+			require.Len(t, again, 1)
+			require.Equal(t, []update{at("a", "1", 2, math.MaxInt64-4)}, again[0].Updates)
 		})
 	}
 }
