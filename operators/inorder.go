@@ -12,11 +12,17 @@ import (
 // Zero values mean the defaults.
 //
 // A batch that takes long is not missing: the operator lets its upstream wait. Since the
-// batch may wait behind others that were done before it, it still takes some, in bursts of
-// at most 16 batches, or of 4 if they are large, with pauses of a quarter of the wait so
-// far, one minute at most. So for as long as one call is slow what is held grows beyond
-// the limits by a burst for every quarter by which the wait grows: by about 20 bursts in
-// two seconds, 50 in four minutes, and then by one a minute.
+// batch may wait behind others that were done before it, it still takes some, and then
+// pauses: for as large a part of the wait so far as it has taken of Bytes, or of 64
+// batches, if that is more. So for as long as one call is slow what is held grows beyond
+// the limits with the logarithm of the wait: by 3 times Bytes in two seconds, 8 times in
+// four minutes, 12 times in an hour, and then 3 times an hour. Batches count as 16 a minute
+// at most from four minutes on, and one of more than Bytes as one of that size.
+//
+// What was done before the slow batch makes the wait longer, to 2.4 times for each Bytes of
+// it: behind 4 batches of 16 MiB a call of 2s is waited for 6s. So let Bytes be at least
+// what the parallel calls before the operator have at once: workers times
+// source.MaxBatchBytes, which is 64 MiB for 4 of them by default.
 type Limits struct {
 	Batches int   // 0 means 1024
 	Updates int   // in all of them; 0 means 1<<20

@@ -6,15 +6,19 @@ import (
 	"github.com/tidemark-go/tidemark/frontier"
 )
 
-// The bounds of a Pace. A burst has as many batches as parallel flows usually have
-// workers, or some fewer if they are large.
+// The bounds of a Pace. A burst has as many elements as parallel flows usually have
+// workers, or fewer if they are large.
 const (
-	burstBatches = 16
-	burstLeast   = 4
-	burstShare   = 16 // of Limits.Bytes
-	burstIdle    = time.Millisecond
-	minPause     = 10 * time.Millisecond
-	maxPause     = time.Minute
+	burstElements = 16
+	burstShare    = 16 // of Limits.Bytes
+	burstIdle     = time.Millisecond
+
+	pauseElements = 64 // taken in the time that the wait has lasted, at most
+	minPause      = 10 * time.Millisecond
+	maxWait       = 4 * time.Minute // for elements: then they are burstElements a minute
+
+	minBytesWait = 500 * time.Millisecond
+	maxBytesWait = 20 * time.Minute
 )
 
 // Pace says when to receive while more is held than the limits allow and the batch that
@@ -23,12 +27,19 @@ const (
 // done waits behind those that were done before it. So receiving nothing would be a
 // deadlock, and receiving freely has no bound.
 //
-//	free -- over the limits --> pause -- over --> burst -- taken, or nothing comes --> pause ...
+//	free -- over the limits --> pause -- over --> burst -- taken, or no more comes --> pause ...
 //
-// Pauses grow with the wait, by a quarter of it, up to a minute. So while a call is slow
-// what is held grows by a burst for every quarter that the wait grows by, and after four
-// minutes by a burst a minute; and when the call is done its batch is there after as many
-// bursts as take what was done before it, mostly one. It is used by one goroutine.
+// A pause is as large a part of the wait so far as the burst was of Limits.Bytes, or of 64
+// elements, if that is more. So while a call is slow, what is held grows by about
+// Limits.Bytes in the first half second, by as much whenever the wait has grown to 2.4
+// times, and after 20 minutes by as much every 20 minutes. When the call is done its batch
+// comes after what was done before it, and each Limits.Bytes of that makes the wait 2.4
+// times as long: whoever holds less waits longer. A batch of more than Limits.Bytes counts
+// as one of that size, since a few of them would take for ever.
+//
+// Nothing is taken while nothing comes, so a burst lasts until something does.
+//
+// It is used by one goroutine.
 type Pace struct {
 	limits Limits
 	next   frontier.Antichain
@@ -63,8 +74,7 @@ func (p *Pace) Woken() {
 		p.pause()
 		return
 	}
-	p.burst, p.taken = true, Size{}
-	p.timer.Reset(burstIdle)
+	p.burst, p.taken = true, Size{} // until something comes: nothing is taken meanwhile
 }
 
 // Received is called with each element, whatever it is.
@@ -77,7 +87,7 @@ func (p *Pace) Received() {
 
 // Weighed is called with the bytes of what was received last, if it is kept.
 func (p *Pace) Weighed(bytes int64) {
-	if p.burst {
+	if p.timer != nil {
 		p.taken.Bytes += bytes
 		p.check()
 	}
@@ -85,8 +95,7 @@ func (p *Pace) Weighed(bytes int64) {
 
 // check ends the burst when enough was taken.
 func (p *Pace) check() {
-	large := p.taken.Bytes > p.limits.Bytes/burstShare && p.taken.Updates >= burstLeast
-	if large || p.taken.Updates >= burstBatches {
+	if p.taken.Bytes > p.limits.Bytes/burstShare || p.taken.Updates >= burstElements {
 		p.pause()
 		return
 	}
@@ -95,7 +104,11 @@ func (p *Pace) check() {
 
 func (p *Pace) pause() {
 	p.burst = false
-	p.timer.Reset(min(max(time.Since(p.began)/4, minPause), maxPause))
+	wait := time.Since(p.began)
+	elements := min(wait, maxWait) * time.Duration(p.taken.Updates) / pauseElements
+	share := min(float64(p.taken.Bytes)/float64(p.limits.Bytes), 1)
+	bytes := time.Duration(share * float64(min(max(wait, minBytesWait), maxBytesWait)))
+	p.timer.Reset(max(elements, bytes, minPause))
 }
 
 // Stop ends the wait.
