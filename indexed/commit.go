@@ -92,7 +92,7 @@ func (c *committer) loop() {
 		case g := <-c.appended:
 			c.inFlight = nil
 			c.finish(g)
-		case <-c.outage.calm:
+		case <-c.outage.calm.over:
 			c.outage.end()
 		}
 		c.advance()

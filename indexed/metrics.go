@@ -104,7 +104,7 @@ func newMetrics(st func() *state) *metrics {
 	m.statics = append(m.statics, m.manifestBytes)
 	m.logOutage = prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "tidemark", Name: "log_outage", Help: "1 while the log takes no commands: the newest append had no effect, or no more are accepted until the location is opened again; else 0."})
 	m.statics = append(m.statics, m.logOutage)
-	m.outages = prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "tidemark", Name: "sink_outages", Help: "Sinks that keep trying because the log refuses their commands without effect."})
+	m.outages = prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "tidemark", Name: "sink_outages", Help: "Sinks that keep trying because the log refuses their commands without effect, until all have taken effect for 5s."})
 	m.statics = append(m.statics, m.outages)
 	m.retries = counter("sink_retry_total", "Times a sink tried again after the log had refused its commands without effect.")
 	return m

@@ -32,7 +32,8 @@ func InFlight(n int) Option { return func(o *options) { o.inFlight = n } }
 // waits twice as long each time after that, and 5s at most, or as long as the first time.
 // 0 times: never; below 0: for as long as its context lives. That is the default, from
 // 10ms on. An outage has a line in the log of the runtime at its beginning and one at its
-// end, and is in the metric tidemark_sink_outages.
+// end, and is in the metric tidemark_sink_outages. It is over when all commands have taken
+// effect for 5s; the times in a row begin again with the first one that has.
 func Retry(times int, wait time.Duration) Option {
 	return func(o *options) { o.retries, o.backoff = times, wait }
 }

@@ -38,6 +38,7 @@ const maxBackoff = 5 * time.Second
 // backOff arms the timer of the next try, once for all that failed meanwhile.
 func (w *writer[K, V]) backOff(err error) error {
 	if w.retry != nil {
+		w.refused(err)
 		return nil
 	}
 	wait, err := w.tryAgain(err)
@@ -53,9 +54,7 @@ func (w *writer[K, V]) tryAgain(err error) (time.Duration, error) {
 	if w.opts.retries >= 0 && w.attempts >= w.opts.retries {
 		return 0, fmt.Errorf("tidemark: sink of stream %q: given up after %d retries: %w", w.write.StreamName(), w.attempts, err)
 	}
-	if w.outage == nil {
-		w.outage = w.write.Outage("a sink", err)
-	}
+	w.refused(err)
 	w.outage.Retry()
 	wait := w.opts.backoff
 	for range min(w.attempts, 30) {
@@ -65,10 +64,36 @@ func (w *writer[K, V]) tryAgain(err error) (time.Duration, error) {
 	return wait, nil
 }
 
+// refused is called when a command had no effect and is to be tried again.
+func (w *writer[K, V]) refused(err error) {
+	w.endIfOver()
+	if w.outage == nil {
+		w.outage = w.write.Outage("a sink", err)
+	}
+	w.outage.Refused()
+}
+
 // recovered is called when a command has taken effect.
 func (w *writer[K, V]) recovered() {
 	w.attempts = 0
+	w.endIfOver()
 	if w.outage != nil {
+		w.outage.Took()
+	}
+}
+
+// calm tells when the outage is over, if there is one. Who is busy may be late to listen:
+// see endIfOver.
+func (w *writer[K, V]) calm() <-chan time.Time {
+	if w.outage == nil {
+		return nil
+	}
+	return w.outage.Calm()
+}
+
+// endIfOver ends an outage that has been over.
+func (w *writer[K, V]) endIfOver() {
+	if w.outage != nil && w.outage.Over() {
 		w.outage.End(nil)
 		w.outage = nil
 	}

@@ -53,7 +53,7 @@ type writer[K, V any] struct {
 	incomplete bool // an element failed: batches that come after it are not taken
 	attempts   int  // in a row without effect
 	retry      <-chan time.Time
-	outage     *persist.Outage // nil while commands take effect
+	outage     *persist.Outage // nil: there is none
 }
 
 // flying is a command on its way: a batch or records.
@@ -126,6 +126,8 @@ func (w *writer[K, V]) run() (err error) {
 			w.pace.Woken()
 		case <-w.retry:
 			w.retry = nil
+		case <-w.calm():
+			w.endIfOver()
 		case <-w.ctx.Done():
 			err = context.Cause(w.ctx)
 		}
