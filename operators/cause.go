@@ -1,6 +1,7 @@
 package operators
 
 import (
+	"cmp"
 	"context"
 	"errors"
 )
@@ -20,14 +21,20 @@ type Part interface{ Err() error }
 //     were joined it returns those that remain;
 //   - else the cause of ctx, if it ended by itself or was given a cause: one that was just
 //     cancelled ends a pipeline as it should;
+//   - else, if ctx has not ended, the error of the most upstream part that wraps
+//     context.Canceled: something else than the pipeline was cancelled, such as a call that
+//     a function has made under a context of its own;
 //   - else, if nothing was cancelled, the error of the most upstream part that has one;
 //   - else nil.
 //
-// A nil Part is passed over.
+// A part whose own context was cancelled says so with context.Canceled itself, and ends as
+// it should. When ctx was just cancelled, an error that wraps context.Canceled cannot be
+// told from what that has brought about, so give cancel the error for which it is called
+// (context.WithCancelCause). A nil Part is passed over.
 func Cause(ctx context.Context, parts ...Part) error {
 	ended := context.Cause(ctx)
-	cancelled := ended != nil
-	var rest error
+	cancelled := false
+	var other, rest error // the most upstream of something else that was cancelled, and of what follows from others
 	for _, part := range parts {
 		if part == nil {
 			continue
@@ -35,12 +42,12 @@ func Cause(ctx context.Context, parts ...Part) error {
 		var own []error
 		for _, err := range joined(part.Err()) {
 			switch {
-			case errors.Is(err, context.Canceled) || (ended != nil && errors.Is(err, ended)):
+			case err == context.Canceled || (ended != nil && errors.Is(err, ended)): //nolint:errorlint // wrapped it is another's
 				cancelled = true
+			case errors.Is(err, context.Canceled):
+				other = cmp.Or(other, err)
 			case errors.Is(err, ErrEnded) || errors.Is(err, ErrMissing) || errors.Is(err, ErrInletClosed):
-				if rest == nil {
-					rest = err
-				}
+				rest = cmp.Or(rest, err)
 			default:
 				own = append(own, err)
 			}
@@ -54,8 +61,12 @@ func Cause(ctx context.Context, parts ...Part) error {
 		}
 	}
 	switch {
-	case ended != nil && !errors.Is(ended, context.Canceled):
+	case ended == context.Canceled: //nolint:errorlint // wrapped it was given as the cause
+		return nil
+	case ended != nil:
 		return ended
+	case other != nil:
+		return other
 	case cancelled:
 		return nil
 	}

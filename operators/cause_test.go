@@ -34,6 +34,7 @@ func TestCause(t *testing.T) {
 	expired, cancel := context.WithDeadline(context.Background(), time.Unix(0, 0))
 	defer cancel()
 	background, plain := context.Background(), cancelled(nil)
+	call := wrap(fmt.Errorf("call the service: %w", context.Canceled)) // under a context of its own
 	for name, tt := range map[string]struct {
 		ctx   context.Context
 		parts []error
@@ -58,6 +59,18 @@ func TestCause(t *testing.T) {
 		"missing, and nothing else":            {background, []error{nil, nil, wrap(operators.ErrMissing)}, operators.ErrMissing},
 		"an inlet closed, and nothing else":    {background, []error{operators.ErrInletClosed, operators.ErrEnded}, operators.ErrInletClosed},
 		"ended, when it was cancelled":         {plain, []error{operators.ErrEnded}, nil},
+		"a part's own context":                 {background, []error{context.Canceled, nil}, nil},
+		"a call":                               {background, []error{nil, call, nil}, call},
+		"a call, and missing for it":           {background, []error{nil, call, operators.ErrMissing}, call},
+		"a call, and missing before it":        {background, []error{operators.ErrMissing, call}, call},
+		"a call, and a part's own context":     {background, []error{context.Canceled, call, nil}, call},
+		"a call, joined with that":             {background, []error{errors.Join(context.Canceled, call)}, call},
+		"a call, and a better cause":           {background, []error{call, disk}, disk},
+		"a call, joined with a better cause":   {background, []error{errors.Join(call, disk)}, disk},
+		"a call, and it was cancelled":         {plain, []error{context.Canceled, call, context.Canceled}, nil},
+		"a call, and it was cancelled for it":  {cancelled(call), []error{call, call, call}, call},
+		"a call, and a cause":                  {cancelled(shutdown), []error{shutdown, call, shutdown}, shutdown},
+		"a call, and a deadline":               {expired, []error{call, context.DeadlineExceeded}, context.DeadlineExceeded},
 	} {
 		t.Run(name, func(t *testing.T) {
 			parts := []operators.Part{nil}
@@ -65,7 +78,7 @@ func TestCause(t *testing.T) {
 				parts = append(parts, part{err})
 			}
 			require.ErrorIs(t, operators.Cause(tt.ctx, parts...), tt.want)
-			if tt.want != nil && !strings.HasPrefix(name, "missing") {
+			if tt.want != nil && tt.want != call && !strings.HasPrefix(name, "missing") {
 				require.NotContains(t, operators.Cause(tt.ctx, parts...).Error(), "canceled")
 			}
 		})
