@@ -16,6 +16,7 @@ func (optionCodec[T]) appends()    {}
 func (resultCodec[T, E]) appends() {}
 func (jsonCodec[T]) appends()      {}
 func (protoCodec[T]) appends()     {}
+func (keptCodec[T]) appends()      {}
 
 // inner returns a codec as a part of a composite: one of somebody else is checked.
 func inner[T any](c Codec[T]) Codec[T] {

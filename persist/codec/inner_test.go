@@ -22,6 +22,9 @@ var wrongAppends = map[string]func(dst []byte, v string) ([]byte, error){
 // A composite of a codec that does not append is an error that names the codec, whatever
 // the values are: with two that are the same the bytes in their place would be right.
 func TestCompositesOfCodecsThatDoNotAppend(t *testing.T) {
+	old := codec.Func("acme/bad", codec.String.Append, func(src []byte) (string, error) { return strings.TrimPrefix(string(src), "v1:"), nil })
+	read, err := codec.Keep(old).Decode([]byte("v1:x"))
+	require.NoError(t, err)
 	for name, appendTo := range wrongAppends {
 		bad := codec.Func("acme/bad", appendTo, func(src []byte) (string, error) { return string(src), nil })
 		for _, first := range []string{"", "a", "same", "\x01\x01"} {
@@ -33,6 +36,10 @@ func TestCompositesOfCodecsThatDoNotAppend(t *testing.T) {
 						"option":          second(codec.Option(bad).Append(dst, codec.Some(v))),
 						"result":          second(codec.Result(bad, codec.Unit).Append(dst, codec.OK[struct{}](v))),
 						"error":           second(codec.Result(codec.Unit, bad).Append(dst, codec.Failure[struct{}](v))),
+						"kept":            second(codec.Keep(bad).Append(dst, codec.Kept[string]{Value: v})),
+						"kept, as read":   second(codec.Keep(bad).Append(dst, read)),
+						"part of a kept":  second(codec.Keep(codec.Option(bad)).Append(dst, codec.Kept[codec.Optional[string]]{Value: codec.Some(v)})),
+						"decoding a kept": second(codec.Keep(bad).Decode([]byte(v))),
 						"nested":          second(codec.Option(codec.Pair(codec.Unit, bad)).Append(dst, codec.Some(codec.Tuple[struct{}, string]{Second: v}))),
 					} {
 						require.ErrorIs(t, err, codec.ErrEncode, "%s: %s of %q", name, composite, v)

@@ -43,7 +43,7 @@ type Kept[T any] struct {
 //
 // Errors: those of c; in decoding, also a value that c does not encode.
 func Keep[T any](c Codec[T]) Codec[Kept[T]] {
-	k := keptCodec[T]{inner: c, decode: c.Decode}
+	k := keptCodec[T]{inner: inner(c), decode: c.Decode}
 	if l, ok := c.(LenientDecoder[T]); ok {
 		k.decode = l.DecodeLenient
 	}
