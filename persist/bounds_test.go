@@ -2,6 +2,7 @@ package persist_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"runtime"
@@ -226,4 +227,61 @@ func TestManyStreams(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, infos, streams)
 	proof.Reached(t, 19, "streams", streams)
+}
+
+// One command over very many streams is for each of them as one of its own is, and has one
+// position.
+func TestCommandOverManyStreams(t *testing.T) {
+	const streams = 20_000
+	p := kinds[0].make(t)
+	c, err := p.open(t.Context(), onDemand())
+	require.NoError(t, err)
+	writers := make([]*writer, streams)
+	members := make([]persist.Stream, streams)
+	for i := range writers {
+		writers[i], _ = create(t, c, fmt.Sprint(i))
+		members[i] = writers[i]
+	}
+	multi, err := persist.NewMultiWriteHandle(members...)
+	require.NoError(t, err)
+	check := func(since, upper func(i int) uint64) {
+		t.Helper()
+		infos, err := c.Streams(t.Context())
+		require.NoError(t, err)
+		require.Len(t, infos, streams)
+		for i, info := range infos {
+			require.Equal(t, fmt.Sprint(i), info.Name)
+			require.Equal(t, frontier.At(since(i)), info.Since, i)
+			require.Equal(t, frontier.At(upper(i)), info.Upper, i)
+		}
+	}
+	first := must(t, multi.WriteAtomic(t.Context(), func(b *persist.AtomicWrite) error {
+		for i, w := range writers {
+			at := uint64(i)
+			if err := errors.Join(
+				persist.AddAllowCompaction(b, w, frontier.At(0)),
+				persist.AddSeal(b, w, at+1),
+				persist.AddWrite(b, w, []update{up("k", "v", at, 1)}),
+				persist.AddSeal(b, w, at+2), // the later of two counts
+				persist.AddAllowCompaction(b, w, frontier.At(at)),
+			); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	own := func(i int) uint64 { return uint64(i) }
+	check(own, func(i int) uint64 { return own(i) + 2 })
+	second := must(t, multi.SealAll(t.Context(), streams+2))
+	require.Equal(t, second, must(t, multi.SealAll(t.Context(), streams+2)), "it changes nothing")
+	require.Greater(t, second, first)
+	check(own, func(int) uint64 { return streams + 2 })
+	require.NoError(t, c.Stop())
+
+	c = start(t, p, onDemand())
+	check(own, func(int) uint64 { return streams + 2 })
+	for i := 0; i < streams; i += 1999 {
+		_, r := create(t, c, fmt.Sprint(i))
+		require.Equal(t, []update{up("k", "v", own(i), 1)}, contents(t, r))
+	}
 }
