@@ -200,7 +200,7 @@ func (e *Engine) runMerge(ctx context.Context, m *merge) (*batch, error) {
 	}
 	out, err := e.writeBatch(ctx, m.stream, sources, m.since, out)
 	if err != nil {
-		return nil, fmt.Errorf("tidemark: merge batches of stream %q: %w", m.stream.name, err)
+		return nil, fmt.Errorf("tidemark: merge batches of stream %s: %w", quoteName(m.stream.name), err)
 	}
 	if len(m.inputs) > 1 && !slices.ContainsFunc(m.inputs, func(b *batch) bool { return b.memBytes() >= out.memBytes() }) {
 		out.level = min(out.level+1, m.maxLevel)

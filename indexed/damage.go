@@ -35,7 +35,7 @@ func (e *Engine) foundDamage(s *stream, err error, met unread) bool {
 	if !lasting && (!errors.As(err, new(unreadError)) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)) {
 		return false
 	}
-	err = fmt.Errorf("tidemark: stream %q: %w", s.name, err)
+	err = fmt.Errorf("tidemark: stream %s: %w", quoteName(s.name), err)
 	if met != nil {
 		met[s] = err
 	}
@@ -52,7 +52,7 @@ func (e *Engine) foundDamage(s *stream, err error, met unread) bool {
 	e.st.mu.Unlock()
 	if first {
 		e.logger.Error("a batch cannot be read: background work goes round its stream; other streams go on",
-			"stream", s.name, "error", err)
+			"stream", s.shownName(), "error", err)
 	}
 	return true
 }

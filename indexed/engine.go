@@ -192,7 +192,7 @@ func replay(ctx context.Context, st *state, log storage.LogReader) (logMeter, st
 	// the log destroys further on needs nothing of it, and is gone by now.
 	for _, s := range st.streams {
 		if s.unflushed && bounds.After > s.flushed {
-			return meter, 0, storage.Corruptf("log", -1, "it begins after position %s, but by the manifest, version of position %s, stream %q has updates after %s in it: entries of the log, or newer edits of the manifest, are missing: %w", bounds.After, checkpoint, s.name, s.flushed, storage.ErrTruncated)
+			return meter, 0, storage.Corruptf("log", -1, "it begins after position %s, but by the manifest, version of position %s, stream %s has updates after %s in it: entries of the log, or newer edits of the manifest, are missing: %w", bounds.After, checkpoint, quoteName(s.name), s.flushed, storage.ErrTruncated)
 		}
 	}
 	st.checkpoint = checkpoint

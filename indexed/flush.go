@@ -66,12 +66,12 @@ func (e *Engine) flushTail(ctx context.Context, s *stream, force, drain bool) er
 	var err error
 	if p.drain {
 		if trace, err = e.writeTrace(ctx, p); err != nil {
-			return fmt.Errorf("tidemark: move sealed updates of stream %q to its trace: %w", s.name, err)
+			return fmt.Errorf("tidemark: move sealed updates of stream %s to its trace: %w", quoteName(s.name), err)
 		}
 	}
 	if unsealed, err = e.writeUnsealed(ctx, p); err != nil {
 		e.discard(trace)
-		return fmt.Errorf("tidemark: flush the tail of stream %q: %w", s.name, err)
+		return fmt.Errorf("tidemark: flush the tail of stream %s: %w", quoteName(s.name), err)
 	}
 	if !e.commitFlush(p, trace, unsealed) {
 		e.metrics.staleResults.Inc()

@@ -423,7 +423,7 @@ func (f *Follower) snapshot(ctx context.Context, id StreamID, listen bool) (*Sna
 		// The owner may have replaced and deleted a batch after the view was refreshed. A
 		// blob that a newer view names as well was not deleted: it is lost.
 		if errors.Is(err, storage.ErrNotFound) && key == missing {
-			err = fmt.Errorf("tidemark: snapshot of stream %q: %w", snap.stream, errGone(key, err))
+			err = fmt.Errorf("tidemark: snapshot of stream %s: %w", quoteName(snap.stream), errGone(key, err))
 		} else if errors.Is(err, storage.ErrNotFound) && attempt < maxReloads {
 			missing = key
 			continue
@@ -452,7 +452,7 @@ func (f *Follower) pin(ctx context.Context, snap *Snapshot) (key string, err err
 				release, err := pinner.Pin(ctx, b.parts[i].key)
 				if err != nil {
 					unpin()
-					return b.parts[i].key, fmt.Errorf("tidemark: snapshot of stream %q: pin %s: %w", snap.stream, b.parts[i].key, err)
+					return b.parts[i].key, fmt.Errorf("tidemark: snapshot of stream %s: pin %s: %w", quoteName(snap.stream), b.parts[i].key, err)
 				}
 				releases = append(releases, release)
 			}

@@ -371,7 +371,7 @@ func (l *Listener) takeFromLog(ctx context.Context) error {
 			case errors.Is(err, storage.ErrClosed):
 				return l.end(stoppedError(nil))
 			}
-			return fmt.Errorf("tidemark: stream %q: read the log after position %s: %w", l.stream.name, to, err)
+			return fmt.Errorf("tidemark: stream %s: read the log after position %s: %w", quoteName(l.stream.name), to, err)
 		}
 		if entry.SeqNo > until {
 			break
@@ -429,7 +429,7 @@ func eventOf(id StreamID, seqno storage.SeqNo, ops []op) *event {
 // Close ends the listener; a Next that waits returns storage.ErrClosed. It always
 // returns nil, and may be called more than once.
 func (l *Listener) Close() error {
-	_ = l.end(fmt.Errorf("tidemark: listener of stream %q: %w", l.stream.name, storage.ErrClosed))
+	_ = l.end(fmt.Errorf("tidemark: listener of stream %s: %w", quoteName(l.stream.name), storage.ErrClosed))
 	return nil
 }
 

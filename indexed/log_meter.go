@@ -61,7 +61,7 @@ func (st *state) cutLaggedLocked(m *logMeter, cfg *Config) storage.SeqNo {
 			low := l.lowWaterLocked()
 			if lag := m.after(low); cfg.MaxListenerLag > 0 && low < st.applied && lag > cfg.MaxListenerLag {
 				l.endLocked(streamErrorf(s.name, ErrLagged, "it holds back %d bytes of the log, Config.MaxListenerLag is %d: listen again", lag, cfg.MaxListenerLag))
-				cfg.Logger.Warn("cut off a listener that lagged", "stream", s.name, "lag_bytes", lag)
+				cfg.Logger.Warn("cut off a listener that lagged", "stream", s.shownName(), "lag_bytes", lag)
 				continue
 			}
 			keep = min(keep, low)

@@ -285,7 +285,7 @@ func (st *state) applyStreamEditLocked(e *edit, se *streamEdit) error {
 			if st.names[se.name].destroyed {
 				return nil
 			}
-			return fmt.Errorf("stream %q twice", se.name)
+			return fmt.Errorf("stream %s twice", quoteName(se.name))
 		}
 		if _, buried := st.tombs.ids[se.name]; buried {
 			return nil
@@ -296,7 +296,7 @@ func (st *state) applyStreamEditLocked(e *edit, se *streamEdit) error {
 	}
 	set, err := s.set.edited(se)
 	if err != nil {
-		return fmt.Errorf("stream %q: %w", s.name, err)
+		return fmt.Errorf("stream %s: %w", quoteName(s.name), err)
 	}
 	if e.applied >= st.applied {
 		s.upper, s.since = se.upper, se.since
@@ -304,7 +304,7 @@ func (st *state) applyStreamEditLocked(e *edit, se *streamEdit) error {
 	s.flushed, s.flushedUpper, s.listed = se.flushed, se.flushedUpper, se.flushed
 	s.unflushed = se.flushed < e.applied
 	if err := s.validateSet(set, e.applied); err != nil {
-		return fmt.Errorf("stream %q: %w", s.name, err)
+		return fmt.Errorf("stream %s: %w", quoteName(s.name), err)
 	}
 	st.swapSetLocked(s, set)
 	st.dropTailLocked(s, se.flushed)

@@ -12,7 +12,7 @@ import (
 // Names of streams and codecs are stored with a stream for ever, and shown to others:
 // in metrics, in the metadata of parts, in messages. So they are short and valid UTF-8,
 // whatever characters they have. Streams of older versions may have other names; these
-// work as before, and are shown as shownName says.
+// work as before, and are shown as ShownName says.
 const (
 	maxNameBytes      = 1 << 10 // of a stream
 	maxCodecNameBytes = 4 << 10 // those of composites have the names of their parts
@@ -36,26 +36,28 @@ func checkNames(name, keyCodec, valCodec string) error {
 	return nil
 }
 
-// shownName returns what a stream is called where others read it: its name, if it could be
+func (s *stream) shownName() string { return ShownName(s.id, s.name) }
+
+// ShownName returns what a stream is called where others read it: its name, if it could be
 // given today, and else as much of it as can be shown, with the stream's id.
-func (s *stream) shownName() string {
-	if len(s.name) <= maxNameBytes && utf8.ValidString(s.name) {
-		return s.name
+func ShownName(id StreamID, name string) string {
+	if len(name) <= maxNameBytes && utf8.ValidString(name) {
+		return name
 	}
 	const most = 64 // bytes of the name
 	var shown strings.Builder
-	for i, r := range s.name {
+	for i, r := range name {
 		if i >= most {
 			shown.WriteString("...")
 			break
 		}
-		if _, size := utf8.DecodeRuneInString(s.name[i:]); r == utf8.RuneError && size == 1 {
-			fmt.Fprintf(&shown, `\x%02x`, s.name[i])
+		if _, size := utf8.DecodeRuneInString(name[i:]); r == utf8.RuneError && size == 1 {
+			fmt.Fprintf(&shown, `\x%02x`, name[i])
 		} else {
 			shown.WriteRune(r)
 		}
 	}
-	fmt.Fprintf(&shown, "#%d", uint64(s.id))
+	fmt.Fprintf(&shown, "#%d", uint64(id))
 	return shown.String()
 }
 

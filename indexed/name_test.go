@@ -2,6 +2,8 @@ package indexed_test
 
 import (
 	"bytes"
+	"io"
+	"log/slog"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -68,7 +70,10 @@ func requireGathered(t *testing.T, c interface{ Collector() prometheus.Collector
 // Streams of older versions, which took any name, work as before. Metrics and parts have a
 // name of them that others can read, no two streams the same.
 func TestOldNames(t *testing.T) {
-	f := newFixture(t, still())
+	var logged bytes.Buffer
+	cfg := still()
+	cfg.Logger = slog.New(slog.NewTextHandler(&logged, nil))
+	f := newFixture(t, cfg)
 	long := strings.Repeat("n", 1<<20)
 	names := []string{"caf\xe9", `caf\xe9#0`, long, long + "2", "\xff", "", "a\nb\xe9", long[:2000] + "\xff", `caf\xe9#0#`}
 	for i, name := range names {
@@ -91,6 +96,12 @@ func TestOldNames(t *testing.T) {
 		require.Contains(t, labels, `caf\xe9#0##`)
 		require.Contains(t, labels, `caf\xe9#0`)
 		requireGathered(t, f.follow(still()), len(names))
+		infos, err := f.Streams(f.ctx)
+		require.NoError(t, err)
+		for i, info := range infos {
+			require.Equal(t, names[i], info.Name)
+			require.Less(t, len(info.String()), 400, "%.400s", info)
+		}
 	}
 	for i := range names {
 		f.write(indexed.StreamID(i), up("x", 1))
@@ -102,6 +113,11 @@ func TestOldNames(t *testing.T) {
 	check()
 	f.crash()
 	check()
+	for i, name := range names {
+		f.Outage("somebody", indexed.StreamID(i), name, io.EOF).End(nil)
+	}
+	require.Contains(t, logged.String(), "n...#2")
+	require.Less(t, logged.Len(), 16<<10)
 
 	blobs := f.place.OpenBlobReader()
 	defer blobs.Close()

@@ -63,8 +63,8 @@ type Outage struct {
 }
 
 // Outage begins one: who tries, to write what stream, and why he has to.
-func (e *Engine) Outage(who, stream string, cause error) *Outage {
-	o := &Outage{metrics: e.metrics, logger: e.logger.With("stream", stream)}
+func (e *Engine) Outage(who string, id StreamID, stream string, cause error) *Outage {
+	o := &Outage{metrics: e.metrics, logger: e.logger.With("stream", ShownName(id, stream))}
 	o.metrics.outages.Inc()
 	o.failed(o.logger, slog.LevelWarn, who+" cannot write and keeps trying", cause)
 	return o

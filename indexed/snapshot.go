@@ -108,7 +108,7 @@ func (s *Snapshot) checkOpen() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.release == nil {
-		return fmt.Errorf("tidemark: snapshot of stream %q: %w", s.stream, storage.ErrClosed)
+		return fmt.Errorf("tidemark: snapshot of stream %s: %w", quoteName(s.stream), storage.ErrClosed)
 	}
 	return nil
 }
@@ -172,7 +172,7 @@ func (s *Snapshot) ChunksBetween(ctx context.Context, lower, upper frontier.Anti
 		for ahead.more() {
 			c, err := ahead.next(reading)
 			if err != nil {
-				yield(Chunk{}, fmt.Errorf("tidemark: snapshot of stream %q: %w", s.stream, err))
+				yield(Chunk{}, fmt.Errorf("tidemark: snapshot of stream %s: %w", quoteName(s.stream), err))
 				return
 			}
 			c.since = s.since
@@ -284,7 +284,7 @@ func (s *Snapshot) consolidated(ctx context.Context, filter timeFilter, since fr
 				return
 			}
 			if err != nil {
-				yield(Row{}, fmt.Errorf("tidemark: snapshot of stream %q: %w", s.stream, err))
+				yield(Row{}, fmt.Errorf("tidemark: snapshot of stream %s: %w", quoteName(s.stream), err))
 				return
 			}
 			if !yield(Row{r.key, r.val, r.time, r.diff}, nil) {

@@ -139,7 +139,7 @@ func (st *state) applyLocked(seqno storage.SeqNo, ops []op, now time.Time) error
 func (st *state) applyOpLocked(seqno storage.SeqNo, o *op, now time.Time) error {
 	if o.kind == opRegister {
 		if _, buried := st.tombs.ids[o.name]; o.stream != st.nextID || st.names[o.name] != nil || buried {
-			return fmt.Errorf("registration of %q as %s, next id is %s", o.name, o.stream, st.nextID)
+			return fmt.Errorf("registration of %s as %s, next id is %s", quoteName(o.name), o.stream, st.nextID)
 		}
 		st.addStreamLocked(&stream{id: o.stream, name: o.name, keyCodec: o.keyCodec, valCodec: o.valCodec, flushed: st.applied})
 		return nil
@@ -155,14 +155,14 @@ func (st *state) applyOpLocked(seqno storage.SeqNo, o *op, now time.Time) error 
 			return nil
 		}
 		if t, _ := o.cols.TimeRange(); !s.upper.Admits(t) {
-			return fmt.Errorf("update of stream %q at time %d before its upper %s", s.name, t, s.upper)
+			return fmt.Errorf("update of stream %s at time %d before its upper %s", quoteName(s.name), t, s.upper)
 		}
 		st.appendTailLocked(s, tailChunk{seqno, seqno, o.cols}, now)
 		st.window.addLocked(s, seqno, o.cols)
 		st.wakeLocked(s)
 	case opSeal:
 		if o.frontier.LessThan(s.upper) {
-			return fmt.Errorf("seal of stream %q to %s before its upper %s", s.name, o.frontier, s.upper)
+			return fmt.Errorf("seal of stream %s to %s before its upper %s", quoteName(s.name), o.frontier, s.upper)
 		}
 		s.upper = o.frontier
 		st.untidy = st.untidy || len(s.set.unsealed) > 0
@@ -172,7 +172,7 @@ func (st *state) applyOpLocked(seqno storage.SeqNo, o *op, now time.Time) error 
 		}
 	case opAllowCompaction:
 		if o.frontier.LessThan(s.since) {
-			return fmt.Errorf("compaction of stream %q to %s before its since %s", s.name, o.frontier, s.since)
+			return fmt.Errorf("compaction of stream %s to %s before its since %s", quoteName(s.name), o.frontier, s.since)
 		}
 		s.since = o.frontier
 		st.untidy = st.untidy || len(s.set.trace)+len(s.set.unsealed) > 0
@@ -362,7 +362,7 @@ type StreamInfo struct {
 }
 
 func (i StreamInfo) String() string {
-	return fmt.Sprintf("stream %q, %s: upper %s, since %s, %d updates in %d batches, and %d bytes of updates in the log", i.Name, i.ID, i.Upper, i.Since, i.Rows, i.Batches, i.TailBytes)
+	return fmt.Sprintf("stream %s, %s: upper %s, since %s, %d updates in %d batches, and %d bytes of updates in the log", quoteName(i.Name), i.ID, i.Upper, i.Since, i.Rows, i.Batches, i.TailBytes)
 }
 
 func (s *stream) infoLocked() StreamInfo {

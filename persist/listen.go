@@ -49,7 +49,7 @@ type Listener[K, V any] struct {
 
 func newListener[K, V any](r *ReadHandle[K, V], inner *indexed.Listener) *Listener[K, V] {
 	l := &Listener[K, V]{read: r, inner: inner, decoder: r.decoder()}
-	l.open = &leaseable{what: "listener", stream: r.name, logger: r.owned.logger, close: inner.Close}
+	l.open = &leaseable{what: "listener", stream: indexed.ShownName(r.id, r.name), logger: r.owned.logger, close: inner.Close}
 	runtime.AddCleanup(l, (*leaseable).forgotten, l.open)
 	return l
 }

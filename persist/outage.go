@@ -12,5 +12,5 @@ func (w *WriteHandle[K, V]) Outage(operator string, cause error) *Outage {
 	if w.Err() != nil {
 		return nil
 	}
-	return w.writer.Outage(operator, w.name, cause)
+	return w.writer.Outage(operator, w.id, w.name, cause)
 }

@@ -72,7 +72,7 @@ type decoder[K, V any] struct {
 }
 
 func (r *ReadHandle[K, V]) decoder() *decoder[K, V] {
-	return &decoder[K, V]{stream: r.name, keys: newSideDecoder(r.kc), vals: newSideDecoder(r.vc)}
+	return &decoder[K, V]{stream: indexed.ShownName(r.id, r.name), keys: newSideDecoder(r.kc), vals: newSideDecoder(r.vc)}
 }
 
 // decode returns one update, or a *DecodeError. If lasting, key and val are never changed,
@@ -151,7 +151,7 @@ func (l *leaseable) forgotten() {
 
 func newSnapshot[K, V any](r *ReadHandle[K, V], inner *indexed.Snapshot) *Snapshot[K, V] {
 	s := &Snapshot[K, V]{read: r, inner: inner}
-	s.open = &leaseable{what: "snapshot", stream: r.name, logger: r.owned.logger, close: inner.Close}
+	s.open = &leaseable{what: "snapshot", stream: indexed.ShownName(r.id, r.name), logger: r.owned.logger, close: inner.Close}
 	runtime.AddCleanup(s, (*leaseable).forgotten, s.open)
 	return s
 }
