@@ -69,12 +69,11 @@ func (e *Engine) wakeCollector() {
 // be tried again.
 func (e *Engine) collectLoop() {
 	defer e.background.Done()
-	if err := e.collectOrphans(e.ctx); err != nil && e.ctx.Err() == nil {
-		e.logger.Warn("could not list blobs to find orphans; they are looked for at the next opening", "error", err)
-	}
 	timer := time.NewTimer(0) // what an earlier opening left is deleted at once
 	defer timer.Stop()
-	var deletions outage
+	var searches, deletions outage
+	searched := false
+	var searchAgain time.Time
 	for {
 		select {
 		case <-e.collector.wake:
@@ -83,6 +82,15 @@ func (e *Engine) collectLoop() {
 			return
 		}
 		timer.Stop()
+		if !searched && !time.Now().Before(searchAgain) {
+			if err := e.collectOrphans(e.ctx); err == nil {
+				searched, searchAgain = true, time.Time{}
+				searches.over(e.logger, "blobs could be listed again")
+			} else if e.ctx.Err() == nil {
+				searches.failed(e.logger, slog.LevelWarn, "could not list blobs to find those that no manifest names; it is tried again and again", err)
+				searchAgain = time.Now().Add(e.backoff(searches.failures))
+			}
+		}
 		err := e.deleteGarbage(e.ctx, false)
 		if e.ctx.Err() != nil || e.handsOff.Load() {
 			return
@@ -95,6 +103,9 @@ func (e *Engine) collectLoop() {
 		e.st.mu.Unlock()
 		if again.IsZero() {
 			deletions.over(e.logger, "blobs could be deleted again")
+		}
+		if again.IsZero() || !searched && searchAgain.Before(again) {
+			again = searchAgain
 		}
 		if !again.IsZero() {
 			timer.Reset(max(0, time.Until(again)))

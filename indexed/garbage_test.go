@@ -1,6 +1,7 @@
 package indexed_test
 
 import (
+	"log/slog"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -39,6 +40,51 @@ func TestOrphans(t *testing.T) {
 	require.NotContains(t, f.batchKeys(), orphans[0])
 	require.Equal(t, f.NamedBlobs(), f.batchKeys())
 	require.Equal(t, []string{"k=a @1 +1", "k=c @1 +1"}, show(f.read(id)))
+}
+
+// Where blobs cannot be listed at the opening, orphans are looked for again, further and
+// further apart, until they can; and then no more.
+func TestOrphansAreLookedForAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, still())
+		id := f.register("s")
+		f.write(id, up("a", 1))
+		f.faults.Inject(mem.Fault{Op: mem.OpSetIf})
+		require.Error(t, f.Step(f.ctx, true))
+		require.Len(t, f.batchKeys(), 1, "the orphan")
+
+		require.NoError(t, f.Stop())
+		log := new(lines)
+		cfg := busy()
+		cfg.Logger = slog.New(log)
+		f.faults = mem.NewUnreliable()
+		remove := f.faults.Inject(mem.Fault{Op: mem.OpList, Key: "batch/", Sticky: true, Parts: 1, Err: syscall.EMFILE})
+		engineLog, blob := f.storage()
+		e, err := indexed.Open(f.ctx, engineLog, blob, cfg)
+		require.NoError(t, err)
+		f.Engine = e
+		synctest.Wait()
+		opening := f.faults.Calls(mem.OpList) - 1
+		<-time.After(time.Hour)
+		synctest.Wait()
+		searches := f.faults.Calls(mem.OpList) - opening
+		require.Greater(t, searches, 50)
+		require.Less(t, searches, 70, "one a minute, as MinStepInterval is a second")
+		f.step(true)
+		require.Len(t, f.batchKeys(), 2)
+
+		remove()
+		<-time.After(time.Hour)
+		synctest.Wait()
+		require.Equal(t, searches+1, f.faults.Calls(mem.OpList)-opening)
+		require.Equal(t, f.NamedBlobs(), f.batchKeys())
+		require.Equal(t, []string{
+			"could not list blobs to find those that no manifest names; it is tried again and again",
+			"found blobs that no manifest names; deleting them",
+			"blobs could be listed again",
+		}, log.texts())
+		require.Equal(t, []string{"k=a @1 +1"}, show(f.read(id)))
+	})
 }
 
 // Blobs stay as long as a snapshot refers to them, and not longer, and a runtime that
