@@ -28,7 +28,7 @@
 //   - A location that is gone, removed or moved or replaced, takes no more writes: the
 //     first one, a tenth of a second later at most, is refused with storage.ErrConflict.
 //   - Copies by hard links are independent of the original: a file that has another name
-//     is not written.
+//     is not written. The system must tell how many names a file has; Windows does not.
 //   - The lock of a location dies with the process that holds it.
 //
 // # What it assumes
@@ -49,6 +49,8 @@
 //	dir/log/torn-...                 bytes that were cut
 //	dir/blob/LOCK                    who writes the blobs
 //	dir/blob/data/manifest%2fbase    the blob manifest/base
+//	dir/blob/pinned/...              a blob that was deleted while a reader had pinned it
+//	dir/blob/pins                    bytes that readers lock, to pin blobs
 //	dir/blob/tmp/3                   a blob that is being written
 //
 // The files' layout is drawn in frame.go and segment.go, and told in full in
