@@ -91,4 +91,21 @@ var engineEdgeExhibits = []exhibit{
 			"\tif !s.destroyed || "}},
 		pkg: "./indexed", test: "TestDestroyedStreamsAreBuried",
 	},
+	{
+		name: "operations-squared", bug: "a command of many operations takes time in proportion to their square", origin: ours, tier: b,
+		edits: []edit{{"indexed/command.go", "\tif len(c.ops) > fewOps {\n", "\tif false {\n"}},
+		pkg:   "./indexed", test: "TestCommandsOfManyStreams",
+	},
+	{
+		name: "destroyed-and-kept", bug: "of a destroyed stream 850 bytes stay in memory for ever, all of its state", origin: ours, tier: b,
+		edits: []edit{{"indexed/tombs.go", "\tdelete(st.names, s.name)\n", ""}},
+		pkg:   "./indexed", test: "TestBytesOfDestroyedStreams",
+	},
+	{
+		name: "range-without-end", bug: "numbers in Config may be as large as they like, and sums of them wrap", origin: ours, tier: b,
+		edits: []edit{{"indexed/config.go",
+			"\tcase n.value > n.most, n.value < 0 && n.negative == \"\":\n",
+			"\tcase n.value < 0 && n.negative == \"\":\n"}},
+		pkg: "./indexed", test: "TestConfigRanges",
+	},
 }

@@ -65,4 +65,11 @@ var edgesMaintainExhibits = []exhibit{
 		},
 		pkg: "./indexed", test: "TestBatchesOfOneSinceAreFolded",
 	},
+	{
+		name: "orphans-given-up", bug: "blobs that cannot be listed at an opening are not looked for again, and orphans stay", origin: ours, tier: b,
+		edits: []edit{{"indexed/garbage.go",
+			"\t\t\t\tsearchAgain = time.Now().Add(e.backoff(searches.failures))\n",
+			"\t\t\t\tsearched = true\n"}},
+		pkg: "./indexed", test: "TestOrphansAreLookedForAgain",
+	},
 }

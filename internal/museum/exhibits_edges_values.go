@@ -32,4 +32,19 @@ var valuesExhibits = []exhibit{
 		edits: []edit{{"indexed/part_encoder.go", "len(v) > maxBoundBytes || ", ""}},
 		pkg:   "./indexed", test: "TestFooterDoesNotGrowWithValues",
 	},
+	{
+		name: "copies-in-page-headers", bug: "the headers of pages hold copies of a large value, and a flush takes forty times its size", origin: ours, tier: b,
+		edits: []edit{{"indexed/part_encoder.go", "parquet.DataPageStatistics(false)", "parquet.DataPageStatistics(true)"}},
+		pkg:   "./indexed", test: "TestMemoryOfLargeValues",
+	},
+	{
+		name: "kept-part-trusted", bug: "a codec that ignores dst panics as a part of Keep", origin: ours, tier: b,
+		edits: []edit{{"persist/codec/kept.go", "inner: inner(c)", "inner: c"}},
+		pkg:   "./persist/codec", test: "TestCompositesOfCodecsThatDoNotAppend",
+	},
+	{
+		name: "name-as-a-whole", bug: "a name of a megabyte, of an old store, is whole in each text about its stream", origin: ours, tier: b,
+		edits: []edit{{"indexed/state.go", "in the log\", quoteName(i.Name)", "in the log\", i.Name"}},
+		pkg:   "./indexed", test: "TestOldNames",
+	},
 }
