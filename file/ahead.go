@@ -1,6 +1,7 @@
 package file
 
 import (
+	"context"
 	"runtime"
 
 	"github.com/tidemark-go/tidemark/storage"
@@ -10,8 +11,11 @@ import (
 // group costs is new memory for it and its checksum, and other processors can do
 // that while the consumer is busy with the groups before.
 //
-// Each is read by a goroutine of its own, which has ended when wait returns.
+// Each is read by a goroutine of its own, which is one of the operations of the handle, and
+// has ended when wait returns, unless the context has ended first: then it ends when the
+// disk answers.
 type ahead struct {
+	reads  operations
 	passed int64         // bytes of groups that the reading has come to
 	groups []*aheadGroup // oldest first, all of one segment
 	bytes  int64         // of groups
@@ -45,9 +49,9 @@ const (
 // take takes the group at the place that the reading has come to. It returns nil if that
 // is not read ahead. Then nothing is any more: in a segment that was exchanged, groups may
 // follow where the reading goes on with the next one.
-func (a *ahead) take(s *segment, at point) *aheadGroup {
+func (a *ahead) take(ctx context.Context, s *segment, at point) *aheadGroup {
 	if len(a.groups) > 0 && (a.groups[0].s != s || a.groups[0].at != at) {
-		a.wait()
+		a.wait(ctx)
 	}
 	return a.oldest()
 }
@@ -65,13 +69,14 @@ func (a *ahead) oldest() *aheadGroup {
 
 // start begins to read what comes behind the group with header h, to which the
 // reading has come, up to last.
-func (a *ahead) start(s *segment, at point, h frameHeader, last storage.SeqNo) {
+func (a *ahead) start(ctx context.Context, s *segment, at point, h frameHeader, last storage.SeqNo) {
 	a.passed += h.size()
 	if a.passed < aheadAfter || h.length < largeGroup {
 		return
 	}
 	if len(a.groups) == 0 {
 		a.w, a.at = newWindow(s), at.after(h)
+		a.w.read = s.readUnder(ctx, a.reads)
 	}
 	for len(a.groups) < min(maxAhead, runtime.GOMAXPROCS(0)) && a.at.next <= last {
 		h, ok, err := a.w.header(a.at)
@@ -79,8 +84,16 @@ func (a *ahead) start(s *segment, at point, h frameHeader, last storage.SeqNo) {
 		if err != nil || !ok || h.kind != kindGroup || h.length < largeGroup || a.bytes+h.size() > aheadBytes {
 			return
 		}
+		if !a.reads.slots.TryAcquire(1) {
+			return
+		}
 		g := &aheadGroup{s: s, at: a.at, size: h.size(), read: make(chan struct{})}
-		go g.begin()
+		s.acquire()
+		go func() {
+			defer a.reads.slots.Release(1)
+			g.begin()
+			_ = s.release() // only read
+		}()
 		a.groups = append(a.groups, g)
 		a.bytes += g.size
 		a.at = a.at.after(h)
@@ -93,17 +106,24 @@ func (g *aheadGroup) begin() {
 }
 
 // group is window.group for a group that is read ahead, or not: nil.
-func (g *aheadGroup) group(w *window, at point) (frameHeader, []byte, string, error) {
+func (g *aheadGroup) group(ctx context.Context, w *window, at point) (frameHeader, []byte, string, error) {
 	if g == nil {
 		return w.group(at, nil)
 	}
-	<-g.read
-	return g.header, g.payload, g.what, g.err
+	select {
+	case <-g.read:
+		return g.header, g.payload, g.what, g.err
+	case <-ctx.Done():
+		return frameHeader{}, nil, "", ctx.Err()
+	}
 }
 
-// wait waits for the groups that nobody has taken.
-func (a *ahead) wait() {
+// wait waits for the groups that nobody has taken, as long as the context lasts.
+func (a *ahead) wait(ctx context.Context) {
 	for g := a.oldest(); g != nil; g = a.oldest() {
-		<-g.read
+		select {
+		case <-g.read:
+		case <-ctx.Done():
+		}
 	}
 }

@@ -106,13 +106,14 @@ func TestReadAheadIsBounded(t *testing.T) {
 	}
 	s := l.mu.segs[0]
 	r := newReading([]*segment{s}, cursor{}, 0, 3)
+	r.ahead.reads = l.reads
 	defer func() { require.NoError(t, r.release()) }()
 	w := newWindow(s)
 	h, ok, err := w.header(r.at)
 	require.True(t, ok && err == nil)
-	r.ahead.start(s, r.at, h, r.last)
+	r.ahead.start(t.Context(), s, r.at, h, r.last)
 	require.Len(t, r.ahead.groups, 1)
-	r.ahead.wait()
+	r.ahead.wait(t.Context())
 	require.Zero(t, r.ahead.bytes)
 }
 

@@ -31,15 +31,17 @@ type Blob struct {
 	opening *opening
 	held    *heldLock
 	pinned  pinnedBlobs
+	reads   operations
 	names   directory     // of the data, open once it is settled: durability must not depend on a free descriptor
 	temps   atomic.Uint64 // numbers temporary files
 	// makeRoom, if it is there, gives up something when the disk is full, and reports
 	// whether it could. It is set before the first mutation.
 	makeRoom func() bool
 
-	// open is held, shared, during every mutation, and by Close; it guards closed.
+	// open is held, shared, during every mutation, and by Close; it guards ended.
 	open   sync.RWMutex
-	closed bool
+	closed atomic.Bool           // Close was called: nothing begins any more
+	ended  bool                  // Close has done its work
 	failed atomic.Pointer[error] // why nothing is changed any more
 	// flushes is held while a directory is flushed.
 	flushes sync.Mutex
@@ -75,7 +77,7 @@ func openBlob(ctx context.Context, dir string, opts []Option, o *opening) (*Blob
 		return nil, fmt.Errorf("file: open blobs %s: %w", dir, err)
 	}
 	base := filepath.Join(dir, blobDir)
-	b := &Blob{config: cfg, base: base, opening: o, blobFiles: blobFiles{cfg.fsys, filepath.Join(base, blobData)}}
+	b := &Blob{config: cfg, base: base, opening: o, reads: newOperations(), blobFiles: blobFiles{cfg.fsys, filepath.Join(base, blobData)}}
 	if b.held, err = o.lockIn(ctx, cfg, base, dir); err != nil {
 		return nil, fmt.Errorf("file: open blobs %s: %w", dir, err)
 	}
@@ -153,12 +155,14 @@ func (b *Blob) settle(ctx context.Context) error {
 
 // begin starts a mutation, which ends with the function that it returns.
 func (b *Blob) begin(ctx context.Context) (end func(), err error) {
-	b.open.RLock()
-	if err = ctx.Err(); err == nil && b.closed {
-		err = b.errClosed()
+	err = errors.Join(ctx.Err(), b.check()) // before the lock, for which Close may wait, and others behind it
+	if err == nil {
+		b.open.RLock()
+		if err = b.check(); err != nil {
+			b.open.RUnlock()
+		}
 	}
 	if err != nil {
-		b.open.RUnlock()
 		return nil, storage.NoEffect(err)
 	}
 	if failed := b.failed.Load(); failed != nil {
@@ -184,9 +188,7 @@ func (b *Blob) fail(err error) error {
 
 // check fails if the handle was closed.
 func (b *Blob) check() error {
-	b.open.RLock()
-	defer b.open.RUnlock()
-	if b.closed {
+	if b.closed.Load() {
 		return b.errClosed()
 	}
 	return nil
@@ -196,26 +198,35 @@ func (b *Blob) errClosed() error { return fmt.Errorf("blobs %s: %w", b.base, sto
 
 // Get implements [storage.BlobReader].
 func (b *Blob) Get(ctx context.Context, key string) ([]byte, storage.Version, error) {
-	if err := errors.Join(ctx.Err(), b.check()); err != nil {
+	var version storage.Version
+	data, err := await(ctx, b.reads, func() (data []byte, err error) {
+		if err = errors.Join(ctx.Err(), b.check()); err == nil {
+			data, version, err = b.get(key)
+		}
+		return data, err
+	}, nil)
+	if err != nil {
 		return nil, storage.NoVersion, err
 	}
-	return b.get(key)
+	return data, version, nil
 }
 
 // GetRange implements [storage.BlobReader].
 func (b *Blob) GetRange(ctx context.Context, key string, offset, length int64) ([]byte, error) {
-	if err := errors.Join(ctx.Err(), b.check()); err != nil {
-		return nil, err
-	}
-	f, err := b.blobFiles.open(key)
-	if err != nil {
-		return nil, err
-	}
-	data, err := readBlobRange(f, key, offset, length)
-	if err = errors.Join(err, f.Close()); err != nil {
-		return nil, err
-	}
-	return data, nil
+	return await(ctx, b.reads, func() ([]byte, error) {
+		if err := errors.Join(ctx.Err(), b.check()); err != nil {
+			return nil, err
+		}
+		f, err := b.blobFiles.open(key)
+		if err != nil {
+			return nil, err
+		}
+		data, err := readBlobRange(f, key, offset, length)
+		if err = errors.Join(err, f.Close()); err != nil {
+			return nil, err
+		}
+		return data, nil
+	}, nil)
 }
 
 // List implements [storage.BlobReader]. It holds the matching keys in memory.
@@ -225,7 +236,7 @@ func (b *Blob) List(ctx context.Context, prefix string) iter.Seq2[storage.BlobIn
 			yield(storage.BlobInfo{}, err)
 			return
 		}
-		b.all(ctx, prefix, b.check)(yield)
+		b.all(ctx, prefix, b.reads, b.check)(yield)
 	}
 }
 
@@ -416,14 +427,17 @@ func (b *Blob) sweepPinned(most int) (removed int) {
 	return removed
 }
 
-// Close gives up the lock. It waits for mutations under way.
+// Close gives up the lock. It waits for mutations under way, and for reads, those included
+// whose callers have given up because the disk did not answer.
 func (b *Blob) Close() error {
+	b.closed.Store(true)
 	b.open.Lock()
 	defer b.open.Unlock()
-	if b.closed {
+	if b.ended {
 		return nil
 	}
-	b.closed = true
+	b.ended = true
+	defer b.reads.wait()
 	end := b.held.unlock
 	if !b.opening.end(b.errClosed()) {
 		end = func() error { return b.opening.takeBack(b.config, b.held) }

@@ -118,16 +118,17 @@ func blobVersion(data []byte) storage.Version {
 }
 
 // all yields the blobs whose keys have a prefix. check is asked before each
-// whether to go on.
-func (b blobFiles) all(ctx context.Context, prefix string, check func() error) iter.Seq2[storage.BlobInfo, error] {
+// whether to go on. No operation is under way while one is yielded.
+func (b blobFiles) all(ctx context.Context, prefix string, reads operations, check func() error) iter.Seq2[storage.BlobInfo, error] {
 	return func(yield func(storage.BlobInfo, error) bool) {
-		keys, err := b.keys(ctx, prefix)
+		keys, err := await(ctx, reads, func() ([]string, error) { return b.keys(ctx, prefix) }, nil)
 		for _, key := range keys {
 			if err = errors.Join(ctx.Err(), check()); err != nil {
 				break
 			}
 			var size int64
-			if size, err = b.fsys.stat(b.path(key)); isNotExist(err) {
+			size, err = await(ctx, reads, func() (int64, error) { return b.fsys.stat(b.path(key)) }, nil)
+			if isNotExist(err) {
 				err = nil
 				continue // deleted meanwhile
 			}

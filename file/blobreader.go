@@ -25,6 +25,7 @@ var (
 // a location that no writer of this version has opened yet).
 type BlobReader struct {
 	blobFiles
+	reads operations
 	// pinning is held for a byte while a key of it is pinned or unpinned: the lock on the
 	// byte belongs to all of its pins.
 	pinning keyLocks[int64]
@@ -57,23 +58,15 @@ func NewBlobReader(dir string, opts ...Option) (*BlobReader, error) {
 		return nil, fmt.Errorf("file: read blobs %s: %w", dir, err)
 	}
 	return &BlobReader{
-		blobFiles: blobFiles{cfg.fsys, filepath.Join(dir, blobDir, blobData)},
-		pins:      make(map[string]*pin), bytes: make(map[int64]int),
+		blobFiles: blobFiles{cfg.fsys, filepath.Join(dir, blobDir, blobData)}, reads: newOperations(),
+		pins: make(map[string]*pin), bytes: make(map[int64]int),
 	}, nil
 }
 
 // Get implements [storage.BlobReader].
 func (r *BlobReader) Get(ctx context.Context, key string) ([]byte, storage.Version, error) {
-	p, err := r.use(ctx, key)
+	data, err := r.read(ctx, key, func(f handle) ([]byte, error) { return readBlob(f, key) })
 	if err != nil {
-		return nil, storage.NoVersion, err
-	}
-	f, err := r.openUse(p, key)
-	if err != nil {
-		return nil, storage.NoVersion, err
-	}
-	data, err := readBlob(f, key)
-	if err = errors.Join(err, r.done(p, f)); err != nil {
 		return nil, storage.NoVersion, err
 	}
 	return data, blobVersion(data), nil
@@ -81,19 +74,26 @@ func (r *BlobReader) Get(ctx context.Context, key string) ([]byte, storage.Versi
 
 // GetRange implements [storage.BlobReader].
 func (r *BlobReader) GetRange(ctx context.Context, key string, offset, length int64) ([]byte, error) {
-	p, err := r.use(ctx, key)
-	if err != nil {
-		return nil, err
-	}
-	f, err := r.openUse(p, key)
-	if err != nil {
-		return nil, err
-	}
-	data, err := readBlobRange(f, key, offset, length)
-	if err = errors.Join(err, r.done(p, f)); err != nil {
-		return nil, err
-	}
-	return data, nil
+	return r.read(ctx, key, func(f handle) ([]byte, error) { return readBlobRange(f, key, offset, length) })
+}
+
+// read opens a blob and reads of it what is wanted.
+func (r *BlobReader) read(ctx context.Context, key string, want func(f handle) ([]byte, error)) ([]byte, error) {
+	return await(ctx, r.reads, func() ([]byte, error) {
+		p, err := r.use(ctx, key)
+		if err != nil {
+			return nil, err
+		}
+		f, err := r.openUse(p, key)
+		if err != nil {
+			return nil, err
+		}
+		data, err := want(f)
+		if err = errors.Join(err, r.done(p, f)); err != nil {
+			return nil, err
+		}
+		return data, nil
+	}, nil)
 }
 
 // use returns the pin of a key for one read, or nil if it is not pinned.
@@ -172,6 +172,10 @@ func (r *BlobReader) done(p *pin, f handle) error {
 // contents of the first Pin after the blob was deleted. If the blob is replaced instead,
 // it sees them or storage.ErrNotFound, also if it is pinned again.
 func (r *BlobReader) Pin(ctx context.Context, key string) (release func(), err error) {
+	return await(ctx, r.reads, func() (func(), error) { return r.pin(ctx, key) }, func(release func()) { release() })
+}
+
+func (r *BlobReader) pin(ctx context.Context, key string) (release func(), err error) {
 	at := pinByte(key)
 	defer r.pinning.lock(at)()
 	p, err := r.use(ctx, key)
@@ -301,7 +305,7 @@ func (r *BlobReader) List(ctx context.Context, prefix string) iter.Seq2[storage.
 			yield(storage.BlobInfo{}, err)
 			return
 		}
-		r.all(ctx, prefix, r.check)(yield)
+		r.all(ctx, prefix, r.reads, r.check)(yield)
 	}
 }
 
@@ -318,8 +322,10 @@ func (r *BlobReader) errClosed() error {
 	return fmt.Errorf("reader of blobs %s: %w", r.dir, storage.ErrClosed)
 }
 
-// Close implements [storage.BlobReader]. It ends all pins.
+// Close implements [storage.BlobReader]. It ends all pins. It waits for reads under way,
+// those included whose callers have given up because the disk did not answer.
 func (r *BlobReader) Close() error {
+	defer r.reads.wait()
 	r.locking.Lock()
 	defer r.locking.Unlock()
 	r.mu.Lock()

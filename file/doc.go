@@ -25,6 +25,10 @@
 //     goes on when there are some. What durability needs is open from the beginning.
 //   - A full disk is met before anything is written, changes nothing, and is
 //     over as soon as there is room. Opening, reading and truncating need none.
+//   - On a disk that hangs every call that reads ends with its context, and an opening a
+//     second later. What was given up goes on until the disk answers, changes nothing, and is
+//     bounded: 64 operations for each handle, 64 openings for a process. Close waits for it.
+//     Mutations of a [Log] or [Blob] that have begun are waited for.
 //   - A location that is gone, removed or moved or replaced, takes no more writes: the
 //     first one, a tenth of a second later at most, is refused with storage.ErrConflict.
 //   - Copies by hard links are independent of the original: a file that has another name

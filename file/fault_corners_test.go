@@ -191,7 +191,7 @@ func readBehind(t *testing.T, f *faultFS) (errs []error) {
 		return e
 	}
 	defer func() { e.of(r.Close()); errs = e }()
-	r.Hold(2)
+	r.Hold(ctx0, 2)
 	for range 2 {
 		b, err := r.Bounds(ctx0)
 		if e.of(err) {

@@ -13,20 +13,20 @@ func (r *LogReader) pollLocked(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := r.openLocked(); err != nil {
+	if err := r.stillOpen(); err != nil {
 		return err
 	}
-	if len(r.mu.kept) == 0 {
+	if len(r.end.kept) == 0 {
 		if found, err := r.jumpLocked(); err != nil || !found {
 			return err
 		}
 	}
 	for {
-		more, err := r.advanceLocked(ctx, !r.mu.searched)
+		more, err := r.advanceLocked(ctx, !r.end.searched)
 		if err != nil || !more {
 			// Damage is reported by every look until one finds none: whoever looked first
 			// may not have been asked what it found.
-			r.mu.searched = r.mu.searched || err == nil
+			r.end.searched = r.end.searched || err == nil
 			r.dropLocked()
 			return err
 		}
@@ -47,8 +47,8 @@ func (r *LogReader) jumpLocked() (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		_ = releaseAll(r.mu.kept) // only read
-		r.mu.kept, r.mu.end = []*segment{s}, s.start()
+		_ = releaseAll(r.end.kept) // only read
+		r.end.kept, r.end.at = []*segment{s}, s.start()
 		return true, nil
 	}
 }
@@ -60,8 +60,8 @@ func (r *LogReader) jumpLocked() (bool, error) {
 // The proof for a group is any valid header behind it: the writer puts a mark
 // there only after the flush, and the next group only after that.
 func (r *LogReader) advanceLocked(ctx context.Context, search bool) (more bool, err error) {
-	s := r.mu.kept[len(r.mu.kept)-1]
-	tail := s.follow(ctx, r.mu.end)
+	s := r.end.kept[len(r.end.kept)-1]
+	tail := s.follow(ctx, r.end.at)
 	if tail.err != nil {
 		return false, tail.err
 	}
@@ -70,9 +70,12 @@ func (r *LogReader) advanceLocked(ctx context.Context, search bool) (more bool, 
 	if replaced, err := r.replacedLocked(ctx, s, tail); err != nil || replaced {
 		return replaced, err
 	}
-	r.mu.end = tail.durable
-	if tail.durable.next <= r.mu.confirmed {
-		r.mu.end = tail.at // the newest group, if it has no mark
+	r.end.at = tail.durable
+	r.mu.Lock()
+	confirmed := r.mu.confirmed
+	r.mu.Unlock()
+	if tail.durable.next <= confirmed {
+		r.end.at = tail.at // the newest group, if it has no mark
 	}
 	if tail.ended || !tail.marked {
 		next, err := r.open(s.index + 1)
@@ -87,17 +90,17 @@ func (r *LogReader) advanceLocked(ctx context.Context, search bool) (more bool, 
 		}
 	}
 	if search {
-		return false, s.suspect(ctx, r.mu.end, tail)
+		return false, s.suspect(ctx, r.end.at, tail)
 	}
 	if tail.marked {
 		return false, nil
 	}
-	stuck := &r.mu.stuck
+	stuck := &r.end.stuck
 	if stuck.seg != s || stuck.off != tail.at.off {
 		stuck.seg, stuck.off, stuck.polls, stuck.err = s, tail.at.off, 0, nil
 	}
 	if stuck.polls++; stuck.polls == suspectAfter {
-		err := s.suspect(ctx, r.mu.end, tail)
+		err := s.suspect(ctx, r.end.at, tail)
 		if err != nil && !errors.Is(err, storage.ErrCorrupt) {
 			stuck.polls-- // it could not be read now, and is looked at again
 			return false, err
@@ -122,7 +125,7 @@ func (r *LogReader) replacedLocked(ctx context.Context, s *segment, t tail) (boo
 		if t.ended {
 			return false, nil // truncated
 		}
-		if again := s.follow(ctx, r.mu.end); again.err != nil || again.ended {
+		if again := s.follow(ctx, r.end.at); again.err != nil || again.ended {
 			return again.err == nil, again.err // it was truncated meanwhile
 		}
 		// Its successor was truncated, or the location is gone.
@@ -139,14 +142,14 @@ func (r *LogReader) replacedLocked(ctx context.Context, s *segment, t tail) (boo
 	if now.segmentHeader != s.segmentHeader {
 		return false, errors.Join(s.damaged(0, "another segment has taken its place: the location was replaced, open it again"), now.release())
 	}
-	r.mu.kept = append(r.mu.kept[:len(r.mu.kept)-1:len(r.mu.kept)-1], now)
+	r.end.kept = append(r.end.kept[:len(r.end.kept)-1:len(r.end.kept)-1], now)
 	return true, s.release()
 }
 
 // enterLocked goes from the segment s to the next one, whose existence proves
 // that s is complete.
 func (r *LogReader) enterLocked(ctx context.Context, s, next *segment) error {
-	tail := s.follow(ctx, r.mu.end)
+	tail := s.follow(ctx, r.end.at)
 	err := tail.err
 	if err == nil && tail.at.next < next.first {
 		err = s.damaged(tail.at.off, "no frame that begins with position %s, but the next segment begins with %s", tail.at.next, next.first)
@@ -157,8 +160,8 @@ func (r *LogReader) enterLocked(ctx context.Context, s, next *segment) error {
 	if err != nil {
 		return errors.Join(err, next.release())
 	}
-	r.mu.kept = append(r.mu.kept, next)
-	r.mu.end = next.start()
+	r.end.kept = append(r.end.kept, next)
+	r.end.at = next.start()
 	r.dropLocked()
 	return nil
 }

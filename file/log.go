@@ -33,6 +33,7 @@ type Log struct {
 	held    *heldLock
 	names   directory // dir, open: durability must not depend on a free descriptor
 	spares  *spares
+	reads   operations
 	found   found // by the inspection, to be settled
 	// beside, if it is there, fails if the blobs of the location are not where they
 	// were. It is set before the first mutation.
@@ -101,7 +102,7 @@ func openLog(ctx context.Context, dir string, opts []Option, o *opening) (*Log, 
 	if err != nil {
 		return nil, fmt.Errorf("file: open log %s: %w", dir, err)
 	}
-	l := &Log{config: cfg, dir: filepath.Join(dir, logDir), opening: o}
+	l := &Log{config: cfg, dir: filepath.Join(dir, logDir), opening: o, reads: newOperations()}
 	if l.held, err = o.lockIn(ctx, cfg, l.dir, dir); err == nil {
 		if err = l.inspect(ctx); err != nil {
 			err = errors.Join(err, l.letGo(), o.takeBack(cfg, l.held))
@@ -161,7 +162,7 @@ func (l *Log) Read(ctx context.Context, after storage.SeqNo) iter.Seq2[storage.E
 			yield(storage.Entry{}, err)
 			return
 		}
-		r.run(ctx, l.stillOpen, yield)
+		r.run(ctx, l.reads, l.stillOpen, yield)
 		l.endRead(r)
 	}
 }
@@ -204,9 +205,11 @@ func (l *Log) endRead(r *reading) {
 }
 
 // Close makes the end of the log durable and gives up the lock. It waits for an
-// Append or Truncate under way; a Read under way ends with ErrClosed.
+// Append or Truncate under way; a Read under way ends with ErrClosed, and what it is
+// reading is waited for, also if its caller has given up because the disk did not answer.
 func (l *Log) Close() error {
 	l.closing.Do(func() {
+		defer l.reads.wait()
 		l.mu.Lock()
 		l.mu.closed = true
 		l.mu.Unlock()

@@ -112,7 +112,7 @@ func TestHoldAgainstAnotherProcess(t *testing.T) {
 	}
 	holder, err := file.NewLogReader(dir)
 	require.NoError(t, err)
-	holder.Hold(0)
+	holder.Hold(t.Context(), 0)
 	c.kill()
 
 	l, err := file.NewLog(dir, file.SegmentSize(file.MinSegmentSize, file.MinSegmentSize))

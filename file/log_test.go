@@ -304,7 +304,7 @@ func TestCloseDuringRead(t *testing.T) {
 	appendGroups(t, l, []int{8000}, []int{8000}, []int{8000})
 	r, err := NewLogReader("/db", withFileSystem(m))
 	require.NoError(t, err)
-	r.Hold(0)
+	r.Hold(ctx0, 0)
 	for _, reader := range []storage.LogReader{r, l} {
 		n := 0
 		for _, err := range reader.Read(t.Context(), 0) {

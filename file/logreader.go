@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"sync"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/tidemark-go/tidemark/storage"
 )
 
@@ -33,25 +35,19 @@ type LogReader struct {
 	config
 	location string
 	dir      string // the directory of the segments
+	reads    operations
 
-	// mu guards all that follows. It is held during the small reads that find the
-	// end of the log, so that several goroutines share them, and never while
-	// entries are read or yielded.
-	mu struct {
-		sync.Mutex
-		closed bool
+	// end is held, under a context, during the small reads that find the end of the log, so
+	// that several goroutines share them, and never while entries are read or yielded: by
+	// the operation that does them, also if its caller has given up. It guards what follows.
+	end struct {
+		*semaphore.Weighted
 		// kept are the open segments, ascending and without gaps, a reference each.
 		// The last one is the newest. It is empty as long as the log is.
 		kept []*segment
-		end  point // behind the newest durable group, in the last of kept
+		at   point // behind the newest durable group, in the last of kept
 		// searched: what lies behind the end was searched once, and is no damage.
 		searched bool
-
-		cursor  cursor // where the last Read ended
-		holding bool   // after holdAfter everything is kept
-		hold    storage.SeqNo
-
-		confirmed storage.SeqNo // durable up to here, by Confirm
 
 		// stuck counts how often in a row the log was found to end at the same
 		// invalid bytes, to decide when they are worth a closer look.
@@ -61,6 +57,16 @@ type LogReader struct {
 			polls int
 			err   error // what the closer look has found
 		}
+	}
+
+	// mu guards what follows. It is never held during I/O.
+	mu struct {
+		sync.Mutex
+		closed    bool
+		cursor    cursor // where the last Read ended
+		holding   bool   // after hold everything is kept
+		hold      storage.SeqNo
+		confirmed storage.SeqNo // durable up to here, by Confirm
 	}
 }
 
@@ -81,23 +87,42 @@ func NewLogReader(dir string, opts ...Option) (*LogReader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("file: read log %s: %w", dir, err)
 	}
-	return &LogReader{config: cfg, location: dir, dir: filepath.Join(dir, logDir)}, nil
+	r := &LogReader{config: cfg, location: dir, dir: filepath.Join(dir, logDir), reads: newOperations()}
+	r.end.Weighted = semaphore.NewWeighted(1)
+	return r, nil
+}
+
+// atEnd finds the end of the log and does something there, as an operation: see await.
+func atEnd[T any](ctx context.Context, r *LogReader, do func() (T, error), undo func(T)) (T, error) {
+	return await(ctx, r.reads, func() (T, error) {
+		var none T
+		if err := r.end.Acquire(ctx, 1); err != nil {
+			return none, err
+		}
+		defer r.end.Release(1)
+		if err := r.pollLocked(ctx); err != nil {
+			return none, err
+		}
+		return do()
+	}, undo)
 }
 
 // Bounds implements [storage.LogReader]. What Hold keeps counts as kept.
 func (r *LogReader) Bounds(ctx context.Context) (storage.Bounds, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if err := r.pollLocked(ctx); err != nil || len(r.mu.kept) == 0 {
-		return storage.Bounds{}, err
+	return atEnd(ctx, r, r.boundsLocked, nil)
+}
+
+func (r *LogReader) boundsLocked() (storage.Bounds, error) {
+	if len(r.end.kept) == 0 {
+		return storage.Bounds{}, nil
 	}
-	first := r.mu.kept[0].first
+	first := r.end.kept[0].first
 	for {
 		indexes, err := r.list()
 		if err != nil {
 			return storage.Bounds{}, err
 		}
-		if len(indexes) > 0 && indexes[0] < r.mu.kept[0].index {
+		if len(indexes) > 0 && indexes[0] < r.end.kept[0].index {
 			s, err := r.open(indexes[0])
 			if errors.Is(err, errGone) {
 				continue // truncated just now: the next one is the first
@@ -108,7 +133,7 @@ func (r *LogReader) Bounds(ctx context.Context) (storage.Bounds, error) {
 			first = s.first
 			_ = s.release() // only read
 		}
-		return storage.Bounds{After: first - 1, Last: r.mu.end.next - 1}, nil
+		return storage.Bounds{After: first - 1, Last: r.end.at.next - 1}, nil
 	}
 }
 
@@ -121,26 +146,25 @@ func (r *LogReader) Read(ctx context.Context, after storage.SeqNo) iter.Seq2[sto
 			yield(storage.Entry{}, err)
 			return
 		}
-		pass.run(ctx, r.stillOpen, yield)
+		pass.run(ctx, r.reads, r.stillOpen, yield)
 		r.endRead(pass)
 	}
 }
 
 func (r *LogReader) beginRead(ctx context.Context, after storage.SeqNo) (*reading, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if err := r.pollLocked(ctx); err != nil {
-		return nil, err
-	}
-	if len(r.mu.kept) == 0 || after+1 >= r.mu.end.next {
-		return &reading{after: after, last: after}, nil
-	}
-	segs, err := r.extendLocked(after)
-	if err != nil {
-		return nil, errors.Join(err, releaseAll(segs))
-	}
-	pass := newReading(append(segs, r.mu.kept...), r.mu.cursor, after, r.mu.end.next-1)
-	return pass, releaseAll(segs)
+	return atEnd(ctx, r, func() (*reading, error) {
+		if len(r.end.kept) == 0 || after+1 >= r.end.at.next {
+			return &reading{after: after, last: after}, nil
+		}
+		segs, err := r.extendLocked(after)
+		if err != nil {
+			return nil, errors.Join(err, releaseAll(segs))
+		}
+		r.mu.Lock()
+		pass := newReading(append(segs, r.end.kept...), r.mu.cursor, after, r.end.at.next-1)
+		r.mu.Unlock()
+		return pass, releaseAll(segs)
+	}, func(pass *reading) { _ = pass.release() }) // only read
 }
 
 func (r *LogReader) endRead(pass *reading) {
@@ -157,10 +181,6 @@ func (r *LogReader) endRead(pass *reading) {
 func (r *LogReader) stillOpen() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.openLocked()
-}
-
-func (r *LogReader) openLocked() error {
 	if r.mu.closed {
 		return fmt.Errorf("reader of log %s: %w", r.dir, storage.ErrClosed)
 	}
@@ -172,20 +192,19 @@ func (r *LogReader) openLocked() error {
 // before the writer can truncate them, provided that they are called often
 // enough: a segment that comes and goes between two calls is lost, and Read then
 // reports storage.ErrTruncated.
-func (r *LogReader) Hold(after storage.SeqNo) {
+func (r *LogReader) Hold(ctx context.Context, after storage.SeqNo) {
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.openLocked() != nil {
-		return
-	}
 	r.mu.holding, r.mu.hold = true, after
+	r.mu.Unlock()
 	// What cannot be held is reported by the Read that misses it.
-	if r.pollLocked(context.Background()) != nil || len(r.mu.kept) == 0 {
-		return
-	}
-	segs, _ := r.extendLocked(after)
-	r.mu.kept = append(segs, r.mu.kept...)
-	r.dropLocked()
+	_, _ = atEnd(ctx, r, func() (none struct{}, err error) {
+		if len(r.end.kept) > 0 {
+			segs, _ := r.extendLocked(after)
+			r.end.kept = append(segs, r.end.kept...)
+			r.dropLocked()
+		}
+		return none, nil
+	}, nil)
 }
 
 // Confirm implements [storage.LogConfirmer]. A power cut may take the mark behind
@@ -196,16 +215,18 @@ func (r *LogReader) Confirm(through storage.SeqNo) {
 	r.mu.confirmed = max(r.mu.confirmed, through)
 }
 
-// Close implements [storage.LogReader].
+// Close implements [storage.LogReader]. It waits for what is being read, also if the
+// caller has given up because the disk did not answer.
 func (r *LogReader) Close() error {
+	defer r.reads.wait()
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.mu.closed {
-		return nil
-	}
-	r.mu.closed = true
-	err := errors.Join(r.mu.cursor.release(), releaseAll(r.mu.kept))
-	r.mu.kept, r.mu.cursor, r.mu.stuck.seg = nil, cursor{}, nil
+	last := r.mu.cursor
+	r.mu.closed, r.mu.cursor = true, cursor{}
+	r.mu.Unlock()
+	_ = r.end.Acquire(context.Background(), 1) // which does not end
+	defer r.end.Release(1)
+	err := errors.Join(last.release(), releaseAll(r.end.kept))
+	r.end.kept, r.end.stuck.seg = nil, nil
 	return err
 }
 
@@ -219,23 +240,26 @@ func releaseAll(segs []*segment) error {
 
 // dropLocked gives up the segments that neither Hold nor the next poll needs.
 func (r *LogReader) dropLocked() {
-	kept := r.mu.kept
-	for len(kept) > 1 && (!r.mu.holding || kept[1].first <= r.mu.hold+1) {
+	r.mu.Lock()
+	holding, hold := r.mu.holding, r.mu.hold
+	r.mu.Unlock()
+	kept := r.end.kept
+	for len(kept) > 1 && (!holding || kept[1].first <= hold+1) {
 		_ = kept[0].release() // only read
 		kept = kept[1:]
 	}
-	r.mu.kept = kept
+	r.end.kept = kept
 }
 
 // extendLocked opens the segments before kept that hold positions in advance of
 // after. It begins with the newest, as the writer removes the oldest first. The
 // references are the caller's, also if there is an error.
 func (r *LogReader) extendLocked(after storage.SeqNo) (segs []*segment, err error) {
-	oldest := r.mu.kept[0]
+	oldest := r.end.kept[0]
 	for oldest.first > after+1 {
-		var s *segment
-		if c := r.mu.cursor; c.seg != nil && c.seg.index == oldest.index-1 && !c.seg.replaced.Load() {
-			s = c.seg.acquire()
+		s := r.lastRead(oldest.index - 1)
+		if s != nil {
+			// it is open already
 		} else if s, err = r.open(oldest.index - 1); errors.Is(err, errGone) {
 			return segs, r.explainGone(oldest, after)
 		} else if err != nil {
@@ -245,6 +269,17 @@ func (r *LogReader) extendLocked(after storage.SeqNo) (segs []*segment, err erro
 		oldest = s
 	}
 	return segs, nil
+}
+
+// lastRead returns the segment where the last Read ended, with a reference, if it has this
+// index.
+func (r *LogReader) lastRead(index uint64) *segment {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if c := r.mu.cursor; c.seg != nil && c.seg.index == index && !c.seg.replaced.Load() {
+		return c.seg.acquire()
+	}
+	return nil
 }
 
 // explainGone says why the segment before oldest is not there.

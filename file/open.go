@@ -17,6 +17,11 @@ import (
 // (see persist.Config.MaxLogBytes); the context bounds it, from the first look on. If
 // Open fails it leaves everything as it was.
 //
+// If the disk hangs, Open returns a second after its context has ended. What it began
+// goes on by itself until the disk answers: then everything is taken back, and until then
+// the location is locked. A process has 64 openings under way at most; others wait for one
+// to end, under their contexts.
+//
 // Errors: persist.ErrLocked while another process or runtime has the directory
 // open, and errors.As gives a *storage.LockedError that says who;
 // persist.ErrCorrupt with the file and place; ErrNewerFormat; those of the file
@@ -26,6 +31,15 @@ func Open(ctx context.Context, dir string, cfg persist.Config, opts ...Option) (
 		return nil, fmt.Errorf("file: open %s: %w", dir, err)
 	}
 	opts = append([]Option{Logger(cfg.Logger)}, opts...)
+	own, err := newConfig(opts)
+	if err != nil {
+		return nil, fmt.Errorf("file: open %s: %w", dir, err)
+	}
+	return openWhole(ctx, own.patience, "open "+dir,
+		func(ctx context.Context) (*persist.Client, error) { return open(ctx, dir, cfg, opts) }, (*persist.Client).Stop)
+}
+
+func open(ctx context.Context, dir string, cfg persist.Config, opts []Option) (*persist.Client, error) {
 	_, dir, err := locate(dir, opts) // once, for log and blobs
 	if err != nil {
 		return nil, fmt.Errorf("file: open %s: %w", dir, err)
@@ -56,11 +70,20 @@ func Open(ctx context.Context, dir string, cfg persist.Config, opts ...Option) (
 // OpenRead opens a read-only runtime on the directory dir, beside whatever process
 // writes to it, and follows it: every read reflects what was acknowledged before.
 // It takes no lock and writes nothing; a directory that does not exist is an empty
-// location.
+// location. Its context bounds it as that of Open does.
 //
 // Errors: persist.ErrCorrupt; ErrNewerFormat; those of the file system.
 func OpenRead(ctx context.Context, dir string, cfg persist.Config, opts ...Option) (*persist.ReadClient, error) {
 	opts = append([]Option{Logger(cfg.Logger)}, opts...)
+	own, err := newConfig(opts)
+	if err != nil {
+		return nil, fmt.Errorf("file: open %s for reading: %w", dir, err)
+	}
+	return openWhole(ctx, own.patience, "open "+dir+" for reading",
+		func(ctx context.Context) (*persist.ReadClient, error) { return openRead(ctx, dir, cfg, opts) }, (*persist.ReadClient).Stop)
+}
+
+func openRead(ctx context.Context, dir string, cfg persist.Config, opts []Option) (*persist.ReadClient, error) {
 	_, dir, err := locate(dir, opts) // once, for log and blobs
 	if err != nil {
 		return nil, fmt.Errorf("file: open %s for reading: %w", dir, err)

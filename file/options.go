@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/tidemark-go/tidemark/storage"
 )
@@ -66,12 +67,18 @@ func withFileSystem(fsys fileSystem) Option {
 	return func(c *config) { c.fsys = fsys }
 }
 
+// withPatience replaces latePatience, in tests.
+func withPatience(d time.Duration) Option {
+	return func(c *config) { c.patience = d }
+}
+
 type config struct {
 	fsys                      fileSystem
 	lock                      storage.LockInfo
 	logger                    *slog.Logger
 	noFlush                   *sync.Once // says that directories cannot be flushed
 	firstSegment, lastSegment int64
+	patience                  time.Duration // see openWhole
 }
 
 // locate returns the options and the absolute path of a location.
@@ -108,6 +115,7 @@ func newConfig(opts []Option) (config, error) {
 		noFlush:      new(sync.Once),
 		firstSegment: defaultFirstSegment,
 		lastSegment:  defaultLastSegment,
+		patience:     latePatience,
 	}
 	for _, o := range opts {
 		o(&c)

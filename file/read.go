@@ -74,9 +74,11 @@ func (r *reading) release() error {
 	return errors.Join(errs...)
 }
 
-// run yields the entries. It asks check before every frame whether to go on.
-func (r *reading) run(ctx context.Context, check func() error, yield func(storage.Entry, error) bool) {
-	defer r.ahead.wait()
+// run yields the entries. It asks check before every frame whether to go on. What it reads
+// from the disk are operations: see await.
+func (r *reading) run(ctx context.Context, reads operations, check func() error, yield func(storage.Entry, error) bool) {
+	r.ahead.reads = reads
+	defer r.ahead.wait(ctx)
 	var w *window
 	for {
 		err := ctx.Err()
@@ -92,7 +94,7 @@ func (r *reading) run(ctx context.Context, check func() error, yield func(storag
 		}
 		if w == nil {
 			w = newWindow(r.segs[r.i])
-			w.stop = ctx.Err
+			w.stop, w.read = ctx.Err, w.s.readUnder(ctx, reads)
 		}
 		if r.i+1 < len(r.segs) && r.at.next >= r.segs[r.i+1].first {
 			if err := checkChain(r.at.next, r.segs[r.i+1]); err != nil {
@@ -103,7 +105,7 @@ func (r *reading) run(ctx context.Context, check func() error, yield func(storag
 			r.at, w = r.segs[r.i].start(), nil
 			continue
 		}
-		more, err := r.frame(w, yield)
+		more, err := r.frame(ctx, w, yield)
 		if err != nil {
 			yield(storage.Entry{}, err)
 			return
@@ -116,7 +118,7 @@ func (r *reading) run(ctx context.Context, check func() error, yield func(storag
 
 // frame reads one frame and yields what of it was asked for. It reports false if
 // the consumer has had enough.
-func (r *reading) frame(w *window, yield func(storage.Entry, error) bool) (bool, error) {
+func (r *reading) frame(ctx context.Context, w *window, yield func(storage.Entry, error) bool) (bool, error) {
 	h, ok, err := w.header(r.at)
 	if err != nil {
 		return false, err
@@ -127,11 +129,11 @@ func (r *reading) frame(w *window, yield func(storage.Entry, error) bool) (bool,
 		r.at = r.at.after(h)
 		return true, nil
 	}
-	early := r.ahead.take(w.s, r.at)
+	early := r.ahead.take(ctx, w.s, r.at)
 	if ok {
-		r.ahead.start(w.s, r.at, h, r.last)
+		r.ahead.start(ctx, w.s, r.at, h, r.last)
 	}
-	h, payload, what, err := early.group(w, r.at)
+	h, payload, what, err := early.group(ctx, w, r.at)
 	if err == nil && what != "" {
 		// Once more from the disk before calling it damage.
 		w.forget()
@@ -153,6 +155,19 @@ func (r *reading) frame(w *window, yield func(storage.Entry, error) bool) (bool,
 	}
 	r.at = r.at.after(h)
 	return true, nil
+}
+
+// readUnder returns readAt as an operation, which has a reference of its own: who has given
+// up lets go of the segment.
+func (s *segment) readUnder(ctx context.Context, reads operations) func(p []byte, off int64) error {
+	return func(p []byte, off int64) error {
+		if err := reads.slots.Acquire(ctx, 1); err != nil {
+			return err
+		}
+		s.acquire()
+		_, err := awaitBegun(ctx, reads, func() (struct{}, error) { return struct{}{}, errors.Join(s.readAt(p, off), s.release()) }, nil)
+		return err
+	}
 }
 
 // checkChain checks that a segment goes on where the one before it ended.

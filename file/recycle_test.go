@@ -47,7 +47,7 @@ func TestReadersAndRecycling(t *testing.T) {
 	}
 	appendGroups(t, l, []int{3000}, []int{3000}, []int{3000}, []int{3000})
 	holder, paused, late := open(), open(), open()
-	holder.Hold(1)
+	holder.Hold(ctx0, 1)
 
 	next, stop := iter.Pull2(paused.Read(t.Context(), 0))
 	defer stop()
@@ -71,7 +71,7 @@ func TestReadersAndRecycling(t *testing.T) {
 	require.ErrorIs(t, err, storage.ErrTruncated)
 
 	// Letting go is letting go.
-	holder.Hold(33)
+	holder.Hold(ctx0, 33)
 	_, err = readAll(t, holder, 1)
 	require.ErrorIs(t, err, storage.ErrTruncated)
 	got, err := readAll(t, holder, 33)

@@ -50,13 +50,13 @@ func TestFollowerReadsTheCopy(t *testing.T) {
 	require.NoError(t, err)
 
 	bb, err := r.Bounds(ctx0)
-	t.Log(bb, err, r.mu.end, lx.write.off, ly.write.off)
+	t.Log(bb, err, r.end.at, lx.write.off, ly.write.off)
 	require.Equal(t, []string{"common", "of the original"}, readAllOf(t, r, 0))
 	_, err = lx.Append(ctx0, last[0]+1, [][]byte{[]byte("third")})
 	require.NoError(t, err)
 	for range 30 {
 		bb, err = r.Bounds(ctx0)
-		t.Log(bb, err, r.mu.end, lx.write.off, ly.write.off)
+		t.Log(bb, err, r.end.at, lx.write.off, ly.write.off)
 		if err != nil {
 			break
 		}

@@ -19,6 +19,9 @@ type window struct {
 	room []byte // what buf is a part of
 	// stop, if it is there, is asked between the pieces of a large group whether to go on.
 	stop func() error
+	// read, if it is there, reads in place of the segment's readAt. After it has failed the
+	// window is not used any more.
+	read func(p []byte, off int64) error
 }
 
 const (
@@ -46,7 +49,7 @@ func (w *window) bytes(off int64, n int) ([]byte, error) {
 		w.room = make([]byte, want)
 	}
 	w.off, w.buf = off, w.room[:min(int64(want), w.s.size-off)]
-	if err := w.s.readAt(w.buf, off); err != nil {
+	if err := w.readAt(w.buf, off); err != nil {
 		w.buf = nil
 		return nil, err
 	}
@@ -55,6 +58,13 @@ func (w *window) bytes(off int64, n int) ([]byte, error) {
 
 // forget drops what was read, so that the next call sees the file as it is.
 func (w *window) forget() { w.buf = nil }
+
+func (w *window) readAt(p []byte, off int64) error {
+	if w.read != nil {
+		return w.read(p, off)
+	}
+	return w.s.readAt(p, off)
+}
 
 // readAt fills p from off. A file that ends earlier than its header says has
 // been cut under us: damage.
@@ -130,7 +140,7 @@ func (w *window) group(p point, scratch []byte) (h frameHeader, payload []byte, 
 			}
 		}
 		piece := payload[begun:min(n, begun+maxPiece)]
-		if err := w.s.readAt(piece, off+int64(begun)); err != nil {
+		if err := w.readAt(piece, off+int64(begun)); err != nil {
 			return h, nil, "", err
 		}
 		begun += len(piece)

@@ -69,6 +69,9 @@ func (e *Engine) end() error {
 	_ = e.enqueue(context.Background(), &request{stop: true, done: func(storage.SeqNo, error) {}})
 	<-e.commitDone
 	e.ending.at("a flush, a merge or a deletion waits for the storage")
+	e.beginning.Lock()
+	e.beginning.ended = true
+	e.beginning.Unlock()
 	e.cancel()
 	e.background.Wait()
 	e.unregister()

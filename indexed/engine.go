@@ -27,6 +27,9 @@ import (
 //	maintain  rounds of maintenance: flush, manifest, truncation
 //	compact   merges batches
 //	collect   deletes blobs that nobody needs any more
+//
+// and one for each call of Maintain, which ends when its caller's context has, and the
+// write that is then under way.
 type Engine struct {
 	cfg     Config
 	log     storage.Log
@@ -62,6 +65,12 @@ type Engine struct {
 	commitDone chan struct{}
 	background sync.WaitGroup
 	ending     ending
+	// beginning guards ended: goroutines are added to background before that, so that the
+	// end waits for them.
+	beginning struct {
+		sync.Mutex
+		ended bool
+	}
 
 	maintenance maintenance
 	collector   collector
@@ -86,6 +95,17 @@ func Open(ctx context.Context, log storage.Log, blob storage.Blob, cfg Config) (
 	go e.compactLoop()
 	go e.collectLoop()
 	return e, nil
+}
+
+// begin does something in a goroutine of the engine, which Stop waits for, unless the engine
+// has stopped.
+func (e *Engine) begin(do func()) bool {
+	e.beginning.Lock()
+	defer e.beginning.Unlock()
+	if !e.beginning.ended {
+		e.background.Go(do)
+	}
+	return !e.beginning.ended
 }
 
 // open is Open without the background work.

@@ -174,7 +174,7 @@ func (f *Follower) catchUp(ctx context.Context) error {
 			return err
 		}
 	}
-	defer f.holdLog(st)
+	defer f.holdLog(ctx, st)
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	for len(f.pending) > 0 {
@@ -246,7 +246,7 @@ func (f *Follower) confirmLog(applied storage.SeqNo) {
 
 // holdLog keeps readable what this view and its listeners have yet to read, and cuts off
 // listeners that would hold too much of what the owner has truncated.
-func (f *Follower) holdLog(st *state) {
+func (f *Follower) holdLog(ctx context.Context, st *state) {
 	holder, ok := f.log.(storage.LogHolder)
 	if !ok {
 		return
@@ -255,7 +255,7 @@ func (f *Follower) holdLog(st *state) {
 	hold := st.cutLaggedLocked(&f.meter, &f.cfg)
 	st.mu.Unlock()
 	f.meter.truncate(hold)
-	holder.Hold(hold)
+	holder.Hold(ctx, hold)
 }
 
 // reload loads the location anew, again if the owner truncates its log meanwhile,
@@ -280,7 +280,7 @@ func (f *Follower) load(ctx context.Context) error {
 	var meter logMeter
 	if f.log != nil {
 		f.confirmLog(st.applied)
-		f.holdLog(st) // so that what the manifest does not reflect stays while it is replayed
+		f.holdLog(ctx, st) // so that what the manifest does not reflect stays while it is replayed
 		var err error
 		if meter, _, err = replay(ctx, st, f.log); err != nil {
 			return err

@@ -2,6 +2,7 @@ package indexed_test
 
 import (
 	"bytes"
+	"context"
 	"log/slog"
 	"strings"
 	"testing"
@@ -20,9 +21,9 @@ type holdingLog struct {
 	held storage.SeqNo
 }
 
-func (l *holdingLog) Hold(after storage.SeqNo) {
+func (l *holdingLog) Hold(ctx context.Context, after storage.SeqNo) {
 	l.held = after
-	l.LogReader.Hold(after)
+	l.LogReader.Hold(ctx, after)
 }
 
 // A listener of a follower that is not read holds back as much of the log as one of the

@@ -207,8 +207,7 @@ func (e *Engine) arm(timer *time.Timer) {
 	}
 }
 
-// Maintain does all background work that is outstanding, now and in the caller's
-// goroutine: afterwards everything that was acknowledged before is in batches that
+// Maintain does all background work that is outstanding, now: afterwards everything that was acknowledged before is in batches that
 // the manifest names, so that readers of blobs alone and other programs see it,
 // and batches are merged as far as they will be. It is not needed for durability.
 // What others write meanwhile is not waited for, so it ends however much that is.
@@ -217,13 +216,34 @@ func (e *Engine) arm(timer *time.Timer) {
 // truncated, and for blobs that cannot be deleted, after all other work:
 // storage.CorruptError, storage.ErrNewerFormat, the storage's; the storage's for
 // everything else; the context's. What was done stays done.
+//
+// It ends with its context. A write to the storage that is under way then is not left half
+// known: it is waited for in the background, and nothing is written after it.
 func (e *Engine) Maintain(ctx context.Context) error {
-	if e.ctx.Err() != nil {
-		return stoppedError(nil)
-	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	// The work has a goroutine, for a write may hang whose outcome must be known, and what
+	// rests on it be held, longer than the caller waits. It is the engine's: Stop waits for
+	// it. Those that callers have left hold round, merge or collector.turn, each of which
+	// one can, and end with the write that hangs.
+	answer := make(chan error, 1)
+	if !e.begin(func() {
+		err := errGoexit
+		defer func() { answer <- err }()
+		err = e.maintain(ctx)
+	}) {
+		return stoppedError(nil)
+	}
 	defer context.AfterFunc(e.ctx, func() { cancel(stoppedError(nil)) })()
+	select {
+	case err := <-answer:
+		return causeOf(ctx, err)
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (e *Engine) maintain(ctx context.Context) error {
 	defer e.wakeMaintenance() // for what is to be tried again
 	defer e.wakeCollector()
 	e.readAgain(time.Time{})
@@ -232,19 +252,19 @@ func (e *Engine) Maintain(ctx context.Context) error {
 	before := e.maintenance.merges.Load()
 	truncated, err := e.step(ctx, true, met)
 	if err != nil {
-		return causeOf(ctx, errors.Join(err, truncated))
+		return errors.Join(err, truncated)
 	}
 	for did, scope := true, e.outstanding(met); did; {
 		if did, err = e.mergeOnce(ctx, scope); err != nil {
-			return causeOf(ctx, errors.Join(err, truncated))
+			return errors.Join(err, truncated)
 		}
 	}
 	if e.maintenance.merges.Load() != before {
 		if truncated, err = e.step(ctx, true, met); err != nil {
-			return causeOf(ctx, errors.Join(err, truncated))
+			return errors.Join(err, truncated)
 		}
 	}
-	return causeOf(ctx, errors.Join(e.damage(met), truncated, e.deleteGarbage(ctx, true)))
+	return errors.Join(e.damage(met), truncated, e.deleteGarbage(ctx, true))
 }
 
 // causeOf returns why a context ended, if that is why the work failed.

@@ -103,7 +103,7 @@ type LogReader struct{ logView }
 
 // Hold keeps the entries in advance of after readable until this reader is closed
 // or holds a later position. A place sets no time limit.
-func (r *LogReader) Hold(after storage.SeqNo) {
+func (r *LogReader) Hold(_ context.Context, after storage.SeqNo) {
 	p := r.handle.place
 	p.mu.Lock()
 	defer p.mu.Unlock()

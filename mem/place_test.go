@@ -133,12 +133,12 @@ func TestHoldsOfSeveralReaders(t *testing.T) {
 	positions, err := log.Append(t.Context(), 0, text("a", "b", "c", "d"))
 	require.NoError(t, err)
 	one, two := p.OpenLogReader(), p.OpenLogReader()
-	one.Hold(positions[0])
-	two.Hold(positions[1])
+	one.Hold(context.Background(), positions[0])
+	two.Hold(context.Background(), positions[1])
 	require.NoError(t, log.Truncate(t.Context(), positions[2]))
 	require.Equal(t, []string{"b", "c", "d"}, entries(t, one, positions[0]))
-	one.Hold(positions[3])
-	one.Hold(0) // a hold never goes back
+	one.Hold(context.Background(), positions[3])
+	one.Hold(context.Background(), 0) // a hold never goes back
 	require.Equal(t, []string{"c", "d"}, entries(t, two, positions[1]))
 	bounds, err := log.Bounds(t.Context())
 	require.NoError(t, err)
@@ -148,7 +148,7 @@ func TestHoldsOfSeveralReaders(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, storage.Bounds{After: positions[2], Last: positions[3]}, bounds)
 
-	two.Hold(0) // closed: it holds nothing any more
+	two.Hold(context.Background(), 0) // closed: it holds nothing any more
 	require.NoError(t, log.Truncate(t.Context(), positions[3]))
 	bounds, err = log.Bounds(t.Context())
 	require.NoError(t, err)

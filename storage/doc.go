@@ -27,7 +27,10 @@
 //
 // All methods may be called from several goroutines at once, except that a Log
 // has one appender at a time. A method returns when its work is done or has
-// failed; where it may wait it honours its context. Cancelling the context of a
+// failed. One that reads ends with its context, also while what it reads from does not
+// answer: who reads for a user waits for nothing else. A mutation honours its context where
+// it may wait before it has begun. Once begun it may be waited for, however long it takes:
+// the engine does that in goroutines of its own. Cancelling the context of a
 // mutation that has begun may make its outcome unknown; one that is cancelled before
 // the call has no effect, and its error matches both the context's and ErrNoEffect.
 package storage

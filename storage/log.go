@@ -98,9 +98,10 @@ type LogSizer interface {
 // LogHolder is an optional ability of a LogReader in a process that does not
 // own the log. From the first call on, entries in advance of after stay readable
 // through this reader as long as it keeps reading up to date, even if the owner
-// truncates them; a later call with a later position lets go of those between.
+// truncates them; a later call with a later position lets go of those between. If the
+// context ends before, less may be held: the next call makes up for it.
 type LogHolder interface {
-	Hold(after SeqNo)
+	Hold(ctx context.Context, after SeqNo)
 }
 
 // LogConfirmer is an optional ability of a LogReader in a process that does not

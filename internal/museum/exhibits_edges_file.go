@@ -58,6 +58,11 @@ var fileEdgeExhibits = []exhibit{
 		pkg:   "./file", test: "TestLargeGroupIsReadInPieces",
 	},
 	{
+		name: "hanging-reads-pile-up", bug: "reads of a disk that hangs are given up, and more are begun without limit", origin: ours, tier: b,
+		edits: []edit{{"file/waiting.go", "semaphore.NewWeighted(maxUnderWay)", "semaphore.NewWeighted(1 << 40)"}},
+		pkg:   "./file", test: "TestOperationsUnderWayAreBounded",
+	},
+	{
 		name: "strange-name", bug: "a program whose name has a line break cannot open its location", origin: ours, tier: b,
 		edits: []edit{{"file/lock.go", "\t\tif unicode.IsControl(r) || r == utf8.RuneError {", "\t\tif r == utf8.RuneError {"}, {"file/lock.go", "\t\"unicode\"\n", ""}},
 		pkg:   "./file", test: "TestNamesOfPrograms",

@@ -83,7 +83,7 @@ var logExhibits = []exhibit{
 	},
 	{
 		name: "reader-cries-wolf", bug: "after a power cut a reader calls a whole location damaged", origin: ours, tier: b,
-		edits: []edit{{"file/follow.go", "\tif tail.durable.next <= r.mu.confirmed {", "\tif false {"}},
+		edits: []edit{{"file/follow.go", "\tif tail.durable.next <= confirmed {", "\tif false && tail.durable.next <= confirmed {"}},
 		pkg:   "./file", test: "TestReaderAfterPowerCut",
 	},
 	{
@@ -121,7 +121,7 @@ var logExhibits = []exhibit{
 	},
 	{
 		name: "segment-change-missed", bug: "a follower goes on with the newest segment, and leaves out the end of the one before", origin: "followers of a log", tier: b,
-		edits: []edit{{"file/logreader.go", "newReading(append(segs, r.mu.kept...), r.mu.cursor,", "newReading(r.mu.kept[len(r.mu.kept)-1:], r.mu.cursor,"}},
+		edits: []edit{{"file/logreader.go", "newReading(append(segs, r.end.kept...), r.mu.cursor,", "newReading(r.end.kept[len(r.end.kept)-1:], r.mu.cursor,"}},
 		pkg:   "./file", test: "TestFollowersOfADyingWriter",
 	},
 	{

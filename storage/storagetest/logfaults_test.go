@@ -561,7 +561,7 @@ var logFaults = []struct {
 // forgetful is a reader that holds nothing.
 type forgetful struct{ storage.LogReader }
 
-func (forgetful) Hold(storage.SeqNo) {}
+func (forgetful) Hold(context.Context, storage.SeqNo) {}
 
 func TestLogSuiteCatchesFaults(t *testing.T) {
 	caught := map[string]bool{}

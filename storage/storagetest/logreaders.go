@@ -213,7 +213,7 @@ func testLogHold(t testing.TB, open Logs) {
 		t.Skip("readers cannot hold entries")
 	}
 	want := appendText(t, log, 0, "a", "b", "c", "d", "e", "f")
-	holder.Hold(want[1].SeqNo)
+	holder.Hold(t.Context(), want[1].SeqNo)
 	require.NoError(t, log.Truncate(t.Context(), want[3].SeqNo))
 	requireEntries(t, reader, want[1].SeqNo, want[2:])
 
@@ -222,17 +222,17 @@ func testLogHold(t testing.TB, open Logs) {
 	requireEntries(t, reader, want[1].SeqNo, want[2:])
 	requireEntries(t, log, want[3].SeqNo, want[4:])
 
-	holder.Hold(want[2].SeqNo)
+	holder.Hold(t.Context(), want[2].SeqNo)
 	requireEntries(t, reader, want[2].SeqNo, want[3:])
 	require.NoError(t, log.Truncate(t.Context(), last(want)))
 	requireEntries(t, reader, want[2].SeqNo, want[3:])
-	holder.Hold(last(want))
+	holder.Hold(t.Context(), last(want))
 	requireEntries(t, reader, last(want), nil)
 
 	want = append(want, appendText(t, log, last(want), "h", "i")...)
 	requireEntries(t, reader, want[6].SeqNo, want[7:])
 	require.NoError(t, reader.Close())
-	holder.Hold(0) // on a closed reader it does nothing
+	holder.Hold(t.Context(), 0) // on a closed reader it does nothing
 	require.NoError(t, log.Truncate(t.Context(), last(want)))
 	requireLog(t, log, want, last(want))
 }
