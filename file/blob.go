@@ -81,7 +81,10 @@ func openBlob(ctx context.Context, dir string, opts []Option, o *opening) (*Blob
 	if b.held, err = o.lockIn(ctx, cfg, base, dir); err != nil {
 		return nil, fmt.Errorf("file: open blobs %s: %w", dir, err)
 	}
-	o.parts = append(slices.Insert(o.parts, 0, b.openPins), b.settle) // pins last: they are not taken back
+	if err := b.inspectPins(); err != nil {
+		return nil, fmt.Errorf("file: open blobs %s: %w", dir, errors.Join(err, o.takeBack(cfg, b.held)))
+	}
+	o.parts = append(slices.Insert(o.parts, 0, b.settlePins), b.settle) // pins last: they are not taken back
 	return b, nil
 }
 

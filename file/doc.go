@@ -11,6 +11,7 @@
 //   - What was acknowledged is durable: contents and names were flushed before.
 //   - An opening that is refused changes nothing, and leaves nothing behind: it first
 //     reads, and writes only when everything was found in order, by the engine as well.
+//     A disk that fails while it writes is no refusal: see [Open].
 //     Until then what is read need not be durable; so everything that writes waits for that.
 //   - A process that is killed at any moment, or a power cut, leaves a location
 //     that opens and has everything that was acknowledged. Of an append that was

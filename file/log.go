@@ -34,7 +34,8 @@ type Log struct {
 	names   directory // dir, open: durability must not depend on a free descriptor
 	spares  *spares
 	reads   operations
-	found   found // by the inspection, to be settled
+	found   found  // by the inspection, to be settled
+	first   string // the segment that this opening makes, if the log had none
 	// beside, if it is there, fails if the blobs of the location are not where they
 	// were. It is set before the first mutation.
 	beside   func() error
@@ -71,7 +72,8 @@ type Log struct {
 // missing. It checks every frame of the log, cuts a torn tail that was never
 // acknowledged (see [Log.Recovery]), and keeps the log locked until Close.
 //
-// If it fails it leaves everything as it was. A log that is not there is made by the
+// If it refuses the log it leaves everything as it was. If the disk fails while an existing
+// log is settled, what was done stays, as after a crash: see [Open]. A log that is not there is made by the
 // first Append or Truncate: if that does not come, Close leaves nothing behind. So
 // whoever finds that this log and the blobs do not go together may close both.
 //
@@ -227,7 +229,13 @@ func (l *Log) Close() error {
 // close closes the log while nothing else is under way.
 func (l *Log) close() error {
 	if !l.opening.end(l.errClosed()) {
-		return errors.Join(l.letGo(), l.opening.takeBack(l.config, l.held))
+		err := l.letGo()
+		if l.first != "" {
+			// Nothing was appended to it: an append waits for all to be settled. While the lock
+			// is held, for somebody else may go on with it afterwards.
+			err = errors.Join(err, ignoreNotExist(l.fsys.remove(l.first)))
+		}
+		return errors.Join(err, l.opening.takeBack(l.config, l.held))
 	}
 	l.mu.Lock()
 	active, failed := l.mu.segs[len(l.mu.segs)-1], l.mu.failed

@@ -15,7 +15,11 @@ import (
 //
 // Recovery replays the log, so it takes time in proportion to what the log holds
 // (see persist.Config.MaxLogBytes); the context bounds it, from the first look on. If
-// Open fails it leaves everything as it was.
+// Open refuses a location, for whatever reason, it leaves everything as it was. If the disk
+// fails while Open makes a new location, that is removed, as far as the disk lets it. If the
+// disk fails while Open, having found an existing location in order, writes what recovery
+// needs, what was done stays, as after a crash: leftovers that were removed, a file of torn
+// bytes. No data is at risk, and the next opening goes on.
 //
 // If the disk hangs, Open returns a second after its context has ended. What it began
 // goes on by itself until the disk answers: then everything is taken back, and until then

@@ -88,41 +88,53 @@ type pinnedBlobs struct {
 	names []string // in dir; guarded by mu
 }
 
-// openPins opens the file pins, and makes it if that is possible. Without it readers pin
-// by descriptors, so a disk that has no room for it does no harm. It is made when all else
-// is settled, for it is not taken back: a reader that had it open would lock what no writer
-// asks any more.
-func (b *Blob) openPins(context.Context) error {
+// inspectPins opens the file pins, if it is there, and looks which blobs were pinned. It
+// changes nothing: see opening.
+func (b *Blob) inspectPins() error {
 	p := &b.pinned
 	p.fsys, p.dir = b.config.fsys, filepath.Join(b.base, blobPinned)
 	name := filepath.Join(b.base, blobPins)
+	names, err := p.fsys.list(p.dir)
+	if ignoreNotExist(err) != nil {
+		return fmt.Errorf("list pinned blobs: %w", err)
+	}
 	locks, err := p.fsys.openWrite(name)
 	if isNotExist(err) {
-		if locks, err = p.fsys.create(name); err != nil {
-			if _, there := p.fsys.stat(name); isNotExist(there) {
-				b.logger.Warn("cannot make the file by which readers pin blobs: they keep files open instead", "file", name, "error", err)
-				return nil
-			}
-		}
+		return nil
 	}
 	if err != nil { // it is there: readers may have locked it
 		return fmt.Errorf("open %s: %w", name, err)
 	}
-	names, err := p.fsys.list(p.dir)
-	if ignoreNotExist(err) != nil {
-		return errors.Join(fmt.Errorf("list pinned blobs: %w", err), locks.Close())
-	}
 	p.locks, p.names = locks, names
-	if err := locks.tryLockByte(0, true); err == nil {
-		_ = locks.unlockByte(0) // at worst, readers keep the file open
+	return nil
+}
+
+// settlePins makes the file pins, if it is not there and that is possible. Without it readers
+// pin by descriptors, so a disk that has no room for it does no harm. It is made when all
+// else is settled, and nothing fails after it, for it is not taken back: a reader that had it
+// open would lock what no writer asks any more.
+func (b *Blob) settlePins(context.Context) error {
+	p := &b.pinned
+	if p.locks == nil {
+		name := filepath.Join(b.base, blobPins)
+		locks, err := p.fsys.create(name)
+		if err != nil {
+			if _, there := p.fsys.stat(name); there == nil {
+				return fmt.Errorf("make %s: %w", name, err) // readers may have locked it
+			}
+			b.logger.Warn("cannot make the file by which readers pin blobs: they keep files open instead", "file", name, "error", err)
+			return nil
+		}
+		p.locks = locks
+	}
+	if err := p.locks.tryLockByte(0, true); err == nil {
+		_ = p.locks.unlockByte(0) // at worst, readers keep the file open
 	} else if errors.Is(err, errors.ErrUnsupported) {
 		// So no reader has any.
+		_ = p.locks.Close() // nothing was written to it
 		p.locks = nil
-		if err := locks.Close(); err != nil {
-			return err
-		}
 	}
-	b.sweepPinned(len(names))
+	b.sweepPinned(len(p.names))
 	return nil
 }
 

@@ -184,6 +184,109 @@ func TestRefusedOpeningLeavesNoTrace(t *testing.T) {
 	}
 }
 
+// A disk that fails at any operation while a new location is made: nothing is left of it.
+// Also if it goes on failing for want of descriptors.
+func TestNewLocationOnAFailingDisk(t *testing.T) {
+	needs := []string{"open", "openWrite", "openDir", "list"} // a descriptor; create and lock would as well
+	for name, fails := range map[string]func(n, at int, op string) error{
+		"once": func(n, at int, _ string) error {
+			if n == at {
+				return syscall.EIO
+			}
+			return nil
+		},
+		"no descriptors": func(n, at int, op string) error {
+			if n >= at && slices.Contains(needs, op) {
+				return syscall.EMFILE
+			}
+			return nil
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			refused := map[string]int{}
+			for at := 1; ; at++ {
+				m := newMemFS()
+				n, over, last := 0, false, ""
+				m.setHook(func(op, _ string) error {
+					if n++; over {
+						return nil
+					}
+					if n == at {
+						last = op
+					}
+					return fails(n, at, op)
+				})
+				before := m.everything()
+				c, err := startOwner(m, quietConfig())
+				if err == nil {
+					m.mu.Lock()
+					over = true
+					m.mu.Unlock()
+					require.NoError(t, c.Stop())
+					if last == "" {
+						break
+					}
+					continue
+				}
+				refused[last]++
+				require.Equal(t, before, m.everything(), "at %d, %s: %v", at, last, err)
+				require.Zero(t, m.handles, "at %d, %s: %v", at, last, err)
+			}
+			for _, op := range needs[1:] {
+				require.NotZero(t, refused[op], "%v", refused)
+			}
+		})
+	}
+}
+
+// A disk that fails at any operation while a location is recovered that was found in order:
+// what was done stays, and the next opening goes on with all data.
+func TestRecoveryOnAFailingDisk(t *testing.T) {
+	s := sharedDamageStore(t)
+	base := s.m.clone()
+	segments := s.segments()
+	frames := groups(t, s.m, s.lastIndex())
+	clear(base.file(segments[len(segments)-1])[frames[len(frames)-1].off:][:markSize])
+	copy(base.file(segments[len(segments)-1])[frames[len(frames)-1].off:], "torn")
+	lay(t, base, "/db/log/"+sparePrefix+"short", []byte("short"))
+	lay(t, base, "/db/blob/tmp/77", []byte("half"))
+	want, _, err := s.own(base.clone(), false)
+	require.NoError(t, err)
+	changes := []string{"create", "write", "sync", "datasync", "syncDir", "rename", "remove"}
+	failed := 0
+	for at := 1; ; at++ {
+		m := base.clone()
+		n := 0
+		m.setHook(func(op, _ string) error {
+			if !slices.Contains(changes, op) {
+				return nil
+			}
+			if n++; n == at {
+				return syscall.EIO
+			}
+			return nil
+		})
+		c, err := startOwner(m, quietConfig())
+		if err == nil {
+			_ = c.Stop() // background work may have met it
+		} else {
+			failed++
+		}
+		m.mu.Lock()
+		reached := n >= at
+		m.hook = nil
+		m.mu.Unlock()
+		require.Zero(t, m.handles, "at %d: %v", at, err)
+		got, _, err := s.own(m, false)
+		require.NoError(t, err, "at %d", at)
+		require.Equal(t, want, got, "at %d", at)
+		if !reached {
+			break
+		}
+	}
+	require.Greater(t, failed, 5)
+}
+
 // The same on a real file system: the parents of a location are taken back as well, and
 // what was lost comes back whole.
 func TestRefusedOpeningOnDisk(t *testing.T) {

@@ -57,6 +57,7 @@ func (l *Log) settle(ctx context.Context) error {
 	l.write.marked = false
 	l.spares.start()
 	if len(segs) == 0 {
+		l.first = filepath.Join(l.dir, segmentName(1))
 		s, err := l.addSegment(1, 1, l.firstSegment, l.firstSegment)
 		if err != nil {
 			return err

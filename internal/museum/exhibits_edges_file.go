@@ -13,6 +13,11 @@ var fileEdgeExhibits = []exhibit{
 		pkg:   "./file", test: "TestRefusedOpeningLeavesNoTrace",
 	},
 	{
+		name: "segment-left-behind", bug: "a new location that the disk does not let be made leaves its first segment", origin: ours, tier: b,
+		edits: []edit{{"file/log.go", "\t\tif l.first != \"\" {\n", "\t\tif false {\n"}},
+		pkg:   "./file", test: "TestNewLocationOnAFailingDisk",
+	},
+	{
 		name: "blob-before-the-log", bug: "a blob is written that reflects what the log has not made durable yet", origin: ours, tier: b,
 		edits: []edit{{"file/blob.go", "\tif err := b.opening.beforeMutation(ctx); err != nil {", "\tif err := b.settle(ctx); err != nil {"}},
 		pkg:   "./file", test: "TestNothingIsBuiltOnWhatIsNotSettled",
