@@ -32,7 +32,7 @@ func TestOpeningEndsWithItsContext(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			ended := map[string]int{}
-			for at := 1; ; at += 3 {
+			for at := 1; ; at += 2 {
 				m := base.clone()
 				ctx, cancel := context.WithCancel(ctx0)
 				n, after, last := 0, 0, ""
