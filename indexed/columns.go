@@ -77,6 +77,27 @@ func (c *Columns) Val(i int) []byte {
 	return vals[from:to:to]
 }
 
+// keyAt returns the key of the first update at a time, nil if there is none.
+func (c *Columns) keyAt(time uint64) []byte {
+	for i := range c.n {
+		if c.Time(i) == time {
+			return c.Key(i)
+		}
+	}
+	return nil
+}
+
+// largest returns which update has the largest key and value together, or -1.
+func (c *Columns) largest() (i, size int) {
+	i, size = -1, -1
+	for k := range c.n {
+		if n := len(c.Key(k)) + len(c.Val(k)); n > size {
+			i, size = k, n
+		}
+	}
+	return i, size
+}
+
 // apart returns the same updates. If they take at most kept.MaxBlock bytes, these are in no
 // larger block of memory: whoever keeps a part of them keeps no more than that.
 func (c Columns) apart(copies *kept.Copies) Columns {

@@ -32,8 +32,8 @@ func TestRefusals(t *testing.T) {
 		kind  error
 		build func(c *indexed.Command)
 	}{
-		`"s": time already sealed: update at time 4 is before the upper {5}`:        {indexed.ErrSealed, func(c *indexed.Command) { c.Write(id, columns(up("x", 6), up("x", 4))) }},
-		`"finished": time already sealed: update at time 9, but the stream is fini`: {indexed.ErrSealed, func(c *indexed.Command) { c.Write(finished, columns(up("x", 9))) }},
+		`"s": time already sealed: update of key "k" at time 4 is before the upper`: {indexed.ErrSealed, func(c *indexed.Command) { c.Write(id, columns(up("x", 6), up("x", 4))) }},
+		`"finished": time already sealed: update of key "k" at time 9, but the str`: {indexed.ErrSealed, func(c *indexed.Command) { c.Write(finished, columns(up("x", 9))) }},
 		`seal to {4} is before the upper {5}`:                                       {indexed.ErrSealRegression, func(c *indexed.Command) { c.Seal(id, frontier.At(4)) }},
 		`seal to {9} is before the upper {}`:                                        {indexed.ErrSealRegression, func(c *indexed.Command) { c.Seal(finished, frontier.At(9)) }},
 		`compaction to {2} is before the since {3}`:                                 {indexed.ErrSinceRegression, func(c *indexed.Command) { c.AllowCompaction(id, frontier.At(2)) }},

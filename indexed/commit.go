@@ -271,18 +271,17 @@ func (c *committer) split(g *group) {
 // decided as if it had: the next group, and of this one the refusals and whatever
 // else needed no entry, a registration of a name that the group had registered.
 func (c *committer) fail(g *group) {
-	var answer error
+	var answer error // nil: each has its own
 	switch {
 	case errors.Is(g.err, storage.ErrConflict), errors.Is(g.err, storage.ErrClosed):
 		// Someone else owns the location now: what is in it is theirs to tidy up.
 		c.e.endBackground(g.err)
 		c.failed = g.err
 		answer = stoppedError(g.err)
-	case errors.Is(g.err, storage.ErrNoEffect), errors.Is(g.err, storage.ErrTooLarge):
-		if !errors.Is(g.err, storage.ErrTooLarge) { // which says nothing about the log
-			c.outage.refused(len(g.entries), g.err)
-		}
-		answer = fmt.Errorf("tidemark: the log did not take the command, which had no effect: %w", g.err)
+	case errors.Is(g.err, storage.ErrTooLarge): // which says nothing about the log
+	case errors.Is(g.err, storage.ErrNoEffect):
+		c.outage.refused(len(g.entries), g.err)
+		answer = fmt.Errorf("tidemark: %w", notTaken(g.err))
 	default:
 		c.failed = g.err
 		answer = outcomeUnknownError(g.err)
@@ -298,6 +297,9 @@ func (c *committer) fail(g *group) {
 	for _, r := range g.reqs {
 		if r.appends() {
 			r.err = answer
+			if answer == nil {
+				r.err = c.e.tooLarge(r.ops, notTaken(g.err))
+			}
 			c.e.metrics.cmdFailed.Inc()
 			failed.reqs = append(failed.reqs, r)
 		} else {
@@ -317,6 +319,10 @@ func (c *committer) fail(g *group) {
 	}
 	c.next = &group{}
 	c.takeNext()
+}
+
+func notTaken(err error) error {
+	return fmt.Errorf("the log did not take the command, which had no effect: %w", err)
 }
 
 // settle applies a group in order, runs its reads in between, and then answers.

@@ -161,6 +161,8 @@ func TestGroupsFitTheLog(t *testing.T) {
 					require.ErrorIs(t, err, indexed.ErrTooLarge)
 					require.ErrorIs(t, err, storage.ErrTooLarge)
 					require.ErrorContains(t, err, "2000")
+					require.ErrorContains(t, err, `stream "s"`)
+					require.ErrorContains(t, err, `of key "k" at time`)
 					continue
 				}
 				require.NoError(t, err, "command %d", i)

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"sync/atomic"
 
+	"github.com/tidemark-go/tidemark/internal/brief"
 	"github.com/tidemark-go/tidemark/storage"
 )
 
@@ -83,27 +84,44 @@ func (e *Engine) prepare(r *request) error {
 		r.weight += int64(r.ops[i].cols.Size())
 	}
 	if r.weight > maxUpdateBytes {
-		return fmt.Errorf("tidemark: %w: %d bytes of updates, the limit of a %d-bit program is %d: split it", ErrTooLarge, r.weight, strconv.IntSize, maxUpdateBytes)
+		return e.tooLarge(r.ops, fmt.Errorf("%w: %d bytes of updates, the limit of a %d-bit program is %d", ErrTooLarge, r.weight, strconv.IntSize, maxUpdateBytes))
 	}
 	if r.weight > e.cfg.MaxTailBytes {
-		return fmt.Errorf("tidemark: %w: %d bytes of updates, Config.MaxTailBytes is %d: split it", ErrTooLarge, r.weight, e.cfg.MaxTailBytes)
+		return e.tooLarge(r.ops, fmt.Errorf("%w: %d bytes of updates, Config.MaxTailBytes is %d", ErrTooLarge, r.weight, e.cfg.MaxTailBytes))
 	}
-	if err := e.checkSize(r.weight); err != nil { // before memory is taken for it
+	if err := e.checkSize(r.ops, r.weight); err != nil { // before memory is taken for it
 		return err
 	}
 	if len(r.ops) > 0 {
 		r.entry = r.cmd.encode()
 	}
-	return e.checkSize(int64(len(r.entry)))
+	return e.checkSize(r.ops, int64(len(r.entry)))
 }
 
 // checkSize refuses a command that the log does not take even alone.
-func (e *Engine) checkSize(bytes int64) error {
+func (e *Engine) checkSize(ops []op, bytes int64) error {
 	size := sizeOf(e.log)
 	if stored := size.stored(1, bytes); stored > size.max() {
-		return fmt.Errorf("tidemark: %w: %d bytes in the log, which takes %d at a time: split it", ErrTooLarge, stored, size.max())
+		return e.tooLarge(ops, fmt.Errorf("%w: %d bytes in the log, which takes %d at a time", ErrTooLarge, stored, size.max()))
 	}
 	return nil
+}
+
+// tooLarge says of which update a command has most, and so whether it can be split.
+func (e *Engine) tooLarge(ops []op, err error) error {
+	var of *op
+	updates, at, most := 0, 0, -1
+	for i := range ops {
+		updates += ops[i].cols.Len()
+		if k, size := ops[i].cols.largest(); size > most {
+			of, at, most = &ops[i], k, size
+		}
+	}
+	if of == nil {
+		return fmt.Errorf("tidemark: %w: split it", err)
+	}
+	return fmt.Errorf("tidemark: stream %s: %w: the largest of %d updates has %d bytes, of key %s at time %d: split it",
+		quoteName(e.st.nameOf(of.stream)), err, updates, most, brief.Bytes(of.cols.Key(at)), of.cols.Time(at))
 }
 
 // admit waits until there is room for a write.

@@ -334,6 +334,19 @@ func (st *state) byIDLocked(id StreamID) (*stream, error) {
 	return nil, streamErrorf(id.String(), ErrUnknownStream, "no stream has this id here")
 }
 
+// nameOf returns the name of a stream, also of one that was destroyed, or its id.
+func (st *state) nameOf(id StreamID) string {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if s := cmp.Or(st.streams[id], st.dying[id]); s != nil {
+		return s.name
+	}
+	if name, buried := st.tombs.names[id]; buried {
+		return name
+	}
+	return id.String()
+}
+
 // sortedStreamsLocked yields the live streams in order of their ids.
 func (st *state) sortedStreamsLocked() iter.Seq[*stream] {
 	ids := slices.SortedFunc(maps.Keys(st.streams), cmp.Compare)

@@ -102,7 +102,7 @@ func TestErrors(t *testing.T) {
 				require.NoError(t, c.Stop())
 				return wait(w.Seal(t.Context(), 9))
 			}},
-		{"ErrTooLarge", persist.ErrTooLarge, []string{"MaxTailBytes", "65536"},
+		{"ErrTooLarge", persist.ErrTooLarge, []string{"MaxTailBytes", "65536", `"s"`, `of key "kkk`},
 			func(t *testing.T, _ *persist.Client, w *writer, _ *reader) error {
 				return wait(w.Write(t.Context(), []update{up(strings.Repeat("k", 1<<16), "", 9, 1)}))
 			}},

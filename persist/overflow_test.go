@@ -105,7 +105,7 @@ func TestLeastDiffIsRefused(t *testing.T) {
 	} {
 		require.ErrorIs(t, err, persist.ErrInvalid, name)
 		require.ErrorContains(t, err, `"s"`, name)
-		require.ErrorContains(t, err, "update 1 of 2, at time 2,", name)
+		require.ErrorContains(t, err, `update 1 of 2, of key "b" at time 2,`, name)
 	}
 	require.Empty(t, contents(t, r))
 	// The sum may be that number.

@@ -5,6 +5,7 @@ import (
 
 	"github.com/tidemark-go/tidemark/frontier"
 	"github.com/tidemark-go/tidemark/indexed"
+	"github.com/tidemark-go/tidemark/internal/brief"
 )
 
 // Codecs returns the codecs of the stream's keys and values, for operators that write
@@ -48,11 +49,15 @@ func AddRows(b *AtomicWrite, s Stream, rows []Row) error {
 		}
 		r := &rows[i]
 		if err := columns.Add(r.Key, r.Val, r.Time, r.Diff); err != nil {
-			return fmt.Errorf("tidemark: stream %q: row %d of %d: %w", h.name, i, len(rows), err)
+			return fmt.Errorf("tidemark: stream %q: %s: %w", h.name, whichRow(i, rows), err)
 		}
 	}
 	b.cmd.WriteFrom(h.id, &columns)
 	return nil
+}
+
+func whichRow(i int, rows []Row) string {
+	return fmt.Sprintf("row %d of %d, of key %s at time %d", i, len(rows), brief.Bytes(rows[i].Key), rows[i].Time)
 }
 
 // AddExpectUpper makes the whole atomic write fail with ErrUpperMismatch unless the upper

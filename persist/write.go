@@ -8,6 +8,7 @@ import (
 
 	"github.com/tidemark-go/tidemark/frontier"
 	"github.com/tidemark-go/tidemark/indexed"
+	"github.com/tidemark-go/tidemark/internal/brief"
 	"github.com/tidemark-go/tidemark/storage"
 )
 
@@ -87,8 +88,8 @@ const (
 	growth       = 8
 )
 
-// encode adds updates to a command; check sees the time of each.
-func (w *WriteHandle[K, V]) encode(c *indexed.Command, updates []Update[K, V], check func(i int, t uint64) error) error {
+// encode adds updates to a command; check sees each of them.
+func (w *WriteHandle[K, V]) encode(c *indexed.Command, updates []Update[K, V], check func(i int, u *Update[K, V]) error) error {
 	b, ok := builders.Get().(*indexed.ColumnsBuilder)
 	if !ok {
 		b = new(indexed.ColumnsBuilder)
@@ -109,19 +110,25 @@ func (w *WriteHandle[K, V]) encode(c *indexed.Command, updates []Update[K, V], c
 		}
 		u := &updates[i]
 		if check != nil {
-			if err := check(i, u.Time); err != nil {
+			if err := check(i, u); err != nil {
 				return err
 			}
 		}
 		if u.Diff == math.MinInt64 {
-			return w.invalid("update %d of %d, at time %d, has the diff %d, which no update can retract since an int64 has no number to negate it: write it as two updates", i, len(updates), u.Time, u.Diff)
+			return w.invalid("%s, has the diff %d, which no update can retract since an int64 has no number to negate it: write it as two updates", which(i, updates), u.Diff)
 		}
 		if err := indexed.AddTyped(b, w.kc, w.vc, u.Key, u.Val, u.Time, u.Diff); err != nil {
-			return fmt.Errorf("tidemark: stream %q: update %d of %d: %w", w.name, i, len(updates), err)
+			return fmt.Errorf("tidemark: stream %q: %s: %w", w.name, which(i, updates), err)
 		}
 	}
 	c.WriteFrom(w.id, b)
 	return nil
+}
+
+// which says what update an error is about: by its key, since operators put updates
+// together that others have written one by one.
+func which[K, V any](i int, updates []Update[K, V]) string {
+	return fmt.Sprintf("update %d of %d, of key %s at time %d", i, len(updates), brief.Value(updates[i].Key), updates[i].Time)
 }
 
 // Write adds updates to the stream; it encodes them and does not keep the slice. No
@@ -196,9 +203,9 @@ func (w *WriteHandle[K, V]) addCompareAndAppend(c *indexed.Command, updates []Up
 	if !expected.LessThan(next) {
 		return w.invalid("compare-and-append from %s to %s: the next upper must be in advance of the expected one", expected, next)
 	}
-	if err := w.encode(c, updates, func(i int, t uint64) error {
-		if !expected.Admits(t) || next.Admits(t) {
-			return w.invalid("update %d at time %d lies outside [%s, %s)", i, t, expected, next)
+	if err := w.encode(c, updates, func(i int, u *Update[K, V]) error {
+		if !expected.Admits(u.Time) || next.Admits(u.Time) {
+			return w.invalid("%s, lies outside [%s, %s)", which(i, updates), expected, next)
 		}
 		return nil
 	}); err != nil {

@@ -47,4 +47,9 @@ var valuesExhibits = []exhibit{
 		edits: []edit{{"indexed/state.go", "in the log\", quoteName(i.Name)", "in the log\", i.Name"}},
 		pkg:   "./indexed", test: "TestOldNames",
 	},
+	{
+		name: "nameless-update", bug: "an error of a write tells of an update by its place in a command, which its user has not made", origin: ours, tier: b,
+		edits: []edit{{"persist/write.go", "brief.Value(updates[i].Key)", "brief.Value(nil)"}},
+		pkg:   "./operators/sink", test: "TestErrorsNameTheKey",
+	},
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tidemark-go/tidemark/frontier"
+	"github.com/tidemark-go/tidemark/internal/brief"
 	"github.com/tidemark-go/tidemark/operators"
 	"github.com/tidemark-go/tidemark/persist"
 	"github.com/tidemark-go/tidemark/storage"
@@ -51,7 +52,7 @@ func (l *large[K, V]) measure() error {
 		if !l.batch.Contains(u.Time) {
 			return &persist.StreamError{
 				Stream: l.Sink.write.StreamName(), Kind: persist.ErrInvalid,
-				Detail: fmt.Sprintf("update %d at time %d lies outside [%s, %s)", i, u.Time, l.batch.Lower, l.batch.Upper),
+				Detail: fmt.Sprintf("the update of key %s at time %d lies outside [%s, %s)", brief.Value(u.Key), u.Time, l.batch.Lower, l.batch.Upper),
 			}
 		}
 		row, next, err := l.encode(scratch[:0], u)
@@ -69,13 +70,16 @@ func (l *large[K, V]) measure() error {
 func (l *large[K, V]) encode(dst []byte, u *persist.Update[K, V]) (persist.Row, []byte, error) {
 	kc, vc := l.Sink.write.Codecs()
 	start := len(dst)
+	refused := func(err error) error {
+		return fmt.Errorf("tidemark: stream %q: the update of key %s at time %d: %w", l.Sink.write.StreamName(), brief.Value(u.Key), u.Time, err)
+	}
 	dst, err := kc.Append(dst, u.Key)
 	if err != nil {
-		return persist.Row{}, dst, fmt.Errorf("encode key: %w", err)
+		return persist.Row{}, dst, refused(fmt.Errorf("encode key: %w", err))
 	}
 	mid := len(dst)
 	if dst, err = vc.Append(dst, u.Val); err != nil {
-		return persist.Row{}, dst, fmt.Errorf("encode value: %w", err)
+		return persist.Row{}, dst, refused(fmt.Errorf("encode value: %w", err))
 	}
 	return persist.Row{Key: dst[start:mid:mid], Val: dst[mid:len(dst):len(dst)], Time: u.Time, Diff: u.Diff}, dst, nil
 }
