@@ -59,6 +59,31 @@ func appendGuarded[T any](c Encoder[T], dst []byte, v T) ([]byte, error) {
 	return out, nil
 }
 
+// AppendRow appends the encodings of a key and a value to dst. The row has them, and refers to
+// what is returned.
+//
+// Errors: the encoders'; ErrInvalid names one that does not append. What dst had is then as it
+// was, unless the encoder has changed it in place.
+func AppendRow[K, V any](dst []byte, kc Encoder[K], vc Encoder[V], key K, val V) (Row, []byte, error) {
+	start := len(dst)
+	dst = append(dst, guard...)
+	keyed, err := appendGuarded(kc, dst[start:], key)
+	if err != nil {
+		return Row{}, dst[:start], fmt.Errorf("encode key: %w", err)
+	}
+	both, err := appendGuarded(vc, keyed, val)
+	if err != nil {
+		return Row{}, dst[:start], fmt.Errorf("encode value: %w", err)
+	}
+	if start == 0 {
+		dst = both
+	} else {
+		dst = append(dst[:start], both...)
+	}
+	from, mid, end := start+len(guard), start+len(keyed), len(dst)
+	return Row{Key: dst[from:mid:mid], Val: dst[mid:end:end]}, dst, nil
+}
+
 // contractError names a codec that breaks the rule of Append.
 func contractError(codec any, what string) error {
 	name := fmt.Sprintf("%T", codec)

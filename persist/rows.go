@@ -9,7 +9,7 @@ import (
 )
 
 // Codecs returns the codecs of the stream's keys and values, for operators that write
-// encoded rows.
+// encoded rows: see EncodeRow.
 func (w *WriteHandle[K, V]) Codecs() (Codec[K], Codec[V]) { return w.kc, w.vc }
 
 // Client returns the client that the handle was made with, for operators that keep
@@ -30,6 +30,20 @@ func (w *WriteHandle[K, V]) MaxCommandBytes() int64 {
 		return 0
 	}
 	return w.writer.MaxCommandBytes()
+}
+
+// EncodeRow appends an update, as a write encodes it, to dst. The row refers to what is
+// returned, which has a few bytes beside it.
+//
+// Errors, which name the key: the codecs'; ErrInvalid names one that does not append to what
+// it is handed.
+func EncodeRow[K, V any](dst []byte, kc Codec[K], vc Codec[V], u *Update[K, V]) (Row, []byte, error) {
+	row, dst, err := indexed.AppendRow(dst, kc, vc, u.Key, u.Val)
+	if err != nil {
+		return Row{}, dst, fmt.Errorf("update of key %s at time %d: %w", brief.Value(u.Key), u.Time, err)
+	}
+	row.Time, row.Diff = u.Time, u.Diff
+	return row, dst, nil
 }
 
 // AddRows adds updates in the encoding of the stream, such as Snapshot.Raw yields, whose

@@ -64,15 +64,14 @@ func (x *exercise[K, V, K2, V2]) compare(t uint64, rows []persist.Update[K2, V2]
 	difference := make(map[string]int64)
 	names := make(map[string]string)
 	count := func(u persist.Update[K2, V2], sign int64) error {
-		key, err := x.OutputKey.Append(nil, u.Key)
+		row, _, err := persist.EncodeRow(nil, x.OutputKey, x.OutputVal, &u)
 		if err != nil {
 			return err
 		}
-		val, err := x.OutputVal.Append(nil, u.Val)
-		id := fmt.Sprintf("%q %q", key, val)
+		id := fmt.Sprintf("%q %q", row.Key, row.Val)
 		difference[id] += sign * u.Diff
 		names[id] = fmt.Sprintf("(%v, %v)", u.Key, u.Val)
-		return err
+		return nil
 	}
 	var err error
 	for _, u := range x.Want(t, input) {

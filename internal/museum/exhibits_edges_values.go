@@ -48,6 +48,20 @@ var valuesExhibits = []exhibit{
 		pkg:   "./indexed", test: "TestOldNames",
 	},
 	{
+		name: "codec-trusted-in-parts", bug: "a batch that is written in parts has other rows than those it was given, of a codec that does not append", origin: ours, tier: b,
+		edits: []edit{{"operators/sink/large.go",
+			"\trow, dst, err := persist.EncodeRow(dst, kc, vc, u)\n",
+			"\tdst, err := kc.Append(dst, u.Key)\n\tmid := len(dst)\n\tif err == nil {\n\t\tdst, err = vc.Append(dst, u.Val)\n\t}\n\trow := persist.Row{Key: dst[:mid], Val: dst[mid:], Time: u.Time, Diff: u.Diff}\n"}},
+		pkg: "./operators/sink", test: "TestCodecsThatDoNotAppendInParts",
+	},
+	{
+		name: "codec-trusted-in-sources", bug: "a source takes several rows for one, of a codec that does not append", origin: ours, tier: b,
+		edits: []edit{{"operators/source/pending.go",
+			"\trow, scratch, err := persist.EncodeRow(p.scratch[:0], p.kc, p.vc, &u)\n",
+			"\tscratch, err := p.kc.Append(p.scratch[:0], u.Key)\n\tmid := len(scratch)\n\tif err == nil {\n\t\tscratch, err = p.vc.Append(scratch, u.Val)\n\t}\n\trow := persist.Row{Key: scratch[:mid], Val: scratch[mid:]}\n"}},
+		pkg: "./operators/source", test: "TestCodecsThatDoNotAppendInSources",
+	},
+	{
 		name: "nameless-update", bug: "an error of a write tells of an update by its place in a command, which its user has not made", origin: ours, tier: b,
 		edits: []edit{{"persist/write.go", "brief.Value(updates[i].Key)", "brief.Value(nil)"}},
 		pkg:   "./operators/sink", test: "TestErrorsNameTheKey",

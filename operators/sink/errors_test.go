@@ -62,3 +62,21 @@ func TestErrorsNameTheKey(t *testing.T) {
 		}
 	}
 }
+
+// A codec that ignores what it is handed is found where a batch is written in parts, too,
+// and nothing is written.
+func TestCodecsThatDoNotAppendInParts(t *testing.T) {
+	s := newStream(t, small)
+	bad := codec.Func("string", func(_ []byte, v string) ([]byte, error) { return []byte(v), nil }, codec.String.Decode)
+	for name, codecs := range map[string][2]persist.Codec[string]{"key": {bad, codec.String}, "value": {codec.String, bad}} {
+		write, _, err := persist.CreateOrLoad(s.ctx, s.client, "out", codecs[0], codecs[1])
+		require.NoError(t, err)
+		to := sink.New(s.ctx, write)
+		feed(to, batchOf(0, 10, rowsOf(60, 402, 3)...))
+		require.ErrorIs(t, to.Err(), persist.ErrInvalid, name)
+		require.ErrorContains(t, to.Err(), `stream "out"`, name)
+		require.ErrorContains(t, to.Err(), `encode `+name+`: invalid request: codec "string"`, name)
+		require.Empty(t, s.contents(), name)
+		s.requireIdle()
+	}
+}

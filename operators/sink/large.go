@@ -69,19 +69,11 @@ func (l *large[K, V]) measure() error {
 // encode appends an update's key and value to dst, to which the row then refers.
 func (l *large[K, V]) encode(dst []byte, u *persist.Update[K, V]) (persist.Row, []byte, error) {
 	kc, vc := l.Sink.write.Codecs()
-	start := len(dst)
-	refused := func(err error) error {
-		return fmt.Errorf("tidemark: stream %q: the update of key %s at time %d: %w", l.Sink.write.StreamName(), brief.Value(u.Key), u.Time, err)
-	}
-	dst, err := kc.Append(dst, u.Key)
+	row, dst, err := persist.EncodeRow(dst, kc, vc, u)
 	if err != nil {
-		return persist.Row{}, dst, refused(fmt.Errorf("encode key: %w", err))
+		return persist.Row{}, dst, fmt.Errorf("tidemark: stream %q: %w", l.Sink.write.StreamName(), err)
 	}
-	mid := len(dst)
-	if dst, err = vc.Append(dst, u.Val); err != nil {
-		return persist.Row{}, dst, refused(fmt.Errorf("encode value: %w", err))
-	}
-	return persist.Row{Key: dst[start:mid:mid], Val: dst[mid:len(dst):len(dst)], Time: u.Time, Diff: u.Diff}, dst, nil
+	return row, dst, nil
 }
 
 // write cuts between times, and where one time is larger than a command, within it.

@@ -25,6 +25,7 @@ type pending[K, V any] struct {
 	earliest byTime[K, V] // a heap of all slots
 	latest   byTime[K, V] // the same, the other way round
 	bytes    int64        // of memory
+	scratch  []byte       // for the next encoding
 }
 
 // slot is what is pending of one time.
@@ -60,17 +61,19 @@ func (p *pending[K, V]) clear() {
 	p.earliest, p.latest = byTime[K, V]{}, byTime[K, V]{backwards: true}
 }
 
-// add takes in an update. Errors are the codecs'.
+// maxScratch keeps a single large update from staying in memory.
+const maxScratch = 64 << 10
+
+// add takes in an update. Errors: those of persist.EncodeRow.
 func (p *pending[K, V]) add(u persist.Update[K, V]) error {
-	encoded, err := p.kc.Append(nil, u.Key)
+	row, scratch, err := persist.EncodeRow(p.scratch[:0], p.kc, p.vc, &u)
 	if err != nil {
-		return err
+		return fmt.Errorf("tidemark: stream %q: %w", p.stream, err)
 	}
-	key := len(encoded)
-	if encoded, err = p.vc.Append(encoded, u.Val); err != nil {
-		return err
+	p.addRow(u, row)
+	if cap(scratch) <= maxScratch {
+		p.scratch = scratch
 	}
-	p.put(entry[K, V]{u, encoded, key})
 	return nil
 }
 

@@ -186,3 +186,25 @@ func TestPendingDiffsAreExact(t *testing.T) {
 		})
 	}
 }
+
+// A codec that ignores what it is handed would make one row of several, which add up to
+// nothing.
+func TestCodecsThatDoNotAppendInSources(t *testing.T) {
+	bad := codec.Func("string", func(_ []byte, v string) ([]byte, error) { return []byte(v), nil }, codec.String.Decode)
+	for name, codecs := range map[string][2]persist.Codec[string]{"key": {bad, codec.String}, "value": {codec.String, bad}} {
+		t.Run(name, func(t *testing.T) {
+			s := newStream(t)
+			_, read, err := persist.CreateOrLoad(s.ctx, s.client, "quakes", codecs[0], codecs[1])
+			require.NoError(t, err)
+			src := source.NewBatches(s.ctx, read)
+			out := src.Out()
+			s.append(at("k1", "value", 3, 1), at("k2", "value", 3, 1), at("k3", "value", 3, -2))
+			s.seal(4)
+			got, open := <-out
+			require.False(t, open, "%v", got)
+			require.ErrorIs(t, src.Err(), persist.ErrInvalid)
+			require.ErrorContains(t, src.Err(), `stream "quakes": update of key "k1" at time 3: encode `+name+`: `)
+			require.ErrorContains(t, src.Err(), `codec "string"`)
+		})
+	}
+}

@@ -3,6 +3,7 @@ package codec_test
 import (
 	"bytes"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -69,6 +70,28 @@ func TestKeptValues(t *testing.T) {
 	out, err = codec.Keep(codec.String).Append([]byte("before"), codec.Kept[string]{Value: "\xff"})
 	require.ErrorIs(t, err, codec.ErrEncode)
 	require.Equal(t, "before", string(out))
+}
+
+// What Keep is made of is checked as the parts of a composite are: it compares what is
+// behind dst, and reads into memory that it uses again.
+func TestKeptOfCodecsThatDoNotAppend(t *testing.T) {
+	kept, err := codec.Keep(fromUpper(codec.String.Append)).Decode([]byte("OLD"))
+	require.NoError(t, err)
+	for name, appendTo := range wrongAppends {
+		bad := codec.Keep(fromUpper(appendTo))
+		for _, v := range []codec.Kept[string]{kept, {Value: "new"}} {
+			_, err := bad.Append([]byte("something that is longer"), v)
+			require.ErrorIs(t, err, codec.ErrEncode, name)
+			require.ErrorContains(t, err, "does not append", name)
+		}
+		_, err = bad.Decode([]byte("OLD"))
+		require.ErrorContains(t, err, "does not append", name)
+	}
+}
+
+// fromUpper returns a codec that reads upper case as lower case.
+func fromUpper(appendTo func([]byte, string) ([]byte, error)) codec.Codec[string] {
+	return codec.Func("lower", appendTo, func(src []byte) (string, error) { return strings.ToLower(string(src)), nil })
 }
 
 // Bytes that stand for a value and are not how it is written.

@@ -9,19 +9,17 @@ import (
 
 // Encoded returns updates as a history has them: with keys and values encoded.
 //
-// Errors: the codecs'.
+// Errors: those of persist.EncodeRow.
 func Encoded[K, V any](kc persist.Codec[K], vc persist.Codec[V], updates []persist.Update[K, V]) ([]Update, error) {
 	encoded := make([]Update, len(updates))
-	for i, u := range updates {
-		key, err := kc.Append(nil, u.Key)
+	var scratch []byte
+	for i := range updates {
+		row, next, err := persist.EncodeRow(scratch[:0], kc, vc, &updates[i])
 		if err != nil {
-			return nil, fmt.Errorf("concurrent: encode the key of update %d: %w", i, err)
+			return nil, fmt.Errorf("concurrent: update %d: %w", i, err)
 		}
-		val, err := vc.Append(nil, u.Val)
-		if err != nil {
-			return nil, fmt.Errorf("concurrent: encode the value of update %d: %w", i, err)
-		}
-		encoded[i] = Update{Key: string(key), Val: string(val), Time: u.Time, Diff: u.Diff}
+		scratch = next
+		encoded[i] = Update{Key: string(row.Key), Val: string(row.Val), Time: row.Time, Diff: row.Diff}
 	}
 	return encoded, nil
 }
