@@ -102,10 +102,13 @@ func TestLeastDiffIsRefused(t *testing.T) {
 		"write":  refused(t, w.Write(t.Context(), bad)),
 		"append": refused(t, w.CompareAndAppend(t.Context(), bad, frontier.At(0), frontier.At(3))),
 		"atomic": refused(t, multi.WriteAtomic(t.Context(), func(b *persist.AtomicWrite) error { return persist.AddWrite(b, w, bad) })),
+		"rows": refused(t, multi.WriteAtomic(t.Context(), func(b *persist.AtomicWrite) error {
+			return persist.AddRows(b, w, []persist.Row{{Key: []byte("a"), Time: 1, Diff: 1}, {Key: []byte("b"), Time: 2, Diff: math.MinInt64}})
+		})),
 	} {
 		require.ErrorIs(t, err, persist.ErrInvalid, name)
 		require.ErrorContains(t, err, `"s"`, name)
-		require.ErrorContains(t, err, `update 1 of 2, of key "b" at time 2,`, name)
+		require.ErrorContains(t, err, ` 1 of 2, of key "b" at time 2,`, name)
 	}
 	require.Empty(t, contents(t, r))
 	// The sum may be that number.

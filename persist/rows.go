@@ -2,6 +2,7 @@ package persist
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/tidemark-go/tidemark/frontier"
 	"github.com/tidemark-go/tidemark/indexed"
@@ -48,7 +49,8 @@ func EncodeRow[K, V any](dst []byte, kc Codec[K], vc Codec[V], u *Update[K, V]) 
 
 // AddRows adds updates in the encoding of the stream, such as Snapshot.Raw yields, whose
 // time may be changed and whose diff negated. They are copied. So a row can be retracted
-// as it is, whatever version of a codec has written it.
+// as it is, whatever version of a codec has written it. One whose diff is math.MinInt64, as
+// a sum may be, has no negation, and is added as two: -math.MaxInt64 and -1.
 //
 // Errors: as AddWrite.
 func AddRows(b *AtomicWrite, s Stream, rows []Row) error {
@@ -62,6 +64,9 @@ func AddRows(b *AtomicWrite, s Stream, rows []Row) error {
 			columns.Grow(len(rows) - 1)
 		}
 		r := &rows[i]
+		if r.Diff == math.MinInt64 {
+			return h.invalid("%s, has the diff %d, "+leastDiff, whichRow(i, rows), r.Diff)
+		}
 		if err := columns.Add(r.Key, r.Val, r.Time, r.Diff); err != nil {
 			return fmt.Errorf("tidemark: stream %q: %s: %w", h.name, whichRow(i, rows), err)
 		}

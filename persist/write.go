@@ -115,7 +115,7 @@ func (w *WriteHandle[K, V]) encode(c *indexed.Command, updates []Update[K, V], c
 			}
 		}
 		if u.Diff == math.MinInt64 {
-			return w.invalid("%s, has the diff %d, which no update can retract since an int64 has no number to negate it: write it as two updates", which(i, updates), u.Diff)
+			return w.invalid("%s, has the diff %d, "+leastDiff, which(i, updates), u.Diff)
 		}
 		if err := indexed.AddTyped(b, w.kc, w.vc, u.Key, u.Val, u.Time, u.Diff); err != nil {
 			return fmt.Errorf("tidemark: stream %q: %s: %w", w.name, which(i, updates), err)
@@ -124,6 +124,8 @@ func (w *WriteHandle[K, V]) encode(c *indexed.Command, updates []Update[K, V], c
 	c.WriteFrom(w.id, b)
 	return nil
 }
+
+const leastDiff = "which no update can retract since an int64 has no number to negate it: write it as two updates"
 
 // which says what update an error is about: by its key, since operators put updates
 // together that others have written one by one.
@@ -216,6 +218,6 @@ func (w *WriteHandle[K, V]) addCompareAndAppend(c *indexed.Command, updates []Up
 	return nil
 }
 
-func (w *WriteHandle[K, V]) invalid(format string, args ...any) error {
-	return &StreamError{Stream: w.name, Kind: ErrInvalid, Detail: fmt.Sprintf(format, args...)}
+func (h *handle) invalid(format string, args ...any) error {
+	return &StreamError{Stream: h.name, Kind: ErrInvalid, Detail: fmt.Sprintf(format, args...)}
 }

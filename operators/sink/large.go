@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -53,6 +54,12 @@ func (l *large[K, V]) measure() error {
 			return &persist.StreamError{
 				Stream: l.Sink.write.StreamName(), Kind: persist.ErrInvalid,
 				Detail: fmt.Sprintf("the update of key %s at time %d lies outside [%s, %s)", brief.Value(u.Key), u.Time, l.batch.Lower, l.batch.Upper),
+			}
+		}
+		if u.Diff == math.MinInt64 { // which a part would have when another one is written already
+			return &persist.StreamError{
+				Stream: l.Sink.write.StreamName(), Kind: persist.ErrInvalid,
+				Detail: fmt.Sprintf("the update of key %s at time %d has the diff %d, which no update can retract since an int64 has no number to negate it: write it as two updates", brief.Value(u.Key), u.Time, u.Diff),
 			}
 		}
 		row, next, err := l.encode(scratch[:0], u)

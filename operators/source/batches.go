@@ -43,7 +43,8 @@ var _ streams.Source = (*BatchSource[string, string])(nil)
 //
 // Shape:  batches [l0, l1), [l1, l2), ... from the lower given with From on, each
 // complete and consolidated by the encoding of keys and values, times advanced to
-// the as-of. What is emitted depends on the contents of the stream alone, not on
+// the as-of. A sum of math.MinInt64, which no write takes, is two updates, -math.MaxInt64
+// and -1. What is emitted depends on the contents of the stream alone, not on
 // when the source was built; how it is cut into batches does depend on that.
 //
 // Errors: a batch is complete or not emitted, so the first error is the last thing

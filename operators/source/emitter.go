@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 
 	"github.com/tidemark-go/tidemark/frontier"
 	"github.com/tidemark-go/tidemark/operators"
@@ -137,9 +138,40 @@ func (e *emitter[K, V]) replaySealed(snapshot *persist.Snapshot[K, V], upper fro
 func (e *emitter[K, V]) prepare(upper frontier.Antichain, updates []persist.Update[K, V]) {
 	e.ready = &operators.Batch[K, V]{
 		Description: frontier.Description{Lower: e.lower, Upper: upper, Since: e.history.asOf},
-		Updates:     updates,
+		Updates:     writable(updates),
 	}
 	e.lower = upper
+}
+
+// writable returns updates as they can be written: a sum may be math.MinInt64, a diff that
+// no write takes since it has no negation, and then it is two updates.
+func writable[K, V any](updates []persist.Update[K, V]) []persist.Update[K, V] {
+	least := 0
+	for i := range updates {
+		if updates[i].Diff == math.MinInt64 {
+			least++
+		}
+	}
+	if least == 0 {
+		return updates
+	}
+	all := make([]persist.Update[K, V], 0, len(updates)+least)
+	for _, u := range updates {
+		if u.Diff == math.MinInt64 {
+			first, second := halves(u)
+			all = append(all, first, second)
+			continue
+		}
+		all = append(all, u)
+	}
+	return all
+}
+
+// halves returns the two updates that stand for one with the diff math.MinInt64.
+func halves[K, V any](u persist.Update[K, V]) (first, second persist.Update[K, V]) {
+	first, second = u, u
+	first.Diff, second.Diff = -math.MaxInt64, -1
+	return first, second
 }
 
 // make prepares the next batch if there is one and the last one was taken. So the

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"math"
 
 	"github.com/reugn/go-streams"
 
@@ -43,7 +44,8 @@ var _ streams.Source = (*Source[string, string])(nil)
 // that error, as its one element.
 //
 // Shape:  the snapshot's updates, then those that follow, in the order of writing,
-// times advanced to the as-of.
+// times advanced to the as-of. A diff of math.MinInt64, which stored updates may add up to
+// and no write takes, is two updates, -math.MaxInt64 and -1.
 //
 // Errors: as elements, with time and diff. An update that cannot be decoded is
 // persist.ErrDecode at its own time and with its own diff, and the source goes on;
@@ -187,7 +189,7 @@ func (s *Source[K, V]) read(send func(operators.Result[K, V]) bool) error {
 			continue
 		}
 		for _, u := range event.Updates {
-			if !send(s.result(u, nil)) {
+			if !s.sendUpdate(u, send) {
 				return errGone
 			}
 		}
@@ -209,7 +211,7 @@ func (s *Source[K, V]) replay(send func(operators.Result[K, V]) bool) error {
 			}
 			continue
 		}
-		if !send(s.result(u, nil)) {
+		if !s.sendUpdate(u, send) {
 			return errGone
 		}
 	}
@@ -221,6 +223,15 @@ func (s *Source[K, V]) replay(send func(operators.Result[K, V]) bool) error {
 		s.progress.Advance(upper)
 	}
 	return nil
+}
+
+// sendUpdate sends an update as it can be written: see halves.
+func (s *Source[K, V]) sendUpdate(u persist.Update[K, V], send func(operators.Result[K, V]) bool) bool {
+	if u.Diff == math.MinInt64 {
+		first, second := halves(u)
+		return send(s.result(first, nil)) && send(s.result(second, nil))
+	}
+	return send(s.result(u, nil))
 }
 
 // undecodable emits an update that cannot be decoded as an error of its own, after
