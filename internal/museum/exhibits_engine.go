@@ -40,8 +40,8 @@ var engineExhibits = []exhibit{
 	{
 		name: "expected-upper-ignored", bug: "a compare-and-append is accepted although the upper has passed the one it expects", origin: "lost updates", tier: b,
 		edits: []edit{{"indexed/plan.go",
-			"\t\tif s.upper != e.upper {",
-			"\t\tif s.upper.LessThan(e.upper) {"}},
+			"\tif upper != e.upper {",
+			"\tif upper.LessThan(e.upper) {"}},
 		pkg: "./indexed", test: "TestRefusals",
 	},
 	{
