@@ -39,6 +39,11 @@ var sinkEdgeExhibits = []exhibit{
 		pkg:   "./operators/sink", test: "TestOneSinkTakesBack",
 	},
 	{
+		name: "announced-for-written", bug: "a row that a killed sink has announced, and not written, is taken back", origin: ours, tier: b,
+		edits: []edit{{"operators/sink/parts.go", "\t\tfor ; c.arrived[sum] > 0; c.arrived[sum]-- {\n", "\t\tfor k := n; k > 0; k, _ = k-1, sum {\n"}},
+		pkg:   "./operators/sink", test: "TestKilledInParts",
+	},
+	{
 		name: "acknowledged-out-of-order", bug: "what came later and was written first is acknowledged first", origin: ours, tier: b,
 		edits: []edit{{"operators/sink/acks.go", "\t\ta := q.waiting[0]\n\t\tif !a.done", "\t\tfor i, w := range q.waiting {\n\t\t\tif w.done {\n\t\t\t\tq.waiting[0], q.waiting[i] = w, q.waiting[0]\n\t\t\t\tbreak\n\t\t\t}\n\t\t}\n\t\ta := q.waiting[0]\n\t\tif !a.done"}},
 		pkg:   "./operators/sink", test: "TestAcknowledgeBatches",
