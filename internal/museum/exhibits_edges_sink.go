@@ -30,17 +30,17 @@ var sinkEdgeExhibits = []exhibit{
 	},
 	{
 		name: "parts-left", bug: "what a killed sink has left of a batch stays beside the whole batch", origin: ours, tier: b,
-		edits: []edit{{"operators/sink/parts.go", "\tif !w.hasSide {\n", "\tif !w.hasSide || w.side == nil {\n"}},
+		edits: []edit{{"operators/sink/take_back.go", "\tif !w.hasSide {\n", "\tif !w.hasSide || w.side == nil {\n"}},
 		pkg:   "./operators/sink", test: "TestKilledInParts",
 	},
 	{
 		name: "parts-not-owned", bug: "two sinks that begin at once both take back what a killed one has left", origin: ours, tier: b,
-		edits: []edit{{"operators/sink/parts.go", "\tc.ExpectUpperOf(w.sideName, frontier.At(gen))\n", "\t_ = gen\n"}},
+		edits: []edit{{"operators/sink/side.go", "\tc.ExpectUpperOf(w.sideName, frontier.At(gen))\n", "\t_ = gen\n"}},
 		pkg:   "./operators/sink", test: "TestOneSinkTakesBack",
 	},
 	{
 		name: "announced-for-written", bug: "a row that a killed sink has announced, and not written, is taken back", origin: ours, tier: b,
-		edits: []edit{{"operators/sink/parts.go", "\t\tfor ; c.arrived[sum] > 0; c.arrived[sum]-- {\n", "\t\tfor k := n; k > 0; k, _ = k-1, sum {\n"}},
+		edits: []edit{{"operators/sink/take_back.go", "\t\tfor ; c.arrived[sum] > 0; c.arrived[sum]-- {\n", "\t\tfor k := n; k > 0; k, _ = k-1, sum {\n"}},
 		pkg:   "./operators/sink", test: "TestKilledInParts",
 	},
 	{

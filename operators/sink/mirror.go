@@ -1,0 +1,69 @@
+package sink
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+
+	"github.com/tidemark-go/tidemark/persist"
+	"github.com/tidemark-go/tidemark/storage"
+)
+
+// mirrorKind is what a row of the side stream says of the output.
+type mirrorKind int
+
+const (
+	present   mirrorKind = iota // this row is there
+	announced                   // it is there as often as it has arrived
+	arrived                     // the announced row with this sum is there
+)
+
+// mirror returns the row of the side stream that says so of a row of the output: see
+// docs/parts.md.
+func mirror(kind mirrorKind, r persist.Row, gen uint64) persist.Row {
+	val := make([]byte, 0, 24+max(len(r.Val), sha256.Size))
+	val = binary.BigEndian.AppendUint64(val, r.Time)
+	if kind != present {
+		val = binary.BigEndian.AppendUint64(val, 0) // which no row has as its diff
+	}
+	if kind == arrived {
+		val = binary.BigEndian.AppendUint64(val, 0)
+		return persist.Row{Val: append(val, sumOf(r)...), Time: gen, Diff: 1}
+	}
+	val = binary.BigEndian.AppendUint64(val, uint64(r.Diff))
+	return persist.Row{Key: r.Key, Val: append(val, r.Val...), Time: gen, Diff: 1}
+}
+
+// unmirror is the reverse of mirror. The value of a row that has arrived is its sum.
+func unmirror(key, val []byte) (r persist.Row, kind mirrorKind, err error) {
+	next := func() (v uint64) {
+		if len(val) < 8 {
+			err = fmt.Errorf("%w: a row with a value of %d bytes", storage.ErrCorrupt, len(val))
+			return 0
+		}
+		v, val = binary.BigEndian.Uint64(val), val[8:]
+		return v
+	}
+	r.Time = next()
+	if r.Diff = int64(next()); r.Diff == 0 && err == nil {
+		kind = announced
+		if r.Diff = int64(next()); r.Diff == 0 {
+			kind = arrived
+		}
+	}
+	r.Key, r.Val = key, val
+	return r, kind, err
+}
+
+// sumOf tells announced rows apart.
+func sumOf(r persist.Row) []byte {
+	h := sha256.New()
+	var head [24]byte
+	binary.BigEndian.PutUint64(head[:], uint64(len(r.Key)))
+	binary.BigEndian.PutUint64(head[8:], r.Time)
+	binary.BigEndian.PutUint64(head[16:], uint64(r.Diff))
+	for _, b := range [][]byte{head[:], r.Key, r.Val} {
+		h.Write(b) // never fails, as documented
+	}
+	return h.Sum(nil)
+}
