@@ -250,7 +250,7 @@ func TestCompactedBacklogKilledInParts(t *testing.T) {
 		for u, err := range snapshot.Consolidated(ctx) {
 			require.NoError(t, err)
 			want := update{Key: key(n), Val: val, Time: max(since, uint64(n*upper/rows)), Diff: 1}
-			require.True(t, u == want, "row %d: key %q, time %d, diff %d", n, u.Key, u.Time, u.Diff)
+			require.Equal(t, want, u, "row %d", n)
 			n++
 		}
 		require.Equal(t, rows, n)
