@@ -441,8 +441,9 @@ func (b *Blob) Close() error {
 	}
 	b.ended = true
 	defer b.reads.wait()
+	settled := b.opening.end(b.errClosed())
 	end := b.held.unlock
-	if !b.opening.end(b.errClosed()) {
+	if !settled {
 		end = func() error { return b.opening.takeBack(b.config, b.held) }
 	}
 	var err error
@@ -450,7 +451,9 @@ func (b *Blob) Close() error {
 		err = b.names.Close()
 	}
 	if b.pinned.locks != nil {
-		b.sweepPinned(math.MaxInt)
+		if settled { // a refused opening removes nothing
+			b.sweepPinned(math.MaxInt)
+		}
 		err = errors.Join(err, b.pinned.locks.Close())
 	}
 	if err = errors.Join(err, end()); err != nil {

@@ -139,6 +139,11 @@ func (r *LogReader) replacedLocked(ctx context.Context, s *segment, t tail) (boo
 		return false, err
 	}
 	s.replaced.Store(true)
+	if now.segmentHeader != s.segmentHeader && s.index == 1 && r.end.at == s.start() {
+		// An opening that failed made the location, and took it back: nothing was in it.
+		r.end.kept, r.end.at = []*segment{now}, now.start()
+		return true, s.release()
+	}
 	if now.segmentHeader != s.segmentHeader {
 		return false, errors.Join(s.damaged(0, "another segment has taken its place: the location was replaced, open it again"), now.release())
 	}

@@ -22,9 +22,10 @@ import (
 // bytes. No data is at risk, and the next opening goes on.
 //
 // If the disk hangs, Open returns a second after its context has ended. What it began
-// goes on by itself until the disk answers: then everything is taken back, and until then
-// the location is locked. A process has 64 openings under way at most; others wait for one
-// to end, under their contexts.
+// goes on by itself until the disk answers, and until then the location is locked. Then
+// everything is taken back; what had begun to write is finished instead, and the runtime
+// is stopped at once. A process has 64 openings under way at most, whatever their
+// locations; others wait for one to end, under their contexts.
 //
 // Errors: persist.ErrLocked while another process or runtime has the directory
 // open, and errors.As gives a *storage.LockedError that says who;

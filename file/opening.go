@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -92,12 +94,20 @@ func (t *tracks) add(dir string) {
 
 // remove removes the directories, as far as nobody has put something there. It may
 // be called again when there is less in them.
-func (t *tracks) remove(fsys fileSystem) {
+func (t *tracks) remove(fsys fileSystem) { t.removeBelow(fsys, "") }
+
+// removeBelow removes those below a directory; "": all.
+func (t *tracks) removeBelow(fsys fileSystem, above string) {
+	if above != "" {
+		above += string(filepath.Separator)
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var left []string
 	for _, dir := range slices.Backward(t.dirs) {
-		if err := ignoreNotExist(fsys.remove(dir)); err != nil {
+		if !strings.HasPrefix(dir, above) {
+			left = append(left, dir)
+		} else if err := ignoreNotExist(fsys.remove(dir)); err != nil {
 			left = append(left, dir)
 		}
 	}
@@ -132,6 +142,8 @@ func (o *opening) lockIn(ctx context.Context, c config, dir, location string) (l
 // takeBack gives up the lock of an opening that was refused, and leaves everything
 // as it was found.
 func (o *opening) takeBack(c config, l *heldLock) error {
+	// Whoever takes the lock next relies on what he finds below it.
+	o.made.removeBelow(c.fsys, filepath.Dir(l.name))
 	err := errors.Join(l.restore(), l.unlock())
 	o.made.remove(c.fsys)
 	return err

@@ -98,6 +98,7 @@ func (b *Blob) inspectPins() error {
 	if ignoreNotExist(err) != nil {
 		return fmt.Errorf("list pinned blobs: %w", err)
 	}
+	p.names = names
 	locks, err := p.fsys.openWrite(name)
 	if isNotExist(err) {
 		return nil
@@ -105,7 +106,7 @@ func (b *Blob) inspectPins() error {
 	if err != nil { // it is there: readers may have locked it
 		return fmt.Errorf("open %s: %w", name, err)
 	}
-	p.locks, p.names = locks, names
+	p.locks = locks
 	return nil
 }
 

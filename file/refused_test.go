@@ -61,6 +61,7 @@ func TestRefusedOpeningLeavesNoTrace(t *testing.T) {
 		lay(t, m, "/db/log/"+tempPrefix+"left", []byte("half"))
 		lay(t, m, "/db/log/"+sparePrefix+"short", []byte("short"))
 		lay(t, m, "/db/blob/tmp/77", []byte("half"))
+		lay(t, m, "/db/blob/"+blobPinned+"/"+pinnedName("gone", fileID{1, 7}), []byte("deleted while it was pinned"))
 	}
 	flip := func(prefix string, at int) func(m *memFS) {
 		return func(m *memFS) {
@@ -396,4 +397,66 @@ func TestNothingIsBuiltOnWhatIsNotSettled(t *testing.T) {
 	l = openMem(t, left)
 	require.EqualValues(t, 2, lastOf(t, l), "a blob reflects what is lost")
 	require.NoError(t, l.Close())
+}
+
+// A reader that saw the first segment of a location that was taken back goes on with the
+// location that is made after it.
+func TestReaderOfALocationThatWasTakenBack(t *testing.T) {
+	m := newMemFS()
+	l := openMem(t, m)
+	r, err := NewLogReader("/db", withFileSystem(m))
+	require.NoError(t, err)
+	defer func() { require.NoError(t, r.Close()) }()
+	renamed := false
+	m.setHook(func(op, name string) error {
+		renamed = renamed || op == "rename" && strings.HasSuffix(name, segmentSuffix)
+		if renamed && op == "syncDir" {
+			return syscall.EIO
+		}
+		return nil
+	})
+	_, err = l.Append(ctx0, 0, [][]byte{[]byte("refused")})
+	require.ErrorIs(t, err, syscall.EIO)
+	_, err = r.Bounds(ctx0)
+	require.NoError(t, err)
+	require.Contains(t, m.names, seg(1))
+	m.setHook(nil)
+	require.NoError(t, l.Close())
+	require.NotContains(t, m.names, seg(1))
+
+	l = openMem(t, m)
+	positions, err := l.Append(ctx0, 0, [][]byte{[]byte("first")})
+	require.NoError(t, err)
+	bounds, err := r.Bounds(ctx0)
+	require.NoError(t, err)
+	require.Equal(t, positions[0], bounds.Last)
+	require.NoError(t, l.Close())
+}
+
+// Who takes the lock of a location that is being taken back keeps what he has found in it.
+func TestTakenBackWhileAnotherOpens(t *testing.T) {
+	m := newMemFS()
+	var second *Blob
+	failed, opened := false, false
+	m.setHook(func(op, name string) error {
+		switch {
+		case op == "list" && name == "/db/blob/tmp" && !failed:
+			failed = true
+			return syscall.EIO
+		case op == "unlock" && !opened:
+			opened = true
+			m.mu.Unlock() // hooks are called with it
+			defer m.mu.Lock()
+			var err error
+			second, err = NewBlob("/db", withFileSystem(m))
+			require.NoError(t, err)
+		}
+		return nil
+	})
+	_, err := NewBlob("/db", withFileSystem(m))
+	require.ErrorIs(t, err, syscall.EIO)
+	require.NotNil(t, second)
+	_, err = second.Set(ctx0, "k", []byte("v"))
+	require.NoError(t, err)
+	require.NoError(t, second.Close())
 }

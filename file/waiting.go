@@ -103,7 +103,7 @@ type givenUpWhole struct{}
 func openWhole[C any](ctx context.Context, patience time.Duration, what string, open func(ctx context.Context) (C, error), stop func(C) error) (C, error) {
 	var none C
 	if err := openings.slots.Acquire(ctx, 1); err != nil {
-		return none, fmt.Errorf("file: %s: %w", what, err)
+		return none, fmt.Errorf("file: %s: %d openings of this process are under way, of this and other locations, on disks that do not answer: %w", what, maxUnderWay, err)
 	}
 	waiting, giveUp := context.WithCancel(context.WithoutCancel(ctx))
 	defer giveUp()
