@@ -13,16 +13,16 @@ import (
 //
 // A batch that takes long is not missing: the operator lets its upstream wait. Since the
 // batch may wait behind others that were done before it, it still takes some, and then
-// pauses: for as large a part of the wait so far as it has taken of Bytes, or of 64
+// pauses: for as large a part of the wait so far as it has taken of twice Bytes, or of 64
 // batches, if that is more. So for as long as one call is slow what is held grows beyond
-// the limits with the logarithm of the wait: by 3 times Bytes in two seconds, 8 times in
-// four minutes, 12 times in an hour, and then 3 times an hour. Batches count as 16 a minute
-// at most from four minutes on, and one of more than Bytes as one of that size.
+// the limits with the logarithm of the wait: by 5 times Bytes in two seconds, and 16 times
+// in four minutes. From then on it is Bytes every two minutes, or 16 batches a minute. One
+// batch of more than Bytes counts as one of that size.
 //
-// What was done before the slow batch makes the wait longer, to 2.4 times for each Bytes of
-// it: behind 4 batches of 16 MiB a call of 2s is waited for 6s. So let Bytes be at least
-// what the parallel calls before the operator have at once: workers times
-// source.MaxBatchBytes, which is 64 MiB for 4 of them by default.
+// What was done before the slow batch makes the wait longer, to 1.6 times for each Bytes of
+// it, and by two minutes at most: behind 4 batches of 16 MiB a call of 2s is waited for 3s.
+// So let Bytes be at least what the parallel calls before the operator have at once: workers
+// times source.MaxBatchBytes, which is 64 MiB for 4 of them by default.
 type Limits struct {
 	Batches int   // 0 means 1024
 	Updates int   // in all of them; 0 means 1<<20

@@ -85,7 +85,7 @@ func TestSlowIsNotMissing(t *testing.T) {
 		"batches":           {workers: 4, long: 2 * time.Second, limits: few, ahead: 500},
 		"updates":           {workers: 4, long: 2 * time.Second, limits: operators.Limits{Updates: 100}, ahead: 500},
 		"bytes":             {workers: 4, long: 2 * time.Second, row: strings.Repeat("x", 1000), limits: operators.Limits{Bytes: 100_000}, ahead: 500},
-		"large batches":     {workers: 4, long: 2 * time.Second, row: strings.Repeat("x", 5000), limits: operators.Limits{Bytes: 25_000}, ahead: 40},
+		"large batches":     {workers: 4, long: 2 * time.Second, row: strings.Repeat("x", 5000), limits: operators.Limits{Bytes: 25_000}, ahead: 60},
 		"an hour":           {workers: 4, long: time.Hour, limits: few, ahead: 2000},
 		"many workers":      {workers: 64, long: 2 * time.Second, limits: few, ahead: 600},
 		"in order":          {workers: 4, long: 2 * time.Second, between: inOrder(few), ahead: 500},

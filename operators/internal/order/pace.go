@@ -14,11 +14,10 @@ const (
 	burstIdle     = time.Millisecond
 
 	pauseElements = 64 // taken in the time that the wait has lasted, at most
+	pauseBytes    = 2  // times Limits.Bytes, the same of bytes
 	minPause      = 10 * time.Millisecond
-	maxWait       = 4 * time.Minute // for elements: then they are burstElements a minute
-
-	minBytesWait = 500 * time.Millisecond
-	maxBytesWait = 20 * time.Minute
+	minBytesWait  = 500 * time.Millisecond
+	maxWait       = 4 * time.Minute // then there are burstElements a minute, and Limits.Bytes in two
 )
 
 // Pace says when to receive while more is held than the limits allow and the batch that
@@ -29,13 +28,13 @@ const (
 //
 //	free -- over the limits --> pause -- over --> burst -- taken, or no more comes --> pause ...
 //
-// A pause is as large a part of the wait so far as the burst was of Limits.Bytes, or of 64
-// elements, if that is more. So while a call is slow, what is held grows by about
-// Limits.Bytes in the first half second, by as much whenever the wait has grown to 2.4
-// times, and after 20 minutes by as much every 20 minutes. When the call is done its batch
-// comes after what was done before it, and each Limits.Bytes of that makes the wait 2.4
-// times as long: whoever holds less waits longer. A batch of more than Limits.Bytes counts
-// as one of that size, since a few of them would take for ever.
+// A pause is as large a part of the wait so far as the burst was of twice Limits.Bytes, or
+// of 64 elements, if that is more. So while a call is slow, what is held grows by about
+// twice Limits.Bytes in the first half second, by Limits.Bytes whenever the wait has grown
+// to 1.6 times, and after four minutes by as much every two minutes. When the call is done
+// its batch comes after what was done before it, and each Limits.Bytes of that makes the
+// wait 1.6 times as long, or two minutes longer: whoever holds less waits longer. A batch
+// of more than Limits.Bytes counts as one of that size.
 //
 // Nothing is taken while nothing comes, so a burst lasts until something does.
 //
@@ -104,10 +103,10 @@ func (p *Pace) check() {
 
 func (p *Pace) pause() {
 	p.burst = false
-	wait := time.Since(p.began)
-	elements := min(wait, maxWait) * time.Duration(p.taken.Updates) / pauseElements
-	share := min(float64(p.taken.Bytes)/float64(p.limits.Bytes), 1)
-	bytes := time.Duration(share * float64(min(max(wait, minBytesWait), maxBytesWait)))
+	wait := min(time.Since(p.began), maxWait)
+	elements := wait * time.Duration(p.taken.Updates) / pauseElements
+	share := min(float64(p.taken.Bytes)/float64(p.limits.Bytes), 1) / pauseBytes
+	bytes := time.Duration(share * float64(max(wait, minBytesWait)))
 	p.timer.Reset(max(elements, bytes, minPause))
 }
 

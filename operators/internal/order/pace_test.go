@@ -25,16 +25,19 @@ func TestPace(t *testing.T) {
 		behind  int     // how many others the batch waits then
 		reached time.Duration
 	}{
-		"large, 2s":   {16 * mib, 2 * time.Second, 3, 12, 4, 4 * time.Second},
-		"large, 4m":   {16 * mib, 4 * time.Minute, 8, 33, 4, 8 * time.Minute},
-		"large, 1h":   {16 * mib, time.Hour, 12, 48, 4, 30 * time.Minute},
-		"large, 20ms": {16 * mib, 20 * time.Millisecond, 0.25, 1, 4, 600 * time.Millisecond},
-		"5 MiB, 2s":   {5 * mib, 2 * time.Second, 3, 40, 16, 5 * time.Second},
-		"5 MiB, 1h":   {5 * mib, time.Hour, 12, 150, 16, 30 * time.Minute},
-		"4 KiB, 2s":   {4 << 10, 2 * time.Second, 0.1, 400, 16, time.Second},
-		"4 KiB, 1h":   {4 << 10, time.Hour, 0.2, 1700, 16, time.Minute},
-		"4 KiB, 20ms": {4 << 10, 20 * time.Millisecond, 0.1, 32, 16, 20 * time.Millisecond},
-		"1 GiB, 2s":   {1 << 30, 2 * time.Second, 48, 3, 4, time.Minute},
+		"large, 2s":     {16 * mib, 2 * time.Second, 5, 20, 4, 2 * time.Second},
+		"large, 4m":     {16 * mib, 4 * time.Minute, 16, 64, 4, 3 * time.Minute},
+		"large, 1h":     {16 * mib, time.Hour, 44, 176, 4, 3 * time.Minute},
+		"large, 20ms":   {16 * mib, 20 * time.Millisecond, 0.25, 1, 4, 300 * time.Millisecond},
+		"16 large, 2s":  {16 * mib, 2 * time.Second, 5, 20, 16, 15 * time.Second},
+		"16 large, 30s": {16 * mib, 30 * time.Second, 11, 44, 16, 4 * time.Minute},
+		"16 large, 10m": {16 * mib, 10 * time.Minute, 19, 76, 16, 9 * time.Minute},
+		"5 MiB, 2s":     {5 * mib, 2 * time.Second, 5, 64, 16, 3 * time.Second},
+		"5 MiB, 1h":     {5 * mib, time.Hour, 44, 560, 16, 4 * time.Minute},
+		"4 KiB, 2s":     {4 << 10, 2 * time.Second, 0.1, 400, 16, time.Second},
+		"4 KiB, 1h":     {4 << 10, time.Hour, 0.2, 1700, 16, time.Minute},
+		"4 KiB, 20ms":   {4 << 10, 20 * time.Millisecond, 0.1, 32, 16, 20 * time.Millisecond},
+		"1 GiB, 2s":     {1 << 30, 2 * time.Second, 96, 6, 4, time.Minute},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
