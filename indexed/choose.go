@@ -45,9 +45,11 @@ func (e *Engine) candidateLocked(s *stream, scope *mergeScope) candidate {
 	return c
 }
 
+// learnShare is by how much reading a row costs less than merging it does.
+const learnShare = 8
+
 // planMerge chooses a merge: the smallest that some stream has, so that many small
-// batches do not wait for one large merge; but what is not known is learnt first. What it
-// returns is to be ended.
+// batches do not wait for one large merge. What it returns is to be ended.
 func (e *Engine) planMerge(scope mergeScope) *merge {
 	for {
 		var candidates []candidate
@@ -84,10 +86,11 @@ func (e *Engine) planMerge(scope mergeScope) *merge {
 				continue
 			}
 			rows := int64(0)
-			if m.work != workLearn { // which writes nothing, and what others and rounds wait for
-				for _, b := range m.inputs {
-					rows += b.rows
-				}
+			for _, b := range m.inputs {
+				rows += b.rows
+			}
+			if m.work == workLearn { // it writes nothing, and others rest on it
+				rows /= learnShare
 			}
 			if best == nil || rows < bestRows {
 				best, bestRows = m, rows
