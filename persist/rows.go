@@ -50,7 +50,8 @@ func EncodeRow[K, V any](dst []byte, kc Codec[K], vc Codec[V], u *Update[K, V]) 
 // AddRows adds updates in the encoding of the stream, such as Snapshot.Raw yields, whose
 // time may be changed and whose diff negated. They are copied. So a row can be retracted
 // as it is, whatever version of a codec has written it. One whose diff is math.MinInt64, as
-// a sum may be, has no negation, and is added as two: -math.MaxInt64 and -1.
+// a sum may be, is refused, since it has no negation: add it as two, of -math.MaxInt64 and
+// -1.
 //
 // Errors: as AddWrite.
 func AddRows(b *AtomicWrite, s Stream, rows []Row) error {

@@ -46,7 +46,7 @@ func (w *writer[K, V]) submitLarge(b operators.Batch[K, V]) error {
 // measure encodes each update once to see how large it is, and sorts them by time.
 func (l *large[K, V]) measure() error {
 	updates := l.batch.Updates
-	l.order, l.sizes = make([]int32, len(updates)), make([]int32, len(updates))
+	l.order, l.sizes = make([]int32, 0, len(updates)), make([]int32, len(updates))
 	var scratch []byte
 	for i := range updates {
 		u := &updates[i]
@@ -67,7 +67,10 @@ func (l *large[K, V]) measure() error {
 			return err
 		}
 		scratch = next
-		l.order[i], l.sizes[i] = int32(i), int32(rowOverhead+len(row.Key)+len(row.Val))
+		l.sizes[i] = int32(rowOverhead + len(row.Key) + len(row.Val))
+		if u.Diff != 0 { // or it says nothing
+			l.order = append(l.order, int32(i))
+		}
 	}
 	slices.SortStableFunc(l.order, func(a, b int32) int { return cmp.Compare(updates[a].Time, updates[b].Time) })
 	return nil

@@ -18,13 +18,17 @@ const (
 	arrived                     // the announced row with this sum is there
 )
 
+// noDiff stands where a row that is present has its diff: math.MinInt64, which no write
+// takes.
+const noDiff = 1 << 63
+
 // mirror returns the row of the side stream that says so of a row of the output: see
 // docs/parts.md.
 func mirror(kind mirrorKind, r persist.Row, gen uint64) persist.Row {
 	val := make([]byte, 0, 24+max(len(r.Val), sha256.Size))
 	val = binary.BigEndian.AppendUint64(val, r.Time)
 	if kind != present {
-		val = binary.BigEndian.AppendUint64(val, 0) // which no row has as its diff
+		val = binary.BigEndian.AppendUint64(val, noDiff)
 	}
 	if kind == arrived {
 		val = binary.BigEndian.AppendUint64(val, 0)
@@ -45,9 +49,9 @@ func unmirror(key, val []byte) (r persist.Row, kind mirrorKind, err error) {
 		return v
 	}
 	r.Time = next()
-	if r.Diff = int64(next()); r.Diff == 0 && err == nil {
+	if r.Diff = int64(next()); uint64(r.Diff) == noDiff && err == nil {
 		kind = announced
-		if r.Diff = int64(next()); r.Diff == 0 {
+		if r.Diff = int64(next()); r.Diff == 0 { // no row of 0 is announced: see measure
 			kind = arrived
 		}
 	}

@@ -1,9 +1,12 @@
 package sink
 
 import (
+	"crypto/sha256"
 	"errors"
+	"fmt"
 
 	"github.com/tidemark-go/tidemark/frontier"
+	"github.com/tidemark-go/tidemark/internal/brief"
 	"github.com/tidemark-go/tidemark/persist"
 )
 
@@ -17,14 +20,6 @@ func (m *mirrored) reset() { *m = mirrored{rows: m.rows[:0], mirror: m.mirror[:0
 
 // writeParts writes the updates of one time and seals them, [lower, upper), in parts.
 func (l *large[K, V]) writeParts(updates []int32, lower, upper frontier.Antichain) error {
-	if err := l.openSide(); err != nil {
-		return err
-	}
-	if l.side.state() != idle {
-		return l.explain(&persist.UpperMismatchError{
-			Stream: l.side.write.StreamName(), Expected: frontier.At(l.side.next(idle)), Upper: frontier.At(l.side.gen),
-		})
-	}
 	// The last part is not mirrored, so it is the one for which there is most room.
 	largest := 0
 	for i := range updates {
@@ -34,6 +29,22 @@ func (l *large[K, V]) writeParts(updates []int32, lower, upper frontier.Antichai
 	}
 	last := len(updates) - 1
 	updates[largest], updates[last] = updates[last], updates[largest]
+	for _, i := range updates[:last] {
+		if u := &l.batch.Updates[i]; int64(l.sizes[i])+arrivedBytes > l.Sink.write.MaxCommandBytes() {
+			return &persist.StreamError{
+				Stream: l.Sink.write.StreamName(), Kind: persist.ErrTooLarge,
+				Detail: fmt.Sprintf("the update of key %s at time %d takes %d bytes: of several at one time all but the largest must leave %d of the %d bytes of a command: raise Config.MaxTailBytes", brief.Value(u.Key), u.Time, l.sizes[i], arrivedBytes, l.Sink.write.MaxCommandBytes()),
+			}
+		}
+	}
+	if err := l.openSide(); err != nil {
+		return err
+	}
+	if l.side.state() != idle {
+		return l.explain(&persist.UpperMismatchError{
+			Stream: l.side.write.StreamName(), Expected: frontier.At(l.side.next(idle)), Upper: frontier.At(l.side.gen),
+		})
+	}
 
 	var part mirrored
 	for at, i := range updates {
@@ -60,8 +71,12 @@ func (l *large[K, V]) writeParts(updates []int32, lower, upper frontier.Antichai
 	return l.writeLastPart(&part, lower, upper)
 }
 
-// mirrorOverhead is what a row takes more in the side stream.
-const mirrorOverhead = 16
+const (
+	// mirrorOverhead is what a row takes more in the side stream.
+	mirrorOverhead = 16
+	// arrivedBytes is what says in the side stream that a row has arrived.
+	arrivedBytes = rowOverhead + 24 + sha256.Size
+)
 
 // writeAlone writes a row that fits into a command, but not twice: what stands for it in
 // the side stream goes first, and then it says whether it has arrived.

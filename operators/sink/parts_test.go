@@ -60,6 +60,9 @@ func (s *stream) requireIdle() {
 	require.Empty(s.t, all)
 }
 
+// nothing are updates that change nothing.
+var nothing = []update{{Key: "0", Time: 3}, {Key: "x", Val: strings.Repeat("\x00", 30), Time: 3}, {Key: "y", Val: strings.Repeat("y", 9<<10), Time: 3}}
+
 // A batch that is larger than a command is written, whatever it is that is large.
 func TestLargeBatches(t *testing.T) {
 	many := make([]uint64, 100)
@@ -95,6 +98,7 @@ func TestLargeBatches(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newStream(t, small)
 			b := batch{Description: frontier.Description{Upper: tt.upper}, Updates: slices.Clone(tt.rows)}
+			b.Updates = append(b.Updates, nothing...)
 			rand.New(rand.NewPCG(1, 2)).Shuffle(len(b.Updates), func(i, j int) { b.Updates[i], b.Updates[j] = b.Updates[j], b.Updates[i] })
 			to := sink.New(s.ctx, s.write)
 			input := []any{b, b}
@@ -116,14 +120,16 @@ func TestLargeBatches(t *testing.T) {
 	}
 }
 
-// Several rows of one time that leave no room to say that they have arrived are refused,
-// and the next start takes back what was written before.
+// Several rows of one time that leave no room to say that they have arrived are refused.
 func TestRowsThatLeaveNoRoom(t *testing.T) {
 	s := newStream(t, small)
 	rows := slices.Concat(rowsOf(60, 400, 3), rowsOf(2, 16<<10-24-4-79, 3))
 	to := sink.New(s.ctx, s.write)
 	feed(to, batchOf(0, 10, rows...))
 	require.ErrorIs(t, to.Err(), persist.ErrTooLarge)
+	require.ErrorContains(t, to.Err(), `"out"`)
+	require.ErrorContains(t, to.Err(), `key "0001"`)
+	require.Empty(t, s.contents(), "found out before anything was written")
 	to = sink.New(s.ctx, s.write)
 	feed(to, batchOf(0, 10, at("instead", 3, 1)))
 	require.NoError(t, to.Err())
@@ -179,7 +185,7 @@ func TestKilledInParts(t *testing.T) {
 		reg := mem.NewRegistry()
 		for round := 0; ; round++ {
 			s := openStream(ctx, t, reg, "out", small)
-			b := batchOf(0, 10, rows...)
+			b := batchOf(0, 10, append(nothing, rows...)...)
 			switch round {
 			case 0:
 				require.NoError(t, wait(s, s.write.Write(ctx, foreign)))

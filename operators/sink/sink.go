@@ -65,7 +65,9 @@ const maxErrors = 16
 // A batch that is larger than a command is written in several (docs/parts.md): between
 // its times each seals what it writes; a time that is larger than a command is written in
 // parts, which are not sealed until the last one. What a kill has left of them is taken
-// back by the next sink when it begins.
+// back by the next sink when it begins, whatever it is given: so begin none, of records
+// either, while another one writes the stream in batches, or that one ends with
+// persist.ErrUpperMismatch.
 //
 // The since of the stream follows the batches': contents that a source has advanced to
 // its as-of are not exact as of earlier times, and the stream says so. It is advanced by

@@ -60,12 +60,12 @@ type clearing[K, V any] struct {
 	takeBack bool
 	part     mirrored
 	arrived  map[string]int64 // of announced rows, by their sums
-	rest     bool             // all that have arrived were met
+	rest     bool             // an announced row was met
 }
 
 // add takes a row of the side stream, by its retraction, that is there n times. All of one
-// batch have one time, so those that have arrived come before all others in the order of
-// the snapshot: their key is empty, and there is no diff in their value.
+// batch have one time, so those that have arrived come before the announced ones in the
+// order of the snapshot: their key is empty, and where those have a diff they have zeros.
 func (c *clearing[K, V]) add(retracted persist.Row, n int64) error {
 	row, kind, err := unmirror(retracted.Key, retracted.Val)
 	switch {
@@ -73,7 +73,7 @@ func (c *clearing[K, V]) add(retracted persist.Row, n int64) error {
 	case n < 0:
 		err = fmt.Errorf("%w: row of time %d is there %d times", storage.ErrCorrupt, row.Time, n)
 	case kind == arrived && c.rest:
-		err = fmt.Errorf("%w: a row of time %d has arrived that comes after others", storage.ErrCorrupt, row.Time)
+		err = fmt.Errorf("%w: a row of time %d has arrived that comes after an announced one", storage.ErrCorrupt, row.Time)
 	}
 	if err != nil {
 		return c.sideError(err)
@@ -82,7 +82,7 @@ func (c *clearing[K, V]) add(retracted persist.Row, n int64) error {
 		return fmt.Errorf("tidemark: sink of stream %q: %w: a run that was killed has left parts of a batch at time %d, and another writer has sealed the stream to %s, so that they cannot be taken back: they are listed in stream %q, see docs/parts.md",
 			c.write.StreamName(), persist.ErrSealed, row.Time, c.upper, c.side.write.StreamName())
 	}
-	c.rest = kind != arrived
+	c.rest = c.rest || kind == announced
 	size := int64(rowOverhead + len(retracted.Key) + len(retracted.Val))
 	switch {
 	case c.takeBack && kind == arrived:
