@@ -139,12 +139,9 @@ func (r *LogReader) replacedLocked(ctx context.Context, s *segment, t tail) (boo
 		return false, err
 	}
 	s.replaced.Store(true)
-	if now.segmentHeader != s.segmentHeader && s.index == 1 && r.end.at == s.start() {
-		// An opening that failed made the location, and took it back: nothing was in it.
-		r.end.kept, r.end.at = []*segment{now}, now.start()
-		return true, s.release()
-	}
-	if now.segmentHeader != s.segmentHeader {
+	// An opening that failed may have made the location and taken it back: nothing was in it.
+	empty := s.index == 1 && r.end.at == s.start()
+	if now.segmentHeader != s.segmentHeader && !empty {
 		return false, errors.Join(s.damaged(0, "another segment has taken its place: the location was replaced, open it again"), now.release())
 	}
 	r.end.kept = append(r.end.kept[:len(r.end.kept)-1:len(r.end.kept)-1], now)

@@ -73,9 +73,9 @@ type Log struct {
 // acknowledged (see [Log.Recovery]), and keeps the log locked until Close.
 //
 // If it refuses the log it leaves everything as it was. If the disk fails while an existing
-// log is settled, what was done stays, as after a crash: see [Open]. A log that is not there is made by the
-// first Append or Truncate: if that does not come, Close leaves nothing behind. So
-// whoever finds that this log and the blobs do not go together may close both.
+// log is settled, what was done stays, as after a crash: see [Open]. A log that is not there
+// is made by the first Append or Truncate: if that does not come, Close leaves nothing
+// behind. So whoever finds that this log and the blobs do not go together may close both.
 //
 // The log has the directory dir/log to itself, and a Blob the directory
 // dir/blob, so that both may be given the same dir.

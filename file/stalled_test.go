@@ -71,6 +71,14 @@ func TestCallsEndWhileTheDiskHangs(t *testing.T) {
 		require.NoError(t, err)
 		return r
 	}
+	snapshot := func(t *testing.T, c *persist.Client) *persist.Snapshot[string, uint64] {
+		_, r, err := persist.CreateOrLoad(ctx0, c, "s", codec.String, codec.Uint64)
+		require.NoError(t, err)
+		snap, err := r.Snapshot(ctx0)
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, snap.Close()) })
+		return snap
+	}
 	maintain := owner(func(t *testing.T, c *persist.Client) call {
 		write(t, c)
 		return c.Maintain
@@ -87,19 +95,11 @@ func TestCallsEndWhileTheDiskHangs(t *testing.T) {
 		call func(t *testing.T, m *memFS) (call, func() error)
 	}{
 		{"a snapshot", in("read", "/db/blob/data/batch"), owner(func(t *testing.T, c *persist.Client) call {
-			_, r, err := persist.CreateOrLoad(ctx0, c, "s", codec.String, codec.Uint64)
-			require.NoError(t, err)
-			snap, err := r.Snapshot(ctx0)
-			require.NoError(t, err)
-			t.Cleanup(func() { require.NoError(t, snap.Close()) })
+			snap := snapshot(t, c)
 			return func(ctx context.Context) error { _, err := snap.ReadToEnd(ctx); return err }
 		})},
 		{"a sorted snapshot", in("open", "/db/blob/data/batch"), owner(func(t *testing.T, c *persist.Client) call {
-			_, r, err := persist.CreateOrLoad(ctx0, c, "s", codec.String, codec.Uint64)
-			require.NoError(t, err)
-			snap, err := r.Snapshot(ctx0)
-			require.NoError(t, err)
-			t.Cleanup(func() { require.NoError(t, snap.Close()) })
+			snap := snapshot(t, c)
 			return func(ctx context.Context) (err error) {
 				for _, e := range snap.Consolidated(ctx) {
 					err = e

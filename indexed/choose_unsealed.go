@@ -1,5 +1,7 @@
 package indexed
 
+import "slices"
+
 // foldUnsealed makes m a merge of neighbours in which enough rows may be equal to others.
 // Each row that may cancel takes at most one other one with it, so a quarter of them keeps
 // what is stored below twice what is live; and who is written again is paid for by those
@@ -23,11 +25,12 @@ func (c *candidate) foldUnsealed(m *merge) *merge {
 		}
 		return m.last(run)
 	}
+	if !slices.ContainsFunc(list, (*batch).unknown) {
+		return nil
+	}
 	_, run := foldable(m, list, c.all, true).best()
-	for _, b := range run {
-		if b.minTime < b.maxTime && b.times.Load() == nil {
-			return c.learn(b)
-		}
+	if i := slices.IndexFunc(run, (*batch).unknown); i >= 0 {
+		return c.learn(run[i])
 	}
 	return nil
 }

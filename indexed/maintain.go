@@ -207,9 +207,10 @@ func (e *Engine) arm(timer *time.Timer) {
 	}
 }
 
-// Maintain does all background work that is outstanding, now: afterwards everything that was acknowledged before is in batches that
-// the manifest names, so that readers of blobs alone and other programs see it,
-// and batches are merged as far as they will be. It is not needed for durability.
+// Maintain does all background work that is outstanding, now: afterwards everything that
+// was acknowledged before is in batches that the manifest names, so that readers of blobs
+// alone and other programs see it, and batches are merged as far as they will be. It is not
+// needed for durability.
 // What others write meanwhile is not waited for, so it ends however much that is.
 //
 // Errors: for every stream with a batch that cannot be read, for the log if it cannot be

@@ -195,10 +195,15 @@ func (b *batch) before(f frontier.Antichain) count {
 	return b.atMost(t - 1)
 }
 
+// unknown reports whether nothing is known of how the times of a batch are distributed.
+func (b *batch) unknown() bool {
+	return b.rows > 0 && b.minTime < b.maxTime && b.times.Load() == nil
+}
+
 // guessed reports whether some rows may have times up to t, and others do not, and how many
 // is a guess: see atMost.
 func (b *batch) guessed(t uint64) bool {
-	return b.rows > 0 && b.times.Load() == nil && b.minTime <= t && t < b.maxTime
+	return b.unknown() && b.minTime <= t && t < b.maxTime
 }
 
 // splitBy is guessed for the times before a frontier.

@@ -57,7 +57,7 @@ func (w *writer[K, V]) openSide() error {
 	if w.side != nil {
 		return nil
 	}
-	name := sideName(w.write.StreamName())
+	name := w.sideName
 	var write *persist.WriteHandle[[]byte, []byte]
 	var read *persist.ReadHandle[[]byte, []byte]
 	if err := w.insist(func() (err error) {
@@ -88,7 +88,7 @@ func (w *writer[K, V]) sideError(err error) error {
 
 // lookForSide says whether the output has a side stream.
 func (s *Sink[K, V]) lookForSide() (bool, error) {
-	_, err := s.write.Client().Description(s.ctx, sideName(s.write.StreamName()))
+	_, err := s.write.Client().Description(s.ctx, s.sideName)
 	if errors.Is(err, persist.ErrUnknownStream) || errors.Is(err, persist.ErrDestroyed) {
 		return false, nil
 	}

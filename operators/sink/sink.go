@@ -27,7 +27,8 @@ type Sink[K, V any] struct {
 	progress *operators.Progress
 	done     chan struct{}         // closed when everything is durable or has failed
 	start    *frontier.Description // of the stream when New asked; nil if there was no answer
-	hasSide  bool                  // and whether there was a side stream then
+	sideName string                // of the side stream
+	hasSide  bool                  // and whether it was there then
 
 	mu      sync.Mutex
 	errs    []error     // guarded by mu: the first maxErrors
@@ -109,6 +110,7 @@ func (s *Sink[K, V]) begin() error {
 	if err != nil {
 		return err
 	}
+	s.sideName = sideName(s.write.StreamName())
 	if s.hasSide, err = s.lookForSide(); err != nil {
 		return err
 	}

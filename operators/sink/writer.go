@@ -45,7 +45,6 @@ type writer[K, V any] struct {
 	alone     *persist.MultiWriteHandle // of the stream alone
 	large     *operators.Batch[K, V]    // to be written when nothing is in flight
 	oversized frontier.Antichain        // upper of the batch that was refused for its size, or {0}
-	sideName  string                    // of the side stream
 	side      *side                     // once it was opened
 
 	rewind bool // a batch went back to held: next is upper once nothing is in flight
@@ -96,7 +95,6 @@ func (w *writer[K, V]) run() (err error) {
 	}
 	w.learn(w.start.Upper)
 	w.since, w.nextSince = w.start.Since, w.start.Since
-	w.sideName = sideName(w.write.StreamName())
 	if err := w.recoverParts(); err != nil {
 		return err
 	}
