@@ -36,8 +36,8 @@ func NewErrSide(done <-chan struct{}, operator string) *ErrSide {
 		})}
 }
 
-// Report adds an error. It may be called by any goroutine; after Finish it does
-// nothing.
+// Report adds an error. It may be called by any goroutine. After Finish it still does,
+// until the outlet has closed; then it does nothing.
 func (s *ErrSide) Report(e Error) { s.errs.Report(e) }
 
 // Finish closes the outlet when the errors that wait were taken.

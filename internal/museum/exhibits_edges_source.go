@@ -69,4 +69,9 @@ var edgesSourceExhibits = []exhibit{
 		edits: []edit{{"persist/codec/kept.go", "v.kept && string(out[len(dst):]) == v.text {", "v.kept {"}},
 		pkg:   "./persist/codec", test: "TestKeptValues",
 	},
+	{
+		name: "refused-in-silence", bug: "a second consumer of an operator that has ended is told nothing", origin: ours, tier: b,
+		edits: []edit{{"operators/internal/edge/errors.go", "\tcase q.mu.over:\n", "\tcase q.mu.finished:\n"}},
+		pkg:   "./operators/source", test: "TestSecondConsumerOfAnEndedSource",
+	},
 }

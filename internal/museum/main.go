@@ -21,6 +21,10 @@ func main() {
 	only := flag.String("only", "", "those whose names this regular expression matches")
 	verbose := flag.Bool("v", false, "print what the tests print")
 	flag.Parse()
+	if flag.NArg() > 0 {
+		fmt.Fprintf(os.Stderr, "museum: unknown argument %q: give names with -only\n", flag.Arg(0))
+		os.Exit(2)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	if err := run(ctx, proof.Tier(*tier), *only, *verbose); err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync/atomic"
 
 	"github.com/reugn/go-streams"
 
@@ -34,6 +35,7 @@ type BatchSource[K, V any] struct {
 	progress *operators.Progress
 	out      *edge.Outlet
 	errs     *operators.ErrSide
+	refused  atomic.Bool // a second consumer came
 }
 
 var _ streams.Source = (*BatchSource[string, string])(nil)
@@ -65,15 +67,19 @@ func NewBatches[K, V any](ctx context.Context, read *persist.ReadHandle[K, V], o
 		position: listen(ctx, read),
 	}
 	s.history = history[K, V]{stream: read.StreamName(), asOf: s.opts.asOf, decoder: read.Decoder()}
-	name := fmt.Sprintf("source of stream %q", read.StreamName())
-	s.errs = operators.NewErrSide(ctx.Done(), name)
+	s.errs = operators.NewErrSide(ctx.Done(), s.name())
 	s.out = edge.NewOutlet(ctx.Done(), s.run, func() any {
-		s.report(operators.ConnectedTwice(name))
+		s.refused.Store(true)
+		s.report(operators.ConnectedTwice(s.name()))
 		return nil
 	})
 	s.progress.Advance(s.opts.from)
 	releaseWhenDone(ctx, s, s.progress)
 	return s
+}
+
+func (s *BatchSource[K, V]) name() string {
+	return fmt.Sprintf("source of stream %q", s.read.StreamName())
 }
 
 // Probe tells what the consumer has taken: it is the upper of the last batch that
@@ -82,8 +88,15 @@ func NewBatches[K, V any](ctx context.Context, read *persist.ReadHandle[K, V], o
 func (s *BatchSource[K, V]) Probe() *operators.Probe { return s.progress.Probe() }
 
 // Err returns why the source has ended, or nil while it has not and if the stream
-// was finished.
-func (s *BatchSource[K, V]) Err() error { return s.progress.Probe().Err() }
+// was finished. If a second consumer was refused, it matches operators.ErrConnected,
+// from then on.
+func (s *BatchSource[K, V]) Err() error {
+	err := s.progress.Probe().Err()
+	if s.refused.Load() {
+		err = errors.Join(err, operators.ConnectedTwice(s.name()))
+	}
+	return err
+}
 
 // Errs returns the source's err side, for pipelines that collect errors. It may be
 // left alone. It closes when the source has ended.
@@ -93,8 +106,8 @@ func (s *BatchSource[K, V]) Errs() *operators.ErrSide { return s.errs }
 func (s *BatchSource[K, V]) Out() <-chan any { return s.out.Out() }
 
 // Via wires the source to a flow and returns it. Whoever comes second, by Via, To
-// or Out, gets nothing, and an error that matches operators.ErrConnected goes to
-// Errs.
+// or Out, gets nothing: Err matches operators.ErrConnected, and so does an error that
+// goes to Errs unless that has closed.
 func (s *BatchSource[K, V]) Via(flow streams.Flow) streams.Flow { return s.out.Via(flow) }
 
 // To wires the source to a sink and blocks until it has completed.

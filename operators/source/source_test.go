@@ -265,10 +265,36 @@ func TestSecondConsumer(t *testing.T) {
 	for range batches.Via(flow.NewPassThrough()).Out() {
 		require.Fail(t, "nothing for the second")
 	}
+	require.ErrorIs(t, batches.Err(), operators.ErrConnected)
 	require.ErrorIs(t, (<-batches.Errs().Out()).(operators.Error), operators.ErrConnected)
 	require.NotNil(t, <-only.Out())
 	_, open := <-only.Out()
 	require.False(t, open)
+}
+
+// Whoever comes second learns of it from a source that has ended as well: from Errs
+// while nobody has drained that, and from Err always.
+func TestSecondConsumerOfAnEndedSource(t *testing.T) {
+	s := newStream(t)
+	s.append(at("a", "1", 3, 1))
+	s.finish()
+	batches := source.NewBatches(s.ctx, s.read)
+	require.Len(t, slices.Collect(all(batches)), 1)
+	<-batches.Probe().Done()
+	require.NoError(t, batches.Err())
+	second := func() {
+		for range batches.Via(flow.NewPassThrough()).Out() {
+			require.Fail(t, "nothing for the second")
+		}
+	}
+
+	second()
+	require.ErrorIs(t, batches.Err(), operators.ErrConnected)
+	require.ErrorIs(t, (<-batches.Errs().Out()).(operators.Error), operators.ErrConnected)
+	_, open := <-batches.Errs().Out()
+	require.False(t, open)
+	second()
+	require.ErrorIs(t, operators.Cause(s.ctx, batches), operators.ErrConnected)
 }
 
 // Trap 14: a source whose consumer is stuck ends when its context does, and

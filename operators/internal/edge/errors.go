@@ -17,10 +17,11 @@ type Errors[E any] struct {
 	wake chan struct{} // capacity 1
 	mu   struct {
 		sync.Mutex
-		waiting []E
-		first   E // of those dropped
-		dropped int
-		closed  bool
+		waiting  []E
+		first    E // of those dropped
+		dropped  int
+		finished bool // Finish was called
+		over     bool // and the consumer has taken everything
 	}
 }
 
@@ -32,11 +33,13 @@ func NewErrors[E any](done <-chan struct{}, refusal func() any, sum func(first E
 	return q
 }
 
-// Report queues an error, or counts it. After Finish it does nothing.
+// Report queues an error, or counts it. After Finish it does so for as long as the
+// consumer has not taken everything, since a second consumer may come to an operator
+// that has ended, and whoever looks at its errors afterwards is to see that.
 func (q *Errors[E]) Report(e E) {
 	q.mu.Lock()
 	switch {
-	case q.mu.closed:
+	case q.mu.over:
 	case q.mu.dropped > 0:
 		q.mu.dropped++
 	case len(q.mu.waiting) == MaxErrors:
@@ -48,11 +51,11 @@ func (q *Errors[E]) Report(e E) {
 	q.signal()
 }
 
-// Finish says that no more errors come: the outlet closes once those that wait were
-// taken.
+// Finish says that the operator has ended: the outlet closes once the errors that wait
+// were taken.
 func (q *Errors[E]) Finish() {
 	q.mu.Lock()
-	q.mu.closed = true
+	q.mu.finished = true
 	q.mu.Unlock()
 	q.signal()
 }
@@ -101,5 +104,6 @@ func (q *Errors[E]) next() (e E, ok, over bool) {
 		q.mu.first, q.mu.dropped = zero, 0
 		return e, true, false
 	}
-	return e, false, q.mu.closed
+	q.mu.over = q.mu.finished
+	return e, false, q.mu.over
 }
