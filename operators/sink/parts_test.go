@@ -409,7 +409,7 @@ func TestSinkThatBeganBeforeTheParts(t *testing.T) {
 		before := s.contents()
 		two := sink.New(s.ctx, s.write)
 		two.In() <- batchOf(lower, 2, at("first", 1, 1))
-		require.NoError(t, two.Probe().Wait(s.ctx, 1))
+		require.NoError(t, two.Probe().Wait(s.ctx, 2))
 		s.unreliable.Inject(mem.Fault{Op: mem.OpAppend, Nth: 5, Outcome: mem.Refused})
 		one := sink.New(s.ctx, s.write, sink.PartBytes(2<<10), sink.Retry(0, 1))
 		feed(one, batchOf(2, 10, rowsOf(60, 400, 3)...))
