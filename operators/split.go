@@ -32,6 +32,10 @@ type Lifetime interface{ Done() <-chan struct{} }
 // ignored (see ErrSide). The ok side sets the pace: while an update is not taken,
 // nothing behind it is read. Drain ok first, or both at once.
 //
+// Each side takes one consumer. A second one gets nothing, and an error that matches
+// ErrConnected goes to the err side unless that has closed; a second consumer of the err
+// side gets that error itself.
+//
 // Work starts when either side is wired, and ends when the outlet closes, or when
 // its context does if it is one of ours (Lifetime); use SplitOkErrContext behind
 // another's operator.

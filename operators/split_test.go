@@ -151,20 +151,21 @@ func (s *stuck) In() chan<- any {
 	return s.in
 }
 
-// Trap 5: a second consumer gets nothing, and the err side says so.
+// Trap 5: a second consumer gets nothing, and the err side says so, also when the split
+// has ended before.
 func TestSplitConnectedTwice(t *testing.T) {
 	u := at("a", 1, 3, 1)
-	upstream := make(chan any) // open until all are wired: after the end there is nobody to tell
+	upstream := make(chan any, 1)
+	upstream <- result{Update: u}
+	close(upstream)
 	ok, errs := operators.SplitOkErr[string, int](extension.NewChanSource(upstream))
 	first := ok.Via(flow.NewPassThrough())
 	second := ok.Via(flow.NewPassThrough())
+	require.Equal(t, []any{u}, drain(first))
 	third := ok.Out()
 	require.Empty(t, drain(second))
 	_, open := <-third
 	require.False(t, open)
-	upstream <- result{Update: u}
-	close(upstream)
-	require.Equal(t, []any{u}, drain(first))
 
 	firstErrs := errs.Out()
 	secondErrs := errs.Via(flow.NewPassThrough())
