@@ -140,7 +140,7 @@ func (r *LogReader) replacedLocked(ctx context.Context, s *segment, t tail) (boo
 	}
 	s.replaced.Store(true)
 	// An opening that failed may have made the location and taken it back: nothing was in it.
-	empty := s.index == 1 && r.end.at == s.start()
+	empty := s.index == 1 && r.end.at == s.start() && r.end.at == now.start()
 	if now.segmentHeader != s.segmentHeader && !empty {
 		return false, errors.Join(s.damaged(0, "another segment has taken its place: the location was replaced, open it again"), now.release())
 	}

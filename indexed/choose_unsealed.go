@@ -25,6 +25,7 @@ func (c *candidate) foldUnsealed(m *merge) *merge {
 		}
 		return m.last(run)
 	}
+	// What there may be at most: whether it is worth it to read what is not known.
 	if !slices.ContainsFunc(list, (*batch).unknown) {
 		return nil
 	}
