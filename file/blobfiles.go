@@ -8,7 +8,7 @@ import (
 	"iter"
 	"math"
 	"path/filepath"
-	"sort"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -117,33 +117,55 @@ func blobVersion(data []byte) storage.Version {
 	return storage.Version(fmt.Sprintf("%016x-%x", xxhash.Sum64(data), len(data)))
 }
 
+// statGroup is how many blobs one operation of a list looks at. One operation for each
+// blob costs two switches of goroutines, several times what the look itself costs.
+const statGroup = 64
+
 // all yields the blobs whose keys have a prefix. check is asked before each
 // whether to go on. No operation is under way while one is yielded.
 func (b blobFiles) all(ctx context.Context, prefix string, reads operations, check func() error) iter.Seq2[storage.BlobInfo, error] {
 	return func(yield func(storage.BlobInfo, error) bool) {
 		keys, err := await(ctx, reads, func() ([]string, error) { return b.keys(ctx, prefix) }, nil)
-		for _, key := range keys {
-			if err = errors.Join(ctx.Err(), check()); err != nil {
-				break
-			}
-			var size int64
-			size, err = await(ctx, reads, func() (int64, error) { return b.fsys.stat(b.path(key)) }, nil)
-			if isNotExist(err) {
-				err = nil
-				continue // deleted meanwhile
+		for group := range slices.Chunk(keys, statGroup) {
+			var infos []storage.BlobInfo
+			infos, err = await(ctx, reads, func() ([]storage.BlobInfo, error) { return b.infos(ctx, group) }, nil)
+			for _, info := range infos {
+				if stop := errors.Join(ctx.Err(), check()); stop != nil {
+					yield(storage.BlobInfo{}, stop)
+					return
+				}
+				if !yield(info, nil) {
+					return
+				}
 			}
 			if err != nil {
-				err = fmt.Errorf("list blobs: %w", err)
 				break
-			}
-			if !yield(storage.BlobInfo{Key: key, Size: size}, nil) {
-				return
 			}
 		}
 		if err != nil {
 			yield(storage.BlobInfo{}, err)
 		}
 	}
+}
+
+// infos returns what is known of the blobs with some keys, without those that were
+// deleted meanwhile. With an error it returns those before.
+func (b blobFiles) infos(ctx context.Context, keys []string) ([]storage.BlobInfo, error) {
+	infos := make([]storage.BlobInfo, 0, len(keys))
+	for _, key := range keys {
+		if err := ctx.Err(); err != nil {
+			return infos, err
+		}
+		size, err := b.fsys.stat(b.path(key))
+		if isNotExist(err) {
+			continue
+		}
+		if err != nil {
+			return infos, fmt.Errorf("list blobs: %w", err)
+		}
+		infos = append(infos, storage.BlobInfo{Key: key, Size: size})
+	}
+	return infos, nil
 }
 
 // keys returns the keys with a prefix, in order.
@@ -155,7 +177,7 @@ func (b blobFiles) keys(ctx context.Context, prefix string) ([]string, error) {
 		}
 		return ctx.Err()
 	})
-	sort.Strings(keys)
+	slices.Sort(keys)
 	return keys, err
 }
 
