@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"github.com/tidemark-go/tidemark/frontier"
+	"github.com/tidemark-go/tidemark/indexed/internal/wire"
 	"github.com/tidemark-go/tidemark/storage"
 )
 
@@ -95,9 +96,9 @@ func (b *batch) appendTo(dst []byte) []byte {
 	} else {
 		dst = append(dst, 0)
 	}
-	dst = appendFrontier(dst, b.desc.Lower)
-	dst = appendFrontier(dst, b.desc.Upper)
-	dst = appendFrontier(dst, b.desc.Since)
+	dst = wire.AppendFrontier(dst, b.desc.Lower)
+	dst = wire.AppendFrontier(dst, b.desc.Upper)
+	dst = wire.AppendFrontier(dst, b.desc.Since)
 	for _, v := range []uint64{
 		uint64(b.after), uint64(b.through), uint64(b.level), uint64(b.rows),
 		b.minTime, b.maxTime, uint64(b.foldable), uint64(len(b.parts)),
@@ -106,7 +107,7 @@ func (b *batch) appendTo(dst []byte) []byte {
 	}
 	for i := range b.parts {
 		p := &b.parts[i]
-		dst = appendString(dst, p.key)
+		dst = wire.AppendString(dst, p.key)
 		dst = binary.AppendUvarint(dst, uint64(p.size))
 		dst = binary.LittleEndian.AppendUint64(dst, p.sum)
 		dst = binary.AppendUvarint(dst, uint64(p.rows))
@@ -121,36 +122,36 @@ const (
 	minPartBytes  = 1 + 1 + 8 + 1 + 1
 )
 
-func decodeBatch(r *wireReader) *batch {
-	b := &batch{id: r.uvarint()}
-	switch kind := r.byte(); kind {
+func decodeBatch(r *wire.Reader) *batch {
+	b := &batch{id: r.Uvarint()}
+	switch kind := r.Byte(); kind {
 	case 0, 1:
 		b.trace = kind == 1
 	default:
-		r.fail(fmt.Errorf("batch of kind %d", kind))
+		r.Fail(fmt.Errorf("batch of kind %d", kind))
 	}
-	b.desc.Lower, b.desc.Upper, b.desc.Since = r.frontier(), r.frontier(), r.frontier()
-	b.after, b.through = storage.SeqNo(r.uvarint()), storage.SeqNo(r.uvarint())
-	b.level = int(min(r.uvarint(), math.MaxInt32))
-	b.rows = int64(min(r.uvarint(), math.MaxInt64))
-	b.minTime, b.maxTime = r.uvarint(), r.uvarint()
-	b.foldable = int64(min(r.uvarint(), math.MaxInt64))
-	n := r.count(minPartBytes)
+	b.desc.Lower, b.desc.Upper, b.desc.Since = r.Frontier(), r.Frontier(), r.Frontier()
+	b.after, b.through = storage.SeqNo(r.Uvarint()), storage.SeqNo(r.Uvarint())
+	b.level = int(min(r.Uvarint(), math.MaxInt32))
+	b.rows = int64(min(r.Uvarint(), math.MaxInt64))
+	b.minTime, b.maxTime = r.Uvarint(), r.Uvarint()
+	b.foldable = int64(min(r.Uvarint(), math.MaxInt64))
+	n := r.Count(minPartBytes)
 	for range n {
-		p := part{key: r.string(), size: int64(min(r.uvarint(), math.MaxInt64))}
-		if sum := r.bytes(8); r.err == nil {
+		p := part{key: r.Text(), size: int64(min(r.Uvarint(), math.MaxInt64))}
+		if sum := r.Bytes(8); r.Err() == nil {
 			p.sum = binary.LittleEndian.Uint64(sum)
 		}
-		p.rows = asInt(r.uvarint())
-		p.bytes = asInt(r.uvarint())
-		if r.err != nil {
+		p.rows = asInt(r.Uvarint())
+		p.bytes = asInt(r.Uvarint())
+		if r.Err() != nil {
 			return nil
 		}
 		b.parts = append(b.parts, p)
 	}
-	if r.err == nil {
+	if r.Err() == nil {
 		if err := b.validate(); err != nil {
-			r.fail(err)
+			r.Fail(err)
 		}
 	}
 	return b

@@ -11,6 +11,7 @@ import (
 	"github.com/maypok86/otter/v2"
 	"github.com/maypok86/otter/v2/stats"
 
+	"github.com/tidemark-go/tidemark/indexed/internal/wire"
 	"github.com/tidemark-go/tidemark/storage"
 )
 
@@ -107,7 +108,7 @@ func (b *blobs) fetch(ctx context.Context, p *part, memory func(size int) []byte
 	}
 	cols, err := decodePart(data, p, memory)
 	if err != nil {
-		return Columns{}, unreadable(p.key, err)
+		return Columns{}, wire.Unreadable(p.key, err)
 	}
 	return cols, nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/cespare/xxhash/v2"
 
+	"github.com/tidemark-go/tidemark/indexed/internal/wire"
 	"github.com/tidemark-go/tidemark/storage"
 )
 
@@ -44,7 +45,7 @@ func (b *blobs) checkPart(ctx context.Context, p *part) (*checkedPart, error) {
 // read returns the bytes [from, to), and some around them.
 func (c *checkedPart) read(ctx context.Context, from, to int64) (span, error) {
 	if from < 0 || to > c.part.size || from >= to {
-		return span{}, unreadable(c.part.key, fmt.Errorf("it refers to its bytes %d to %d, of %d", from, to, c.part.size))
+		return span{}, wire.Unreadable(c.part.key, fmt.Errorf("it refers to its bytes %d to %d, of %d", from, to, c.part.size))
 	}
 	first := from / checkBlock
 	from = first * checkBlock

@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/tidemark-go/tidemark/indexed/internal/wire"
 	"github.com/tidemark-go/tidemark/internal/kept"
 )
 
@@ -119,27 +120,27 @@ func (c *Columns) appendCounts(dst []byte) []byte {
 }
 
 // decodeColumns reads what appendTo wrote. The result refers to the message.
-func decodeColumns(r *wireReader) Columns {
-	n := r.count(rowOverhead)
-	keyBytes, valBytes := r.uvarint(), r.uvarint()
-	if r.err == nil && (keyBytes > maxColumnBytes || valBytes > maxColumnBytes) {
-		r.fail(fmt.Errorf("column of %d and %d bytes", keyBytes, valBytes))
+func decodeColumns(r *wire.Reader) Columns {
+	n := r.Count(rowOverhead)
+	keyBytes, valBytes := r.Uvarint(), r.Uvarint()
+	if r.Err() == nil && (keyBytes > maxColumnBytes || valBytes > maxColumnBytes) {
+		r.Fail(fmt.Errorf("column of %d and %d bytes", keyBytes, valBytes))
 	}
-	if r.err != nil {
+	if r.Err() != nil {
 		return Columns{}
 	}
 	size := uint64(rowOverhead)*uint64(n) + keyBytes + valBytes // which an int may not hold
-	if size > uint64(r.remaining()) {
-		r.fail(errTruncatedMessage)
+	if size > uint64(r.Remaining()) {
+		r.Fail(wire.ErrTruncated)
 		return Columns{}
 	}
-	buf := r.bytes(int(size))
-	if r.err != nil {
+	buf := r.Bytes(int(size))
+	if r.Err() != nil {
 		return Columns{}
 	}
 	c, err := columnsOver(buf, n, int(keyBytes))
 	if err != nil {
-		r.fail(err)
+		r.Fail(err)
 	}
 	return c
 }

@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"github.com/tidemark-go/tidemark/frontier"
+	"github.com/tidemark-go/tidemark/indexed/internal/wire"
 	"github.com/tidemark-go/tidemark/storage"
 )
 
@@ -219,14 +220,14 @@ func appendOps(dst []byte, ops []op) []byte {
 		dst = binary.AppendUvarint(dst, uint64(o.stream))
 		switch o.kind {
 		case opRegister:
-			dst = appendString(dst, o.name)
-			dst = appendString(dst, o.keyCodec)
-			dst = appendString(dst, o.valCodec)
+			dst = wire.AppendString(dst, o.name)
+			dst = wire.AppendString(dst, o.keyCodec)
+			dst = wire.AppendString(dst, o.valCodec)
 		case opWrite:
 			dst = o.cols.appendTo(dst)
 			o.cols.buf = dst[len(dst)-len(o.cols.buf) : len(dst) : len(dst)]
 		case opSeal, opAllowCompaction:
-			dst = appendFrontier(dst, o.frontier)
+			dst = wire.AppendFrontier(dst, o.frontier)
 		}
 	}
 	return dst
@@ -234,39 +235,39 @@ func appendOps(dst []byte, ops []op) []byte {
 
 // decodeEntry reads a log entry. Columns refer to data.
 func decodeEntry(data []byte) ([]op, error) {
-	r := &wireReader{buf: data}
-	switch v := r.byte(); {
+	r := wire.NewReader(data, 0)
+	switch v := r.Byte(); {
 	case v > entryVersion:
-		return nil, newerFormat("log entry", int(v), entryVersion)
-	case r.err == nil && v < entryVersion:
+		return nil, wire.NewerFormat("log entry", int(v), entryVersion)
+	case r.Err() == nil && v < entryVersion:
 		return nil, fmt.Errorf("log entry of version %d, which never was", v)
 	}
-	n := r.count(2)
-	if r.err == nil && n == 0 {
+	n := r.Count(2)
+	if r.Err() == nil && n == 0 {
 		return nil, errors.New("log entry without operations")
 	}
 	ops := make([]op, 0, min(n, 64))
 	for range n {
-		o := op{kind: opKind(r.byte()), stream: StreamID(r.uvarint())}
+		o := op{kind: opKind(r.Byte()), stream: StreamID(r.Uvarint())}
 		switch o.kind {
 		case opRegister:
-			o.registration = &registration{r.string(), r.string(), r.string()}
+			o.registration = &registration{r.Text(), r.Text(), r.Text()}
 		case opDestroy:
 		case opWrite:
 			o.cols = decodeColumns(r)
 		case opSeal, opAllowCompaction:
-			o.frontier = r.frontier()
+			o.frontier = r.Frontier()
 		default:
-			r.fail(fmt.Errorf("operation of kind %d", o.kind))
+			r.Fail(fmt.Errorf("operation of kind %d", o.kind))
 		}
-		if r.err != nil {
-			return nil, r.err
+		if r.Err() != nil {
+			return nil, r.Err()
 		}
 		ops = append(ops, o)
 	}
-	return ops, r.end()
+	return ops, r.End()
 }
 
 func unreadableEntry(seqno storage.SeqNo, err error) error {
-	return unreadable("log", fmt.Errorf("entry %s: %w", seqno, err))
+	return wire.Unreadable("log", fmt.Errorf("entry %s: %w", seqno, err))
 }

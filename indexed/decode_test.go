@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tidemark-go/tidemark/frontier"
+	"github.com/tidemark-go/tidemark/indexed/internal/wire"
 	"github.com/tidemark-go/tidemark/storage"
 )
 
@@ -244,9 +245,9 @@ func TestNewerFormats(t *testing.T) {
 	requireNewer := func(err error) {
 		t.Helper()
 		require.ErrorIs(t, err, storage.ErrNewerFormat)
-		require.ErrorIs(t, unreadable("place", err), storage.ErrNewerFormat)
-		require.NotErrorIs(t, unreadable("place", err), storage.ErrCorrupt)
-		require.ErrorContains(t, unreadable("place", err), "place")
+		require.ErrorIs(t, wire.Unreadable("place", err), storage.ErrNewerFormat)
+		require.NotErrorIs(t, wire.Unreadable("place", err), storage.ErrCorrupt)
+		require.ErrorContains(t, wire.Unreadable("place", err), "place")
 	}
 	_, err := decodeEntry([]byte{entryVersion + 1, 1, 2, 0})
 	requireNewer(err)
@@ -255,7 +256,7 @@ func TestNewerFormats(t *testing.T) {
 	data[len(manifestMagic)]++
 	_, err = decodeEdit(data)
 	require.NotErrorIs(t, err, storage.ErrNewerFormat)
-	require.ErrorIs(t, unreadable("place", err), storage.ErrCorrupt)
+	require.ErrorIs(t, wire.Unreadable("place", err), storage.ErrCorrupt)
 	newer := signed(data[:len(data)-manifestTrailer])
 	_, err = decodeEdit(newer)
 	requireNewer(err)

@@ -103,18 +103,3 @@ func stoppedError(cause error) error {
 func outcomeUnknownError(cause error) error {
 	return fmt.Errorf("tidemark: %w: the command may or may not be durable; open the location again to find out: %w", ErrOutcomeUnknown, cause)
 }
-
-// unreadable says that stored bytes cannot be read: a newer format as it is, and
-// whatever else is wrong with them as damage.
-func unreadable(where string, err error) error {
-	if errors.Is(err, storage.ErrNewerFormat) {
-		return fmt.Errorf("tidemark: read %s: %w", where, err)
-	}
-	return storage.Corruptf(where, -1, "%w", err)
-}
-
-// newerFormat is the error for whole bytes of a version that this program does not
-// know yet.
-func newerFormat(what string, version, known int) error {
-	return fmt.Errorf("%w: %s of format version %d, this program knows %d: upgrade it", storage.ErrNewerFormat, what, version, known)
-}

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tidemark-go/tidemark/frontier"
+	"github.com/tidemark-go/tidemark/indexed/internal/wire"
 	"github.com/tidemark-go/tidemark/storage"
 )
 
@@ -91,16 +92,16 @@ func FuzzDecodeBatch(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		r := &wireReader{buf: data}
+		r := wire.NewReader(data, 0)
 		var b *batch
 		bounded(t, func() { b = decodeBatch(r) })
-		if r.err != nil {
+		if r.Err() != nil {
 			return
 		}
 		require.NoError(t, b.validate())
-		again := &wireReader{buf: b.appendTo(nil)}
+		again := wire.NewReader(b.appendTo(nil), 0)
 		require.Equal(t, b, decodeBatch(again))
-		require.NoError(t, again.end())
+		require.NoError(t, again.End())
 	})
 }
 
@@ -109,16 +110,16 @@ func FuzzDecodeColumns(f *testing.F) {
 	f.Add(sample.appendTo(nil))
 	f.Add((&Columns{}).appendTo(nil))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		r := &wireReader{buf: data}
+		r := wire.NewReader(data, 0)
 		var c Columns
 		bounded(t, func() { c = decodeColumns(r) })
-		if r.err != nil {
+		if r.Err() != nil {
 			return
 		}
 		readAll([]op{{cols: c}})
-		again := &wireReader{buf: c.appendTo(nil)}
+		again := wire.NewReader(c.appendTo(nil), 0)
 		back := decodeColumns(again)
-		require.NoError(t, again.end())
+		require.NoError(t, again.End())
 		requireEqualColumns(t, c, back)
 	})
 }
@@ -151,37 +152,6 @@ func FuzzDecodePart(f *testing.F) {
 		require.Equal(t, rows, c.Len())
 		require.Equal(t, size, c.Size())
 		readAll([]op{{cols: c}})
-	})
-}
-
-// FuzzWire reads and writes the encodings that all messages are made of.
-func FuzzWire(f *testing.F) {
-	f.Add([]byte{1, 0x80, 0x01, 0, 5}, uint64(7), "name")
-	f.Add([]byte{0}, uint64(math.MaxUint64), "")
-	f.Add([]byte{2, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02}, uint64(1<<63), "\xff")
-	f.Fuzz(func(t *testing.T, data []byte, time uint64, text string) {
-		msg := appendString(appendFrontier(appendFrontier(nil, frontier.At(time)), frontier.Empty()), text)
-		r := &wireReader{buf: msg}
-		require.Equal(t, frontier.At(time), r.frontier())
-		require.Equal(t, frontier.Empty(), r.frontier())
-		require.Equal(t, text, r.string())
-		require.NoError(t, r.end())
-
-		// Whatever comes, it is read within its bounds, and after an error there are zeros.
-		r = &wireReader{buf: data}
-		a, s, n := r.frontier(), r.string(), r.count(3)
-		require.LessOrEqual(t, len(s)+3*n, len(data))
-		require.LessOrEqual(t, r.off, len(data))
-		if r.err == nil {
-			again := &wireReader{buf: appendString(appendFrontier(nil, a), s)}
-			require.Equal(t, a, again.frontier())
-			require.Equal(t, s, again.string())
-			return
-		}
-		require.Zero(t, r.uvarint())
-		require.Zero(t, r.byte())
-		require.Empty(t, r.string())
-		require.Error(t, r.end())
 	})
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/cespare/xxhash/v2"
 
 	"github.com/tidemark-go/tidemark/frontier"
+	"github.com/tidemark-go/tidemark/indexed/internal/wire"
 	"github.com/tidemark-go/tidemark/storage"
 )
 
@@ -154,14 +155,14 @@ func (se *streamEdit) appendTo(dst []byte) []byte {
 	}
 	dst = append(dst, flags)
 	if se.created {
-		dst = appendString(dst, se.name)
-		dst = appendString(dst, se.keyCodec)
-		dst = appendString(dst, se.valCodec)
+		dst = wire.AppendString(dst, se.name)
+		dst = wire.AppendString(dst, se.keyCodec)
+		dst = wire.AppendString(dst, se.valCodec)
 	}
-	dst = appendFrontier(dst, se.upper)
-	dst = appendFrontier(dst, se.since)
+	dst = wire.AppendFrontier(dst, se.upper)
+	dst = wire.AppendFrontier(dst, se.since)
 	dst = binary.AppendUvarint(dst, uint64(se.flushed))
-	dst = appendFrontier(dst, se.flushedUpper)
+	dst = wire.AppendFrontier(dst, se.flushedUpper)
 	dst = binary.AppendUvarint(dst, uint64(len(se.dropped)))
 	for _, id := range se.dropped {
 		dst = binary.AppendUvarint(dst, id)
@@ -188,7 +189,7 @@ func peekManifestVersion(head []byte) (uint64, error) {
 	}
 	switch v := head[len(manifestMagic)]; {
 	case v > manifestVersion:
-		return 0, newerFormat("manifest", int(v), manifestVersion)
+		return 0, wire.NewerFormat("manifest", int(v), manifestVersion)
 	case v < manifestVersion:
 		return 0, fmt.Errorf("manifest of format version %d, which never was", v)
 	}
@@ -213,40 +214,40 @@ func decodeEdit(data []byte) (*edit, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &wireReader{buf: body, off: manifestHeader}
+	r := wire.NewReader(body, manifestHeader)
 	e := &edit{version: version}
-	e.applied = storage.SeqNo(r.uvarint())
-	e.nextID = StreamID(r.uvarint())
-	e.nextBatch = r.uvarint()
-	n := r.count(minStreamEditBytes)
+	e.applied = storage.SeqNo(r.Uvarint())
+	e.nextID = StreamID(r.Uvarint())
+	e.nextBatch = r.Uvarint()
+	n := r.Count(minStreamEditBytes)
 	for range n {
 		e.streams = append(e.streams, decodeStreamEdit(r))
-		if r.err != nil {
+		if r.Err() != nil {
 			break
 		}
 	}
-	return e, r.end()
+	return e, r.End()
 }
 
-func decodeStreamEdit(r *wireReader) streamEdit {
-	se := streamEdit{id: StreamID(r.uvarint())}
-	flags := r.byte()
+func decodeStreamEdit(r *wire.Reader) streamEdit {
+	se := streamEdit{id: StreamID(r.Uvarint())}
+	flags := r.Byte()
 	se.created, se.destroyed = flags&flagCreated != 0, flags&flagDestroyed != 0
 	if flags&^(flagCreated|flagDestroyed) != 0 {
-		r.fail(fmt.Errorf("stream edit with flags %#x", flags))
+		r.Fail(fmt.Errorf("stream edit with flags %#x", flags))
 	}
 	if se.created {
-		se.name, se.keyCodec, se.valCodec = r.string(), r.string(), r.string()
+		se.name, se.keyCodec, se.valCodec = r.Text(), r.Text(), r.Text()
 	}
-	se.upper, se.since = r.frontier(), r.frontier()
-	se.flushed = storage.SeqNo(r.uvarint())
-	se.flushedUpper = r.frontier()
-	for range r.count(1) {
-		se.dropped = append(se.dropped, r.uvarint())
+	se.upper, se.since = r.Frontier(), r.Frontier()
+	se.flushed = storage.SeqNo(r.Uvarint())
+	se.flushedUpper = r.Frontier()
+	for range r.Count(1) {
+		se.dropped = append(se.dropped, r.Uvarint())
 	}
-	for range r.count(minBatchBytes) {
+	for range r.Count(minBatchBytes) {
 		b := decodeBatch(r)
-		if r.err != nil {
+		if r.Err() != nil {
 			break
 		}
 		se.added = append(se.added, b)
@@ -453,7 +454,7 @@ func (m *manifestReader) loadBase(ctx context.Context) (*edit, error) {
 	}
 	e, err := decodeEdit(data)
 	if err != nil {
-		return nil, unreadable(manifestBase, err)
+		return nil, wire.Unreadable(manifestBase, err)
 	}
 	m.version, m.base, m.edits = e.version, version, 0
 	m.size, m.baseSize = int64(len(data)), int64(len(data))
@@ -480,7 +481,7 @@ func (m *manifestReader) follow(ctx context.Context, apply func(*edit) error) (r
 			err = apply(e)
 		}
 		if err != nil {
-			return false, unreadable(key, err)
+			return false, wire.Unreadable(key, err)
 		}
 		m.version++
 		m.size += int64(len(data))

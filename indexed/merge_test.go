@@ -17,6 +17,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/tidemark-go/tidemark/frontier"
+	"github.com/tidemark-go/tidemark/indexed/internal/wire"
 	"github.com/tidemark-go/tidemark/storage"
 )
 
@@ -323,9 +324,9 @@ func TestMergesBeginAtTheLowestLevel(t *testing.T) {
 func TestBatchRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		b := drawBatch(t)
-		r := &wireReader{buf: b.appendTo(nil)}
+		r := wire.NewReader(b.appendTo(nil), 0)
 		back := decodeBatch(r)
-		require.NoError(t, r.end())
+		require.NoError(t, r.End())
 		require.Equal(t, b, back)
 	})
 }
@@ -547,9 +548,9 @@ func TestColumnsDetectMinAndMaxTimes(t *testing.T) {
 		lo, hi := c.TimeRange()
 		require.Equal(t, slices.Min(times), lo)
 		require.Equal(t, slices.Max(times), hi)
-		r := &wireReader{buf: c.appendTo(nil)}
+		r := wire.NewReader(c.appendTo(nil), 0)
 		back := decodeColumns(r)
-		require.NoError(t, r.end())
+		require.NoError(t, r.End())
 		requireEqualColumns(t, c, back)
 	})
 }

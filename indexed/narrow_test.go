@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tidemark-go/tidemark/frontier"
+	"github.com/tidemark-go/tidemark/indexed/internal/wire"
 	"github.com/tidemark-go/tidemark/storage"
 )
 
@@ -47,9 +48,9 @@ func TestBatchesOfALargerProgram(t *testing.T) {
 	for i := range 200 {
 		large.parts = append(large.parts, part{key: "part-" + strconv.Itoa(i), size: 1 << 30, rows: 1 << 25, bytes: 1 << 30})
 	}
-	r := &wireReader{buf: large.appendTo(nil)}
+	r := wire.NewReader(large.appendTo(nil), 0)
 	back := decodeBatch(r)
-	require.NoError(t, r.end())
+	require.NoError(t, r.End())
 	require.Equal(t, large, back)
 
 	require.NoError(t, checkReadable("k", maxReadBytes))

@@ -9,6 +9,7 @@ import (
 
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/encoding"
+	"github.com/tidemark-go/tidemark/indexed/internal/wire"
 )
 
 // parquetRow is the schema of a part. docs/format.md describes it for other
@@ -109,7 +110,7 @@ func openParquet(r io.ReaderAt, size int64, p *part) (f *parquet.File, err error
 func checkSchema(f *parquet.File) error {
 	if text, ok := f.Lookup(metaVersion); ok && text != strconv.Itoa(partFormatVersion) {
 		if v, err := strconv.Atoi(text); err == nil && v > partFormatVersion {
-			return newerFormat("part", v, partFormatVersion)
+			return wire.NewerFormat("part", v, partFormatVersion)
 		}
 		return fmt.Errorf("part of format version %q, which never was", text)
 	}

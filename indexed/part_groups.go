@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"github.com/parquet-go/parquet-go"
+	"github.com/tidemark-go/tidemark/indexed/internal/wire"
 )
 
 // groupBytes is the size of encoded updates at which a row group of a part ends, unless
@@ -94,7 +95,7 @@ func (b *blobs) openGroups(ctx context.Context, p *part) (*partGroups, error) {
 	}
 	footer, err := footerBytes(end.data, p.size)
 	if err != nil {
-		return nil, unreadable(p.key, err)
+		return nil, wire.Unreadable(p.key, err)
 	}
 	if footer > int64(len(end.data)) {
 		if end, err = part.read(ctx, p.size-footer, p.size); err != nil {
@@ -103,7 +104,7 @@ func (b *blobs) openGroups(ctx context.Context, p *part) (*partGroups, error) {
 	}
 	g := &partGroups{part: part}
 	if g.file, err = openParquet(&end, p.size, p); err != nil {
-		return nil, unreadable(p.key, err)
+		return nil, wire.Unreadable(p.key, err)
 	}
 	end.data = nil // file keeps end, but pages are read elsewhere
 	g.groups = g.file.RowGroups()
@@ -111,12 +112,12 @@ func (b *blobs) openGroups(ctx context.Context, p *part) (*partGroups, error) {
 	for _, group := range g.groups {
 		n := group.NumRows()
 		if n < 1 || n > int64(p.rows)-rows {
-			return nil, unreadable(p.key, fmt.Errorf("a row group of %d rows after %d of %d", n, rows, p.rows))
+			return nil, wire.Unreadable(p.key, fmt.Errorf("a row group of %d rows after %d of %d", n, rows, p.rows))
 		}
 		rows += n
 	}
 	if rows != int64(p.rows) {
-		return nil, unreadable(p.key, fmt.Errorf("%d rows in row groups, expected %d", rows, p.rows))
+		return nil, wire.Unreadable(p.key, fmt.Errorf("%d rows in row groups, expected %d", rows, p.rows))
 	}
 	return g, nil
 }
@@ -147,7 +148,7 @@ func (g *partGroups) group(ctx context.Context, i int) (Columns, error) {
 		}
 	}
 	if err != nil {
-		return Columns{}, unreadable(p.key, fmt.Errorf("row group %d: %w", i, err))
+		return Columns{}, wire.Unreadable(p.key, fmt.Errorf("row group %d: %w", i, err))
 	}
 	return cols, nil
 }
