@@ -54,13 +54,13 @@ func (s *batchRows) inPieces(group *Columns) bool {
 	return group.Size()-group.Size()/5 > s.most
 }
 
-func (s *batchRows) next(ctx context.Context) (row, bool, error) {
+func (s *batchRows) next(ctx context.Context) (Row, bool, error) {
 	for {
 		if r, ok, err := s.cur.next(ctx); ok || err != nil {
 			return r, ok, err
 		}
 		if s.coming == nil && !s.groups.more() {
-			return row{}, false, nil
+			return Row{}, false, nil
 		}
 		s.cur = sortedColumns{} // not held while the next one is read
 		if s.moves != nil {
@@ -68,11 +68,11 @@ func (s *batchRows) next(ctx context.Context) (row, bool, error) {
 		}
 		cols, err := s.readNext(ctx)
 		if err != nil {
-			return row{}, false, err
+			return Row{}, false, err
 		}
 		if s.inPieces(&cols) {
 			if cols, err = s.piece(cols); err != nil {
-				return row{}, false, err
+				return Row{}, false, err
 			}
 		}
 		s.cur = sortedColumns{cols: cols, filter: s.filter}

@@ -45,7 +45,7 @@ type batchWriter struct {
 	stream *stream
 	batch  *batch
 
-	chunk      []row // the newest rows, which encoder does not have yet
+	chunk      []Row // the newest rows, which encoder does not have yet
 	chunkBytes int   // what they take in memory
 	chunkMoves int   // moves when the first of them came
 	moves      int   // how often a source has left a row group; rows of the chunk keep that in memory
@@ -58,8 +58,8 @@ type batchWriter struct {
 	spare   *partEncoder
 }
 
-func (w *batchWriter) addAll(ctx context.Context, rows iter.Seq2[row, error]) error {
-	var prev row
+func (w *batchWriter) addAll(ctx context.Context, rows iter.Seq2[Row, error]) error {
+	var prev Row
 	for r, err := range rows {
 		if err == nil {
 			err = w.add(ctx, &r, &prev)
@@ -72,18 +72,18 @@ func (w *batchWriter) addAll(ctx context.Context, rows iter.Seq2[row, error]) er
 	return nil
 }
 
-func (w *batchWriter) add(ctx context.Context, r, prev *row) error {
+func (w *batchWriter) add(ctx context.Context, r, prev *Row) error {
 	b := w.batch
 	folds := false
 	if b.rows == 0 {
-		b.minTime, b.maxTime = r.time, r.time
+		b.minTime, b.maxTime = r.Time, r.Time
 	} else if sameKeyVal(r, prev) {
 		folds = true
 		b.foldable++
 	}
 	b.rows++
 	w.sampler.add(r, folds)
-	b.minTime, b.maxTime = min(b.minTime, r.time), max(b.maxTime, r.time)
+	b.minTime, b.maxTime = min(b.minTime, r.Time), max(b.maxTime, r.Time)
 	if len(w.chunk) == 0 {
 		w.chunkMoves = w.moves
 	}

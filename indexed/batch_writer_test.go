@@ -39,7 +39,7 @@ func TestWriterKeepsNoParts(t *testing.T) {
 	b, e := &batch{}, &Engine{cfg: Config{PartBytes: 1 << 20}}
 	w := batchWriter{e: e, stream: &stream{}, batch: b, encoder: newPartEncoder(&e.cfg)}
 	rows.moves = &w.moves
-	var prev row
+	var prev Row
 	for r, err := range consolidate(t.Context(), []rowSource{rows}, frontier.Antichain{}, math.MaxInt, nil) {
 		require.NoError(t, err)
 		require.NoError(t, w.add(t.Context(), &r, &prev))

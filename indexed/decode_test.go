@@ -24,13 +24,13 @@ var update = flag.Bool("update", false, "write the golden files that are missing
 
 func sampleColumns() Columns {
 	var b ColumnsBuilder
-	for _, r := range []row{
+	for _, r := range []Row{
 		{[]byte("apple"), []byte("1"), 3, 1},
 		{[]byte("apple"), []byte("2"), 5, -1},
 		{nil, nil, math.MaxUint64, math.MinInt64},
 		{[]byte("pear"), nil, 0, 0},
 	} {
-		if err := b.Add(r.key, r.val, r.time, r.diff); err != nil {
+		if err := b.Add(r.Key, r.Val, r.Time, r.Diff); err != nil {
 			panic(err)
 		}
 	}

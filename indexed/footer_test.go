@@ -18,14 +18,14 @@ func TestFooterDoesNotGrowWithValues(t *testing.T) {
 		_, _ = random.Read(b)
 		return b
 	}
-	for name, rows := range map[string][]row{
-		"one value":              {{key: []byte("k"), val: large(8 << 20), diff: 1}},
-		"one key":                {{key: large(8 << 20), val: []byte("v"), diff: 1}},
-		"both":                   {{key: large(4 << 20), val: large(4 << 20), diff: 1}},
-		"among small ones":       {{key: []byte("a"), val: []byte("v"), diff: 1}, {key: []byte("b"), val: large(8 << 20), diff: 1}, {key: []byte("c"), val: []byte("v"), diff: 1}},
-		"that compresses well":   {{key: []byte("k"), val: bytes.Repeat([]byte("v"), 8<<20), diff: 1}},
-		"that begins with ones":  {{key: []byte("k"), val: append(bytes.Repeat([]byte{0xff}, 100), large(8<<20)...), diff: 1}},
-		"a little above a bound": {{key: []byte("k"), val: large(maxBoundBytes + 1), diff: 1}},
+	for name, rows := range map[string][]Row{
+		"one value":              {{Key: []byte("k"), Val: large(8 << 20), Diff: 1}},
+		"one key":                {{Key: large(8 << 20), Val: []byte("v"), Diff: 1}},
+		"both":                   {{Key: large(4 << 20), Val: large(4 << 20), Diff: 1}},
+		"among small ones":       {{Key: []byte("a"), Val: []byte("v"), Diff: 1}, {Key: []byte("b"), Val: large(8 << 20), Diff: 1}, {Key: []byte("c"), Val: []byte("v"), Diff: 1}},
+		"that compresses well":   {{Key: []byte("k"), Val: bytes.Repeat([]byte("v"), 8<<20), Diff: 1}},
+		"that begins with ones":  {{Key: []byte("k"), Val: append(bytes.Repeat([]byte{0xff}, 100), large(8<<20)...), Diff: 1}},
+		"a little above a bound": {{Key: []byte("k"), Val: large(maxBoundBytes + 1), Diff: 1}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := newPartEncoder(&Config{PartBytes: 4 << 20})
@@ -37,7 +37,7 @@ func TestFooterDoesNotGrowWithValues(t *testing.T) {
 			}
 			data, err := e.finish()
 			require.NoError(t, err)
-			longKey := len(rows[0].key) > maxBoundBytes
+			longKey := len(rows[0].Key) > maxBoundBytes
 			require.Less(t, len(data), bytesIn+bytesIn/100+8<<10)
 			footer, err := footerBytes(data, int64(len(data)))
 			require.NoError(t, err)

@@ -170,11 +170,11 @@ func FuzzRows(f *testing.F) {
 			return b
 		}
 		var b ColumnsBuilder
-		var want []row
+		var want []Row
 		for i := 0; i+1 < min(len(cuts), 400); i += 2 {
-			r := row{take(int(cuts[i])), take(int(cuts[i+1])), time + uint64(i), diff - int64(i)}
+			r := Row{take(int(cuts[i])), take(int(cuts[i+1])), time + uint64(i), diff - int64(i)}
 			want = append(want, r)
-			require.NoError(t, b.Add(r.key, r.val, r.time, r.diff))
+			require.NoError(t, b.Add(r.Key, r.Val, r.Time, r.Diff))
 		}
 		require.Equal(t, len(want), b.Len())
 		c := b.Finish()
@@ -194,15 +194,15 @@ func FuzzRows(f *testing.F) {
 	})
 }
 
-func requireRows(t *testing.T, want []row, c Columns) {
+func requireRows(t *testing.T, want []Row, c Columns) {
 	t.Helper()
 	require.Equal(t, len(want), c.Len())
 	lo, hi := uint64(math.MaxUint64), uint64(0)
 	for i, r := range want {
-		require.True(t, bytes.Equal(r.key, c.Key(i)) && bytes.Equal(r.val, c.Val(i)), "row %d", i)
-		require.Equal(t, r.time, c.Time(i), "row %d", i)
-		require.Equal(t, r.diff, c.Diff(i), "row %d", i)
-		lo, hi = min(lo, r.time), max(hi, r.time)
+		require.True(t, bytes.Equal(r.Key, c.Key(i)) && bytes.Equal(r.Val, c.Val(i)), "row %d", i)
+		require.Equal(t, r.Time, c.Time(i), "row %d", i)
+		require.Equal(t, r.Diff, c.Diff(i), "row %d", i)
+		lo, hi = min(lo, r.Time), max(hi, r.Time)
 	}
 	if len(want) > 0 {
 		least, most := c.TimeRange()

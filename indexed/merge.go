@@ -9,33 +9,34 @@ import (
 	"github.com/tidemark-go/tidemark/frontier"
 )
 
-// row is one update; key and val refer to the columns they came from.
-type row struct {
-	key, val []byte
-	time     uint64
-	diff     int64
+// Row is one encoded update. Key and Val refer to the memory that they came from and must
+// not be changed. Whatever yields rows says whether equal ones are added up.
+type Row struct {
+	Key, Val []byte
+	Time     uint64
+	Diff     int64
 }
 
 // rowBytes returns what a row takes in Columns.
-func rowBytes(r *row) int { return rowOverhead + len(r.key) + len(r.val) }
+func rowBytes(r *Row) int { return rowOverhead + len(r.Key) + len(r.Val) }
 
-func compareRows(a, b *row) int {
-	if c := bytes.Compare(a.key, b.key); c != 0 {
+func compareRows(a, b *Row) int {
+	if c := bytes.Compare(a.Key, b.Key); c != 0 {
 		return c
 	}
-	if c := bytes.Compare(a.val, b.val); c != 0 {
+	if c := bytes.Compare(a.Val, b.Val); c != 0 {
 		return c
 	}
-	return cmp.Compare(a.time, b.time)
+	return cmp.Compare(a.Time, b.Time)
 }
 
-func sameKeyVal(a, b *row) bool { return bytes.Equal(a.key, b.key) && bytes.Equal(a.val, b.val) }
+func sameKeyVal(a, b *Row) bool { return bytes.Equal(a.Key, b.Key) && bytes.Equal(a.Val, b.Val) }
 
 // rowSource yields rows in ascending order of (key, val, time).
 type rowSource interface {
 	// next returns the next row, or false at the end. The row stays valid until the
 	// source is no longer used.
-	next(ctx context.Context) (row, bool, error)
+	next(ctx context.Context) (Row, bool, error)
 }
 
 // consolidate merges sorted sources into one sequence sorted by (key, val, time),
@@ -48,25 +49,25 @@ type rowSource interface {
 //
 // INVARIANT: advancing is monotone, so a source that is sorted by time within a
 // (key, val) still is after its times are advanced, and no second sort is needed.
-func consolidate(ctx context.Context, sources []rowSource, since frontier.Antichain, held int, tooLarge func(r *row, carry int64) error) iter.Seq2[row, error] {
-	return func(yield func(row, error) bool) {
+func consolidate(ctx context.Context, sources []rowSource, since frontier.Antichain, held int, tooLarge func(r *Row, carry int64) error) iter.Seq2[Row, error] {
+	return func(yield func(Row, error) bool) {
 		share(sources, held)
 		m := rowMerge{since: since, heads: make([]head, len(sources))}
 		for i, s := range sources {
 			m.heads[i].source = s
 			if err := m.push(ctx, int32(i)); err != nil {
-				yield(row{}, err)
+				yield(Row{}, err)
 				return
 			}
 		}
-		var acc row
+		var acc Row
 		var carry int64
 		have := false
 		for len(m.heap) > 0 {
 			top := &m.heads[m.heap[0].head].row
 			if have && equalRows(&acc, top) {
-				sum, more := addDiffs(acc.diff, top.diff)
-				acc.diff = sum
+				sum, more := addDiffs(acc.Diff, top.Diff)
+				acc.Diff = sum
 				carry += more
 			} else {
 				if carry != 0 {
@@ -74,20 +75,20 @@ func consolidate(ctx context.Context, sources []rowSource, since frontier.Antich
 						return
 					}
 					carry = 0
-				} else if have && acc.diff != 0 && !yield(acc, nil) {
+				} else if have && acc.Diff != 0 && !yield(acc, nil) {
 					return
 				}
 				acc, have = *top, true
 			}
 			if err := m.advance(ctx); err != nil {
-				yield(row{}, err)
+				yield(Row{}, err)
 				return
 			}
 		}
 		switch {
 		case carry != 0:
 			yieldWide(acc, carry, tooLarge, yield)
-		case have && acc.diff != 0:
+		case have && acc.Diff != 0:
 			yield(acc, nil)
 		}
 	}
@@ -95,8 +96,8 @@ func consolidate(ctx context.Context, sources []rowSource, since frontier.Antich
 
 // equalRows reports whether rows that follow one another are one. Times mostly tell them
 // apart, or keys of other lengths, before any bytes are looked at.
-func equalRows(a, b *row) bool {
-	return a.time == b.time && bytes.Equal(a.key, b.key) && bytes.Equal(a.val, b.val)
+func equalRows(a, b *Row) bool {
+	return a.Time == b.Time && bytes.Equal(a.Key, b.Key) && bytes.Equal(a.Val, b.Val)
 }
 
 // rowMerge is a binary min-heap of the sources of a merge by their next rows. It is
@@ -110,7 +111,7 @@ type rowMerge struct {
 
 // head is a source with its next row.
 type head struct {
-	row    row
+	row    Row
 	source rowSource
 }
 
@@ -126,11 +127,11 @@ func (m *rowMerge) load(ctx context.Context, i int32) (item heapItem, ok bool, e
 	if h.row, ok, err = h.source.next(ctx); err != nil || !ok {
 		return heapItem{}, false, err
 	}
-	h.row.time = m.since.Advance(h.row.time)
+	h.row.Time = m.since.Advance(h.row.Time)
 	if len(m.heads) == 1 {
 		return heapItem{}, true, nil // nothing to compare it with
 	}
-	return heapItem{keyPrefix(h.row.key), i}, true, nil
+	return heapItem{keyPrefix(h.row.Key), i}, true, nil
 }
 
 // push adds a source.
@@ -206,13 +207,13 @@ type sortedColumns struct {
 	i      int
 }
 
-func (s *sortedColumns) next(context.Context) (row, bool, error) {
+func (s *sortedColumns) next(context.Context) (Row, bool, error) {
 	for s.i < s.cols.Len() {
 		i := s.i
 		s.i++
 		if t := s.cols.Time(i); s.filter.admits(t) {
-			return row{s.cols.Key(i), s.cols.Val(i), t, s.cols.Diff(i)}, true, nil
+			return Row{s.cols.Key(i), s.cols.Val(i), t, s.cols.Diff(i)}, true, nil
 		}
 	}
-	return row{}, false, nil
+	return Row{}, false, nil
 }

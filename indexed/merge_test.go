@@ -28,12 +28,12 @@ func drawAntichain(t *rapid.T, label string) frontier.Antichain {
 	return frontier.At(rapid.OneOf(rapid.Uint64Range(0, 5), rapid.Just(uint64(math.MaxUint64))).Draw(t, label))
 }
 
-func drawRow(t *rapid.T) row {
-	return row{
-		key:  rapid.OneOf(rapid.SliceOfN(rapid.SampledFrom([]byte{0, 1, 255}), 0, 10), rapid.Just([]byte("k"))).Draw(t, "key"),
-		val:  rapid.OneOf(rapid.SliceOfN(rapid.SampledFrom([]byte{0, 1}), 0, 2), rapid.Just([]byte{})).Draw(t, "val"),
-		time: rapid.OneOf(rapid.Uint64Range(0, 5), rapid.Just(uint64(math.MaxUint64))).Draw(t, "time"),
-		diff: drawDiff(t),
+func drawRow(t *rapid.T) Row {
+	return Row{
+		Key:  rapid.OneOf(rapid.SliceOfN(rapid.SampledFrom([]byte{0, 1, 255}), 0, 10), rapid.Just([]byte("k"))).Draw(t, "key"),
+		Val:  rapid.OneOf(rapid.SliceOfN(rapid.SampledFrom([]byte{0, 1}), 0, 2), rapid.Just([]byte{})).Draw(t, "val"),
+		Time: rapid.OneOf(rapid.Uint64Range(0, 5), rapid.Just(uint64(math.MaxUint64))).Draw(t, "time"),
+		Diff: drawDiff(t),
 	}
 }
 
@@ -44,30 +44,30 @@ func drawDiff(t *rapid.T) int64 {
 	})).Draw(t, "diff")
 }
 
-func drawRun(t *rapid.T) ([]row, Columns) {
+func drawRun(t *rapid.T) ([]Row, Columns) {
 	var b ColumnsBuilder
 	rows := rapid.SliceOfN(rapid.Custom(drawRow), 0, 12).Draw(t, "run")
 	for _, r := range rows {
-		require.NoError(t, b.Add(r.key, r.val, r.time, r.diff))
+		require.NoError(t, b.Add(r.Key, r.Val, r.Time, r.Diff))
 	}
 	return rows, b.Finish()
 }
 
 // naive is what consolidating rows amounts to.
-func naive(rows []row, filter timeFilter, since frontier.Antichain) []exactSum {
+func naive(rows []Row, filter timeFilter, since frontier.Antichain) []exactSum {
 	sums := map[string]exactSum{}
 	for _, r := range rows {
-		if !filter.admits(r.time) {
+		if !filter.admits(r.Time) {
 			continue
 		}
-		r.time = since.Advance(r.time)
-		id := fmt.Sprintf("%x %x %d", r.key, r.val, r.time)
+		r.Time = since.Advance(r.Time)
+		id := fmt.Sprintf("%x %x %d", r.Key, r.Val, r.Time)
 		s, ok := sums[id]
 		if !ok {
 			s = exactSum{row: r, sum: new(big.Int)}
 			sums[id] = s
 		}
-		s.sum.Add(s.sum, big.NewInt(r.diff))
+		s.sum.Add(s.sum, big.NewInt(r.Diff))
 	}
 	left := []exactSum{}
 	for _, s := range sums {
@@ -76,19 +76,19 @@ func naive(rows []row, filter timeFilter, since frontier.Antichain) []exactSum {
 		}
 	}
 	slices.SortFunc(left, func(a, b exactSum) int {
-		return cmp.Or(bytes.Compare(a.row.key, b.row.key), bytes.Compare(a.row.val, b.row.val), cmp.Compare(a.row.time, b.row.time))
+		return cmp.Or(bytes.Compare(a.row.Key, b.row.Key), bytes.Compare(a.row.Val, b.row.Val), cmp.Compare(a.row.Time, b.row.Time))
 	})
 	return left
 }
 
 // exactSum is what the diffs of equal rows add up to.
 type exactSum struct {
-	row row // without the diff
+	row Row // without the diff
 	sum *big.Int
 }
 
 func (s exactSum) String() string {
-	return fmt.Sprintf("%x=%x @%d %+d", s.row.key, s.row.val, s.row.time, s.sum)
+	return fmt.Sprintf("%x=%x @%d %+d", s.row.Key, s.row.Val, s.row.Time, s.sum)
 }
 
 // Merging sorted runs is consolidating all of their rows. A sum that no int64 holds ends a
@@ -97,7 +97,7 @@ func TestConsolidateIsNaive(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		filter := timeFilter{drawAntichain(t, "lower"), drawAntichain(t, "upper")}
 		since := drawAntichain(t, "since")
-		var all []row
+		var all []Row
 		var sources []rowSource
 		for range rapid.IntRange(0, 5).Draw(t, "sources") {
 			var runs []Columns
@@ -120,13 +120,13 @@ func TestConsolidateIsNaive(t *testing.T) {
 					return
 				}
 				require.NoError(t, err)
-				require.Equal(t, want[0].String(), exactSum{r, big.NewInt(r.diff)}.String())
+				require.Equal(t, want[0].String(), exactSum{r, big.NewInt(r.Diff)}.String())
 				want = want[1:]
 			}
 			require.Empty(t, want)
 			return
 		}
-		var stored []row
+		var stored []Row
 		for r, err := range consolidate(t.Context(), sources, since, math.MaxInt, nil) {
 			require.NoError(t, err)
 			stored = append(stored, r)
@@ -140,14 +140,14 @@ func TestConsolidateIsNaive(t *testing.T) {
 			}
 		}
 		require.Len(t, stored, least)
-		require.True(t, slices.IsSortedFunc(stored, func(a, b row) int { return compareRows(&a, &b) }))
+		require.True(t, slices.IsSortedFunc(stored, func(a, b Row) int { return compareRows(&a, &b) }))
 	})
 }
 
 // requireSorted checks the order without using the source up.
 func requireSorted(t *rapid.T, s *sortedRefs) {
 	again := &sortedRefs{runs: s.runs, refs: s.refs}
-	var prev *row
+	var prev *Row
 	for {
 		r, ok, err := again.next(t.Context())
 		require.NoError(t, err)
@@ -166,12 +166,12 @@ type failingSource struct{ left int }
 
 var errSource = errors.New("source failed")
 
-func (s *failingSource) next(context.Context) (row, bool, error) {
+func (s *failingSource) next(context.Context) (Row, bool, error) {
 	if s.left == 0 {
-		return row{}, false, errSource
+		return Row{}, false, errSource
 	}
 	s.left--
-	return row{key: []byte{byte(10 - s.left)}, diff: 1}, true, nil
+	return Row{Key: []byte{byte(10 - s.left)}, Diff: 1}, true, nil
 }
 
 // A failing source ends the merge with its error, and a reader that stops is left alone.
@@ -265,7 +265,7 @@ func testManyBatches(t *testing.T, groupRows int, val func(row int) []byte) {
 		rows := 0
 		for r, err := range consolidate(t.Context(), sources, frontier.Antichain{}, most*groupSize, nil) {
 			require.NoError(t, err)
-			require.Equal(t, fmt.Sprintf("%06d-%06d", rows/count, rows%count), string(r.key))
+			require.Equal(t, fmt.Sprintf("%06d-%06d", rows/count, rows%count), string(r.Key))
 			if rows%(7*count) == 0 {
 				held := 0
 				for _, s := range sources {

@@ -149,7 +149,7 @@ func (e *Engine) commitMove(m *merge, out *batch) bool {
 func (e *Engine) learn(ctx context.Context, m *merge) error {
 	b := m.inputs[0]
 	var sample sampler
-	var prev row
+	var prev Row
 	rows := newBatchRows(b, uncached{e.blobs}, allTimes)
 	share([]rowSource{rows}, e.cfg.heldBytes())
 	for n := 0; ; n++ {

@@ -44,7 +44,7 @@ type partInfo struct {
 // begin opens the file. Its first rows decide how it stores columns: rows are sorted, so
 // keys, and perhaps vals, often begin as those before them do, and then only what differs
 // is stored.
-func (e *partEncoder) begin(rows []row, info partInfo) {
+func (e *partEncoder) begin(rows []Row, info partInfo) {
 	e.unbounded = [columnCount]bool{columnKey: !hasBounds(rows, rowKey), columnVal: !hasBounds(rows, rowVal)}
 	e.out.Reset()
 	options := []parquet.WriterOption{
@@ -72,12 +72,12 @@ func (e *partEncoder) begin(rows []row, info partInfo) {
 
 // admits reports whether the rows can be in the part that was begun. If they cannot,
 // another part is to begin with them.
-func (e *partEncoder) admits(rows []row) bool {
+func (e *partEncoder) admits(rows []Row) bool {
 	return (e.unbounded[columnKey] || hasBounds(rows, rowKey)) && (e.unbounded[columnVal] || hasBounds(rows, rowVal))
 }
 
 // add appends rows, which are not looked at any more when it returns.
-func (e *partEncoder) add(rows []row) error {
+func (e *partEncoder) add(rows []Row) error {
 	for column := range columnCount {
 		e.values = appendValues(e.values[:0], rows, column)
 		if _, err := e.columns[column].WriteRowValues(e.values); err != nil {
@@ -87,7 +87,7 @@ func (e *partEncoder) add(rows []row) error {
 	bytes := 0
 	for i := range rows {
 		bytes += rowBytes(&rows[i])
-		e.largest = max(e.largest, len(rows[i].key), len(rows[i].val))
+		e.largest = max(e.largest, len(rows[i].Key), len(rows[i].Val))
 	}
 	e.rows += len(rows)
 	e.bytes += bytes
@@ -108,23 +108,23 @@ func (e *partEncoder) groupEnds() bool {
 
 // appendValues has a loop for each column because it is the innermost one of flushes and
 // merges.
-func appendValues(dst []parquet.Value, rows []row, column int) []parquet.Value {
+func appendValues(dst []parquet.Value, rows []Row, column int) []parquet.Value {
 	switch column {
 	case columnKey:
 		for i := range rows {
-			dst = append(dst, parquet.ByteArrayValue(rows[i].key))
+			dst = append(dst, parquet.ByteArrayValue(rows[i].Key))
 		}
 	case columnVal:
 		for i := range rows {
-			dst = append(dst, parquet.ByteArrayValue(rows[i].val))
+			dst = append(dst, parquet.ByteArrayValue(rows[i].Val))
 		}
 	case columnTime:
 		for i := range rows {
-			dst = append(dst, parquet.Int64Value(int64(rows[i].time)))
+			dst = append(dst, parquet.Int64Value(int64(rows[i].Time)))
 		}
 	case columnDiff:
 		for i := range rows {
-			dst = append(dst, parquet.Int64Value(rows[i].diff))
+			dst = append(dst, parquet.Int64Value(rows[i].Diff))
 		}
 	}
 	return dst
@@ -146,8 +146,8 @@ func (e *partEncoder) finish() ([]byte, error) {
 	return e.out.Bytes(), nil
 }
 
-func rowKey(r *row) []byte { return r.key }
-func rowVal(r *row) []byte { return r.val }
+func rowKey(r *Row) []byte { return r.Key }
+func rowVal(r *Row) []byte { return r.Val }
 
 // parquetSchemas are those for writing, by whether keys and vals are stored as what
 // differs from the row before (in Parquet's words DELTA_BYTE_ARRAY) or as they are, one
@@ -172,7 +172,7 @@ func asIndex(b bool) int {
 // sharePrefixes reports whether half of the bytes of a column are those that the row
 // before has as well. Where they are not, storing only what differs costs as much as
 // compression does, which finds most of what it would save.
-func sharePrefixes(rows []row, value func(*row) []byte) bool {
+func sharePrefixes(rows []Row, value func(*Row) []byte) bool {
 	total, shared := 0, 0
 	for i := range rows {
 		v := value(&rows[i])
@@ -200,7 +200,7 @@ var onesPrefix = bytes.Repeat([]byte{0xff}, parquet.DefaultColumnIndexSizeLimit)
 // whole, so the values must be short. The second are cut to the length of onesPrefix; a
 // greatest value that is cut is rounded up to the next one of that length, and if there is
 // none the index would exclude values that are in the page.
-func hasBounds(rows []row, value func(*row) []byte) bool {
+func hasBounds(rows []Row, value func(*Row) []byte) bool {
 	for i := range rows {
 		if v := value(&rows[i]); len(v) > maxBoundBytes || len(v) > 0 && v[0] == 0xff && bytes.HasPrefix(v, onesPrefix) {
 			return false

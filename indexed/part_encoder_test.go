@@ -13,9 +13,9 @@ import (
 
 // encodePart returns the file of a part with these rows.
 func encodePart(c *Columns, stream string, b *batch, index int) ([]byte, error) {
-	e, rows := newPartEncoder(&Config{PartBytes: 4 << 20}), []row(nil)
+	e, rows := newPartEncoder(&Config{PartBytes: 4 << 20}), []Row(nil)
 	for i := range c.Len() {
-		rows = append(rows, row{c.Key(i), c.Val(i), c.Time(i), c.Diff(i)})
+		rows = append(rows, Row{c.Key(i), c.Val(i), c.Time(i), c.Diff(i)})
 		if len(rows) == chunkRows || i == c.Len()-1 {
 			if e.rows == 0 {
 				e.begin(rows, partInfo{stream, b.String(), index})
@@ -77,25 +77,25 @@ func TestEncodingFollowsTheData(t *testing.T) {
 // not to have long ones. A part has bounds of a column or it has not, so one that has them
 // ends before such a value.
 func TestPartEndsBeforeValuesWithoutBounds(t *testing.T) {
-	short := row{key: []byte("key"), val: []byte("val")}
-	long := row{key: append(bytes.Clone(onesPrefix), "key"...), val: []byte("val")}
-	longVal := row{key: []byte("key"), val: append(bytes.Clone(onesPrefix), "val"...)}
+	short := Row{Key: []byte("key"), Val: []byte("val")}
+	long := Row{Key: append(bytes.Clone(onesPrefix), "key"...), Val: []byte("val")}
+	longVal := Row{Key: []byte("key"), Val: append(bytes.Clone(onesPrefix), "val"...)}
 	var e partEncoder
-	e.begin([]row{short}, partInfo{})
-	require.True(t, e.admits([]row{short, short}))
-	require.False(t, e.admits([]row{short, long}))
-	require.False(t, e.admits([]row{longVal}))
-	e.begin([]row{short, long}, partInfo{})
-	require.True(t, e.admits([]row{short, long}))
-	require.False(t, e.admits([]row{longVal}))
-	e.begin([]row{longVal}, partInfo{})
-	require.True(t, e.admits([]row{longVal}))
+	e.begin([]Row{short}, partInfo{})
+	require.True(t, e.admits([]Row{short, short}))
+	require.False(t, e.admits([]Row{short, long}))
+	require.False(t, e.admits([]Row{longVal}))
+	e.begin([]Row{short, long}, partInfo{})
+	require.True(t, e.admits([]Row{short, long}))
+	require.False(t, e.admits([]Row{longVal}))
+	e.begin([]Row{longVal}, partInfo{})
+	require.True(t, e.admits([]Row{longVal}))
 
-	atLimit := row{key: bytes.Repeat([]byte("k"), maxBoundBytes), val: bytes.Repeat([]byte("v"), maxBoundBytes)}
-	beyond := row{key: []byte("key"), val: bytes.Repeat([]byte("v"), maxBoundBytes+1)}
-	e.begin([]row{short}, partInfo{})
-	require.True(t, e.admits([]row{atLimit}))
-	require.False(t, e.admits([]row{beyond}))
-	e.begin([]row{beyond}, partInfo{})
-	require.True(t, e.admits([]row{beyond, short, atLimit}))
+	atLimit := Row{Key: bytes.Repeat([]byte("k"), maxBoundBytes), Val: bytes.Repeat([]byte("v"), maxBoundBytes)}
+	beyond := Row{Key: []byte("key"), Val: bytes.Repeat([]byte("v"), maxBoundBytes+1)}
+	e.begin([]Row{short}, partInfo{})
+	require.True(t, e.admits([]Row{atLimit}))
+	require.False(t, e.admits([]Row{beyond}))
+	e.begin([]Row{beyond}, partInfo{})
+	require.True(t, e.admits([]Row{beyond, short, atLimit}))
 }

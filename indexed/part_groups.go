@@ -112,7 +112,7 @@ func (b *blobs) openGroups(ctx context.Context, p *part) (*partGroups, error) {
 	for _, group := range g.groups {
 		n := group.NumRows()
 		if n < 1 || n > int64(p.rows)-rows {
-			return nil, wire.Unreadable(p.key, fmt.Errorf("a row group of %d rows after %d of %d", n, rows, p.rows))
+			return nil, wire.Unreadable(p.key, fmt.Errorf("a Row group of %d rows after %d of %d", n, rows, p.rows))
 		}
 		rows += n
 	}

@@ -59,12 +59,12 @@ func partOfGroups(t testing.TB) (data []byte, p *part, c Columns, groupBytes int
 	var b ColumnsBuilder
 	e := newPartEncoder(&Config{PartBytes: 8 * groupBytes})
 	for i := range rows {
-		r := row{fmt.Appendf(nil, "key-%06d", i), []byte(strings.Repeat("v", i%50)), uint64(i), 1}
-		require.NoError(t, b.Add(r.key, r.val, r.time, r.diff))
+		r := Row{fmt.Appendf(nil, "key-%06d", i), []byte(strings.Repeat("v", i%50)), uint64(i), 1}
+		require.NoError(t, b.Add(r.Key, r.Val, r.Time, r.Diff))
 		if i == 0 {
-			e.begin([]row{r}, partInfo{"s", "b", 0})
+			e.begin([]Row{r}, partInfo{"s", "b", 0})
 		}
-		require.NoError(t, e.add([]row{r}))
+		require.NoError(t, e.add([]Row{r}))
 	}
 	c = b.Finish()
 	data, err := e.finish()
@@ -172,8 +172,8 @@ func TestFooterWithoutRowGroups(t *testing.T) {
 	for text, change := range map[string]func(m *format.FileMetaData){
 		"0 rows in row groups, expected 3000": func(m *format.FileMetaData) { m.RowGroups = nil },
 		"rows in row groups, expected 3000":   func(m *format.FileMetaData) { m.RowGroups = m.RowGroups[:len(m.RowGroups)-1] },
-		"a row group of 0 rows":               func(m *format.FileMetaData) { m.RowGroups[1].NumRows = 0 },
-		"a row group of 4000 rows":            func(m *format.FileMetaData) { m.RowGroups[1].NumRows = 4000 },
+		"a Row group of 0 rows":               func(m *format.FileMetaData) { m.RowGroups[1].NumRows = 0 },
+		"a Row group of 4000 rows":            func(m *format.FileMetaData) { m.RowGroups[1].NumRows = 4000 },
 		"refers to its bytes -1 to":           func(m *format.FileMetaData) { m.RowGroups[0].Columns[0].MetaData.DataPageOffset = -1 },
 		"refers to its bytes 4 to":            func(m *format.FileMetaData) { m.RowGroups[0].Columns[0].MetaData.TotalCompressedSize = 1 << 40 },
 	} {
@@ -198,11 +198,11 @@ func TestFooterWithoutRowGroups(t *testing.T) {
 // What is held of a part between reads is not much beside a row group, and what the
 // encoder holds not much beside the part.
 func TestPartsHoldLittle(t *testing.T) {
-	var rows []row
+	var rows []Row
 	for i := range 1000 {
 		val := make([]byte, 1000)
 		_, _ = rand.NewChaCha8([32]byte{byte(i), byte(i >> 8)}).Read(val)
-		rows = append(rows, row{fmt.Appendf(nil, "key-%06d", i), val, 1, 1})
+		rows = append(rows, Row{fmt.Appendf(nil, "key-%06d", i), val, 1, 1})
 	}
 	cfg := &Config{PartBytes: 4 << 20}
 	e := newPartEncoder(cfg)
@@ -243,12 +243,12 @@ func TestLargeValuesAreStoredOnce(t *testing.T) {
 	for _, size := range []int{1000, 20_000, 100_000, 600_000} {
 		e := newPartEncoder(&Config{PartBytes: 4 << 20})
 		for i := 0; e.bytes < 4<<20; i++ {
-			r := row{key: fmt.Appendf(nil, "key-%06d", i), val: make([]byte, size), time: 1, diff: 1}
-			_, _ = random.Read(r.val)
+			r := Row{Key: fmt.Appendf(nil, "key-%06d", i), Val: make([]byte, size), Time: 1, Diff: 1}
+			_, _ = random.Read(r.Val)
 			if i == 0 {
-				e.begin([]row{r}, partInfo{"s", "b", 0})
+				e.begin([]Row{r}, partInfo{"s", "b", 0})
 			}
-			require.NoError(t, e.add([]row{r}))
+			require.NoError(t, e.add([]Row{r}))
 		}
 		total := e.bytes
 		data, err := e.finish()

@@ -192,14 +192,6 @@ func (s *Snapshot) ChunksBetween(ctx context.Context, lower, upper frontier.Anti
 	}
 }
 
-// Row is one update of a snapshot, encoded. Whatever yields it says whether equal rows are
-// added up. Key and Val must not be changed.
-type Row struct {
-	Key, Val []byte
-	Time     uint64
-	Diff     int64
-}
-
 // Consolidated yields the snapshot sorted by (key, val, time), with times advanced
 // to its since, equal rows added up and zeros left out. It merges as it goes and
 // holds a row group of each batch (512 KiB of updates) and the footer of its part (some 40
@@ -287,7 +279,7 @@ func (s *Snapshot) consolidated(ctx context.Context, filter timeFilter, since fr
 				yield(Row{}, fmt.Errorf("tidemark: snapshot of stream %s: %w", quoteName(s.stream), err))
 				return
 			}
-			if !yield(Row{r.key, r.val, r.time, r.diff}, nil) {
+			if !yield(r, nil) {
 				return
 			}
 		}

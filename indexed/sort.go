@@ -21,7 +21,7 @@ type sortedRefs struct {
 	runs []Columns
 	refs []rowRef
 
-	block [64]row // rows that are ready
+	block [64]Row // rows that are ready
 	ready int     // of them, how many are left
 	ended int     // behind the last of them
 	touch byte    // keeps the loads that only fill the cache
@@ -134,9 +134,9 @@ func keyPrefix(key []byte) uint64 {
 	return binary.BigEndian.Uint64(p[:])
 }
 
-func (s *sortedRefs) next(context.Context) (row, bool, error) {
+func (s *sortedRefs) next(context.Context) (Row, bool, error) {
 	if s.ready == 0 && !s.locate() {
-		return row{}, false, nil
+		return Row{}, false, nil
 	}
 	r := s.block[s.ended-s.ready]
 	s.ready--
@@ -153,11 +153,11 @@ func (s *sortedRefs) locate() bool {
 	}
 	for k, ref := range s.refs[:n] {
 		c, i := &s.runs[ref.run], int(ref.i)
-		s.block[k] = row{c.Key(i), c.Val(i), c.Time(i), c.Diff(i)}
+		s.block[k] = Row{c.Key(i), c.Val(i), c.Time(i), c.Diff(i)}
 	}
 	for k := range s.block[:n] {
-		if r := &s.block[k]; len(r.key) > 0 && len(r.val) > 0 {
-			s.touch ^= r.key[0] ^ r.val[0] ^ r.val[len(r.val)-1]
+		if r := &s.block[k]; len(r.Key) > 0 && len(r.Val) > 0 {
+			s.touch ^= r.Key[0] ^ r.Val[0] ^ r.Val[len(r.Val)-1]
 		}
 	}
 	s.refs = s.refs[n:]

@@ -40,13 +40,13 @@ func TestSortRunsOfManyRows(t *testing.T) {
 						runs = append(runs, builder.Finish())
 					}
 				}
-				var want []row
+				var want []Row
 				for i := range runs {
 					for j := range runs[i].Len() {
-						want = append(want, row{runs[i].Key(j), runs[i].Val(j), runs[i].Time(j), 1})
+						want = append(want, Row{runs[i].Key(j), runs[i].Val(j), runs[i].Time(j), 1})
 					}
 				}
-				slices.SortFunc(want, func(a, b row) int { return compareRows(&a, &b) })
+				slices.SortFunc(want, func(a, b Row) int { return compareRows(&a, &b) })
 				s := sortRuns(runs, allTimes)
 				for i := range want {
 					r, ok, err := s.next(t.Context())

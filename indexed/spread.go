@@ -55,9 +55,9 @@ type sampledRow struct {
 	folds, negative bool
 }
 
-func (s *sampler) add(r *row, folds bool) {
+func (s *sampler) add(r *Row, folds bool) {
 	if s.at == s.pick {
-		s.kept = append(s.kept, sampledRow{r.time, folds, r.diff < 0})
+		s.kept = append(s.kept, sampledRow{r.Time, folds, r.Diff < 0})
 	}
 	if s.at++; s.at >= s.block {
 		s.nextBlock()

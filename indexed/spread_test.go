@@ -31,7 +31,7 @@ func TestSpread(t *testing.T) {
 				b.foldable++
 			}
 			b.minTime, b.maxTime = min(b.minTime, times[i]), max(b.maxTime, times[i])
-			sample.add(&row{time: times[i], diff: 1 - 2*int64(times[i]>>63)}, folds[i])
+			sample.add(&Row{Time: times[i], Diff: 1 - 2*int64(times[i]>>63)}, folds[i])
 		}
 		b.times.Store(sample.spread())
 		points := b.times.Load().points

@@ -25,11 +25,11 @@ func addDiffs(a, b int64) (sum, carry int64) {
 
 // yieldWide yields a row whose sum no int64 holds: see consolidate. It reports whether
 // there may be more rows.
-func yieldWide(r row, carry int64, tooLarge func(r *row, carry int64) error, yield func(row, error) bool) bool {
+func yieldWide(r Row, carry int64, tooLarge func(r *Row, carry int64) error, yield func(Row, error) bool) bool {
 	if tooLarge == nil {
 		return splitSum(r, carry, yield)
 	}
-	yield(row{}, tooLarge(&r, carry))
+	yield(Row{}, tooLarge(&r, carry))
 	return false
 }
 
@@ -37,9 +37,9 @@ func yieldWide(r row, carry int64, tooLarge func(r *row, carry int64) error, yie
 // Batches have these: so nothing is lost, and whatever is added later gives the exact sum,
 // in any order of merging. None of them has math.MinInt64 as its diff, which has no
 // negation.
-func splitSum(r row, carry int64, yield func(row, error) bool) bool {
-	hi, lo := carry, uint64(r.diff)
-	if r.diff < 0 {
+func splitSum(r Row, carry int64, yield func(Row, error) bool) bool {
+	hi, lo := carry, uint64(r.Diff)
+	if r.Diff < 0 {
 		hi-- // the diff has a sign of its own
 	}
 	piece := int64(math.MaxInt64)
@@ -50,24 +50,24 @@ func splitSum(r row, carry int64, yield func(row, error) bool) bool {
 		hi = -hi - int64(borrow)
 	}
 	pieces, rest := bits.Div64(uint64(hi), lo, math.MaxInt64)
-	for r.diff = piece; pieces > 0; pieces-- {
+	for r.Diff = piece; pieces > 0; pieces-- {
 		if !yield(r, nil) {
 			return false
 		}
 	}
-	if r.diff = int64(rest); piece < 0 {
-		r.diff = -r.diff
+	if r.Diff = int64(rest); piece < 0 {
+		r.Diff = -r.Diff
 	}
-	return r.diff == 0 || yield(r, nil)
+	return r.Diff == 0 || yield(r, nil)
 }
 
 // tooLargeSum returns what ends the read of a stream at a sum that no int64 holds.
-func tooLargeSum(stream string) func(r *row, carry int64) error {
-	return func(r *row, carry int64) error {
+func tooLargeSum(stream string) func(r *Row, carry int64) error {
+	return func(r *Row, carry int64) error {
 		sum := new(big.Int).Lsh(big.NewInt(carry), 64)
-		sum.Add(sum, big.NewInt(r.diff))
+		sum.Add(sum, big.NewInt(r.Diff))
 		return streamErrorf(stream, ErrOverflow,
 			"the diffs of key %s, value %s at time %d add up to %d, which no int64 holds: write updates that retract some of it, or read the updates as they are stored",
-			brief.Bytes(r.key), brief.Bytes(r.val), r.time, sum)
+			brief.Bytes(r.Key), brief.Bytes(r.Val), r.Time, sum)
 	}
 }
