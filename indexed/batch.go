@@ -45,15 +45,6 @@ type batch struct {
 	unlisted bool // no durable manifest names it any more, or none ever did
 }
 
-// part is one blob of a batch: an ordinary Parquet file.
-type part struct {
-	key   string
-	size  int64  // bytes of the blob
-	sum   uint64 // xxhash64 of the blob
-	rows  int
-	bytes int // encoded size of its updates in memory
-}
-
 // size returns the bytes of all the batch's blobs.
 func (b *batch) size() (n int64) {
 	for i := range b.parts {

@@ -1,22 +1,15 @@
 package indexed
 
-import (
-	"context"
-	"math"
-)
+import "context"
 
 // partReader opens the parts of batches for reading them in order.
 type partReader interface {
 	openPart(ctx context.Context, p *part) (groupReader, error)
 }
 
-// heldBytes is what a read of several batches holds of them at most, all together: 256
-// row groups. A stream whose merges keep up has fewer batches.
-func (c *Config) heldBytes() int { return int(min(math.MaxInt, 32*int64(c.PartBytes))) }
-
-// batchRows yields the rows of a batch, holding one row group at a time, or a piece of one
+// partRows yields the rows of the parts of a batch, holding one row group at a time, or a piece of one
 // if there are many batches: see share.
-type batchRows struct {
+type partRows struct {
 	groups partCursor
 	filter timeFilter
 	most   int // bytes of a group that are held at a time: see share
@@ -32,8 +25,9 @@ type batchRows struct {
 	coming chan partRead // the next group, unless it is nil
 }
 
-func newBatchRows(b *batch, reader partReader, filter timeFilter) *batchRows {
-	return &batchRows{groups: partCursor{reader: reader, parts: b.parts}, filter: filter}
+// newPartRows reads the rows of parts that follow one another, as those of a batch do.
+func newPartRows(parts []part, reader partReader, filter timeFilter) *partRows {
+	return &partRows{groups: partCursor{reader: reader, parts: parts}, filter: filter}
 }
 
 // share makes batches that are read together hold so many bytes at most. If merges cannot
@@ -42,7 +36,7 @@ func newBatchRows(b *batch, reader partReader, filter timeFilter) *batchRows {
 // piece has one row at least.
 func share(sources []rowSource, bytes int) {
 	for _, s := range sources {
-		if b, ok := s.(*batchRows); ok {
+		if b, ok := s.(*partRows); ok {
 			b.most = max(1, bytes/len(sources))
 		}
 	}
@@ -50,11 +44,11 @@ func share(sources []rowSource, bytes int) {
 
 // inPieces reports whether a group is too large to be held whole, by more than the rows
 // that have filled it.
-func (s *batchRows) inPieces(group *Columns) bool {
+func (s *partRows) inPieces(group *Columns) bool {
 	return group.Size()-group.Size()/5 > s.most
 }
 
-func (s *batchRows) next(ctx context.Context) (Row, bool, error) {
+func (s *partRows) next(ctx context.Context) (Row, bool, error) {
 	for {
 		if r, ok, err := s.cur.next(ctx); ok || err != nil {
 			return r, ok, err
@@ -80,7 +74,7 @@ func (s *batchRows) next(ctx context.Context) (Row, bool, error) {
 }
 
 // readNext reads the next group, and begins to read the one after it.
-func (s *batchRows) readNext(ctx context.Context) (cols Columns, err error) {
+func (s *partRows) readNext(ctx context.Context) (cols Columns, err error) {
 	if s.coming != nil {
 		read := <-s.coming
 		s.coming = nil
@@ -109,7 +103,7 @@ func (s *batchRows) readNext(ctx context.Context) (cols Columns, err error) {
 }
 
 // wait returns when no goroutine reads ahead any more.
-func (s *batchRows) wait() {
+func (s *partRows) wait() {
 	if s.coming != nil {
 		<-s.coming
 		s.coming = nil
@@ -117,7 +111,7 @@ func (s *batchRows) wait() {
 }
 
 // piece returns what is to be held of the group that was read, and moves on.
-func (s *batchRows) piece(group Columns) (Columns, error) {
+func (s *partRows) piece(group Columns) (Columns, error) {
 	var b ColumnsBuilder // copied, so that the rest of the group is not held
 	for ; s.read < group.Len(); s.read++ {
 		key, val := group.Key(s.read), group.Val(s.read)

@@ -10,6 +10,7 @@ import (
 	"github.com/cespare/xxhash/v2"
 	"github.com/maypok86/otter/v2"
 	"github.com/maypok86/otter/v2/stats"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/tidemark-go/tidemark/indexed/internal/wire"
 	"github.com/tidemark-go/tidemark/storage"
@@ -19,17 +20,23 @@ import (
 // and how lately they were used. Several readers of one part fetch it once.
 type blobs struct {
 	blob       storage.BlobReader
-	metrics    *metrics
+	metrics    readMetrics
 	cache      *otter.Cache[string, Columns]
-	groupBytes int // see Config.groupBytes; those of another opening may be others
-	heldBytes  int // see Config.heldBytes
+	groupBytes int // see partConfig; those of another opening may be others
+	heldBytes  int
 }
 
-func newBlobs(blob storage.BlobReader, cfg *Config, m *metrics) (*blobs, error) {
+// readMetrics count what is read.
+type readMetrics struct {
+	hits, misses, evictions  prometheus.Counter // of the cache
+	fetchedBytes, readErrors prometheus.Counter
+}
+
+func newBlobs(blob storage.BlobReader, cfg partConfig, m readMetrics) (*blobs, error) {
 	b := &blobs{blob: blob, metrics: m, groupBytes: cfg.groupBytes(), heldBytes: cfg.heldBytes()}
 	maximum := uint64(math.MaxInt64)
-	if cfg.CacheSizeLimit >= 0 {
-		maximum = uint64(cfg.CacheSizeLimit)
+	if cfg.cacheBytes >= 0 {
+		maximum = uint64(cfg.cacheBytes)
 	}
 	cache, err := otter.New(&otter.Options[string, Columns]{
 		MaximumWeight: maximum,
@@ -45,8 +52,12 @@ func newBlobs(blob storage.BlobReader, cfg *Config, m *metrics) (*blobs, error) 
 		return nil, fmt.Errorf("tidemark: blob cache: %w", err)
 	}
 	b.cache = cache
-	m.cache = func() (int64, int64) { return int64(cache.WeightedSize()), int64(cache.EstimatedSize()) }
 	return b, nil
+}
+
+// cached returns what is in the cache: bytes, and how many parts.
+func (b *blobs) cached() (bytes, parts int64) {
+	return int64(b.cache.WeightedSize()), int64(b.cache.EstimatedSize())
 }
 
 const cacheEntryOverhead = 256
@@ -126,7 +137,7 @@ func (b *blobs) fetchRange(ctx context.Context, p *part, offset, length int64) (
 func (b *blobs) fetched(p *part, data []byte, err error) error {
 	switch {
 	case err == nil:
-		b.metrics.cacheFetchedBytes.Add(float64(len(data)))
+		b.metrics.fetchedBytes.Add(float64(len(data)))
 		return nil
 	case errors.Is(err, storage.ErrNotFound):
 		err = errGone(p.key, err)
@@ -135,7 +146,7 @@ func (b *blobs) fetched(p *part, data []byte, err error) error {
 	default:
 		err = unreadError{fmt.Errorf("read blob %s: %w", p.key, err)}
 	}
-	b.metrics.blobReadErrors.Inc()
+	b.metrics.readErrors.Inc()
 	return err
 }
 
@@ -159,13 +170,13 @@ func errGone(key string, err error) error {
 func (b *blobs) forget(key string) { b.cache.Invalidate(key) }
 
 // cacheStats feeds the cache's own counts into the metrics.
-type cacheStats struct{ m *metrics }
+type cacheStats struct{ m readMetrics }
 
 var _ stats.Recorder = cacheStats{}
 
-func (s cacheStats) RecordHits(n int)                { s.m.cacheHits.Add(float64(n)) }
-func (s cacheStats) RecordMisses(n int)              { s.m.cacheMisses.Add(float64(n)) }
-func (s cacheStats) RecordEviction(uint32)           { s.m.cacheEvictions.Inc() }
+func (s cacheStats) RecordHits(n int)                { s.m.hits.Add(float64(n)) }
+func (s cacheStats) RecordMisses(n int)              { s.m.misses.Add(float64(n)) }
+func (s cacheStats) RecordEviction(uint32)           { s.m.evictions.Inc() }
 func (s cacheStats) RecordLoadSuccess(time.Duration) {}
 func (s cacheStats) RecordLoadFailure(time.Duration) {}
 

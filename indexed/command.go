@@ -224,8 +224,7 @@ func appendOps(dst []byte, ops []op) []byte {
 			dst = wire.AppendString(dst, o.keyCodec)
 			dst = wire.AppendString(dst, o.valCodec)
 		case opWrite:
-			dst = o.cols.appendTo(dst)
-			o.cols.buf = dst[len(dst)-len(o.cols.buf) : len(dst) : len(dst)]
+			dst = o.cols.moveTo(o.cols.appendCounts(dst))
 		case opSeal, opAllowCompaction:
 			dst = wire.AppendFrontier(dst, o.frontier)
 		}

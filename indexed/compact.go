@@ -191,7 +191,7 @@ func (e *Engine) runMerge(ctx context.Context, m *merge) (*batch, error) {
 	filter := timeFilter{lower: m.lower, upper: frontier.Empty()}
 	sources := make([]rowSource, len(m.inputs))
 	for i, b := range m.inputs {
-		sources[i] = newBatchRows(b, uncached{e.blobs}, filter)
+		sources[i] = newPartRows(b.parts, e.blobs.reader(false), filter)
 		out.level = max(out.level, b.level)
 		out.newest = max(out.newest, b.newest)
 		if !out.trace {

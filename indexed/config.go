@@ -157,3 +157,11 @@ func (n number) check() error {
 	}
 	return nil
 }
+
+// parts returns what package part is to know.
+func (c *Config) parts() partConfig {
+	return partConfig{partBytes: c.PartBytes, cacheBytes: c.CacheSizeLimit, leastGroup: leastGroupBytes}
+}
+
+// leastGroupBytes is 0, but in tests, whose parts are small: see partConfig.
+var leastGroupBytes int

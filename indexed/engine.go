@@ -142,9 +142,10 @@ func open(ctx context.Context, log storage.Log, blob storage.Blob, cfg Config) (
 	}
 	e.metrics = newMetrics(func() *state { return st })
 	e.metrics.queue = func() (int, int64) { return len(e.queue), e.inFlight.get() }
-	if e.blobs, err = newBlobs(blob, &e.cfg, e.metrics); err != nil {
+	if e.blobs, err = newBlobs(blob, e.cfg.parts(), e.metrics.reads); err != nil {
 		return nil, err
 	}
+	e.metrics.cache = e.blobs.cached
 	if e.unregister, err = e.metrics.register(cfg.Registerer); err != nil {
 		return nil, err
 	}

@@ -139,7 +139,7 @@ func (e *Engine) writeTrace(ctx context.Context, p *flushPlan) (*batch, error) {
 	var sources []rowSource
 	for _, b := range p.set.unsealed {
 		if b.hasTimesIn(filter) {
-			sources = append(sources, newBatchRows(b, uncached{e.blobs}, filter))
+			sources = append(sources, newPartRows(b.parts, e.blobs.reader(false), filter))
 		}
 	}
 	if !p.tail.empty() {

@@ -71,9 +71,10 @@ func OpenRead(ctx context.Context, log storage.LogReader, blob storage.BlobReade
 	}
 	f.logger = f.cfg.Logger
 	f.metrics = newMetrics(f.current)
-	if f.blobs, err = newBlobs(blob, &f.cfg, f.metrics); err != nil {
+	if f.blobs, err = newBlobs(blob, f.cfg.parts(), f.metrics.reads); err != nil {
 		return nil, err
 	}
+	f.metrics.cache = f.blobs.cached
 	f.view.st = newState(f.cfg.ListenerWindowBytes)
 	if err := f.reload(ctx); err != nil {
 		return nil, err

@@ -28,7 +28,7 @@ func TestFooterDoesNotGrowWithValues(t *testing.T) {
 		"a little above a bound": {{Key: []byte("k"), Val: large(maxBoundBytes + 1), Diff: 1}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			e := newPartEncoder(&Config{PartBytes: 4 << 20})
+			e := newPartEncoder(partConfig{partBytes: 4 << 20})
 			e.begin(rows, partInfo{"s", "b", 0})
 			bytesIn := 0
 			for i := range rows {

@@ -121,7 +121,7 @@ func (e *Engine) runMove(ctx context.Context, m *merge) (*batch, error) {
 	out := &batch{id: m.id, trace: true, desc: frontier.Description{Lower: m.lower, Upper: m.upper, Since: m.since}}
 	sources := make([]rowSource, len(m.inputs))
 	for i, b := range m.inputs {
-		sources[i] = newBatchRows(b, uncached{e.blobs}, filter)
+		sources[i] = newPartRows(b.parts, e.blobs.reader(false), filter)
 		out.newest = max(out.newest, b.newest)
 	}
 	out, err := e.writeBatch(ctx, m.stream, sources, m.since, out)
@@ -148,21 +148,10 @@ func (e *Engine) commitMove(m *merge, out *batch) bool {
 // learn reads a batch of an earlier opening for how its times are distributed.
 func (e *Engine) learn(ctx context.Context, m *merge) error {
 	b := m.inputs[0]
-	var sample sampler
-	var prev Row
-	rows := newBatchRows(b, uncached{e.blobs}, allTimes)
-	share([]rowSource{rows}, e.cfg.heldBytes())
-	for n := 0; ; n++ {
-		r, ok, err := rows.next(ctx)
-		if err != nil {
-			return fmt.Errorf("tidemark: read a batch of stream %q: %w", m.stream.name, err)
-		}
-		if !ok {
-			break
-		}
-		sample.add(&r, n > 0 && sameKeyVal(&r, &prev))
-		prev = r
+	times, err := sampleRows(ctx, newPartRows(b.parts, e.blobs.reader(false), allTimes), e.cfg.parts().heldBytes())
+	if err != nil {
+		return fmt.Errorf("tidemark: read a batch of stream %q: %w", m.stream.name, err)
 	}
-	b.times.Store(sample.spread())
+	b.times.Store(times)
 	return nil
 }

@@ -107,7 +107,7 @@ func (n extend) Append(dst []byte, _ int) ([]byte, error) {
 func TestPartBytesLimits(t *testing.T) {
 	cfg, err := Config{PartBytes: maxPartBytes}.withDefaults()
 	require.NoError(t, err)
-	require.Positive(t, cfg.heldBytes())
+	require.Positive(t, cfg.parts().heldBytes())
 	_, err = Config{PartBytes: maxPartBytes + 1}.withDefaults()
 	require.ErrorIs(t, err, ErrInvalid)
 	require.ErrorContains(t, err, strconv.Itoa(maxPartBytes))

@@ -7,8 +7,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
-
-	"github.com/tidemark-go/tidemark/frontier"
 )
 
 func drawColumns(t *rapid.T) Columns {
@@ -31,10 +29,9 @@ func requireEqualColumns(t require.TestingT, want, got Columns) {
 func partOf(c *Columns) *part { return &part{key: "k", rows: c.Len(), bytes: c.Size()} }
 
 func TestPartRoundTrip(t *testing.T) {
-	b := &batch{id: 1, trace: true, desc: frontier.Description{Upper: frontier.At(4)}}
 	rapid.Check(t, func(t *rapid.T) {
 		c := drawColumns(t)
-		data, err := encodePart(&c, "s", b, 0)
+		data, err := encodePart(&c)
 		require.NoError(t, err)
 		back, err := decodePart(data, partOf(&c), newMemory)
 		require.NoError(t, err)
@@ -48,7 +45,7 @@ func TestPartOfManyPages(t *testing.T) {
 		require.NoError(t, builder.Add(fmt.Appendf(nil, "key-%09d", i), make([]byte, 40), uint64(i/10), 1))
 	}
 	c := builder.Finish()
-	data, err := encodePart(&c, "s", &batch{}, 0)
+	data, err := encodePart(&c)
 	require.NoError(t, err)
 	require.Less(t, len(data), c.Size()/2)
 	back, err := decodePart(data, partOf(&c), newMemory)
@@ -66,12 +63,12 @@ func BenchmarkPart(b *testing.B) {
 		_ = builder.Add(fmt.Appendf(nil, "key-%012d", i*7919), val, uint64(i/10), 1)
 	}
 	c := builder.Finish()
-	data, _ := encodePart(&c, "s", &batch{}, 0)
+	data, _ := encodePart(&c)
 	b.Run("encode", func(b *testing.B) {
 		b.SetBytes(int64(c.Size()))
 		b.ReportAllocs()
 		for range b.N {
-			if _, err := encodePart(&c, "s", &batch{}, 0); err != nil {
+			if _, err := encodePart(&c); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -25,7 +25,7 @@ type partEncoder struct {
 	out       bytes.Buffer
 }
 
-func newPartEncoder(cfg *Config) *partEncoder { return &partEncoder{most: cfg.groupBytes()} }
+func newPartEncoder(cfg partConfig) *partEncoder { return &partEncoder{most: cfg.groupBytes()} }
 
 // chunkRows and chunkBytes are how many rows an encoder is to be given at a time, and no
 // more of them than fill a row group. A page ends with the chunk that fills it, so chunks

@@ -12,13 +12,13 @@ import (
 )
 
 // encodePart returns the file of a part with these rows.
-func encodePart(c *Columns, stream string, b *batch, index int) ([]byte, error) {
-	e, rows := newPartEncoder(&Config{PartBytes: 4 << 20}), []Row(nil)
+func encodePart(c *Columns) ([]byte, error) {
+	e, rows := newPartEncoder(partConfig{partBytes: 4 << 20}), []Row(nil)
 	for i := range c.Len() {
 		rows = append(rows, Row{c.Key(i), c.Val(i), c.Time(i), c.Diff(i)})
 		if len(rows) == chunkRows || i == c.Len()-1 {
 			if e.rows == 0 {
-				e.begin(rows, partInfo{stream, b.String(), index})
+				e.begin(rows, partInfo{"orders", "trace batch 1", 0})
 			}
 			if err := e.add(rows); err != nil {
 				return nil, err
@@ -58,7 +58,7 @@ func TestEncodingFollowsTheData(t *testing.T) {
 				require.NoError(t, b.Add(c.key(i), c.val(i), uint64(i), 1))
 			}
 			cols := b.Finish()
-			data, err := encodePart(&cols, "s", &batch{}, 0)
+			data, err := encodePart(&cols)
 			require.NoError(t, err)
 			f, err := parquet.OpenFile(bytes.NewReader(data), int64(len(data)))
 			require.NoError(t, err)

@@ -10,17 +10,6 @@ import (
 	"github.com/tidemark-go/tidemark/indexed/internal/wire"
 )
 
-// groupBytes is the size of encoded updates at which a row group of a part ends, unless
-// it has keys or values of more than a 32nd of that. Who reads many parts side by side
-// holds one of each. Smaller ones would not be worth a page for each column, a read, and
-// their 5 KiB of the footer.
-func (c *Config) groupBytes() int { return max(minGroupBytes, min(maxGroupBytes, c.PartBytes/8)) }
-
-const maxGroupBytes = 512 << 10
-
-// minGroupBytes is a variable for the sake of tests, whose parts are small.
-var minGroupBytes = 64 << 10
-
 // groupReader reads a part by its row groups, or in one piece.
 type groupReader interface {
 	count() int
@@ -29,6 +18,14 @@ type groupReader interface {
 	// group returns the rows of a group. Each is to be read once before the next one is,
 	// and may be read again.
 	group(ctx context.Context, i int) (Columns, error)
+}
+
+// reader returns what reads parts: whole, through the cache, or past it by row groups.
+func (b *blobs) reader(throughCache bool) partReader {
+	if throughCache {
+		return cached{b}
+	}
+	return uncached{b}
 }
 
 // cached reads whole parts, through the cache.
@@ -84,7 +81,7 @@ const likelyFooter = 12 << 10
 
 // openGroups checks a part and reads its footer.
 func (b *blobs) openGroups(ctx context.Context, p *part) (*partGroups, error) {
-	b.metrics.cacheMisses.Inc()
+	b.metrics.misses.Inc()
 	part, err := b.checkPart(ctx, p)
 	if err != nil {
 		return nil, err

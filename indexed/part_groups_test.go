@@ -21,8 +21,8 @@ import (
 
 // blobsOver reads from a store that holds this part alone.
 func blobsOver(t testing.TB, data []byte, groupBytes int) *blobs {
-	cfg := &Config{CacheSizeLimit: 1 << 20, PartBytes: 8 * groupBytes}
-	b, err := newBlobs(&oneBlob{data: data}, cfg, newMetrics(func() *state { return newState(1) }))
+	cfg := partConfig{cacheBytes: 1 << 20, partBytes: 8 * groupBytes, leastGroup: 1}
+	b, err := newBlobs(&oneBlob{data: data}, cfg, testMetrics())
 	require.NoError(t, err)
 	return b
 }
@@ -42,7 +42,7 @@ func readGroups(ctx context.Context, b *blobs, p *part) (groups []Columns, err e
 	return groups, nil
 }
 
-func concatColumns(t testing.TB, groups []Columns) Columns {
+func joined(t testing.TB, groups []Columns) Columns {
 	var b ColumnsBuilder
 	for _, g := range groups {
 		for i := range g.Len() {
@@ -57,7 +57,7 @@ func partOfGroups(t testing.TB) (data []byte, p *part, c Columns, groupBytes int
 	const rows = 3000
 	groupBytes = 1000
 	var b ColumnsBuilder
-	e := newPartEncoder(&Config{PartBytes: 8 * groupBytes})
+	e := newPartEncoder(partConfig{partBytes: 8 * groupBytes, leastGroup: 1})
 	for i := range rows {
 		r := Row{fmt.Appendf(nil, "key-%06d", i), []byte(strings.Repeat("v", i%50)), uint64(i), 1}
 		require.NoError(t, b.Add(r.Key, r.Val, r.Time, r.Diff))
@@ -85,7 +85,7 @@ func TestPartIsReadByGroups(t *testing.T) {
 	for i := range groups {
 		require.Less(t, groups[i].Size(), 2*groupBytes)
 	}
-	requireEqualColumns(t, c, concatColumns(t, groups))
+	requireEqualColumns(t, c, joined(t, groups))
 	whole, err := decodePart(data, p, newMemory)
 	require.NoError(t, err)
 	requireEqualColumns(t, c, whole)
@@ -163,7 +163,7 @@ func TestDamageAfterTheCheck(t *testing.T) {
 	}
 	groups, err := readGroups(t.Context(), b, p)
 	require.NoError(t, err)
-	requireEqualColumns(t, c, concatColumns(t, groups))
+	requireEqualColumns(t, c, joined(t, groups))
 }
 
 // A footer that says how many rows there are, and has no row groups, or fewer rows in them.
@@ -204,7 +204,7 @@ func TestPartsHoldLittle(t *testing.T) {
 		_, _ = rand.NewChaCha8([32]byte{byte(i), byte(i >> 8)}).Read(val)
 		rows = append(rows, Row{fmt.Appendf(nil, "key-%06d", i), val, 1, 1})
 	}
-	cfg := &Config{PartBytes: 4 << 20}
+	cfg := partConfig{cacheBytes: 1 << 20, partBytes: 4 << 20}
 	e := newPartEncoder(cfg)
 	e.begin(rows[:1], partInfo{"s", "b", 0})
 	for range 4 {
@@ -241,7 +241,7 @@ func heapInUse() int64 {
 func TestLargeValuesAreStoredOnce(t *testing.T) {
 	random := rand.NewChaCha8([32]byte{1})
 	for _, size := range []int{1000, 20_000, 100_000, 600_000} {
-		e := newPartEncoder(&Config{PartBytes: 4 << 20})
+		e := newPartEncoder(partConfig{partBytes: 4 << 20})
 		for i := 0; e.bytes < 4<<20; i++ {
 			r := Row{Key: fmt.Appendf(nil, "key-%06d", i), Val: make([]byte, size), Time: 1, Diff: 1}
 			_, _ = random.Read(r.Val)

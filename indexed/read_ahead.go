@@ -17,7 +17,7 @@ import (
 // for one part after the other.
 type readAhead struct {
 	reader *blobs
-	parts  []batchPart
+	parts  []partAhead
 	bytes  int64 // of all parts, in memory
 	taken  int   // by next
 
@@ -36,10 +36,10 @@ type readAhead struct {
 // failed assertions of tests do: who waits for it must not wait for ever.
 var errGoexit = errors.New("the store ended the goroutine that called it")
 
-// batchPart is a part of a batch that is to be read.
-type batchPart struct {
-	batch   *batch
-	index   int
+// partAhead is a part that is to be read.
+type partAhead struct {
+	part    *part
+	of      fmt.Stringer // for errors
 	filter  timeFilter
 	outcome chan partRead
 }
@@ -58,24 +58,22 @@ const maxAhead = 4
 // one row group of each.
 const maxAheadBatches = 16
 
-// append adds the parts of a batch to those that are to be read.
-func (r *readAhead) append(b *batch, filter timeFilter) {
-	if !b.hasTimesIn(filter) {
-		return
+// append adds parts to those that are to be read, of which rows are wanted that a filter
+// admits. Errors say whose parts they are.
+func (r *readAhead) append(parts []part, filter timeFilter, of fmt.Stringer) {
+	for i := range parts {
+		r.parts = append(r.parts, partAhead{&parts[i], of, filter, make(chan partRead, 1)})
+		r.bytes += int64(parts[i].bytes)
 	}
-	for i := range b.parts {
-		r.parts = append(r.parts, batchPart{batch: b, index: i, filter: filter, outcome: make(chan partRead, 1)})
-	}
-	r.bytes += b.memBytes()
 }
 
 // more reports whether next has another part to return.
 func (r *readAhead) more() bool { return r.taken < len(r.parts) }
 
 // next returns the next part; the one before is not valid any more.
-func (r *readAhead) next(ctx context.Context) (Chunk, error) {
+func (r *readAhead) next(ctx context.Context) (Columns, timeFilter, error) {
 	if err := ctx.Err(); err != nil {
-		return Chunk{}, err
+		return Columns{}, timeFilter{}, err
 	}
 	if r.last != nil {
 		r.mu.Lock()
@@ -94,12 +92,12 @@ func (r *readAhead) next(ctx context.Context) (Chunk, error) {
 	select {
 	case done := <-p.outcome:
 		if done.err != nil {
-			return Chunk{}, fmt.Errorf("%s: %w", p.batch, done.err)
+			return Columns{}, timeFilter{}, fmt.Errorf("%s: %w", p.of, done.err)
 		}
 		r.last = done.memory
-		return Chunk{cols: done.cols, filter: p.filter}, nil
+		return done.cols, p.filter, nil
 	case <-ctx.Done():
-		return Chunk{}, ctx.Err()
+		return Columns{}, timeFilter{}, ctx.Err()
 	}
 }
 
@@ -112,15 +110,14 @@ func (r *readAhead) start(ctx context.Context) {
 	}
 }
 
-func (r *readAhead) read(ctx context.Context, p *batchPart) {
+func (r *readAhead) read(ctx context.Context, p *partAhead) {
 	done := partRead{err: errGoexit}
 	defer func() { p.outcome <- done }()
 	if done.err = ctx.Err(); done.err == nil {
-		part := &p.batch.parts[p.index]
 		if r.reader.fitsCache(r.bytes) {
-			done.cols, done.err = r.reader.readPart(ctx, part)
+			done.cols, done.err = r.reader.readPart(ctx, p.part)
 		} else {
-			done.cols, done.memory, done.err = r.reader.readPast(ctx, part, r.memory)
+			done.cols, done.memory, done.err = r.reader.readPast(ctx, p.part, r.memory)
 		}
 	}
 }

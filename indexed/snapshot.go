@@ -63,15 +63,8 @@ func (s *Snapshot) StreamName() string { return s.stream }
 func (s *Snapshot) RowsBetween(lower, upper frontier.Antichain) int {
 	n := int64(0)
 	filter, unmoved := s.filters(lower, upper)
-	for _, b := range s.trace {
-		if b.hasTimesIn(filter) {
-			n += b.rows
-		}
-	}
-	for _, b := range s.unsealed {
-		if b.hasTimesIn(unmoved) {
-			n += b.rows
-		}
+	for b := range s.batches(filter, unmoved) {
+		n += b.rows
 	}
 	for c := range s.tail.chunks() {
 		n += int64(c.cols.Len())
@@ -89,6 +82,23 @@ func (s *Snapshot) filters(lower, upper frontier.Antichain) (trace, unmoved time
 	unmoved.lower = unmoved.lower.Join(lower)
 	unmoved.upper = upper
 	return timeFilter{lower, upper}, unmoved
+}
+
+// batches yields the batches that may have rows which the filters admit, in storage order,
+// each with its filter.
+func (s *Snapshot) batches(trace, unmoved timeFilter) iter.Seq2[*batch, timeFilter] {
+	return func(yield func(*batch, timeFilter) bool) {
+		for _, b := range s.trace {
+			if b.hasTimesIn(trace) && !yield(b, trace) {
+				return
+			}
+		}
+		for _, b := range s.unsealed {
+			if b.hasTimesIn(unmoved) && !yield(b, unmoved) {
+				return
+			}
+		}
+	}
 }
 
 // Close lets go of the snapshot's blobs; reads that run may then fail. It always
@@ -160,23 +170,19 @@ func (s *Snapshot) ChunksBetween(ctx context.Context, lower, upper frontier.Anti
 		}
 		filter, unmoved := s.filters(lower, upper)
 		ahead := readAhead{reader: s.reader}
-		for _, b := range s.trace {
-			ahead.append(b, filter)
-		}
-		for _, b := range s.unsealed {
-			ahead.append(b, unmoved)
+		for b, filter := range s.batches(filter, unmoved) {
+			ahead.append(b.parts, filter, b)
 		}
 		reading, cancel := context.WithCancel(ctx)
 		defer ahead.wait()
 		defer cancel()
 		for ahead.more() {
-			c, err := ahead.next(reading)
+			cols, filter, err := ahead.next(reading)
 			if err != nil {
 				yield(Chunk{}, fmt.Errorf("tidemark: snapshot of stream %s: %w", quoteName(s.stream), err))
 				return
 			}
-			c.since = s.since
-			if !yield(c, nil) {
+			if !yield(Chunk{cols, filter, s.since}, nil) {
 				return
 			}
 		}
@@ -244,27 +250,18 @@ func (s *Snapshot) consolidated(ctx context.Context, filter timeFilter, since fr
 		}
 		filter, unmoved := s.filters(filter.lower, filter.upper)
 		reading, cancel := context.WithCancel(ctx)
-		var batches []*batchRows
+		var count int
 		var bytes int64
-		for _, b := range s.trace {
-			if b.hasTimesIn(filter) {
-				batches, bytes = append(batches, newBatchRows(b, nil, filter)), bytes+b.memBytes()
-			}
+		for b := range s.batches(filter, unmoved) {
+			count, bytes = count+1, bytes+b.memBytes()
 		}
-		for _, b := range s.unsealed {
-			if b.hasTimesIn(unmoved) {
-				batches, bytes = append(batches, newBatchRows(b, nil, unmoved)), bytes+b.memBytes()
-			}
-		}
-		var reader partReader = uncached{s.reader}
-		if s.reader.fitsCache(bytes) {
-			reader = cached{s.reader}
-		}
+		reader := s.reader.reader(s.reader.fitsCache(bytes))
 		var sources []rowSource
-		for _, b := range batches {
-			b.groups.reader, b.ahead = reader, len(batches) <= maxAheadBatches
-			defer b.wait()
-			sources = append(sources, b)
+		for b, filter := range s.batches(filter, unmoved) {
+			rows := newPartRows(b.parts, reader, filter)
+			rows.ahead = count <= maxAheadBatches
+			defer rows.wait()
+			sources = append(sources, rows)
 		}
 		defer cancel()
 		if !s.tail.empty() {

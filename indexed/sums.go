@@ -4,8 +4,6 @@ import (
 	"math"
 	"math/big"
 	"math/bits"
-
-	"github.com/tidemark-go/tidemark/internal/brief"
 )
 
 // Diffs are added up exactly: a sum is an int64 and a carry, which counts how often 1<<64
@@ -61,13 +59,8 @@ func splitSum(r Row, carry int64, yield func(Row, error) bool) bool {
 	return r.Diff == 0 || yield(r, nil)
 }
 
-// tooLargeSum returns what ends the read of a stream at a sum that no int64 holds.
-func tooLargeSum(stream string) func(r *Row, carry int64) error {
-	return func(r *Row, carry int64) error {
-		sum := new(big.Int).Lsh(big.NewInt(carry), 64)
-		sum.Add(sum, big.NewInt(r.Diff))
-		return streamErrorf(stream, ErrOverflow,
-			"the diffs of key %s, value %s at time %d add up to %d, which no int64 holds: write updates that retract some of it, or read the updates as they are stored",
-			brief.Bytes(r.Key), brief.Bytes(r.Val), r.Time, sum)
-	}
+// wideSum returns the sum of a row and its carry.
+func wideSum(r *Row, carry int64) *big.Int {
+	sum := new(big.Int).Lsh(big.NewInt(carry), 64)
+	return sum.Add(sum, big.NewInt(r.Diff))
 }

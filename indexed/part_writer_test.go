@@ -31,13 +31,13 @@ func (sparseParts) readPart(_ context.Context, p *part) (Columns, error) {
 // Rows that wait for the encoder keep the parts that they are from in memory: they do not
 // wait when their source has moved on.
 func TestWriterKeepsNoParts(t *testing.T) {
-	sparse := &batch{}
+	var sparse []part
 	for i := range 100 {
-		sparse.parts = append(sparse.parts, part{key: fmt.Sprintf("%03d", i), rows: 10})
+		sparse = append(sparse, part{key: fmt.Sprintf("%03d", i), rows: 10})
 	}
-	rows := newBatchRows(sparse, sparseParts{}, timeFilter{upper: frontier.At(1)})
-	b, e := &batch{}, &Engine{cfg: Config{PartBytes: 1 << 20}}
-	w := batchWriter{e: e, stream: &stream{}, batch: b, encoder: newPartEncoder(&e.cfg)}
+	rows := newPartRows(sparse, sparseParts{}, timeFilter{upper: frontier.At(1)})
+	out := output{config: partConfig{partBytes: 1 << 20}}
+	w := partWriter{out: out, encoder: newPartEncoder(out.config)}
 	rows.moves = &w.moves
 	var prev Row
 	for r, err := range consolidate(t.Context(), []rowSource{rows}, frontier.Antichain{}, math.MaxInt, nil) {
@@ -46,7 +46,7 @@ func TestWriterKeepsNoParts(t *testing.T) {
 		require.LessOrEqual(t, len(w.chunk), 1+1, "and the one that came when its source had moved on")
 		prev = r
 	}
-	require.EqualValues(t, 100, b.rows)
+	require.EqualValues(t, 100, w.done.rows)
 	require.Equal(t, 100, w.encoder.rows+len(w.chunk))
 }
 

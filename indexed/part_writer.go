@@ -4,46 +4,58 @@ import (
 	"context"
 	"fmt"
 	"iter"
-	"time"
 
 	"github.com/cespare/xxhash/v2"
 
 	"github.com/tidemark-go/tidemark/frontier"
 )
 
-// writeBatch consolidates sorted sources into the parts of a batch. Beside what the
-// sources hold it holds a part in its compressed form, and the one before, which is being
-// written meanwhile. After an error nothing is left behind that the next opening would
-// not find.
-func (e *Engine) writeBatch(ctx context.Context, s *stream, sources []rowSource, since frontier.Antichain, b *batch) (*batch, error) {
-	w := batchWriter{e: e, stream: s, batch: b, encoder: newPartEncoder(&e.cfg)}
+// output is where parts go.
+type output struct {
+	config partConfig
+	info   partInfo               // of the first part
+	key    func(index int) string // of a part
+	// set writes a part. It is called by a goroutine of the writer, once at a time.
+	set func(ctx context.Context, key string, data []byte) error
+}
+
+// written is what became of rows that were written.
+type written struct {
+	parts            []part
+	rows             int64
+	minTime, maxTime uint64 // of the rows, when there are any
+	// foldable counts the rows whose (key, val) is that of the row before: those
+	// that advancing their times may consolidate away.
+	foldable int64
+	times    *spread
+}
+
+// writeParts consolidates sorted sources into parts. Beside what the sources hold it holds
+// a part in its compressed form, and the one before, which is being written meanwhile.
+//
+// After an error the parts that it returns may be there or not.
+func writeParts(ctx context.Context, out output, sources []rowSource, since frontier.Antichain) (written, error) {
+	w := partWriter{out: out, encoder: newPartEncoder(out.config)}
 	for _, source := range sources {
-		if rows, ok := source.(*batchRows); ok {
+		if rows, ok := source.(*partRows); ok {
 			rows.moves = &w.moves
 		}
 	}
-	err := w.addAll(ctx, consolidate(ctx, sources, since, e.cfg.heldBytes(), nil))
+	err := w.addAll(ctx, consolidate(ctx, sources, since, out.config.heldBytes(), nil))
 	if err == nil {
 		err = w.finishPart(ctx)
 	}
-	if written := w.wait(); err == nil {
-		err = written
+	if outcome := w.wait(); err == nil {
+		err = outcome
 	}
-	if err != nil {
-		e.discard(b)
-		return nil, err
-	}
-	if !b.trace || b.minTime != b.maxTime { // otherwise the one time says it all
-		b.times.Store(w.sampler.spread())
-	}
-	return b, nil
+	w.done.times = w.sampler.spread()
+	return w.done, err
 }
 
-// batchWriter turns the rows of a batch into parts.
-type batchWriter struct {
-	e      *Engine
-	stream *stream
-	batch  *batch
+// partWriter turns sorted rows into parts.
+type partWriter struct {
+	out  output
+	done written // so far
 
 	chunk      []Row // the newest rows, which encoder does not have yet
 	chunkBytes int   // what they take in memory
@@ -58,7 +70,7 @@ type batchWriter struct {
 	spare   *partEncoder
 }
 
-func (w *batchWriter) addAll(ctx context.Context, rows iter.Seq2[Row, error]) error {
+func (w *partWriter) addAll(ctx context.Context, rows iter.Seq2[Row, error]) error {
 	var prev Row
 	for r, err := range rows {
 		if err == nil {
@@ -72,8 +84,8 @@ func (w *batchWriter) addAll(ctx context.Context, rows iter.Seq2[Row, error]) er
 	return nil
 }
 
-func (w *batchWriter) add(ctx context.Context, r, prev *Row) error {
-	b := w.batch
+func (w *partWriter) add(ctx context.Context, r, prev *Row) error {
+	b := &w.done
 	folds := false
 	if b.rows == 0 {
 		b.minTime, b.maxTime = r.Time, r.Time
@@ -89,17 +101,17 @@ func (w *batchWriter) add(ctx context.Context, r, prev *Row) error {
 	}
 	w.chunk = append(w.chunk, *r)
 	w.chunkBytes += rowBytes(r)
-	if w.encoder.bytes+w.chunkBytes >= w.e.cfg.PartBytes {
+	if w.encoder.bytes+w.chunkBytes >= w.out.config.partBytes {
 		return w.finishPart(ctx)
 	}
-	if len(w.chunk) == chunkRows || w.chunkBytes >= min(chunkBytes, w.e.cfg.groupBytes()) || w.moves != w.chunkMoves {
+	if len(w.chunk) == chunkRows || w.chunkBytes >= min(chunkBytes, w.out.config.groupBytes()) || w.moves != w.chunkMoves {
 		return w.encodeChunk(ctx)
 	}
 	return nil
 }
 
 // encodeChunk hands the chunk to the encoder.
-func (w *batchWriter) encodeChunk(ctx context.Context) error {
+func (w *partWriter) encodeChunk(ctx context.Context) error {
 	if len(w.chunk) == 0 {
 		return nil
 	}
@@ -109,18 +121,20 @@ func (w *batchWriter) encodeChunk(ctx context.Context) error {
 		}
 	}
 	if w.encoder.rows == 0 {
-		w.encoder.begin(w.chunk, partInfo{w.stream.shownName(), w.batch.String(), len(w.batch.parts)})
+		info := w.out.info
+		info.index = len(w.done.parts)
+		w.encoder.begin(w.chunk, info)
 	}
 	err := w.encoder.add(w.chunk)
 	clear(w.chunk) // which keeps what the sources have moved on from
 	w.chunk, w.chunkBytes = w.chunk[:0], 0
 	if err != nil {
-		return fmt.Errorf("encode part %d of %s: %w", len(w.batch.parts), w.batch, err)
+		return fmt.Errorf("encode part %d of %s: %w", len(w.done.parts), w.out.info.batch, err)
 	}
 	return nil
 }
 
-func (w *batchWriter) finishPart(ctx context.Context) error {
+func (w *partWriter) finishPart(ctx context.Context) error {
 	if err := w.encodeChunk(ctx); err != nil {
 		return err
 	}
@@ -128,14 +142,14 @@ func (w *batchWriter) finishPart(ctx context.Context) error {
 }
 
 // writePart begins to write what the encoder holds, when the part before is written.
-func (w *batchWriter) writePart(ctx context.Context) error {
+func (w *partWriter) writePart(ctx context.Context) error {
 	if w.encoder.rows == 0 {
 		return nil
 	}
-	b, p := w.batch, part{rows: w.encoder.rows, bytes: w.encoder.bytes}
+	b, p := &w.done, part{rows: w.encoder.rows, bytes: w.encoder.bytes}
 	data, err := w.encoder.finish()
 	if err != nil {
-		return fmt.Errorf("encode part %d of %s: %w", len(b.parts), b, err)
+		return fmt.Errorf("encode part %d of %s: %w", len(b.parts), w.out.info.batch, err)
 	}
 	if err := w.wait(); err != nil {
 		return err
@@ -143,13 +157,13 @@ func (w *batchWriter) writePart(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	p.key = fmt.Sprintf("%s%d/%s-%d-%d.parquet", batchPrefix, uint64(w.stream.id), w.e.run, b.id, len(b.parts))
+	p.key = w.out.key(len(b.parts))
 	p.size, p.sum = int64(len(data)), xxhash.Sum64(data)
 	// Listed also after a failure, whose outcome may be unknown, so that it is deleted.
 	b.parts = append(b.parts, p)
 	w.encoder, w.spare = w.spare, w.encoder
 	if w.encoder == nil {
-		w.encoder = newPartEncoder(&w.e.cfg)
+		w.encoder = newPartEncoder(w.out.config)
 	}
 	outcome := make(chan error, 1)
 	w.writing = outcome
@@ -161,15 +175,13 @@ func (w *batchWriter) writePart(ctx context.Context) error {
 			}
 			outcome <- err
 		}()
-		start := time.Now()
-		_, err = w.e.blob.Set(ctx, p.key, data)
-		w.e.metrics.wroteBlob(b.kind(), len(data), time.Since(start), err)
+		err = w.out.set(ctx, p.key, data)
 	}()
 	return nil
 }
 
 // wait returns the outcome of the part that is being written, when it is there.
-func (w *batchWriter) wait() error {
+func (w *partWriter) wait() error {
 	if w.writing == nil {
 		return nil
 	}
