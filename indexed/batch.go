@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"github.com/tidemark-go/tidemark/frontier"
+	"github.com/tidemark-go/tidemark/indexed/internal/part"
 	"github.com/tidemark-go/tidemark/indexed/internal/wire"
 	"github.com/tidemark-go/tidemark/storage"
 )
@@ -35,10 +36,10 @@ type batch struct {
 	// foldable counts the rows whose (key, val) is that of the row before: those
 	// that advancing their times may consolidate away.
 	foldable int64
-	parts    []part
+	parts    []part.Part
 	// times is nil until it is known, which it is from the beginning for a batch that this
 	// opening has written.
-	times atomic.Pointer[spread]
+	times atomic.Pointer[part.Spread]
 
 	// Guarded by state.mu.
 	sets     int  // batch sets that hold it
@@ -48,7 +49,7 @@ type batch struct {
 // size returns the bytes of all the batch's blobs.
 func (b *batch) size() (n int64) {
 	for i := range b.parts {
-		n += b.parts[i].size
+		n += b.parts[i].Size
 	}
 	return n
 }
@@ -56,7 +57,7 @@ func (b *batch) size() (n int64) {
 // memBytes returns the encoded size of the batch's updates.
 func (b *batch) memBytes() (n int64) {
 	for i := range b.parts {
-		n += int64(b.parts[i].bytes)
+		n += int64(b.parts[i].Bytes)
 	}
 	return n
 }
@@ -69,8 +70,8 @@ func (b *batch) kind() string {
 }
 
 // hasTimesIn reports whether some row may have a time the filter admits.
-func (b *batch) hasTimesIn(f timeFilter) bool {
-	return b.rows > 0 && f.lower.Admits(b.maxTime) && !f.upper.Admits(b.minTime)
+func (b *batch) hasTimesIn(f part.TimeFilter) bool {
+	return b.rows > 0 && f.Lower.Admits(b.maxTime) && !f.Upper.Admits(b.minTime)
 }
 
 func (b *batch) String() string {
@@ -98,11 +99,11 @@ func (b *batch) appendTo(dst []byte) []byte {
 	}
 	for i := range b.parts {
 		p := &b.parts[i]
-		dst = wire.AppendString(dst, p.key)
-		dst = binary.AppendUvarint(dst, uint64(p.size))
-		dst = binary.LittleEndian.AppendUint64(dst, p.sum)
-		dst = binary.AppendUvarint(dst, uint64(p.rows))
-		dst = binary.AppendUvarint(dst, uint64(p.bytes))
+		dst = wire.AppendString(dst, p.Key)
+		dst = binary.AppendUvarint(dst, uint64(p.Size))
+		dst = binary.LittleEndian.AppendUint64(dst, p.Sum)
+		dst = binary.AppendUvarint(dst, uint64(p.Rows))
+		dst = binary.AppendUvarint(dst, uint64(p.Bytes))
 	}
 	return dst
 }
@@ -129,12 +130,12 @@ func decodeBatch(r *wire.Reader) *batch {
 	b.foldable = int64(min(r.Uvarint(), math.MaxInt64))
 	n := r.Count(minPartBytes)
 	for range n {
-		p := part{key: r.Text(), size: int64(min(r.Uvarint(), math.MaxInt64))}
+		p := part.Part{Key: r.Text(), Size: int64(min(r.Uvarint(), math.MaxInt64))}
 		if sum := r.Bytes(8); r.Err() == nil {
-			p.sum = binary.LittleEndian.Uint64(sum)
+			p.Sum = binary.LittleEndian.Uint64(sum)
 		}
-		p.rows = asInt(r.Uvarint())
-		p.bytes = asInt(r.Uvarint())
+		p.Rows = part.AsInt(r.Uvarint())
+		p.Bytes = part.AsInt(r.Uvarint())
 		if r.Err() != nil {
 			return nil
 		}
@@ -154,14 +155,14 @@ func (b *batch) validate() error {
 	for i := range b.parts {
 		p := &b.parts[i]
 		switch {
-		case p.key == "" || p.rows <= 0 || p.size <= 0:
+		case p.Key == "" || p.Rows <= 0 || p.Size <= 0:
 			return fmt.Errorf("%s: part %d is empty or has no key", b, i)
-		case p.rows > p.bytes/rowOverhead:
-			return fmt.Errorf("%s: part %d has %d rows in %d bytes", b, i, p.rows, p.bytes)
-		case int64(p.rows) > b.rows-rows:
+		case p.Rows > p.Bytes/part.RowOverhead:
+			return fmt.Errorf("%s: part %d has %d rows in %d bytes", b, i, p.Rows, p.Bytes)
+		case int64(p.Rows) > b.rows-rows:
 			return fmt.Errorf("%s: more rows in its parts than %d in all", b, b.rows)
 		}
-		rows += int64(p.rows)
+		rows += int64(p.Rows)
 	}
 	switch {
 	case rows != b.rows:

@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/tidemark-go/tidemark/frontier"
+	"github.com/tidemark-go/tidemark/indexed/internal/part"
 )
 
 // How the rows of a batch are distributed over times, by its spread where that is known.
@@ -23,10 +24,10 @@ func (b *batch) atMost(t uint64) count {
 	}
 	s := b.times.Load()
 	if s == nil { // nothing is known of what could fold
-		return b.some(shareUpTo(b.minTime, b.maxTime, t), 0)
+		return b.some(part.ShareUpTo(b.minTime, b.maxTime, t), 0)
 	}
-	rows, folds := s.atMost(t)
-	return b.some(rows/float64(s.total()), folds/float64(s.total()))
+	rows, folds := s.AtMost(t)
+	return b.some(rows/float64(s.Total()), folds/float64(s.Total()))
 }
 
 // some returns the count for shares of the rows. They are neither all nor none.

@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"github.com/tidemark-go/tidemark/frontier"
+	"github.com/tidemark-go/tidemark/indexed/internal/part"
 	"github.com/tidemark-go/tidemark/indexed/internal/wire"
 	"github.com/tidemark-go/tidemark/storage"
 )
@@ -89,7 +90,7 @@ func (c *Command) WriteFrom(id StreamID, b *ColumnsBuilder) {
 	if len(c.ops) == 0 {
 		c.room = room
 	}
-	c.add(op{kind: opWrite, stream: id, cols: b.appendColumns(room)})
+	c.add(op{kind: opWrite, stream: id, cols: b.AppendColumns(room)})
 }
 
 // Seal advances the upper of a stream. Of several seals of one stream the last in
@@ -205,7 +206,7 @@ func (o *op) encodeInPlace(room []byte, n int) ([]byte, bool) {
 	var begin [roomBefore]byte
 	b := binary.AppendUvarint(append(begin[:0], entryVersion), uint64(n))
 	b = binary.AppendUvarint(append(b, byte(o.kind)), uint64(o.stream))
-	b = o.cols.appendCounts(b)
+	b = o.cols.AppendCounts(b)
 	if len(b) > roomBefore {
 		return nil, false
 	}
@@ -224,7 +225,7 @@ func appendOps(dst []byte, ops []op) []byte {
 			dst = wire.AppendString(dst, o.keyCodec)
 			dst = wire.AppendString(dst, o.valCodec)
 		case opWrite:
-			dst = o.cols.moveTo(o.cols.appendCounts(dst))
+			dst = o.cols.MoveTo(o.cols.AppendCounts(dst))
 		case opSeal, opAllowCompaction:
 			dst = wire.AppendFrontier(dst, o.frontier)
 		}
@@ -253,7 +254,7 @@ func decodeEntry(data []byte) ([]op, error) {
 			o.registration = &registration{r.Text(), r.Text(), r.Text()}
 		case opDestroy:
 		case opWrite:
-			o.cols = decodeColumns(r)
+			o.cols = part.DecodeColumns(r)
 		case opSeal, opAllowCompaction:
 			o.frontier = r.Frontier()
 		default:

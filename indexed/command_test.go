@@ -50,11 +50,12 @@ func TestCommandEncodesInPlace(t *testing.T) {
 			got[i]++
 		}
 		for i := range plain {
-			buf := slices.Clone(plain[i].cols.buf)
+			counts := len(plain[i].cols.AppendCounts(nil))
+			buf := plain[i].cols.AppendTo(nil)[counts:]
 			for j := range buf {
 				buf[j]++
 			}
-			require.Equal(t, string(buf), string(c.ops[i].cols.buf), "it lies in the entry")
+			require.Equal(t, string(buf), string(c.ops[i].cols.AppendTo(nil)[counts:]), "it lies in the entry")
 		}
 	}
 	require.Greater(t, inPlace, 1000)

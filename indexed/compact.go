@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tidemark-go/tidemark/frontier"
+	"github.com/tidemark-go/tidemark/indexed/internal/part"
 )
 
 // A merge replaces neighbouring batches of a stream by one with the same contents.
@@ -188,10 +189,10 @@ func (e *Engine) runMerge(ctx context.Context, m *merge) (*batch, error) {
 	}
 	out := &batch{id: m.id, trace: first.trace, after: first.after, through: last.through}
 	out.desc = frontier.Description{Lower: first.desc.Lower, Upper: last.desc.Upper, Since: m.since}
-	filter := timeFilter{lower: m.lower, upper: frontier.Empty()}
-	sources := make([]rowSource, len(m.inputs))
+	filter := part.TimeFilter{Lower: m.lower, Upper: frontier.Empty()}
+	sources := make([]part.Source, len(m.inputs))
 	for i, b := range m.inputs {
-		sources[i] = newPartRows(b.parts, e.blobs.reader(false), filter)
+		sources[i] = part.NewRows(b.parts, e.blobs.Reader(false), filter)
 		out.level = max(out.level, b.level)
 		out.newest = max(out.newest, b.newest)
 		if !out.trace {

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/tidemark-go/tidemark/indexed/internal/part"
 )
 
 // Config holds the limits and schedules of a runtime. The zero value means the
@@ -135,7 +137,7 @@ func (c *Config) numbers() []number {
 		numberOf("FlushBytes", &c.FlushBytes, 8<<20, maxBytes, ""),
 		numberOf("FlushInterval", &c.FlushInterval, int64(time.Minute), int64(maxInterval), "never"),
 		numberOf("MaxLogBytes", &c.MaxLogBytes, 64<<20, maxBytes, ""),
-		numberOf("PartBytes", &c.PartBytes, 4<<20, maxPartBytes, ""),
+		numberOf("PartBytes", &c.PartBytes, 4<<20, part.MaxBytes, ""),
 		numberOf("ListenerWindowBytes", &c.ListenerWindowBytes, 16<<20, maxBytes, ""),
 		numberOf("MaxListenerLag", &c.MaxListenerLag, 16<<30, maxBytes, "no limit"),
 		numberOf("FollowInterval", &c.FollowInterval, int64(100*time.Millisecond), int64(maxInterval), ""),
@@ -159,8 +161,8 @@ func (n number) check() error {
 }
 
 // parts returns what package part is to know.
-func (c *Config) parts() partConfig {
-	return partConfig{partBytes: c.PartBytes, cacheBytes: c.CacheSizeLimit, leastGroup: leastGroupBytes}
+func (c *Config) parts() part.Config {
+	return part.Config{PartBytes: c.PartBytes, CacheBytes: c.CacheSizeLimit, LeastGroup: leastGroupBytes}
 }
 
 // leastGroupBytes is 0, but in tests, whose parts are small: see partConfig.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/tidemark-go/tidemark/indexed/internal/part"
 	"github.com/tidemark-go/tidemark/storage"
 )
 
@@ -32,7 +33,7 @@ func (u unread) noteLocked(s *stream) {
 // reports whether err is that. Only the first error is kept and logged.
 func (e *Engine) foundDamage(s *stream, err error, met unread) bool {
 	lasting := errors.Is(err, storage.ErrCorrupt) || errors.Is(err, storage.ErrNewerFormat)
-	if !lasting && (!errors.As(err, new(unreadError)) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)) {
+	if !lasting && (!part.IsUnread(err) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)) {
 		return false
 	}
 	err = fmt.Errorf("tidemark: stream %s: %w", quoteName(s.name), err)

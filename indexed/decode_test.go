@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tidemark-go/tidemark/frontier"
+	"github.com/tidemark-go/tidemark/indexed/internal/part"
 	"github.com/tidemark-go/tidemark/indexed/internal/wire"
 	"github.com/tidemark-go/tidemark/storage"
 )
@@ -25,10 +26,10 @@ var update = flag.Bool("update", false, "write the golden files that are missing
 func sampleColumns() Columns {
 	var b ColumnsBuilder
 	for _, r := range []Row{
-		{[]byte("apple"), []byte("1"), 3, 1},
-		{[]byte("apple"), []byte("2"), 5, -1},
-		{nil, nil, math.MaxUint64, math.MinInt64},
-		{[]byte("pear"), nil, 0, 0},
+		{Key: []byte("apple"), Val: []byte("1"), Time: 3, Diff: 1},
+		{Key: []byte("apple"), Val: []byte("2"), Time: 5, Diff: -1},
+		{Time: math.MaxUint64, Diff: math.MinInt64},
+		{Key: []byte("pear")},
 	} {
 		if err := b.Add(r.Key, r.Val, r.Time, r.Diff); err != nil {
 			panic(err)
@@ -62,12 +63,12 @@ func sampleEdit() *edit {
 					{
 						id: 11, trace: true, level: 2, rows: 5, minTime: 3, maxTime: 6, foldable: 1,
 						desc:  frontier.Description{Upper: frontier.At(7), Since: frontier.At(2)},
-						parts: []part{{"batch/0/x-11-0.parquet", 900, 0xfeed, 3, 100}, {"batch/0/x-11-1.parquet", 800, 0xbeef, 2, 90}},
+						parts: []part.Part{{Key: "batch/0/x-11-0.parquet", Size: 900, Sum: 0xfeed, Rows: 3, Bytes: 100}, {Key: "batch/0/x-11-1.parquet", Size: 800, Sum: 0xbeef, Rows: 2, Bytes: 90}},
 					},
 					{
 						id: 12, rows: 1, minTime: 8, maxTime: 8, after: 60, through: 70,
 						desc:  frontier.Description{Upper: frontier.Empty()},
-						parts: []part{{"batch/0/x-12-0.parquet", 700, 0xcafe, 1, 30}},
+						parts: []part.Part{{Key: "batch/0/x-12-0.parquet", Size: 700, Sum: 0xcafe, Rows: 1, Bytes: 30}},
 					},
 				},
 			},
@@ -89,8 +90,8 @@ func emptyTrace(id uint64) *batch {
 func requireEqualOps(t testing.TB, want, got []op) {
 	for _, ops := range [][]op{want, got} {
 		for i := range ops {
-			if ops[i].cols.n == 0 {
-				ops[i].cols.buf = nil
+			if ops[i].cols.Len() == 0 {
+				ops[i].cols = Columns{}
 			}
 		}
 	}
@@ -151,7 +152,10 @@ func eachBitFlipped(data []byte, do func(flipped []byte, bit int)) {
 // readAll touches every update, as readers will.
 func readAll(ops []op) (n int) {
 	for i := range ops {
-		n += readColumns(&ops[i].cols)
+		c := &ops[i].cols
+		for j := range c.Len() {
+			n += len(c.Key(j)) + len(c.Val(j)) + int(c.Time(j)&1) + int(c.Diff(j)&1)
+		}
 	}
 	return n
 }
@@ -235,13 +239,6 @@ func TestNewerFormats(t *testing.T) {
 	_, err = decodeEdit(newer)
 	requireNewer(err)
 	_, err = peekManifestVersion(newer)
-	requireNewer(err)
-
-	part, p, _ := samplePart(t)
-	version := []byte(metaVersion + "\x18\x01") // as Thrift writes a key and the length of its value
-	require.Equal(t, 1, bytes.Count(part, version))
-	part[bytes.Index(part, version)+len(version)]++
-	_, err = decodePart(part, p, newMemory)
 	requireNewer(err)
 }
 
@@ -328,28 +325,20 @@ func TestEncodedSizes(t *testing.T) {
 
 // Golden files: what format version 1 looks like, for as long as it is to be read.
 func TestGolden(t *testing.T) {
-	part, p, c := samplePart(t)
 	for _, test := range []struct {
 		name   string
-		encode []byte
-		pinned bool // what is written today is the same, byte by byte
+		encode []byte // what is written today is the same, byte by byte
 		check  func(t *testing.T, data []byte)
 	}{
-		{"entry-v1.bin", encodeEntry(sampleOps()), true, func(t *testing.T, data []byte) {
+		{"entry-v1.bin", encodeEntry(sampleOps()), func(t *testing.T, data []byte) {
 			ops, err := decodeEntry(data)
 			require.NoError(t, err)
 			requireEqualOps(t, sampleOps(), ops)
 		}},
-		{"edit-v1.bin", sampleEdit().encode(), true, func(t *testing.T, data []byte) {
+		{"edit-v1.bin", sampleEdit().encode(), func(t *testing.T, data []byte) {
 			e, err := decodeEdit(data)
 			require.NoError(t, err)
 			require.Equal(t, sampleEdit(), e)
-		}},
-		// The Parquet library may change what it writes.
-		{"part-v1.parquet", part, false, func(t *testing.T, data []byte) {
-			back, err := decodePart(data, p, newMemory)
-			require.NoError(t, err)
-			requireEqualColumns(t, c, back)
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -360,9 +349,7 @@ func TestGolden(t *testing.T) {
 			}
 			data, err := os.ReadFile(path)
 			require.NoError(t, err)
-			if test.pinned {
-				require.Equal(t, data, test.encode)
-			}
+			require.Equal(t, data, test.encode)
 			test.check(t, data)
 		})
 	}

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/tidemark-go/tidemark/frontier"
+	"github.com/tidemark-go/tidemark/indexed/internal/part"
 	"github.com/tidemark-go/tidemark/storage"
 )
 
@@ -35,7 +36,7 @@ type Engine struct {
 	log     storage.Log
 	blob    storage.Blob
 	st      *state
-	blobs   *blobs
+	blobs   *part.Store
 	metrics *metrics
 	logger  *slog.Logger
 	run     string // unique to this opening; part of the keys of its blobs
@@ -142,10 +143,10 @@ func open(ctx context.Context, log storage.Log, blob storage.Blob, cfg Config) (
 	}
 	e.metrics = newMetrics(func() *state { return st })
 	e.metrics.queue = func() (int, int64) { return len(e.queue), e.inFlight.get() }
-	if e.blobs, err = newBlobs(blob, e.cfg.parts(), e.metrics.reads); err != nil {
+	if e.blobs, err = part.NewStore(blob, e.cfg.parts(), e.metrics.reads); err != nil {
 		return nil, err
 	}
-	e.metrics.cache = e.blobs.cached
+	e.metrics.cache = e.blobs.Cached
 	if e.unregister, err = e.metrics.register(cfg.Registerer); err != nil {
 		return nil, err
 	}

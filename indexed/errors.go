@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/tidemark-go/tidemark/frontier"
+	"github.com/tidemark-go/tidemark/indexed/internal/part"
 	"github.com/tidemark-go/tidemark/storage"
 )
 
@@ -41,7 +42,7 @@ var (
 	ErrReadOnly = errors.New("runtime is read-only")
 	// ErrInvalid: a request that can never succeed: an update outside the interval of
 	// its compare-and-append, a stream twice in one request, an empty interval.
-	ErrInvalid = errors.New("invalid request")
+	ErrInvalid = part.ErrInvalid
 	// ErrTooLarge: a command larger than Config.MaxTailBytes, or than the log takes at a
 	// time. It is the same value as storage.ErrTooLarge. Split the command.
 	ErrTooLarge = storage.ErrTooLarge

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/tidemark-go/tidemark/frontier"
+	"github.com/tidemark-go/tidemark/indexed/internal/part"
 	"github.com/tidemark-go/tidemark/storage"
 )
 
@@ -27,7 +28,7 @@ type Follower struct {
 	cfg      Config
 	log      storage.LogReader // nil for a reader of blobs alone
 	blob     storage.BlobReader
-	blobs    *blobs
+	blobs    *part.Store
 	metrics  *metrics
 	logger   *slog.Logger
 	reported error // newest failure of the follow goroutine, so that it is logged once
@@ -71,10 +72,10 @@ func OpenRead(ctx context.Context, log storage.LogReader, blob storage.BlobReade
 	}
 	f.logger = f.cfg.Logger
 	f.metrics = newMetrics(f.current)
-	if f.blobs, err = newBlobs(blob, f.cfg.parts(), f.metrics.reads); err != nil {
+	if f.blobs, err = part.NewStore(blob, f.cfg.parts(), f.metrics.reads); err != nil {
 		return nil, err
 	}
-	f.metrics.cache = f.blobs.cached
+	f.metrics.cache = f.blobs.Cached
 	f.view.st = newState(f.cfg.ListenerWindowBytes)
 	if err := f.reload(ctx); err != nil {
 		return nil, err
@@ -424,7 +425,7 @@ func (f *Follower) snapshot(ctx context.Context, id StreamID, listen bool) (*Sna
 		// The owner may have replaced and deleted a batch after the view was refreshed. A
 		// blob that a newer view names as well was not deleted: it is lost.
 		if errors.Is(err, storage.ErrNotFound) && key == missing {
-			err = fmt.Errorf("tidemark: snapshot of stream %s: %w", quoteName(snap.stream), errGone(key, err))
+			err = fmt.Errorf("tidemark: snapshot of stream %s: %w", quoteName(snap.stream), part.ErrGone(key, err))
 		} else if errors.Is(err, storage.ErrNotFound) && attempt < maxReloads {
 			missing = key
 			continue
@@ -450,10 +451,10 @@ func (f *Follower) pin(ctx context.Context, snap *Snapshot) (key string, err err
 	for _, list := range [][]*batch{snap.trace, snap.unsealed} {
 		for _, b := range list {
 			for i := range b.parts {
-				release, err := pinner.Pin(ctx, b.parts[i].key)
+				release, err := pinner.Pin(ctx, b.parts[i].Key)
 				if err != nil {
 					unpin()
-					return b.parts[i].key, fmt.Errorf("tidemark: snapshot of stream %s: pin %s: %w", quoteName(snap.stream), b.parts[i].key, err)
+					return b.parts[i].Key, fmt.Errorf("tidemark: snapshot of stream %s: pin %s: %w", quoteName(snap.stream), b.parts[i].Key, err)
 				}
 				releases = append(releases, release)
 			}

@@ -44,7 +44,7 @@ func (t *trash) add(blobs ...garbage) {
 func (t *trash) addBatch(b *batch) {
 	blobs := make([]garbage, len(b.parts))
 	for i := range b.parts {
-		blobs[i] = garbage{b.parts[i].key, b.kind(), b.parts[i].size}
+		blobs[i] = garbage{b.parts[i].Key, b.kind(), b.parts[i].Size}
 	}
 	t.add(blobs...)
 }
@@ -142,7 +142,7 @@ func (e *Engine) deleteGarbage(ctx context.Context, force bool) error {
 		}
 		st.mu.Unlock()
 		start := time.Now()
-		e.blobs.forget(g.key)
+		e.blobs.Forget(g.key)
 		err := e.blob.Delete(ctx, g.key)
 		if err == nil {
 			e.metrics.deletedBlob(g.kind, g.size, time.Since(start))

@@ -80,7 +80,7 @@ func (w *eventWindow) addLocked(s *stream, seqno storage.SeqNo, cols Columns) *e
 		size += eventOverhead
 	}
 	if cols.Len() > 0 {
-		e.cols = append(e.cols, cols.apart(&s.copies))
+		e.cols = append(e.cols, cols.Apart(&s.copies))
 	}
 	e.size += size
 	w.used += size
@@ -416,7 +416,7 @@ func eventOf(id StreamID, seqno storage.SeqNo, ops []op) *event {
 		switch ops[i].kind {
 		case opWrite:
 			if ops[i].cols.Len() > 0 {
-				e.cols = append(e.cols, ops[i].cols.apart(&copies))
+				e.cols = append(e.cols, ops[i].cols.Apart(&copies))
 				e.size += int64(ops[i].cols.Size())
 			}
 		case opSeal:

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
+	"github.com/tidemark-go/tidemark/indexed/internal/part"
 	"github.com/tidemark-go/tidemark/storage"
 )
 
@@ -62,7 +63,7 @@ func (e *Engine) initMaintenance(m manifestReader, meter logMeter) {
 	for _, s := range e.st.names {
 		for _, b := range slices.Concat(s.set.all(), s.manifest.dropped) {
 			for i := range b.parts {
-				e.maintenance.named[b.parts[i].key] = true
+				e.maintenance.named[b.parts[i].Key] = true
 			}
 		}
 	}
@@ -229,7 +230,7 @@ func (e *Engine) Maintain(ctx context.Context) error {
 	// one can, and end with the write that hangs.
 	answer := make(chan error, 1)
 	if !e.begin(func() {
-		err := errGoexit
+		err := part.ErrGoexit
 		defer func() { answer <- err }()
 		err = e.maintain(ctx)
 	}) {

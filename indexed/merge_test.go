@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/tidemark-go/tidemark/frontier"
+	"github.com/tidemark-go/tidemark/indexed/internal/part"
 	"github.com/tidemark-go/tidemark/indexed/internal/wire"
 	"github.com/tidemark-go/tidemark/storage"
 )
@@ -65,11 +66,11 @@ func drawBatch(t *rapid.T) *batch {
 	for range rapid.IntRange(0, 3).Draw(t, "parts") {
 		rows := rapid.IntRange(1, 1000).Draw(t, "part rows")
 		b.rows += int64(rows)
-		b.parts = append(b.parts, part{
-			key:  rapid.StringN(1, 20, 40).Draw(t, "key"),
-			size: rapid.Int64Range(1, math.MaxInt64).Draw(t, "size"),
-			sum:  rapid.Uint64().Draw(t, "sum"),
-			rows: rows, bytes: rowOverhead*rows + rapid.IntRange(0, 1000).Draw(t, "data"),
+		b.parts = append(b.parts, part.Part{
+			Key:  rapid.StringN(1, 20, 40).Draw(t, "key"),
+			Size: rapid.Int64Range(1, math.MaxInt64).Draw(t, "size"),
+			Sum:  rapid.Uint64().Draw(t, "sum"),
+			Rows: rows, Bytes: part.RowOverhead*rows + rapid.IntRange(0, 1000).Draw(t, "data"),
 		})
 	}
 	b.foldable = rapid.Int64Range(0, b.rows).Draw(t, "foldable")
@@ -104,7 +105,7 @@ func TestBatchValidate(t *testing.T) {
 	trace := func() *batch {
 		b := traceBatch(1, 2, 5)
 		b.rows, b.minTime, b.maxTime = 3, 2, 4
-		b.parts = []part{{"a", 10, 1, 2, 48}, {"b", 10, 1, 1, 24}}
+		b.parts = []part.Part{{Key: "a", Size: 10, Sum: 1, Rows: 2, Bytes: 48}, {Key: "b", Size: 10, Sum: 1, Rows: 1, Bytes: 24}}
 		return b
 	}
 	unsealed := func() *batch { return unsealedBatch(1, 3, 4) }
@@ -115,10 +116,10 @@ func TestBatchValidate(t *testing.T) {
 	require.NoError(t, moved.validate(), "times may have been moved up to the since")
 
 	for text, b := range map[string]*batch{
-		"empty or has no key":  edited(trace(), func(b *batch) { b.parts[0].key = "" }),
-		"part 1 is empty":      edited(trace(), func(b *batch) { b.parts[1].rows = 0 }),
-		"part 0 is empty":      edited(trace(), func(b *batch) { b.parts[0].size = 0 }),
-		"2 rows in 47 bytes":   edited(trace(), func(b *batch) { b.parts[0].bytes = 47 }),
+		"empty or has no key":  edited(trace(), func(b *batch) { b.parts[0].Key = "" }),
+		"part 1 is empty":      edited(trace(), func(b *batch) { b.parts[1].Rows = 0 }),
+		"part 0 is empty":      edited(trace(), func(b *batch) { b.parts[0].Size = 0 }),
+		"2 rows in 47 bytes":   edited(trace(), func(b *batch) { b.parts[0].Bytes = 47 }),
 		"3 rows in its parts":  edited(trace(), func(b *batch) { b.rows = 4 }),
 		"more rows in its":     edited(trace(), func(b *batch) { b.rows = 2 }),
 		"times from 5 to 4":    edited(trace(), func(b *batch) { b.minTime = 5 }),
@@ -264,10 +265,9 @@ func TestReplaceRun(t *testing.T) {
 }
 
 // stringEncoder appends; shortEncoder breaks the rule that it must.
-type stringEncoder struct{ err error }
-
-func (e stringEncoder) Append(dst []byte, v string) ([]byte, error) { return append(dst, v...), e.err }
-
-type shortEncoder struct{}
-
-func (shortEncoder) Append([]byte, string) ([]byte, error) { return nil, nil }
+func drawAntichain(t *rapid.T, label string) frontier.Antichain {
+	if rapid.IntRange(0, 5).Draw(t, label+" is empty") == 0 {
+		return frontier.Empty()
+	}
+	return frontier.At(rapid.OneOf(rapid.Uint64Range(0, 5), rapid.Just(uint64(math.MaxUint64))).Draw(t, label))
+}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tidemark-go/tidemark/frontier"
+	"github.com/tidemark-go/tidemark/indexed/internal/part"
 )
 
 // A move takes what is sealed from unsealed batches to the trace. Reads do not depend on
@@ -37,7 +38,7 @@ func (s *batchSet) pending(upper frontier.Antichain) (p pending) {
 		return p
 	}
 	for _, b := range s.unsealed {
-		if !b.hasTimesIn(timeFilter{lower, upper}) {
+		if !b.hasTimesIn(part.TimeFilter{Lower: lower, Upper: upper}) {
 			continue
 		}
 		p.guess = p.guess || b.splitBy(lower) || b.splitBy(upper)
@@ -117,11 +118,11 @@ func (s *batchSet) withTrace(b *batch) *batchSet {
 
 // runMove writes the trace batch of a move.
 func (e *Engine) runMove(ctx context.Context, m *merge) (*batch, error) {
-	filter := timeFilter{lower: m.lower, upper: m.upper}
+	filter := part.TimeFilter{Lower: m.lower, Upper: m.upper}
 	out := &batch{id: m.id, trace: true, desc: frontier.Description{Lower: m.lower, Upper: m.upper, Since: m.since}}
-	sources := make([]rowSource, len(m.inputs))
+	sources := make([]part.Source, len(m.inputs))
 	for i, b := range m.inputs {
-		sources[i] = newPartRows(b.parts, e.blobs.reader(false), filter)
+		sources[i] = part.NewRows(b.parts, e.blobs.Reader(false), filter)
 		out.newest = max(out.newest, b.newest)
 	}
 	out, err := e.writeBatch(ctx, m.stream, sources, m.since, out)
@@ -148,7 +149,7 @@ func (e *Engine) commitMove(m *merge, out *batch) bool {
 // learn reads a batch of an earlier opening for how its times are distributed.
 func (e *Engine) learn(ctx context.Context, m *merge) error {
 	b := m.inputs[0]
-	times, err := sampleRows(ctx, newPartRows(b.parts, e.blobs.reader(false), allTimes), e.cfg.parts().heldBytes())
+	times, err := part.Sample(ctx, part.NewRows(b.parts, e.blobs.Reader(false), part.AllTimes), e.cfg.parts().HeldBytes())
 	if err != nil {
 		return fmt.Errorf("tidemark: read a batch of stream %q: %w", m.stream.name, err)
 	}

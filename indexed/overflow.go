@@ -1,6 +1,7 @@
 package indexed
 
 import (
+	"github.com/tidemark-go/tidemark/indexed/internal/part"
 	"github.com/tidemark-go/tidemark/internal/brief"
 )
 
@@ -9,6 +10,6 @@ func tooLargeSum(stream string) func(r *Row, carry int64) error {
 	return func(r *Row, carry int64) error {
 		return streamErrorf(stream, ErrOverflow,
 			"the diffs of key %s, value %s at time %d add up to %d, which no int64 holds: write updates that retract some of it, or read the updates as they are stored",
-			brief.Bytes(r.Key), brief.Bytes(r.Val), r.Time, wideSum(r, carry))
+			brief.Bytes(r.Key), brief.Bytes(r.Val), r.Time, part.WideSum(r, carry))
 	}
 }

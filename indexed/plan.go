@@ -165,10 +165,10 @@ func (p *plan) checkOp(o *op, after *uppersAfter) error {
 		}
 		t, _ := o.cols.TimeRange()
 		if s.upper.IsEmpty() {
-			return streamErrorf(s.name, ErrSealed, "update of key %s at time %d, but the stream is finished (upper {}): nothing can be written any more", brief.Bytes(o.cols.keyAt(t)), t)
+			return streamErrorf(s.name, ErrSealed, "update of key %s at time %d, but the stream is finished (upper {}): nothing can be written any more", brief.Bytes(o.cols.KeyAt(t)), t)
 		}
 		if !s.upper.Admits(t) {
-			return streamErrorf(s.name, ErrSealed, "update of key %s at time %d is before the upper %s: write at the upper or later", brief.Bytes(o.cols.keyAt(t)), t, s.upper)
+			return streamErrorf(s.name, ErrSealed, "update of key %s at time %d is before the upper %s: write at the upper or later", brief.Bytes(o.cols.KeyAt(t)), t, s.upper)
 		}
 	case opSeal:
 		if o.frontier.LessThan(s.upper) {

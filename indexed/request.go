@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"sync/atomic"
 
+	"github.com/tidemark-go/tidemark/indexed/internal/part"
 	"github.com/tidemark-go/tidemark/internal/brief"
 	"github.com/tidemark-go/tidemark/storage"
 )
@@ -83,8 +84,8 @@ func (e *Engine) prepare(r *request) error {
 	for i := range r.ops {
 		r.weight += int64(r.ops[i].cols.Size())
 	}
-	if r.weight > maxUpdateBytes {
-		return e.tooLarge(r.ops, fmt.Errorf("%w: %d bytes of updates, the limit of a %d-bit program is %d", ErrTooLarge, r.weight, strconv.IntSize, maxUpdateBytes))
+	if r.weight > part.MaxUpdateBytes {
+		return e.tooLarge(r.ops, fmt.Errorf("%w: %d bytes of updates, the limit of a %d-bit program is %d", ErrTooLarge, r.weight, strconv.IntSize, part.MaxUpdateBytes))
 	}
 	if r.weight > e.cfg.MaxTailBytes {
 		return e.tooLarge(r.ops, fmt.Errorf("%w: %d bytes of updates, Config.MaxTailBytes is %d", ErrTooLarge, r.weight, e.cfg.MaxTailBytes))
@@ -113,7 +114,7 @@ func (e *Engine) tooLarge(ops []op, err error) error {
 	updates, at, most := 0, 0, -1
 	for i := range ops {
 		updates += ops[i].cols.Len()
-		if k, size := ops[i].cols.largest(); size > most {
+		if k, size := ops[i].cols.Largest(); size > most {
 			of, at, most = &ops[i], k, size
 		}
 	}
@@ -179,5 +180,5 @@ func (e *Engine) send(ctx context.Context, r *request) error {
 func (e *Engine) MaxCommandBytes() int64 {
 	most := sizeOf(e.log).max()
 	most -= min(4<<10, most/4) // for what is around them in an entry and in the log
-	return min(e.cfg.MaxTailBytes, most, maxUpdateBytes)
+	return min(e.cfg.MaxTailBytes, most, part.MaxUpdateBytes)
 }

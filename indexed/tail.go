@@ -4,6 +4,7 @@ import (
 	"iter"
 	"slices"
 
+	"github.com/tidemark-go/tidemark/indexed/internal/part"
 	"github.com/tidemark-go/tidemark/storage"
 )
 
@@ -84,7 +85,7 @@ func (t *tail) pack() {
 	case 1:
 		t.push(t.loose[0])
 	default:
-		t.push(tailChunk{t.loose[0].from, t.loose[n-1].through, concatColumns(columnsOf(t.loose))})
+		t.push(tailChunk{t.loose[0].from, t.loose[n-1].through, part.Concat(columnsOf(t.loose))})
 	}
 	t.loose, t.looseBytes = nil, 0
 }

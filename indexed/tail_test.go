@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"github.com/tidemark-go/tidemark/indexed/internal/part"
 	"github.com/tidemark-go/tidemark/storage"
 )
 
@@ -109,7 +110,7 @@ func rowsAt(at storage.SeqNo, large int) []Row {
 func sizeAt(at storage.SeqNo, large int) (bytes int) {
 	rows := rowsAt(at, large)
 	for i := range rows {
-		bytes += rowBytes(&rows[i])
+		bytes += part.RowBytes(&rows[i])
 	}
 	return bytes
 }
