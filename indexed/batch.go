@@ -132,6 +132,7 @@ func decodeBatch(r *wireReader) *batch {
 	b.desc.Lower, b.desc.Upper, b.desc.Since = r.frontier(), r.frontier(), r.frontier()
 	b.after, b.through = storage.SeqNo(r.uvarint()), storage.SeqNo(r.uvarint())
 	b.level = int(min(r.uvarint(), math.MaxInt32))
+	//museum:larger-program-damages
 	b.rows = int64(min(r.uvarint(), math.MaxInt64))
 	b.minTime, b.maxTime = r.uvarint(), r.uvarint()
 	b.foldable = int64(min(r.uvarint(), math.MaxInt64))

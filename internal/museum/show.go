@@ -112,7 +112,11 @@ func environment(goarch string) []string {
 // overlay writes the changed files into dir, and returns the name of the file that
 // tells the go command about them.
 func (x exhibit) overlay(root, dir string) (string, error) {
-	texts, err := x.plant(root)
+	c, err := readCode(root)
+	if err != nil {
+		return "", err
+	}
+	texts, err := x.plant(root, c)
 	if err != nil {
 		return "", err
 	}
