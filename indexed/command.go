@@ -130,6 +130,7 @@ func (c *Command) normalise() {
 	}
 	slices.SortStableFunc(c.ops, func(a, b op) int { return cmp.Compare(a.kind, b.kind) })
 	var places map[frontierOf]int // in kept; nil if there are few
+	//museum:operations-squared
 	if len(c.ops) > fewOps {
 		places = make(map[frontierOf]int, len(c.ops))
 	}
@@ -236,6 +237,7 @@ func appendOps(dst []byte, ops []op) []byte {
 func decodeEntry(data []byte) ([]op, error) {
 	r := &wireReader{buf: data}
 	switch v := r.byte(); {
+	//museum:newer-taken-for-damaged
 	case v > entryVersion:
 		return nil, newerFormat("log entry", int(v), entryVersion)
 	case r.err == nil && v < entryVersion:

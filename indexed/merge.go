@@ -23,6 +23,7 @@ func compareRows(a, b *row) int {
 	if c := bytes.Compare(a.key, b.key); c != 0 {
 		return c
 	}
+	//museum:values-confused
 	if c := bytes.Compare(a.val, b.val); c != 0 {
 		return c
 	}
@@ -67,6 +68,7 @@ func consolidate(ctx context.Context, sources []rowSource, since frontier.Antich
 			if have && equalRows(&acc, top) {
 				sum, more := addDiffs(acc.diff, top.diff)
 				acc.diff = sum
+				//museum:sums-wrap
 				carry += more
 			} else {
 				if carry != 0 {
@@ -87,6 +89,7 @@ func consolidate(ctx context.Context, sources []rowSource, since frontier.Antich
 		switch {
 		case carry != 0:
 			yieldWide(acc, carry, tooLarge, yield)
+		//museum:retraction-compacted-away
 		case have && acc.diff != 0:
 			yield(acc, nil)
 		}

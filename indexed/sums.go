@@ -58,6 +58,7 @@ func splitSum(r row, carry int64, yield func(row, error) bool) bool {
 	if r.diff = int64(rest); piece < 0 {
 		r.diff = -r.diff
 	}
+	//museum:sums-cut
 	return r.diff == 0 || yield(r, nil)
 }
 

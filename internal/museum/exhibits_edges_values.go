@@ -4,18 +4,18 @@ package main
 var valuesExhibits = []exhibit{
 	{
 		name: "sums-wrap", bug: "diffs that add up to more than an int64 holds wrap around, in reads and for good in batches", origin: ours, tier: b,
-		edits: []edit{{"indexed/merge.go", "\t\t\t\tcarry += more\n", "\t\t\t\t_ = more\n"}},
-		pkg:   "./persist", test: "TestSumsNeverWrap",
+		plants: changes{instead("_ = more")},
+		pkg:    "./persist", test: "TestSumsNeverWrap",
 	},
 	{
 		name: "sums-cut", bug: "a merge keeps of a large sum what one row can say", origin: ours, tier: b,
-		edits: []edit{{"indexed/sums.go", "\treturn r.diff == 0 || yield(r, nil)\n", "\treturn true\n"}},
-		pkg:   "./indexed", test: "TestConsolidateIsNaive",
+		plants: changes{always},
+		pkg:    "./indexed", test: "TestConsolidateIsNaive",
 	},
 	{
 		name: "codec-trusted", bug: "a codec that does not append to dst stores other keys than those that were written", origin: ours, tier: b,
-		edits: []edit{{"indexed/encoder.go", "\tcase len(out) < len(dst):\n", "\tcase true:\n\tcase len(out) < len(dst):\n"}},
-		pkg:   "./persist", test: "TestCodecsThatDoNotAppend",
+		plants: changes{always},
+		pkg:    "./persist", test: "TestCodecsThatDoNotAppend",
 	},
 	{
 		name: "inner-codec-trusted", bug: "a composite takes whatever its parts return", origin: ours, tier: b,
@@ -24,18 +24,18 @@ var valuesExhibits = []exhibit{
 	},
 	{
 		name: "name-in-a-scrape", bug: "a stream whose name is not UTF-8 fails the scrape of the whole process", origin: ours, tier: b,
-		edits: []edit{{"indexed/metrics.go", "\t\tlabel := st.labelLocked(s)\n", "\t\tlabel := s.name\n"}},
-		pkg:   "./indexed", test: "TestOldNames",
+		plants: changes{swap("st.labelLocked(s)", "s.name")},
+		pkg:    "./indexed", test: "TestOldNames",
 	},
 	{
 		name: "values-in-the-footer", bug: "a large value is stored three times, and its file cannot be opened by others", origin: ours, tier: b,
-		edits: []edit{{"indexed/part_encoder.go", "len(v) > maxBoundBytes || ", ""}},
-		pkg:   "./indexed", test: "TestFooterDoesNotGrowWithValues",
+		plants: changes{swap("len(v) > maxBoundBytes || ", "")},
+		pkg:    "./indexed", test: "TestFooterDoesNotGrowWithValues",
 	},
 	{
 		name: "copies-in-page-headers", bug: "the headers of pages hold copies of a large value, and a flush takes forty times its size", origin: ours, tier: b,
-		edits: []edit{{"indexed/part_encoder.go", "parquet.DataPageStatistics(false)", "parquet.DataPageStatistics(true)"}},
-		pkg:   "./indexed", test: "TestMemoryOfLargeValues",
+		plants: changes{swap("false", "true")},
+		pkg:    "./indexed", test: "TestMemoryOfLargeValues",
 	},
 	{
 		name: "kept-part-trusted", bug: "a codec that ignores dst panics as a part of Keep", origin: ours, tier: b,
@@ -44,8 +44,8 @@ var valuesExhibits = []exhibit{
 	},
 	{
 		name: "name-as-a-whole", bug: "a name of a megabyte, of an old store, is whole in each text about its stream", origin: ours, tier: b,
-		edits: []edit{{"indexed/state.go", "in the log\", quoteName(i.Name)", "in the log\", i.Name"}},
-		pkg:   "./indexed", test: "TestOldNames",
+		plants: changes{swap("quoteName(i.Name)", "i.Name")},
+		pkg:    "./indexed", test: "TestOldNames",
 	},
 	{
 		name: "codec-trusted-in-parts", bug: "a batch that is written in parts has other rows than those it was given, of a codec that does not append", origin: ours, tier: b,
