@@ -19,8 +19,8 @@ var valuesExhibits = []exhibit{
 	},
 	{
 		name: "inner-codec-trusted", bug: "a composite takes whatever its parts return", origin: ours, tier: b,
-		edits: []edit{{"persist/codec/inner.go", "\treturn checkedCodec[T]{c}\n", "\treturn c\n"}},
-		pkg:   "./persist/codec", test: "TestCompositesOfCodecsThatDoNotAppend",
+		plants: changes{instead("return c")},
+		pkg:    "./persist/codec", test: "TestCompositesOfCodecsThatDoNotAppend",
 	},
 	{
 		name: "name-in-a-scrape", bug: "a stream whose name is not UTF-8 fails the scrape of the whole process", origin: ours, tier: b,
@@ -39,8 +39,8 @@ var valuesExhibits = []exhibit{
 	},
 	{
 		name: "kept-part-trusted", bug: "a codec that ignores dst panics as a part of Keep", origin: ours, tier: b,
-		edits: []edit{{"persist/codec/kept.go", "inner: inner(c)", "inner: c"}},
-		pkg:   "./persist/codec", test: "TestCompositesOfCodecsThatDoNotAppend",
+		plants: changes{swap("inner(c)", "c")},
+		pkg:    "./persist/codec", test: "TestCompositesOfCodecsThatDoNotAppend",
 	},
 	{
 		name: "name-as-a-whole", bug: "a name of a megabyte, of an old store, is whole in each text about its stream", origin: ours, tier: b,
@@ -49,26 +49,22 @@ var valuesExhibits = []exhibit{
 	},
 	{
 		name: "codec-trusted-in-parts", bug: "a batch that is written in parts has other rows than those it was given, of a codec that does not append", origin: ours, tier: b,
-		edits: []edit{{"operators/sink/large.go",
-			"\trow, dst, err := persist.EncodeRow(dst, kc, vc, u)\n",
-			"\tdst, err := kc.Append(dst, u.Key)\n\tmid := len(dst)\n\tif err == nil {\n\t\tdst, err = vc.Append(dst, u.Val)\n\t}\n\trow := persist.Row{Key: dst[:mid], Val: dst[mid:], Time: u.Time, Diff: u.Diff}\n"}},
-		pkg: "./operators/sink", test: "TestCodecsThatDoNotAppendInParts",
+		plants: changes{instead("dst, err := kc.Append(dst, u.Key)\nmid := len(dst)\nif err == nil {\ndst, err = vc.Append(dst, u.Val)\n}\nrow := persist.Row{Key: dst[:mid], Val: dst[mid:], Time: u.Time, Diff: u.Diff}")},
+		pkg:    "./operators/sink", test: "TestCodecsThatDoNotAppendInParts",
 	},
 	{
 		name: "codec-trusted-in-sources", bug: "a source takes several rows for one, of a codec that does not append", origin: ours, tier: b,
-		edits: []edit{{"operators/source/pending.go",
-			"\trow, scratch, err := persist.EncodeRow(p.scratch[:0], p.kc, p.vc, &u)\n",
-			"\tscratch, err := p.kc.Append(p.scratch[:0], u.Key)\n\tmid := len(scratch)\n\tif err == nil {\n\t\tscratch, err = p.vc.Append(scratch, u.Val)\n\t}\n\trow := persist.Row{Key: scratch[:mid], Val: scratch[mid:]}\n"}},
-		pkg: "./operators/source", test: "TestCodecsThatDoNotAppendInSources",
+		plants: changes{instead("scratch, err := p.kc.Append(p.scratch[:0], u.Key)\nmid := len(scratch)\nif err == nil {\nscratch, err = p.vc.Append(scratch, u.Val)\n}\nrow := persist.Row{Key: scratch[:mid], Val: scratch[mid:]}")},
+		pkg:    "./operators/source", test: "TestCodecsThatDoNotAppendInSources",
 	},
 	{
 		name: "least-sum", bug: "a sum that an int64 holds and no write takes ends a pipeline at every restart", origin: ours, tier: b,
-		edits: []edit{{"operators/source/emitter.go", "writable(updates),", "updates,"}},
-		pkg:   "./operators/sink", test: "TestLeastSumGoesThrough",
+		plants: changes{swap("writable(updates)", "updates")},
+		pkg:    "./operators/sink", test: "TestLeastSumGoesThrough",
 	},
 	{
 		name: "nameless-update", bug: "an error of a write tells of an update by its place in a command, which its user has not made", origin: ours, tier: b,
-		edits: []edit{{"persist/write.go", "brief.Value(updates[i].Key)", "brief.Value(nil)"}},
-		pkg:   "./operators/sink", test: "TestErrorsNameTheKey",
+		plants: changes{swap("updates[i].Key", "nil")},
+		pkg:    "./operators/sink", test: "TestErrorsNameTheKey",
 	},
 }
