@@ -125,6 +125,7 @@ func decodeBatch(r *wire.Reader) *batch {
 	b.desc.Lower, b.desc.Upper, b.desc.Since = r.Frontier(), r.Frontier(), r.Frontier()
 	b.after, b.through = storage.SeqNo(r.Uvarint()), storage.SeqNo(r.Uvarint())
 	b.level = int(min(r.Uvarint(), math.MaxInt32))
+	//museum:larger-program-damages
 	b.rows = int64(min(r.Uvarint(), math.MaxInt64))
 	b.minTime, b.maxTime = r.Uvarint(), r.Uvarint()
 	b.foldable = int64(min(r.Uvarint(), math.MaxInt64))

@@ -23,6 +23,7 @@ func (b *batch) atMost(t uint64) count {
 		return count{b.rows, b.foldable}
 	}
 	s := b.times.Load()
+	//museum:far-row-hides-others
 	if s == nil { // nothing is known of what could fold
 		return b.some(part.ShareUpTo(b.minTime, b.maxTime, t), 0)
 	}

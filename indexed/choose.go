@@ -160,6 +160,7 @@ func (c *candidate) mergeTrace() *merge {
 		return m
 	}
 	whole := c.folding()
+	//museum:four-times-the-space
 	if run := whole; len(run) > 1 && 3*sizeInMemory(run[1:]) > run[0].memBytes() {
 		return m.last(run)
 	}
@@ -179,6 +180,7 @@ func (c *candidate) mergeTrace() *merge {
 func (c *candidate) foldPart(m *merge, whole []*batch) *merge {
 	since, ok := c.since.Elem()
 	n := len(whole)
+	//museum:folded-alone
 	if !ok || n == len(c.set.trace) || c.set.trace[n].newest >= c.limit {
 		return nil
 	}
@@ -199,6 +201,7 @@ func (c *candidate) foldPart(m *merge, whole []*batch) *merge {
 	if b.minTime > since || 4*(rest+b.memBytes()) <= size {
 		return nil
 	}
+	//museum:guess-at-the-since
 	if b.guessed(since) {
 		return c.learn(b)
 	}
@@ -273,6 +276,7 @@ func (c *candidate) mergeUnsealed() *merge {
 		if b.newest < c.limit && b.splitBy(lower) {
 			return c.learn(b)
 		}
+		//museum:left-behind
 		if dead(b) {
 			to := i + 1
 			for to < min(len(list), i+mergeWidth) && dead(list[to]) && !list[to].splitBy(lower) {
@@ -291,6 +295,7 @@ func (c *candidate) mergeUnsealed() *merge {
 // foldsUnsealed reports whether unsealed times are advanced to the since: what is sealed
 // before it goes to the trace, and is advanced there.
 func foldsUnsealed(upper, since frontier.Antichain) bool {
+	//museum:never-sealed-never-folded
 	return upper.LessThan(since) && !since.IsEmpty()
 }
 

@@ -126,6 +126,7 @@ func (o *overlap) addSettled(i int) {
 	case o.optimistic:
 		live = count{b.rows, b.foldable}
 	default: // the row with the least time; no guess: a merge in vain costs more than a look
+		//museum:guess-for-knowledge
 		live = count{rows: 1}
 	}
 	if live.rows == 0 {
@@ -171,6 +172,7 @@ func (o *overlap) best() (first int, run []*batch) {
 			bytes[p.batch] += p.bytes
 		}
 		folds, size := int64(0), int64(0)
+		//museum:diluted
 		for to := from; to < len(o.list); to++ {
 			folds += bytes[to]
 			size += o.list[to].memBytes()

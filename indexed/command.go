@@ -132,6 +132,7 @@ func (c *Command) normalise() {
 	}
 	slices.SortStableFunc(c.ops, func(a, b op) int { return cmp.Compare(a.kind, b.kind) })
 	var places map[frontierOf]int // in kept; nil if there are few
+	//museum:operations-squared
 	if len(c.ops) > fewOps {
 		places = make(map[frontierOf]int, len(c.ops))
 	}
@@ -237,6 +238,7 @@ func appendOps(dst []byte, ops []op) []byte {
 func decodeEntry(data []byte) ([]op, error) {
 	r := wire.NewReader(data, 0)
 	switch v := r.Byte(); {
+	//museum:newer-taken-for-damaged
 	case v > entryVersion:
 		return nil, wire.NewerFormat("log entry", int(v), entryVersion)
 	case r.Err() == nil && v < entryVersion:

@@ -166,6 +166,7 @@ func (c *committer) fits(r *request) bool {
 	if n == 0 || !r.appends() {
 		return true
 	}
+	//museum:group-beyond-the-log
 	return n < c.fewest && c.size.stored(n+1, c.next.bytes+int64(len(r.entry))) <= c.most
 }
 
@@ -194,6 +195,7 @@ func (c *committer) decide(r *request) {
 		return
 	}
 	if r.cmd != nil {
+		//museum:idle-for-good
 		r.idle, r.err = c.plan.check(r.cmd)
 		return
 	}
@@ -249,6 +251,7 @@ func (c *committer) finish(g *group) {
 		c.settle(g)
 		return
 	}
+	//museum:group-beyond-the-log/2
 	if errors.Is(g.err, storage.ErrTooLarge) && len(g.entries) > 1 {
 		c.split(g)
 		return
@@ -275,6 +278,7 @@ func (c *committer) fail(g *group) {
 	switch {
 	case errors.Is(g.err, storage.ErrConflict), errors.Is(g.err, storage.ErrClosed):
 		// Someone else owns the location now: what is in it is theirs to tidy up.
+		//museum:paused-owner
 		c.e.endBackground(g.err)
 		c.failed = g.err
 		answer = stoppedError(g.err)
@@ -284,6 +288,7 @@ func (c *committer) fail(g *group) {
 		answer = fmt.Errorf("tidemark: %w", notTaken(g.err))
 	default:
 		c.failed = g.err
+		//museum:unknown-taken-for-no-effect
 		answer = outcomeUnknownError(g.err)
 	}
 	if c.failed != nil {
@@ -303,11 +308,13 @@ func (c *committer) fail(g *group) {
 			c.e.metrics.cmdFailed.Inc()
 			failed.reqs = append(failed.reqs, r)
 		} else {
+			//museum:refusal-taken-for-success
 			again = append(again, r)
 		}
 	}
 	c.settle(failed)
 	if c.failed != nil {
+		//museum:waits-for-nobody
 		c.e.refuse(c.failed)
 		c.e.st.endListeners(stoppedError(c.failed))
 	}
@@ -333,6 +340,7 @@ func (c *committer) settle(g *group) {
 	st.mu.Lock()
 	positions := g.positions
 	// The first entry bears what the group takes beside its entries.
+	//museum:log-of-frames
 	around := c.size.stored(len(g.entries), g.bytes) - g.bytes
 	st.holdWakes = true // writers come first: there may be very many listeners
 	for i, r := range g.reqs {
@@ -348,10 +356,13 @@ func (c *committer) settle(g *group) {
 		default:
 			seqnos[i] = positions[0]
 			positions = positions[1:]
+			//museum:broken-state
 			if c.broken == nil {
 				if err := st.applyLocked(seqnos[i], r.ops, start); err != nil {
 					c.broken = unreadableEntry(seqnos[i], err)
+					//museum:broken-state/2
 					st.broken = true
+					//museum:broken-state/3
 					c.e.handsOff.Store(true)
 				}
 			}
@@ -369,7 +380,9 @@ func (c *committer) settle(g *group) {
 	c.buried = nil
 	st.mu.Unlock()
 	if c.broken != nil && c.failed == nil {
+		//museum:broken-state/4
 		c.failed = c.broken
+		//museum:broken-state/5
 		c.e.refuse(c.broken)
 		c.e.endBackground(c.broken)
 		c.e.metrics.logOutage.Set(1)

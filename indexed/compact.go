@@ -230,6 +230,7 @@ func (e *Engine) commitMerge(m *merge, out *batch) bool {
 	st, s := e.st, m.stream
 	st.mu.Lock()
 	defer st.mu.Unlock()
+	//museum:fold-beside-a-move/2
 	if s.destroyed || m.claims && s.set.traceUpper() != m.lower {
 		return false
 	}

@@ -149,6 +149,7 @@ func (n number) check() error {
 	switch {
 	case n.value == 0:
 		n.set(n.standard)
+	//museum:range-without-end
 	case n.value > n.most, n.value < 0 && n.negative == "":
 		negative := ""
 		if n.negative != "" {

@@ -33,6 +33,7 @@ func (u unread) noteLocked(s *stream) {
 // reports whether err is that. Only the first error is kept and logged.
 func (e *Engine) foundDamage(s *stream, err error, met unread) bool {
 	lasting := errors.Is(err, storage.ErrCorrupt) || errors.Is(err, storage.ErrNewerFormat)
+	//museum:bad-sector-holds-up-others
 	if !lasting && (!part.IsUnread(err) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)) {
 		return false
 	}

@@ -213,6 +213,7 @@ func replay(ctx context.Context, st *state, log storage.LogReader) (logMeter, st
 	// the log was truncated by, its newest edits are lost. A stream that
 	// the log destroys further on needs nothing of it, and is gone by now.
 	for _, s := range st.streams {
+		//museum:lost-edit
 		if s.unflushed && bounds.After > s.flushed {
 			return meter, 0, storage.Corruptf("log", -1, "it begins after position %s, but by the manifest, version of position %s, stream %s has updates after %s in it: entries of the log, or newer edits of the manifest, are missing: %w", bounds.After, checkpoint, quoteName(s.name), s.flushed, storage.ErrTruncated)
 		}
@@ -233,6 +234,7 @@ func (st *state) replayLocked(entry storage.Entry, checkpoint storage.SeqNo, now
 	}
 	for i := range ops {
 		o := &ops[i]
+		//museum:twice-after-restart
 		if s := st.streams[o.stream]; s != nil && o.kind == opWrite && o.cols.Len() > 0 && entry.SeqNo > s.flushed {
 			st.appendTailLocked(s, tailChunk{entry.SeqNo, entry.SeqNo, o.cols}, now)
 		}
@@ -342,13 +344,16 @@ func (e *Engine) snapshot(ctx context.Context, id StreamID, listen bool) (snap *
 			return
 		}
 		snap = st.snapshotLocked(s, e.blobs)
+		//museum:listener-too-late
 		if listen {
 			l = st.newListenerLocked(s, e.log, e.metrics)
 		}
 	}}
+	//museum:read-past-the-queue
 	if doErr := e.do(ctx, r); doErr != nil {
 		return nil, nil, doErr
 	}
+	//museum:listener-too-late/2
 	return snap, l, err
 }
 

@@ -45,6 +45,7 @@ func (e *Engine) flush(ctx context.Context, s *stream, force bool, met unread) e
 	met.noteLocked(s)
 	e.st.mu.Unlock()
 	err := e.flushTail(ctx, s, force, met[s] == nil)
+	//museum:damage-holds-up-others
 	if e.foundDamage(s, err, met) {
 		return e.flushTail(ctx, s, force, false)
 	}
@@ -97,6 +98,7 @@ func (e *Engine) planFlush(s *stream, drain bool) *flushPlan {
 	p := &flushPlan{
 		stream: s, set: s.set, tail: s.tail, through: st.applied, after: s.flushed,
 		upper: s.upper, since: s.since,
+		//museum:fold-beside-a-move
 		claimed: drain && s.damage == nil && !s.moving && s.set.traceUpper().LessThan(s.upper),
 		traceID: st.nextBatch, unsealID: st.nextBatch + 1,
 	}
@@ -105,6 +107,7 @@ func (e *Engine) planFlush(s *stream, drain bool) *flushPlan {
 	}
 	s.moving = s.moving || p.claimed
 	st.nextBatch += 2
+	//museum:flush-hides-the-tail
 	s.set.refs++
 	return p
 }
@@ -123,12 +126,15 @@ func (e *Engine) endFlush(p *flushPlan) {
 func (e *Engine) moveInRound(p pending, tail int, force bool) bool {
 	m := &e.maintenance
 	switch {
+	//museum:large-move-in-a-round
 	case !p.worthIt(tail, force) || p.bytes > m.movedInRound:
 		return false // or it is for the compact goroutine
+	//museum:large-move-in-a-round/2
 	case p.bytes > m.moveLeft:
 		m.moveLater = true
 		return false
 	}
+	//museum:many-small-moves
 	m.moveLeft -= p.bytes
 	return true
 }

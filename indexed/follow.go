@@ -137,6 +137,7 @@ const maxReloads = 10
 // storage.CorruptError; the storage's own and the context's, after which a later call
 // may succeed.
 func (f *Follower) Refresh(ctx context.Context) error {
+	//museum:refresh-behind-refresh
 	if err := f.refresh.Acquire(ctx, 1); err != nil {
 		return err
 	}
@@ -172,6 +173,7 @@ func (f *Follower) catchUp(ctx context.Context) error {
 		if n := len(f.pending); n > 0 {
 			f.confirmLog(f.pending[n-1].applied)
 		}
+		//museum:edits-before-the-log
 		if err := f.readLog(ctx, st); err != nil {
 			return err
 		}
@@ -254,6 +256,7 @@ func (f *Follower) holdLog(ctx context.Context, st *state) {
 		return
 	}
 	st.mu.Lock()
+	//museum:follower-holds-all
 	hold := st.cutLaggedLocked(&f.meter, &f.cfg)
 	st.mu.Unlock()
 	f.meter.truncate(hold)
@@ -366,6 +369,7 @@ func (f *Follower) Streams(ctx context.Context) (infos []StreamInfo, err error) 
 }
 
 func (f *Follower) readLocked(ctx context.Context, read func(*state) error) error {
+	//museum:stale-follower
 	if err := f.Refresh(ctx); err != nil {
 		return err
 	}

@@ -88,6 +88,7 @@ func (e *Engine) collectLoop() {
 				searches.over(e.logger, "blobs could be listed again")
 			} else if e.ctx.Err() == nil {
 				searches.failed(e.logger, slog.LevelWarn, "could not list blobs to find those that no manifest names; it is tried again and again", err)
+				//museum:orphans-given-up
 				searchAgain = time.Now().Add(e.backoff(searches.failures))
 			}
 		}
@@ -189,6 +190,7 @@ func (e *Engine) collectOrphans(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		//museum:orphan-that-is-not
 		if !m.named[info.Key] && !strings.Contains(info.Key, e.run) {
 			orphans = append(orphans, garbage{info.Key, kindOrphan, info.Size})
 		}

@@ -37,9 +37,12 @@ type event struct {
 
 // appendTo appends what it is to a listener.
 func (e *event) appendTo(events []Event) []Event {
+	//museum:progress-before-data
 	if len(e.cols) > 0 {
+		//museum:split-command
 		events = append(events, Event{SeqNo: e.seqno, Updates: e.cols})
 	}
+	//museum:progress-before-data/2
 	if e.seal {
 		events = append(events, Event{SeqNo: e.seqno, Sealed: e.sealed})
 	}
@@ -210,6 +213,7 @@ func (l *Listener) lowWaterLocked() storage.SeqNo {
 	if l.cursor >= s.windowAfter && s.firstAfterLocked(l.cursor) == len(s.events) {
 		// It has passed what others did, which may be truncated now: a later read of the
 		// log must not begin there.
+		//museum:quiet-listener
 		l.cursor = l.st.applied
 	}
 	return l.cursor
@@ -313,6 +317,7 @@ func (l *Listener) take() (readLog bool, err error) {
 		return false, io.EOF
 	}
 	if l.cursor < s.windowAfter {
+		//museum:skips-when-full
 		return true, nil
 	}
 	if i := s.firstAfterLocked(l.cursor); i < len(s.events) {

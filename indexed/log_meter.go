@@ -56,6 +56,7 @@ func (m *logMeter) dropped() int64 {
 // was applied.
 func (st *state) cutLaggedLocked(m *logMeter, cfg *Config) storage.SeqNo {
 	keep := st.applied
+	//museum:destroyed-stream
 	for _, s := range st.names { // a destroyed stream may have listeners with events left
 		for l := range s.listeners {
 			low := l.lowWaterLocked()

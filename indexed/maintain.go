@@ -257,10 +257,12 @@ func (e *Engine) maintain(ctx context.Context) error {
 		return errors.Join(err, truncated)
 	}
 	for did, scope := true, e.outstanding(met); did; {
+		//museum:chasing-writers
 		if did, err = e.mergeOnce(ctx, scope); err != nil {
 			return errors.Join(err, truncated)
 		}
 	}
+	//museum:maintain-returns-early
 	if e.maintenance.merges.Load() != before {
 		if truncated, err = e.step(ctx, true, met); err != nil {
 			return errors.Join(err, truncated)
@@ -297,6 +299,7 @@ func (e *Engine) truncates() bool {
 func (e *Engine) endBackground(cause error) {
 	e.handsOff.Store(true)
 	e.handedOff.Do(func() {
+		//museum:background-ends-silently
 		e.logger.Error("background work has ended: no more is flushed, merged or deleted until the location is opened again", "error", cause)
 	})
 }
@@ -340,6 +343,7 @@ func (e *Engine) step(ctx context.Context, force bool, met unread) (truncated, e
 			return nil, errors.Join(flushed, err)
 		}
 	}
+	//museum:undeletable-slows-all, stuck-log-slows-all
 	return e.truncate(ctx, force), flushed
 }
 
@@ -395,6 +399,7 @@ func (e *Engine) flushCandidates(force bool) []*stream {
 	}
 	// Half of the limit is what writers have left meanwhile. Those that wait already
 	// get all they want, whatever their size.
+	//museum:large-writer-waits
 	if waiting := e.waiting.Load(); waiting > 0 || remaining >= e.cfg.MaxTailBytes/2 {
 		enough := max(0, min(e.cfg.MaxTailBytes/4, e.cfg.MaxTailBytes-waiting))
 		slices.SortFunc(rest, func(a, b *stream) int { return cmp.Compare(b.tailBytes, a.tailBytes) })
@@ -423,6 +428,7 @@ func (e *Engine) manifestDue(force bool) bool {
 		return true
 	}
 	for _, s := range e.st.changed {
+		//museum:half-of-what-cancels, end-of-a-stream
 		if s.destroyed || s.manifest.flushed || len(s.manifest.added) > 0 || len(s.manifest.dropped) > 0 {
 			return true
 		}
@@ -435,8 +441,10 @@ func (e *Engine) manifestDue(force bool) bool {
 func (e *Engine) truncateLog(ctx context.Context) error {
 	st, m := e.st, &e.maintenance
 	st.mu.Lock()
+	//museum:log-before-manifest
 	keep := st.checkpoint
 	for _, s := range st.changed {
+		//museum:end-of-a-stream/2, end-in-between
 		if s.destroyed && !s.manifest.created && s.unflushed {
 			// Since the manifest was written. That still tells of a tail, which a reader
 			// would miss to whom the end of the stream is not proven yet.

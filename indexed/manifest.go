@@ -97,6 +97,7 @@ func (st *state) takeEditLocked(version uint64, full bool) (*edit, []*batch) {
 			se.created, se.added = true, s.set.all()
 			e.streams = append(e.streams, se)
 		}
+		//museum:forgets-the-destroyed
 		for name, id := range st.tombs.ids {
 			e.streams = append(e.streams, streamEdit{id: id, created: true, destroyed: true, name: name, flushed: st.applied})
 		}
@@ -300,6 +301,7 @@ func (st *state) applyStreamEditLocked(e *edit, se *streamEdit) error {
 		return fmt.Errorf("stream %s: %w", quoteName(s.name), err)
 	}
 	if e.applied >= st.applied {
+		//museum:since-forgotten
 		s.upper, s.since = se.upper, se.since
 	}
 	s.flushed, s.flushedUpper, s.listed = se.flushed, se.flushedUpper, se.flushed

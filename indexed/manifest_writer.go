@@ -52,10 +52,12 @@ func (m *manifestWriter) write(ctx context.Context, st *state) error {
 		}
 	}
 	st.mu.Lock()
+	//museum:broken-state-written
 	if st.broken {
 		st.mu.Unlock()
 		return stoppedError(errBroken)
 	}
+	//museum:leftover-edit
 	if len(st.changed) > 0 {
 		full := m.edits >= maxEdits || m.size-m.baseSize > max(m.baseSize, minBaseBytes)
 		m.pending = &pendingEdit{full: full}

@@ -206,6 +206,7 @@ func (st *state) collect() []stateGauge {
 	var out []stateGauge
 	add := func(d *prometheus.Desc, v float64, labels ...string) { out = append(out, stateGauge{d, v, labels}) }
 	for s := range st.sortedStreamsLocked() {
+		//museum:name-in-a-scrape
 		label := st.labelLocked(s)
 		if t, ok := s.upper.Elem(); ok {
 			add(descUpper, float64(t), label)

@@ -61,6 +61,7 @@ func (p pending) worthIt(tail int, force bool) bool {
 	if force {
 		return p.rows > 0 || tail > 0
 	}
+	//museum:guess-that-moves
 	if p.guess {
 		return false
 	}

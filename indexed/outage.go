@@ -17,6 +17,7 @@ type outage struct {
 
 // failed counts a failure, and tells of the first.
 func (o *outage) failed(logger *slog.Logger, level slog.Level, text string, err error) {
+	//museum:line-per-failure
 	if o.failures == 0 {
 		o.since = time.Now()
 		logger.Log(context.Background(), level, text, "error", err)

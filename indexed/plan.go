@@ -131,6 +131,7 @@ func (p *plan) check(c *Command) (idle bool, err error) {
 			idle = false
 		}
 	}
+	//museum:idle-is-written
 	return idle, nil
 }
 
@@ -147,6 +148,7 @@ func (p *plan) checkExpected(e *expectedUpper) error {
 		}
 		name, upper = s.name, s.upper
 	}
+	//museum:expected-upper-ignored
 	if upper != e.upper {
 		return &UpperMismatchError{Stream: name, Expected: e.upper, Upper: upper}
 	}
@@ -171,6 +173,7 @@ func (p *plan) checkOp(o *op, after *uppersAfter) error {
 			return streamErrorf(s.name, ErrSealed, "update of key %s at time %d is before the upper %s: write at the upper or later", brief.Bytes(o.cols.KeyAt(t)), t, s.upper)
 		}
 	case opSeal:
+		//museum:seal-goes-back
 		if o.frontier.LessThan(s.upper) {
 			return streamErrorf(s.name, ErrSealRegression, "seal to %s is before the upper %s: an upper never goes back", o.frontier, s.upper)
 		}
@@ -213,6 +216,7 @@ func (u *uppersAfter) of(s *planned) frontier.Antichain {
 func tooFar(since, upper frontier.Antichain) bool {
 	s, ok := since.Elem()
 	u, unfinished := upper.Elem()
+	//museum:since-wrapped
 	return ok && unfinished && s > u && s-u > math.MaxInt64
 }
 

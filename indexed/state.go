@@ -127,6 +127,7 @@ func (st *state) applyLocked(seqno storage.SeqNo, ops []op, now time.Time) error
 		return fmt.Errorf("position %s follows %s", seqno, st.applied)
 	}
 	for i := range ops {
+		//museum:half-a-command
 		if err := st.applyOpLocked(seqno, &ops[i], now); err != nil {
 			return err
 		}
@@ -161,9 +162,11 @@ func (st *state) applyOpLocked(seqno storage.SeqNo, o *op, now time.Time) error 
 		st.window.addLocked(s, seqno, o.cols)
 		st.wakeLocked(s)
 	case opSeal:
+		//museum:seal-goes-back/2
 		if o.frontier.LessThan(s.upper) {
 			return fmt.Errorf("seal of stream %s to %s before its upper %s", quoteName(s.name), o.frontier, s.upper)
 		}
+		//museum:since-moves-by-itself
 		s.upper = o.frontier
 		st.untidy = st.untidy || len(s.set.unsealed) > 0
 		if e := st.window.addLocked(s, seqno, Columns{}); e != nil {
@@ -279,6 +282,7 @@ func (st *state) swapSetLocked(s *stream, set *batchSet) (added, dropped []*batc
 
 // releaseSetLocked gives up one reference to a set.
 func (st *state) releaseSetLocked(set *batchSet) {
+	//museum:holds-end-together
 	if set.refs--; set.refs > 0 {
 		return
 	}
@@ -375,6 +379,7 @@ type StreamInfo struct {
 }
 
 func (i StreamInfo) String() string {
+	//museum:name-as-a-whole
 	return fmt.Sprintf("stream %s, %s: upper %s, since %s, %d updates in %d batches, and %d bytes of updates in the log", quoteName(i.Name), i.ID, i.Upper, i.Since, i.Rows, i.Batches, i.TailBytes)
 }
 

@@ -12,10 +12,12 @@ type tombs struct {
 
 // buryLocked buries a stream if nobody needs it any more.
 func (st *state) buryLocked(s *stream) {
+	//museum:buried-alive
 	if !s.destroyed || len(s.listeners) > 0 || st.changed[s.id] != nil || st.dying[s.id] == nil {
 		return
 	}
 	delete(st.dying, s.id)
+	//museum:destroyed-and-kept
 	delete(st.names, s.name)
 	if st.tombs.ids == nil {
 		st.tombs = tombs{ids: make(map[string]StreamID), names: make(map[StreamID]string)}

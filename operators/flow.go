@@ -103,6 +103,7 @@ func (f *BatchFlow) report(err error, at frontier.Antichain) {
 func (f *BatchFlow) ended(cause error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	//museum:cause-hidden
 	if !f.failed && (f.err == nil || !errors.Is(cause, context.Canceled)) {
 		f.err = errors.Join(f.err, cause)
 	}

@@ -76,6 +76,7 @@ type mapped[K, V any] struct {
 func (m *mapper[K, V, K2, V2]) run(f *BatchFlow) {
 	// A list of jobs, each with a place for the next: a queue would have room for as many as
 	// there are slots, whether or not so many are ever in use.
+	//museum:memory-by-argument
 	next := make(chan *mapped[K2, V2], 1)
 	first := next
 	var emitting sync.WaitGroup
@@ -107,6 +108,7 @@ func (m *mapper[K, V, K2, V2]) run(f *BatchFlow) {
 		}
 		go func() {
 			defer close(job.done)
+			//museum:ended-goroutine
 			job.err = errExited // unless the call returns
 			job.batch.Updates, job.err = m.call(f.ctx, b)
 		}()

@@ -45,6 +45,7 @@ func (c *Chain) submit(ctx context.Context, to *indexed.Engine, cmd *indexed.Com
 	case c.failed != nil:
 		return indexed.Failed[storage.SeqNo](fmt.Errorf("tidemark: %w: %w", ErrPrevious, c.failed))
 	case c.last != nil:
+		//museum:chain-broken
 		cmd.Follow(c.last)
 	}
 	if c.name != "" {

@@ -130,6 +130,7 @@ const leastDiff = "which no update can retract since an int64 has no number to n
 // which says what update an error is about: by its key, since operators put updates
 // together that others have written one by one.
 func which[K, V any](i int, updates []Update[K, V]) string {
+	//museum:nameless-update
 	return fmt.Sprintf("update %d of %d, of key %s at time %d", i, len(updates), brief.Value(updates[i].Key), updates[i].Time)
 }
 

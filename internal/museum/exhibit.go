@@ -16,9 +16,27 @@ type exhibit struct {
 	origin string // who had it
 	tier   proof.Tier
 	edits  []edit
+	plants changes
 	pkg    string // of the test, as "./file"
 	test   string // its name
 	goarch string // for which the test is built; "" is that of this machine
+}
+
+// changes plant a bug. The first one changes what the marker of the exhibit's name is
+// above, the second one what is below NAME/2, and so on.
+type changes []change
+
+// markers are the names of an exhibit's markers, in the order of its changes.
+func (x exhibit) markers() []string {
+	var names []string
+	for i := range x.plants {
+		name := x.name
+		if i > 0 {
+			name = fmt.Sprintf("%s/%d", x.name, i+1)
+		}
+		names = append(names, name)
+	}
+	return names
 }
 
 // edit is a change of a file of ours. The old text occurs exactly once.
@@ -36,8 +54,9 @@ func (e edit) plantIn(text string) (string, error) {
 	return strings.Replace(text, e.old, e.new, 1), nil
 }
 
-// plant returns the changed files by name, with the edits made in order.
-func (x exhibit) plant(root string) (map[string]string, error) {
+// plant returns the changed files by name, from the module's directory. An error says
+// that the code has changed under the exhibit.
+func (x exhibit) plant(root string, c *code) (map[string]string, error) {
 	texts := map[string]string{}
 	for _, e := range x.edits {
 		if _, ok := texts[e.file]; !ok {
@@ -52,6 +71,25 @@ func (x exhibit) plant(root string) (map[string]string, error) {
 			return nil, fmt.Errorf("exhibit %s: %w", x.name, err)
 		}
 		texts[e.file] = text
+	}
+	all := map[*file][]splice{}
+	for i, name := range x.markers() {
+		p, err := c.one(name)
+		if err != nil {
+			return nil, fmt.Errorf("exhibit %s: %w", x.name, err)
+		}
+		splices, err := x.plants[i](p)
+		if err != nil {
+			return nil, fmt.Errorf("exhibit %s: below %s: %w", x.name, p.at(), err)
+		}
+		all[p.file] = append(all[p.file], splices...)
+	}
+	for f, splices := range all {
+		text, err := spliced(f.text, splices)
+		if err != nil {
+			return nil, fmt.Errorf("exhibit %s: %s: %w", x.name, f.name, err)
+		}
+		texts[f.name] = text
 	}
 	return texts, nil
 }

@@ -64,6 +64,7 @@ func (q *acks) over() bool {
 // tell answers all whose turn it is.
 func (q *acks) tell(upper frontier.Antichain) {
 	for len(q.waiting) > 0 {
+		//museum:acknowledged-out-of-order
 		a := q.waiting[0]
 		if !a.done && (!a.batch || !a.upper.LessEqual(upper)) {
 			return

@@ -42,6 +42,7 @@ func (w *writer[K, V]) receiveBatch(a *ack, b operators.Batch[K, V]) error {
 			return err
 		}
 	} else {
+		//museum:elements-shared
 		b.Updates = slices.Clone(b.Updates) // a branch of a FanOut may have the same slice
 	}
 	size := order.Size{Updates: len(b.Updates), Bytes: w.weigh.Of(b.Updates)}
@@ -60,6 +61,7 @@ func (w *writer[K, V]) receiveBatch(a *ack, b operators.Batch[K, V]) error {
 // That is exact only if the batch shows all of it at times before the upper. One whose
 // times were advanced to the upper or beyond has it there, for a second time.
 func (w *writer[K, V]) cut(b *operators.Batch[K, V], start frontier.Antichain) error {
+	//museum:cut-too-late
 	if start.LessEqual(b.Since) {
 		return fmt.Errorf("tidemark: sink of stream %q: %w: the batch [%s, %s) shows what was before %s at %s, the since of the batch, and the stream has all before its upper %s already, so it would be there twice: start the source from %s (source.From), as of a time before that (source.AsOf)",
 			w.write.StreamName(), operators.ErrOverlap, b.Lower, b.Upper, start, b.Since, start, start)
@@ -77,6 +79,7 @@ func (w *writer[K, V]) cut(b *operators.Batch[K, V], start frontier.Antichain) e
 // append writes and seals a batch. Contents that were advanced to a since are not exact as
 // of earlier times, so the since of the stream follows, in the same command.
 func (w *writer[K, V]) append(b operators.Batch[K, V]) *persist.Future[storage.SeqNo] {
+	//museum:since-left-behind
 	if b.Since.LessEqual(w.nextSince) {
 		return w.write.CompareAndAppendIn(w.ctx, &w.chain, b.Updates, b.Lower, b.Upper)
 	}

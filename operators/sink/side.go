@@ -128,6 +128,7 @@ func (w *writer[K, V]) newChain() (c persist.Chain) {
 	if w.side != nil {
 		gen = w.side.gen
 	}
+	//museum:parts-not-owned
 	c.ExpectUpperOf(w.sideName, frontier.At(gen))
 	return c
 }

@@ -115,6 +115,7 @@ func (s *Sink[K, V]) begin() error {
 		return err
 	}
 	s.start = &at
+	//museum:nothing-new
 	s.progress.Advance(at.Upper)
 	return nil
 }
@@ -196,6 +197,7 @@ func (s *Sink[K, V]) addErr(err error) {
 		s.further++
 		return
 	}
+	//museum:error-kept-silent
 	s.errs = append(s.errs, err)
 }
 

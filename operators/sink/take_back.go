@@ -10,6 +10,7 @@ import (
 
 // recoverParts finishes what a killed run has left, if anything.
 func (w *writer[K, V]) recoverParts() error {
+	//museum:parts-left
 	if !w.hasSide {
 		return nil
 	}
@@ -92,6 +93,7 @@ func (c *clearing[K, V]) add(retracted persist.Row, n int64) error {
 		told := mirror(arrived, row, c.side.gen)
 		told.Diff = -1
 		sum := string(sumOf(row))
+		//museum:announced-for-written
 		for ; c.arrived[sum] > 0; c.arrived[sum]-- {
 			if err := c.retract(appendRetraction(nil, row), told, size); err != nil {
 				return err

@@ -134,6 +134,7 @@ func (w *writer[K, V]) run() (err error) {
 		}
 		w.acks.tell(w.upper)
 	}
+	//museum:seal-on-close
 	if w.incomplete {
 		return nil // which says why batches were left
 	}
@@ -252,6 +253,7 @@ func (w *writer[K, V]) submit() error {
 			continue
 		}
 		w.fly(flying[K, V]{future: w.append(b), batch: &b, bytes: size.Bytes})
+		//museum:progress-when-sent
 		w.next = b.Upper
 	}
 	return nil

@@ -138,7 +138,8 @@ func (e *emitter[K, V]) replaySealed(snapshot *persist.Snapshot[K, V], upper fro
 func (e *emitter[K, V]) prepare(upper frontier.Antichain, updates []persist.Update[K, V]) {
 	e.ready = &operators.Batch[K, V]{
 		Description: frontier.Description{Lower: e.lower, Upper: upper, Since: e.history.asOf},
-		Updates:     writable(updates),
+		//museum:least-sum
+		Updates: writable(updates),
 	}
 	e.lower = upper
 }
@@ -180,6 +181,7 @@ func (e *emitter[K, V]) make() error {
 	if e.ready != nil || !e.due() {
 		return nil
 	}
+	//museum:horizon-forgotten
 	upper := e.sealed.Meet(e.horizon)
 	if upper != e.sealed && !e.pending.has(upper) {
 		return errSpilled
@@ -244,6 +246,7 @@ func (e *emitter[K, V]) holdRow(row persist.Row) error {
 // change that.
 func (e *emitter[K, V]) giveUp() {
 	for e.pending.bytes > e.opts.maxPendingBytes && !e.due() {
+		//museum:spill-forgets-all
 		e.horizon = frontier.At(e.pending.dropLatest())
 	}
 }

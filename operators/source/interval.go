@@ -36,6 +36,7 @@ type bound struct {
 // unbounded is the bound of a single time.
 var unbounded = bound{math.MaxInt, math.MaxInt64}
 
+//museum:batches-by-rows
 func (b bound) exceeded(updates int, bytes int64) bool { return updates > b.updates || bytes > b.bytes }
 
 // times is the bound of n batches, of which those that are read at once have no more bytes

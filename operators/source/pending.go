@@ -66,6 +66,7 @@ const maxScratch = 64 << 10
 
 // add takes in an update. Errors: those of persist.EncodeRow.
 func (p *pending[K, V]) add(u persist.Update[K, V]) error {
+	//museum:codec-trusted-in-sources
 	row, scratch, err := persist.EncodeRow(p.scratch[:0], p.kc, p.vc, &u)
 	if err != nil {
 		return fmt.Errorf("tidemark: stream %q: %w", p.stream, err)
@@ -127,6 +128,7 @@ func (p *pending[K, V]) take(upper frontier.Antichain, limit bound) ([]persist.U
 	for p.has(upper) {
 		s := p.earliest.slots[0]
 		encoded += s.encoded
+		//museum:seals-in-one-batch
 		if len(taken) > 0 && limit.exceeded(len(taken)+len(s.entries), encoded) {
 			upper = frontier.At(s.time)
 			break
@@ -167,6 +169,8 @@ func (s *sum) add(diff int64) {
 }
 
 // int64 returns the sum, or false if it does not fit.
+//
+//museum:wrapped-sum
 func (s *sum) int64() (int64, bool) { return int64(s.low), s.high == uint64(int64(s.low)>>63) }
 
 func compareEntries[K, V any](a, b entry[K, V]) int {

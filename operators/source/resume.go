@@ -40,6 +40,7 @@ func (h history[K, V]) check(since, lower, upper frontier.Antichain) error {
 			"batches as of {} were asked for, and no contents are ever complete as of {}: give a time, or use source.New")
 	case lower == frontier.Antichain{}:
 		return checkAsOf(h.stream, h.asOf, since)
+	//museum:silent-source
 	case upper.LessThan(lower):
 		return refuse(persist.ErrInvalid,
 			"batches from %s on are wanted, but the upper is %s: the input was begun again, or the sink is that of another input; begin again with an empty sink, or give both that belong together. If the input is read by a follower, and no writer has opened it since a power cut, nothing is lost and the newest group may only be hidden yet: open a writer first, and begin nothing again",
@@ -50,6 +51,7 @@ func (h history[K, V]) check(since, lower, upper frontier.Antichain) error {
 		return refuse(persist.ErrAsOfBeforeSince,
 			"updates from time %s on are wanted, and the since is %s: what was there before can no longer be told apart; begin again from {0}, with source.AsOf(since) and an empty sink, and allow compaction up to the time before the sink's upper at most",
 			lower, since)
+	//museum:doubled-as-of
 	case !h.asOf.LessThan(lower):
 		return refuse(persist.ErrInvalid,
 			"updates from time %s on are wanted as of %s, at which everything shows that came before and that the sink has: leave source.AsOf away, or begin again from {0} with an empty sink",

@@ -132,6 +132,7 @@ func (c jsonCodec[T]) Decode(src []byte) (T, error) {
 	}
 	r := rewriters.Get().(*rewriter) //nolint:errcheck // the pool holds nothing else
 	defer rewriters.Put(r)
+	//museum:another-version
 	if hasReplacement(src) || !r.wouldWrite(src, v) {
 		var zero T
 		return zero, decodeErrorf(c.name, "%w", errRewritten)
@@ -152,6 +153,7 @@ func (c jsonCodec[T]) DecodeLenient(src []byte) (T, error) {
 		return zero, decodeErrorf(c.name, "%w", json.Unmarshal(src, new(json.RawMessage)))
 	}
 	d := json.NewDecoder(bytes.NewReader(src))
+	//museum:digits-lost
 	d.UseNumber()
 	if err := d.Decode(&v); err != nil {
 		return zero, decodeErrorf(c.name, "%w", err)

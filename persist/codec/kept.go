@@ -43,6 +43,7 @@ type Kept[T any] struct {
 //
 // Errors: those of c; in decoding, also a value that c does not encode.
 func Keep[T any](c Codec[T]) Codec[Kept[T]] {
+	//museum:kept-part-trusted
 	k := keptCodec[T]{inner: inner(c), decode: c.Decode}
 	if l, ok := c.(LenientDecoder[T]); ok {
 		k.decode = l.DecodeLenient
@@ -60,6 +61,7 @@ func (c keptCodec[T]) fixedWidth() (int, bool) { return fixedWidth(c.inner) }
 
 func (c keptCodec[T]) Append(dst []byte, v Kept[T]) ([]byte, error) {
 	out, err := c.inner.Append(dst, v.Value)
+	//museum:kept-stale
 	if err == nil && v.kept && string(out[len(dst):]) == v.text {
 		out = append(out[:len(dst)], v.row...)
 	}

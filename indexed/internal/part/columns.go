@@ -167,6 +167,7 @@ func DecodeColumns(r *wire.Reader) Columns {
 	if r.Err() != nil {
 		return Columns{}
 	}
+	//museum:sizes-that-wrap
 	size := uint64(RowOverhead)*uint64(n) + keyBytes + valBytes // which an int may not hold
 	if size > uint64(r.Remaining()) {
 		r.Fail(wire.ErrTruncated)

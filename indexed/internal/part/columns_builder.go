@@ -47,7 +47,9 @@ func (b *ColumnsBuilder) Grow(n int) {
 	if b.Len() > 0 {
 		// A little more, since a column that turns out too small by a byte is copied.
 		like := int64(n + n/32)
+		//museum:room-that-wraps
 		b.keys = slices.Grow(b.keys, int(min(maxRoom, int64(len(b.keys)/b.Len())*like)))
+		//museum:room-that-wraps/2
 		b.vals = slices.Grow(b.vals, int(min(maxRoom, int64(len(b.vals)/b.Len())*like)))
 	}
 	b.keyEnds, b.valEnds = slices.Grow(b.keyEnds, n), slices.Grow(b.valEnds, n)

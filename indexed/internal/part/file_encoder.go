@@ -54,6 +54,7 @@ func (e *fileEncoder) begin(rows []Row, info Info) {
 		parquet.WriteBufferSize(0), // out is one
 		// Each page header would hold the least and the greatest value, whole and twice,
 		// and readers refuse headers of megabytes. The page index has them, cut short.
+		//museum:copies-in-page-headers
 		parquet.DataPageStatistics(false),
 		parquet.KeyValueMetadata(metaVersion, strconv.Itoa(formatVersion)),
 		parquet.KeyValueMetadata(metaStream, info.Stream),
@@ -202,6 +203,7 @@ var onesPrefix = bytes.Repeat([]byte{0xff}, parquet.DefaultColumnIndexSizeLimit)
 // none the index would exclude values that are in the page.
 func hasBounds(rows []Row, value func(*Row) []byte) bool {
 	for i := range rows {
+		//museum:values-in-the-footer
 		if v := value(&rows[i]); len(v) > maxBoundBytes || len(v) > 0 && v[0] == 0xff && bytes.HasPrefix(v, onesPrefix) {
 			return false
 		}

@@ -192,6 +192,7 @@ func footerBytes(end []byte, size int64) (int64, error) {
 		return 0, fmt.Errorf("%d bytes are too few for a Parquet file", size)
 	}
 	footer := int64(binary.LittleEndian.Uint32(end[len(end)-magic-length:]))
+	//museum:footer-length
 	if room := size - 2*magic - length; footer > room {
 		return 0, fmt.Errorf("footer of %d bytes, where %d are left", footer, room)
 	}

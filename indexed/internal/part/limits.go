@@ -16,6 +16,7 @@ const (
 	Narrow = (64 - strconv.IntSize) / 32
 
 	// maxColumnBytes bounds all keys, and all values, of Columns: 2 GiB, or 256 MiB.
+	//museum:sizes-that-wrap/2
 	maxColumnBytes = math.MaxInt32 >> (3 * Narrow)
 
 	// MaxUpdateBytes bounds Columns as a whole, and all updates of a command: nothing to

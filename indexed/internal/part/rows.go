@@ -24,6 +24,7 @@ func compareRows(a, b *Row) int {
 	if c := bytes.Compare(a.Key, b.Key); c != 0 {
 		return c
 	}
+	//museum:values-confused
 	if c := bytes.Compare(a.Val, b.Val); c != 0 {
 		return c
 	}
@@ -68,6 +69,7 @@ func Consolidate(ctx context.Context, sources []Source, since frontier.Antichain
 			if have && equalRows(&acc, top) {
 				sum, more := addDiffs(acc.Diff, top.Diff)
 				acc.Diff = sum
+				//museum:sums-wrap
 				carry += more
 			} else {
 				if carry != 0 {
@@ -88,6 +90,7 @@ func Consolidate(ctx context.Context, sources []Source, since frontier.Antichain
 		switch {
 		case carry != 0:
 			yieldWide(acc, carry, tooLarge, yield)
+		//museum:retraction-compacted-away
 		case have && acc.Diff != 0:
 			yield(acc, nil)
 		}

@@ -56,6 +56,7 @@ func splitSum(r Row, carry int64, yield func(Row, error) bool) bool {
 	if r.Diff = int64(rest); piece < 0 {
 		r.Diff = -r.Diff
 	}
+	//museum:sums-cut
 	return r.Diff == 0 || yield(r, nil)
 }
 

@@ -64,6 +64,7 @@ func (p *Pace) Next(waits bool, next frontier.Antichain) (receive bool, wake <-c
 		p.next, p.began = next, time.Now()
 		p.timer = time.NewTimer(minPause)
 	}
+	//museum:slow-taken-freely
 	return p.burst, p.timer.C
 }
 
