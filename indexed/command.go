@@ -53,16 +53,10 @@ type registration struct{ name, keyCodec, valCodec string }
 // seals and allowed compactions apply. The zero value is an empty command. It must not
 // be copied.
 type Command struct {
-	ops      []op
-	expected []expectedUpper
-	after    *Command // see Follow; nil if there is none, and once this one was answered
+	request // one allocation is enough for most commands and their answers
 
+	few  [2]op  // where ops are, unless there are more
 	room []byte // where cols of the first write are, with room around them; nil if there is none
-
-	// One allocation is enough for most commands and their answers.
-	few     [2]op
-	request request
-	future  Future[storage.SeqNo]
 }
 
 type expectedUpper struct {
@@ -122,7 +116,7 @@ func (c *Command) ExpectUpperOf(name string, upper frontier.Antichain) {
 // The other one must have been submitted, to the same engine. An expected upper alone
 // does not tell who has brought it about: of several commands on their way one after
 // the other, a later one could go on where somebody else has gone.
-func (c *Command) Follow(previous *Command) { c.after = previous }
+func (c *Command) Follow(previous *Command) { c.after = &previous.request }
 
 // normalise orders the operations by kind and folds repeated frontiers of one
 // stream into the latest.
@@ -154,6 +148,7 @@ func (c *Command) normalise() {
 		}
 		kept = append(kept, o)
 	}
+	clear(c.ops[len(kept):])
 	c.ops = kept
 }
 

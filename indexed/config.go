@@ -106,7 +106,7 @@ func (c Config) withDefaults() (Config, error) {
 // multiples and shifted copies of them do not wrap, nor a make of so many panics.
 const (
 	maxBytes       = 1 << 50
-	maxInterval    = 365 * 24 * time.Hour // backoff takes 64 times as much
+	maxInterval    = 365 * 24 * time.Hour // retry takes 64 times as much
 	maxQueued      = 1 << 20
 	maxGroupCommit = 1 << 30
 )
@@ -168,3 +168,7 @@ func (c *Config) parts() part.Config {
 
 // leastGroupBytes is 0, but in tests, whose parts are small: see partConfig.
 var leastGroupBytes int
+
+// movedInRound is how many bytes of unsealed batches, in memory, the moves of one round
+// read.
+func (c *Config) movedInRound() int64 { return max(2*c.FlushBytes, 16<<20) }

@@ -306,7 +306,7 @@ func LongestBackoff(cfg Config) time.Duration {
 	if err != nil {
 		return 0
 	}
-	return (&Engine{cfg: cfg}).backoff(math.MaxInt)
+	return (&retry{failures: math.MaxInt}).distance(cfg.MinStepInterval)
 }
 
 // QueueDepth returns how many requests wait for the commit goroutine.

@@ -196,7 +196,7 @@ func (e *Engine) commitFlush(p *flushPlan, trace, unsealed *batch) bool {
 		return false
 	}
 	if trace != nil {
-		s.damage, s.again, s.failures = nil, time.Time{}, 0 // all it needed could be read
+		s.couldBeRead() // all it needed could be read
 	}
 	next := s.set.withTrace(trace)
 	if unsealed != nil {

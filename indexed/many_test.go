@@ -65,7 +65,7 @@ func TestCommandsOfManyStreams(t *testing.T) {
 	c.normalise()
 	var idle bool
 	var err error
-	ends(t, func() { idle, err = p.check(c) })
+	ends(t, func() { idle, err = p.check(&c.request) })
 	require.NoError(t, err)
 	require.False(t, idle)
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/tidemark-go/tidemark/frontier"
 	"github.com/tidemark-go/tidemark/indexed/internal/part"
@@ -68,10 +67,6 @@ func (p pending) worthIt(tail int, force bool) bool {
 	due := p.due + int64(tail)
 	return due > 0 && 2*(due+p.dead) >= p.rows && 8*due >= p.rows
 }
-
-// movedInRound is how many bytes of unsealed batches, in memory, the moves of one round
-// read.
-func (c *Config) movedInRound() int64 { return max(2*c.FlushBytes, 16<<20) }
 
 // rowsBefore counts the rows with times before a frontier. It looks at every row of
 // commands that have both, so state.mu is not held for it.
@@ -142,7 +137,7 @@ func (e *Engine) commitMove(m *merge, out *batch) bool {
 	if s.destroyed || s.set.traceUpper() != m.lower {
 		return false
 	}
-	s.damage, s.again, s.failures = nil, time.Time{}, 0
+	s.couldBeRead()
 	st.replaceSetLocked(s, s.set.withTrace(out))
 	return true
 }

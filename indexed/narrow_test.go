@@ -64,7 +64,7 @@ func TestCommandThatWrapsAnInt(t *testing.T) {
 		c.Write(id, half) // 2 GiB in all
 	}
 	e := &Engine{cfg: Config{MaxTailBytes: math.MaxInt64}}
-	err := e.prepare(&request{cmd: &c})
+	err := e.prepare(&c)
 	require.ErrorIs(t, err, ErrTooLarge)
 	require.ErrorContains(t, err, "32-bit program")
 }

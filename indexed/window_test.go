@@ -130,7 +130,11 @@ func TestEventWindowAgainstModel(t *testing.T) {
 			},
 			"low water": func(t *rapid.T) {
 				l := listener(t)
-				low := l.lowWaterLocked()
+				cursor, low := l.cursor, l.lowWaterLocked()
+				require.Equal(t, cursor, l.cursor, "asking, as a scrape does, moves nothing")
+				l.passOthersLocked()
+				require.Equal(t, low, l.lowWaterLocked())
+				require.GreaterOrEqual(t, l.cursor, low, "the log may be truncated up to there")
 				if len(l.pending) > 0 {
 					require.Less(t, low, l.pending[0], "what it has to hear is kept")
 				} else {

@@ -45,7 +45,7 @@ const (
 // merge, and sleeps otherwise.
 func (e *Engine) compactLoop() {
 	defer e.background.Done()
-	failures := 0
+	var tries retry
 	var merges outage
 	for {
 		select {
@@ -59,16 +59,15 @@ func (e *Engine) compactLoop() {
 				return
 			}
 			if err != nil {
-				failures++
 				merges.failed(e.logger, slog.LevelWarn, "merge failed; it is tried again and again", err)
 				select {
-				case <-time.After(e.backoff(failures)):
+				case <-time.After(tries.failed(e.cfg.MinStepInterval)):
 					continue
 				case <-e.ctx.Done():
 					return
 				}
 			}
-			failures = 0
+			tries.succeeded()
 			merges.over(e.logger, "merges succeed again")
 			if !did {
 				break
@@ -245,7 +244,7 @@ func (e *Engine) commitMerge(m *merge, out *batch) bool {
 		next.unsealed, ok = replaceRun(next.unsealed, m.inputs, out)
 	}
 	if ok {
-		s.damage, s.again, s.failures = nil, time.Time{}, 0
+		s.couldBeRead()
 		st.replaceSetLocked(s, next)
 	}
 	return ok
