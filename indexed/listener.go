@@ -86,6 +86,7 @@ func (l *Listener) lowWaterLocked() storage.SeqNo {
 // nothingLeftLocked reports whether nothing behind the cursor is for this listener.
 func (l *Listener) nothingLeftLocked() bool {
 	s := l.stream
+	//museum:quiet-listener
 	return l.cursor >= s.windowAfter && s.firstAfterLocked(l.cursor) == len(s.events)
 }
 
@@ -252,7 +253,7 @@ func (l *Listener) takeFromLog(ctx context.Context) error {
 			case errors.Is(err, storage.ErrTruncated):
 				return l.end(streamErrorf(l.stream.name, ErrLagged, "the log after position %s is gone: listen again: %v", from, err))
 			case errors.Is(err, storage.ErrClosed):
-				return l.end(stoppedError(nil))
+				return l.end(stoppedError())
 			}
 			return fmt.Errorf("tidemark: stream %s: read the log after position %s: %w", quoteName(l.stream.name), to, err)
 		}
