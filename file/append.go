@@ -135,7 +135,7 @@ func (l *Log) writeGroup(s *segment, last storage.SeqNo, entries [][]byte) error
 	if _, err := s.f.WriteAt(buf, at.off); err != nil {
 		return fmt.Errorf("write %d bytes at offset %d of segment %s: %w", len(buf), at.off, s.name, err)
 	}
-	if err := s.f.datasync(); err != nil {
+	if err := s.f.Datasync(); err != nil {
 		return fmt.Errorf("flush segment %s: %w", s.name, err)
 	}
 	end := point{next: at.next + storage.SeqNo(len(entries)), off: at.off + int64(len(buf))}
@@ -182,7 +182,7 @@ func (l *Log) rotate(old *segment, last storage.SeqNo, frame int64) (*segment, e
 	if err := l.writeMark(old, kindEnd, point{next: last + 1, off: l.write.off}); err != nil {
 		return nil, l.fail(errors.Join(err, s.release()))
 	}
-	if err := old.f.datasync(); err != nil {
+	if err := old.f.Datasync(); err != nil {
 		return nil, l.fail(errors.Join(fmt.Errorf("flush end of segment %s: %w", old.name, err), s.release()))
 	}
 	l.enter(s)
@@ -211,7 +211,7 @@ func (l *Log) addSegment(index uint64, first storage.SeqNo, need, size int64) (*
 		err = errors.Join(err, l.spares.discard(from))
 		return nil, storage.NoEffect(fmt.Errorf("make segment %s: %w", name, err))
 	}
-	if err = l.fsys.rename(from.name, name); err != nil {
+	if err = l.fsys.Rename(from.name, name); err != nil {
 		err = fmt.Errorf("make segment %s: %w", name, err)
 		if removed := l.spares.discard(from); removed != nil && !errors.Is(err, storage.ErrNoEffect) {
 			// It may have taken effect all the same. A smaller group that still fits into
@@ -251,10 +251,10 @@ func writeSegmentHeader(s spare, h segmentHeader) error {
 	if _, err := s.f.WriteAt(h.encode(), 0); err != nil {
 		return err
 	}
-	if err := s.f.datasync(); err != nil {
+	if err := s.f.Datasync(); err != nil {
 		return err
 	}
-	if err := s.f.unlock(); err != nil && !errors.Is(err, errors.ErrUnsupported) {
+	if err := s.f.Unlock(); err != nil && !errors.Is(err, errors.ErrUnsupported) {
 		return err
 	}
 	return nil

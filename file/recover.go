@@ -42,10 +42,10 @@ type tornEnd struct {
 // inspect checks the whole log and finds its end. It changes nothing.
 func (l *Log) inspect(ctx context.Context) error {
 	var err error
-	if l.names, err = l.fsys.openDir(l.dir); err != nil {
+	if l.names, err = l.fsys.OpenDir(l.dir); err != nil {
 		return fmt.Errorf("open directory: %w", err)
 	}
-	names, err := l.fsys.list(l.dir)
+	names, err := l.fsys.List(l.dir)
 	if err != nil {
 		return fmt.Errorf("list %s: %w", l.dir, err)
 	}
@@ -58,7 +58,7 @@ func (l *Log) inspect(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		s, err := openSegment(l.dir, index, l.fsys.openWrite)
+		s, err := openSegment(l.dir, index, l.fsys.OpenWrite)
 		if err != nil {
 			return fmt.Errorf("open segment: %w", err)
 		}

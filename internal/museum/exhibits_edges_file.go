@@ -24,7 +24,7 @@ var fileEdgeExhibits = []exhibit{
 	},
 	{
 		name: "descriptor-after-the-deed", bug: "a directory is opened when it is to be flushed: without a descriptor nothing is written any more", origin: "descriptor limits", tier: b,
-		edits: []edit{{"file/append.go", "\tif err := l.flushDir(l.names, l.dir); err != nil {\n\t\treturn l.fail(err)\n\t}\n", "\tnames, err := l.fsys.openDir(l.dir)\n\tif err != nil {\n\t\treturn l.fail(err)\n\t}\n\tif err := errors.Join(l.flushDir(names, l.dir), names.Close()); err != nil {\n\t\treturn l.fail(err)\n\t}\n"}},
+		edits: []edit{{"file/append.go", "\tif err := l.flushDir(l.names, l.dir); err != nil {\n\t\treturn l.fail(err)\n\t}\n", "\tnames, err := l.fsys.OpenDir(l.dir)\n\tif err != nil {\n\t\treturn l.fail(err)\n\t}\n\tif err := errors.Join(l.flushDir(names, l.dir), names.Close()); err != nil {\n\t\treturn l.fail(err)\n\t}\n"}},
 		pkg:   "./file", test: "TestDurabilityNeedsNoDescriptor",
 	},
 	{
@@ -49,7 +49,7 @@ var fileEdgeExhibits = []exhibit{
 	},
 	{
 		name: "follower-of-a-copy", bug: "a follower goes on with a file that is the copy's by now, and hears nothing more", origin: ours, tier: b,
-		edits: []edit{{"file/follow.go", "\tif at, err := s.f.isAt(s.name); err != nil || at {", "\tif at, err := s.f.isAt(s.name); err != nil || at || true {"}},
+		edits: []edit{{"file/follow.go", "\tif at, err := s.f.IsAt(s.name); err != nil || at {", "\tif at, err := s.f.IsAt(s.name); err != nil || at || true {"}},
 		pkg:   "./file", test: "TestCopyByHardLinks",
 	},
 	{
@@ -79,7 +79,7 @@ var fileEdgeExhibits = []exhibit{
 	},
 	{
 		name: "descriptor-for-each-part", bug: "a follower's snapshot keeps each of its parts open", origin: ours, tier: b,
-		edits: []edit{{"file/blobreader.go", "if locks == nil || locks.tryLockByte", "if locks != nil || locks.tryLockByte"}},
+		edits: []edit{{"file/blobreader.go", "if locks == nil || locks.TryLockByte", "if locks != nil || locks.TryLockByte"}},
 		pkg:   "./file", test: "TestFollowersSnapshotsNeedFewDescriptors",
 	},
 	{

@@ -6,7 +6,7 @@ var logExhibits = []exhibit{
 		name: "ack-before-flush", bug: "an append is acknowledged before it was flushed", origin: "nats-server#7564", tier: a,
 		edits: []edit{{
 			"file/append.go",
-			"\tif err := s.f.datasync(); err != nil {\n\t\treturn fmt.Errorf(\"flush segment %s: %w\", s.name, err)\n\t}\n\tend := point",
+			"\tif err := s.f.Datasync(); err != nil {\n\t\treturn fmt.Errorf(\"flush segment %s: %w\", s.name, err)\n\t}\n\tend := point",
 			"\tend := point",
 		}},
 		pkg: "./file", test: "TestCrashAtEveryOperation",
@@ -19,18 +19,18 @@ var logExhibits = []exhibit{
 	{
 		name: "growth-not-flushed", bug: "a header refers to space that is not in the file yet", origin: "redb", tier: b,
 		edits: []edit{
-			{"file/spares.go", "\t\t\terr = s.f.sync()\n", "\t\t\terr = nil\n"},
+			{"file/spares.go", "\t\t\terr = s.f.Sync()\n", "\t\t\terr = nil\n"},
 			{
 				"file/append.go",
-				"\tif err := s.f.datasync(); err != nil {\n\t\treturn err\n\t}\n\tif err := s.f.unlock()",
-				"\tif err := s.f.unlock()",
+				"\tif err := s.f.Datasync(); err != nil {\n\t\treturn err\n\t}\n\tif err := s.f.Unlock()",
+				"\tif err := s.f.Unlock()",
 			},
 		},
 		pkg: "./file", test: "TestCrashAtEveryOperation",
 	},
 	{
 		name: "rename-before-flush", bug: "a blob gets its name before its contents are flushed", origin: "files of length 0 after a crash", tier: a,
-		edits: []edit{{"file/blob.go", "\t\terr = f.sync()\n", "\t\terr = nil\n"}},
+		edits: []edit{{"file/blob.go", "\t\terr = f.Sync()\n", "\t\terr = nil\n"}},
 		pkg:   "./file", test: "TestBlobCrashAtEveryOperation",
 	},
 	{
@@ -66,8 +66,8 @@ var logExhibits = []exhibit{
 		edits: []edit{
 			{
 				"file/append.go",
-				"\ts, err := l.addSegment(old.index+1, last+1, max(need, MinSegmentSize), max(need, l.nextSize(old)))\n\tif err != nil {\n\t\treturn nil, err\n\t}\n\tif err := l.writeMark(old, kindEnd, point{next: last + 1, off: l.write.off}); err != nil {\n\t\treturn nil, l.fail(errors.Join(err, s.release()))\n\t}\n\tif err := old.f.datasync(); err != nil {\n\t\treturn nil, l.fail(errors.Join(fmt.Errorf(\"flush end of segment %s: %w\", old.name, err), s.release()))\n\t}\n",
-				"\tif err := l.writeMark(old, kindEnd, point{next: last + 1, off: l.write.off}); err != nil {\n\t\treturn nil, l.fail(err)\n\t}\n\tif err := old.f.datasync(); err != nil {\n\t\treturn nil, l.fail(err)\n\t}\n\ts, err := l.addSegment(old.index+1, last+1, max(need, MinSegmentSize), max(need, l.nextSize(old)))\n\tif err != nil {\n\t\treturn nil, err\n\t}\n",
+				"\ts, err := l.addSegment(old.index+1, last+1, max(need, MinSegmentSize), max(need, l.nextSize(old)))\n\tif err != nil {\n\t\treturn nil, err\n\t}\n\tif err := l.writeMark(old, kindEnd, point{next: last + 1, off: l.write.off}); err != nil {\n\t\treturn nil, l.fail(errors.Join(err, s.release()))\n\t}\n\tif err := old.f.Datasync(); err != nil {\n\t\treturn nil, l.fail(errors.Join(fmt.Errorf(\"flush end of segment %s: %w\", old.name, err), s.release()))\n\t}\n",
+				"\tif err := l.writeMark(old, kindEnd, point{next: last + 1, off: l.write.off}); err != nil {\n\t\treturn nil, l.fail(err)\n\t}\n\tif err := old.f.Datasync(); err != nil {\n\t\treturn nil, l.fail(err)\n\t}\n\ts, err := l.addSegment(old.index+1, last+1, max(need, MinSegmentSize), max(need, l.nextSize(old)))\n\tif err != nil {\n\t\treturn nil, err\n\t}\n",
 			},
 		},
 		pkg: "./file", test: "TestCrashAtEveryOperation",
@@ -101,7 +101,7 @@ var logExhibits = []exhibit{
 	},
 	{
 		name: "lock-file-removed", bug: "with its lock file gone, a location has two writers", origin: ours, tier: b,
-		edits: []edit{{"file/lock_os.go", "\t\tif err = tryLock(d, true); err != nil && !errors.Is(err, errHeld) {", "\t\tif err != nil {"}},
+		edits: []edit{{"file/lock_os.go", "\t\tif err = tryLock(d, true); err != nil && !errors.Is(err, vfs.ErrHeld) {", "\t\tif err != nil {"}},
 		pkg:   "./file", test: "TestLockFileTakenAway",
 	},
 	{
@@ -111,7 +111,7 @@ var logExhibits = []exhibit{
 	},
 	{
 		name: "flush-tried-again", bug: "a failed flush is tried again, succeeds, and is believed", origin: "PostgreSQL, 2018", tier: a,
-		edits: []edit{{"file/append.go", "\tif err := s.f.datasync(); err != nil {\n\t\treturn fmt.Errorf(\"flush segment %s: %w\", s.name, err)\n\t}\n\tend := point", "\tif s.f.datasync() != nil {\n\t\tif err := s.f.datasync(); err != nil {\n\t\t\treturn fmt.Errorf(\"flush segment %s: %w\", s.name, err)\n\t\t}\n\t}\n\tend := point"}},
+		edits: []edit{{"file/append.go", "\tif err := s.f.Datasync(); err != nil {\n\t\treturn fmt.Errorf(\"flush segment %s: %w\", s.name, err)\n\t}\n\tend := point", "\tif s.f.Datasync() != nil {\n\t\tif err := s.f.Datasync(); err != nil {\n\t\t\treturn fmt.Errorf(\"flush segment %s: %w\", s.name, err)\n\t\t}\n\t}\n\tend := point"}},
 		pkg:   "./file", test: "TestErrorAtEveryCall",
 	},
 	{
