@@ -173,6 +173,7 @@ func (b *Blob) begin(ctx context.Context) (end func(), err error) {
 		b.open.RUnlock()
 		return nil, fmt.Errorf("%w: %w", ErrFailed, *failed)
 	}
+	//museum:blob-before-the-log
 	if err := b.opening.beforeMutation(ctx); err != nil {
 		b.open.RUnlock()
 		return nil, err
@@ -326,6 +327,7 @@ func (b *Blob) set(key string, value []byte) error {
 		return storage.NoEffect(err)
 	}
 	if _, err = f.WriteAt(value, 0); err == nil {
+		//museum:rename-before-flush
 		err = f.Sync()
 	}
 	if err = errors.Join(err, f.Close()); err != nil {
@@ -334,6 +336,7 @@ func (b *Blob) set(key string, value []byte) error {
 	}
 	if err := fsys.Rename(temp, path); err != nil {
 		removed := fsys.Remove(temp)
+		//museum:rename-half-failed
 		if removed == nil || errors.Is(err, storage.ErrNoEffect) {
 			return err
 		}
@@ -372,7 +375,9 @@ func (b *Blob) makeDirFor(dir string) error {
 // another could succeed without having written what the first one dropped. After a
 // failure there are no more.
 func (b *Blob) flushing(do func() error) error {
+	//museum:two-flushes-at-once
 	b.flushes.Lock()
+	//museum:two-flushes-at-once/2
 	defer b.flushes.Unlock()
 	if failed := b.failed.Load(); failed != nil {
 		return *failed

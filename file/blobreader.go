@@ -227,6 +227,7 @@ func (r *BlobReader) keep(key string, at int64) (*pin, error) {
 // there are none, or a blob is being deleted.
 func (r *BlobReader) lockByte(at int64) (giveUp func()) {
 	locks := r.openLocks()
+	//museum:descriptor-for-each-part
 	if locks == nil || locks.TryLockByte(at, false) != nil {
 		return nil
 	}
@@ -243,6 +244,7 @@ func (r *BlobReader) lockByte(at int64) (giveUp func()) {
 // REQUIRES: pinning is held for the byte.
 func (r *BlobReader) unlockByte(locks vfs.File, at int64) {
 	r.mu.Lock()
+	//museum:released-with-another
 	shared := r.bytes[at] > 0
 	r.mu.Unlock()
 	if !shared {

@@ -74,6 +74,7 @@ func (r *LogReader) advanceLocked(ctx context.Context, search bool) (more bool, 
 	r.mu.Lock()
 	confirmed := r.mu.confirmed
 	r.mu.Unlock()
+	//museum:reader-cries-wolf
 	if tail.durable.next <= confirmed {
 		r.end.at = tail.at // the newest group, if it has no mark
 	}
@@ -114,6 +115,7 @@ func (r *LogReader) advanceLocked(ctx context.Context, search bool) (more bool, 
 // file by now: the writer makes a copy of one that another location shares. It goes on
 // with that one.
 func (r *LogReader) replacedLocked(ctx context.Context, s *segment, t tail) (bool, error) {
+	//museum:follower-of-a-copy
 	if at, err := s.f.IsAt(s.name); err != nil || at {
 		if err != nil {
 			err = fmt.Errorf("look at segment %s: %w", s.name, err)

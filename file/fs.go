@@ -75,6 +75,7 @@ func (c *config) makeDir(dir string, made *tracks) (err error) {
 	} else if !errors.Is(err, iofs.ErrExist) {
 		return fmt.Errorf("make directory: %w", err)
 	}
+	//museum:made-and-not-flushed
 	if err := flushAbove(above, parent); err != nil || !isNew {
 		return err
 	}
@@ -94,6 +95,7 @@ func (c *config) openAbove(dir string) (vfs.Dir, error) {
 // flushAbove flushes a directory that may be above the location, where a read-only file
 // system may begin, or one that has no directories on a disk: they need no flush.
 func flushAbove(d vfs.Dir, dir string) error {
+	//museum:read-only-root
 	if err := d.SyncDir(); err != nil && !cannotFlush(err) && !errors.Is(err, syscall.EROFS) && !errors.Is(err, iofs.ErrPermission) {
 		return fmt.Errorf("%w %s: %w", errFlush, dir, err)
 	}

@@ -145,6 +145,7 @@ func lockDetails() string {
 // that has a strange one must open its location all the same.
 func oneLine(name string) string {
 	return strings.Map(func(r rune) rune {
+		//museum:strange-name
 		if unicode.IsControl(r) || r == utf8.RuneError {
 			return '?'
 		}

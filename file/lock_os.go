@@ -53,6 +53,7 @@ func (l *lockedDir) check() error {
 
 // lock locks the directory first: if that fails no file was made.
 func (fs osFileSystem) Lock(name string) (func() error, error) {
+	//museum:second-writer
 	release, err := fs.lockDir(filepath.Dir(name))
 	if err != nil {
 		return nil, err
@@ -61,6 +62,7 @@ func (fs osFileSystem) Lock(name string) (func() error, error) {
 		return nil, errors.Join(err, release())
 	}
 	l := flock.New(name, flock.SetPermissions(filePerm))
+	//museum:second-writer/2
 	ok, err := l.TryLock()
 	if err == nil && !ok {
 		err = vfs.ErrHeld
@@ -110,6 +112,7 @@ func (fs osFileSystem) lockDir(dir string) (release func() error, err error) {
 	info, err := d.Stat()
 	alone := false
 	if err == nil {
+		//museum:lock-file-removed
 		if err = tryLock(d, true); err != nil && !errors.Is(err, vfs.ErrHeld) {
 			err = nil
 		} else {

@@ -231,6 +231,7 @@ func (l *Log) Close() error {
 func (l *Log) close() error {
 	if !l.opening.end(l.errClosed()) {
 		err := l.letGo()
+		//museum:segment-left-behind
 		if l.first != "" {
 			// Nothing was appended to it: an append waits for all to be settled. While the lock
 			// is held, for somebody else may go on with it afterwards.

@@ -162,6 +162,7 @@ func (r *LogReader) beginRead(ctx context.Context, after storage.SeqNo) (*readin
 			return nil, errors.Join(err, releaseAll(segs))
 		}
 		r.mu.Lock()
+		//museum:segment-change-missed
 		pass := newReading(append(segs, r.end.kept...), r.mu.cursor, after, r.end.at.next-1)
 		r.mu.Unlock()
 		return pass, releaseAll(segs)

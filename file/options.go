@@ -92,6 +92,7 @@ func locate(dir string, opts []Option) (config, string, error) {
 	if err != nil {
 		return c, dir, fmt.Errorf("find directory %q: %w", dir, err)
 	}
+	//museum:relative-for-good
 	return c, absolute, nil
 }
 

@@ -51,6 +51,7 @@ func pinByte(key string) int64 {
 		n = (n*10 + int64(digit-'0')) % pinRun
 	}
 	hash := xxhash.Sum64String(key[:begin] + "#" + key[end:])
+	//museum:locks-that-lie-apart
 	return int64(hash>>2)/pinRun*pinRun + n //nolint:gosec // 62 bits are left
 }
 
@@ -167,6 +168,7 @@ func (p *pinnedBlobs) unlink(key, path string) error {
 // did: whether nobody had pinned one. If that cannot be told, which is an error, it is not
 // free.
 func (p *pinnedBlobs) ifFree(at int64, do func() error) (free bool, err error) {
+	//museum:deletes-what-is-pinned
 	if p.locks == nil {
 		return true, do()
 	}
@@ -187,6 +189,7 @@ func (p *pinnedBlobs) ifFree(at int64, do func() error) (free bool, err error) {
 // the next time.
 func (p *pinnedBlobs) sweep(most int) (removed int, err error) {
 	p.mu.Lock()
+	//museum:pinned-for-ever
 	most = min(most, len(p.names))
 	names := p.names[:most:most]
 	p.names = p.names[most:]

@@ -27,6 +27,7 @@ func (l *Log) present(ctx context.Context, active *segment) (*segment, error) {
 	switch {
 	case err != nil:
 		return nil, storage.NoEffect(fmt.Errorf("look at segment %s: %w", active.name, err))
+	//museum:writing-to-nowhere
 	case n == 0:
 		return nil, errGonePlace("segment", active.name)
 	}
@@ -83,6 +84,7 @@ func errGonePlace(what, name string) error {
 //
 // REQUIRES: appending is held, or nobody else is there yet.
 func (l *Log) own(ctx context.Context, s *segment) (*segment, error) {
+	//museum:shared-by-a-hard-link
 	if n, err := s.f.Links(); err != nil || n <= 1 {
 		if err != nil {
 			err = storage.NoEffect(fmt.Errorf("look at segment %s: %w", s.name, err))

@@ -177,6 +177,7 @@ func (p *spares) create(size int64, stop <-chan struct{}) (s spare, err error) {
 		}
 		zeros = zeros[:min(int64(len(zeros)), size-off)]
 		if _, err = s.f.WriteAt(zeros, off); err == nil {
+			//museum:growth-not-flushed
 			err = s.f.Sync()
 		}
 		if err != nil {
@@ -291,5 +292,6 @@ func isSegment(s spare, names []string) (bool, error) {
 		return false, fmt.Errorf("read spare segment %s: %w", s.name, err)
 	}
 	index, ok := headerIndex(b[:n])
+	//museum:second-name-of-a-segment
 	return ok && slices.Contains(names, segmentName(index)), nil
 }

@@ -31,7 +31,7 @@ func TestExhibitsFitTheCode(t *testing.T) {
 			names[x.name] = true
 			require.NotEmpty(t, x.bug)
 			require.NotEmpty(t, x.origin)
-			texts, err := x.plant(root, c)
+			texts, err := x.plant(c)
 			require.NoError(t, err)
 			require.NotEmpty(t, texts)
 			for name, text := range texts {
@@ -103,7 +103,7 @@ func TestChanges(t *testing.T) {
 			root := write(t, map[string]string{"f.go": begin + "\t//museum:x\n\t" + test.marked + "\n" + end})
 			c, err := readCode(root)
 			require.NoError(t, err)
-			texts, err := exhibit{name: "x", plants: changes{test.change}}.plant(root, c)
+			texts, err := exhibit{name: "x", plants: changes{test.change}}.plant(c)
 			if test.err != "" {
 				require.ErrorContains(t, err, "exhibit x: below f.go:4: ")
 				require.ErrorContains(t, err, test.err)
@@ -157,7 +157,7 @@ func TestMarkers(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		_, err = exhibit{name: "x", plants: changes}.plant(root, c)
+		_, err = exhibit{name: "x", plants: changes}.plant(c)
 		return err
 	}
 	t.Run("missing", func(t *testing.T) {

@@ -116,7 +116,7 @@ func (x exhibit) overlay(root, dir string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	texts, err := x.plant(root, c)
+	texts, err := x.plant(c)
 	if err != nil {
 		return "", err
 	}
