@@ -2,8 +2,6 @@ package main
 
 import (
 	"go/format"
-	"go/parser"
-	"go/token"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -21,6 +19,7 @@ func TestExhibitsFitTheCode(t *testing.T) {
 	root := filepath.Join("..", "..")
 	c, err := readCode(root)
 	require.NoError(t, err)
+	builder := newBuilder(t, root, c)
 	names, markers := map[string]bool{}, map[string]bool{}
 	for _, x := range exhibits {
 		for _, name := range x.markers() {
@@ -34,16 +33,19 @@ func TestExhibitsFitTheCode(t *testing.T) {
 			texts, err := x.plant(c)
 			require.NoError(t, err)
 			require.NotEmpty(t, texts)
-			for name, text := range texts {
-				_, err := parser.ParseFile(token.NewFileSet(), name, text, 0)
-				require.NoError(t, err)
-			}
+			require.NoError(t, builder.build(texts), "the exhibit uses a name that the code no longer has: see internal/museum/doc.go")
 			test, _, _ := strings.Cut(x.test, "/")
 			require.Regexp(t, `^Test\w+$`, test)
 			require.True(t, declares(t, filepath.Join(root, x.pkg), test), "%s has no %s", x.pkg, test)
 		})
 	}
 	require.Empty(t, c.strangers(markers), "write the exhibit, or remove the marker")
+
+	t.Run("a name that is gone", func(t *testing.T) {
+		texts, err := exhibit{name: exhibits[0].name, plants: changes{before("noSuchName()")}}.plant(c)
+		require.NoError(t, err)
+		require.ErrorContains(t, builder.build(texts), "undefined: noSuchName")
+	})
 }
 
 func declares(t *testing.T, dir, test string) bool {
