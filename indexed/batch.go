@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 
 	"github.com/tidemark-go/tidemark/frontier"
+	"github.com/tidemark-go/tidemark/indexed/internal/part"
+	"github.com/tidemark-go/tidemark/indexed/internal/wire"
 	"github.com/tidemark-go/tidemark/storage"
 )
 
@@ -34,29 +36,20 @@ type batch struct {
 	// foldable counts the rows whose (key, val) is that of the row before: those
 	// that advancing their times may consolidate away.
 	foldable int64
-	parts    []part
+	parts    []part.Part
 	// times is nil until it is known, which it is from the beginning for a batch that this
 	// opening has written.
-	times atomic.Pointer[spread]
+	times atomic.Pointer[part.Spread]
 
 	// Guarded by state.mu.
 	sets     int  // batch sets that hold it
 	unlisted bool // no durable manifest names it any more, or none ever did
 }
 
-// part is one blob of a batch: an ordinary Parquet file.
-type part struct {
-	key   string
-	size  int64  // bytes of the blob
-	sum   uint64 // xxhash64 of the blob
-	rows  int
-	bytes int // encoded size of its updates in memory
-}
-
 // size returns the bytes of all the batch's blobs.
 func (b *batch) size() (n int64) {
 	for i := range b.parts {
-		n += b.parts[i].size
+		n += b.parts[i].Size
 	}
 	return n
 }
@@ -64,7 +57,7 @@ func (b *batch) size() (n int64) {
 // memBytes returns the encoded size of the batch's updates.
 func (b *batch) memBytes() (n int64) {
 	for i := range b.parts {
-		n += int64(b.parts[i].bytes)
+		n += int64(b.parts[i].Bytes)
 	}
 	return n
 }
@@ -77,8 +70,8 @@ func (b *batch) kind() string {
 }
 
 // hasTimesIn reports whether some row may have a time the filter admits.
-func (b *batch) hasTimesIn(f timeFilter) bool {
-	return b.rows > 0 && f.lower.Admits(b.maxTime) && !f.upper.Admits(b.minTime)
+func (b *batch) hasTimesIn(f part.TimeFilter) bool {
+	return b.rows > 0 && f.Lower.Admits(b.maxTime) && !f.Upper.Admits(b.minTime)
 }
 
 func (b *batch) String() string {
@@ -95,9 +88,9 @@ func (b *batch) appendTo(dst []byte) []byte {
 	} else {
 		dst = append(dst, 0)
 	}
-	dst = appendFrontier(dst, b.desc.Lower)
-	dst = appendFrontier(dst, b.desc.Upper)
-	dst = appendFrontier(dst, b.desc.Since)
+	dst = wire.AppendFrontier(dst, b.desc.Lower)
+	dst = wire.AppendFrontier(dst, b.desc.Upper)
+	dst = wire.AppendFrontier(dst, b.desc.Since)
 	for _, v := range []uint64{
 		uint64(b.after), uint64(b.through), uint64(b.level), uint64(b.rows),
 		b.minTime, b.maxTime, uint64(b.foldable), uint64(len(b.parts)),
@@ -106,11 +99,11 @@ func (b *batch) appendTo(dst []byte) []byte {
 	}
 	for i := range b.parts {
 		p := &b.parts[i]
-		dst = appendString(dst, p.key)
-		dst = binary.AppendUvarint(dst, uint64(p.size))
-		dst = binary.LittleEndian.AppendUint64(dst, p.sum)
-		dst = binary.AppendUvarint(dst, uint64(p.rows))
-		dst = binary.AppendUvarint(dst, uint64(p.bytes))
+		dst = wire.AppendString(dst, p.Key)
+		dst = binary.AppendUvarint(dst, uint64(p.Size))
+		dst = binary.LittleEndian.AppendUint64(dst, p.Sum)
+		dst = binary.AppendUvarint(dst, uint64(p.Rows))
+		dst = binary.AppendUvarint(dst, uint64(p.Bytes))
 	}
 	return dst
 }
@@ -121,37 +114,37 @@ const (
 	minPartBytes  = 1 + 1 + 8 + 1 + 1
 )
 
-func decodeBatch(r *wireReader) *batch {
-	b := &batch{id: r.uvarint()}
-	switch kind := r.byte(); kind {
+func decodeBatch(r *wire.Reader) *batch {
+	b := &batch{id: r.Uvarint()}
+	switch kind := r.Byte(); kind {
 	case 0, 1:
 		b.trace = kind == 1
 	default:
-		r.fail(fmt.Errorf("batch of kind %d", kind))
+		r.Fail(fmt.Errorf("batch of kind %d", kind))
 	}
-	b.desc.Lower, b.desc.Upper, b.desc.Since = r.frontier(), r.frontier(), r.frontier()
-	b.after, b.through = storage.SeqNo(r.uvarint()), storage.SeqNo(r.uvarint())
-	b.level = int(min(r.uvarint(), math.MaxInt32))
+	b.desc.Lower, b.desc.Upper, b.desc.Since = r.Frontier(), r.Frontier(), r.Frontier()
+	b.after, b.through = storage.SeqNo(r.Uvarint()), storage.SeqNo(r.Uvarint())
+	b.level = int(min(r.Uvarint(), math.MaxInt32))
 	//museum:larger-program-damages
-	b.rows = int64(min(r.uvarint(), math.MaxInt64))
-	b.minTime, b.maxTime = r.uvarint(), r.uvarint()
-	b.foldable = int64(min(r.uvarint(), math.MaxInt64))
-	n := r.count(minPartBytes)
+	b.rows = int64(min(r.Uvarint(), math.MaxInt64))
+	b.minTime, b.maxTime = r.Uvarint(), r.Uvarint()
+	b.foldable = int64(min(r.Uvarint(), math.MaxInt64))
+	n := r.Count(minPartBytes)
 	for range n {
-		p := part{key: r.string(), size: int64(min(r.uvarint(), math.MaxInt64))}
-		if sum := r.bytes(8); r.err == nil {
-			p.sum = binary.LittleEndian.Uint64(sum)
+		p := part.Part{Key: r.Text(), Size: int64(min(r.Uvarint(), math.MaxInt64))}
+		if sum := r.Bytes(8); r.Err() == nil {
+			p.Sum = binary.LittleEndian.Uint64(sum)
 		}
-		p.rows = asInt(r.uvarint())
-		p.bytes = asInt(r.uvarint())
-		if r.err != nil {
+		p.Rows = part.AsInt(r.Uvarint())
+		p.Bytes = part.AsInt(r.Uvarint())
+		if r.Err() != nil {
 			return nil
 		}
 		b.parts = append(b.parts, p)
 	}
-	if r.err == nil {
+	if r.Err() == nil {
 		if err := b.validate(); err != nil {
-			r.fail(err)
+			r.Fail(err)
 		}
 	}
 	return b
@@ -163,14 +156,14 @@ func (b *batch) validate() error {
 	for i := range b.parts {
 		p := &b.parts[i]
 		switch {
-		case p.key == "" || p.rows <= 0 || p.size <= 0:
+		case p.Key == "" || p.Rows <= 0 || p.Size <= 0:
 			return fmt.Errorf("%s: part %d is empty or has no key", b, i)
-		case p.rows > p.bytes/rowOverhead:
-			return fmt.Errorf("%s: part %d has %d rows in %d bytes", b, i, p.rows, p.bytes)
-		case int64(p.rows) > b.rows-rows:
+		case p.Rows > p.Bytes/part.RowOverhead:
+			return fmt.Errorf("%s: part %d has %d rows in %d bytes", b, i, p.Rows, p.Bytes)
+		case int64(p.Rows) > b.rows-rows:
 			return fmt.Errorf("%s: more rows in its parts than %d in all", b, b.rows)
 		}
-		rows += int64(p.rows)
+		rows += int64(p.Rows)
 	}
 	switch {
 	case rows != b.rows:

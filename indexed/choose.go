@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/tidemark-go/tidemark/frontier"
+	"github.com/tidemark-go/tidemark/indexed/internal/part"
 )
 
 // Which batches are merged. A choice looks at many batches of many streams, so it is made
@@ -241,7 +242,7 @@ func (c *candidate) move() *merge {
 		if !force && b.newest < c.limit && (b.splitBy(lower) || b.splitBy(upper)) {
 			return c.learn(b)
 		}
-		if b.hasTimesIn(timeFilter{lower, upper}) {
+		if b.hasTimesIn(part.TimeFilter{Lower: lower, Upper: upper}) {
 			m.inputs = append(m.inputs, b)
 		}
 	}

@@ -1,6 +1,10 @@
 package indexed
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/tidemark-go/tidemark/indexed/internal/part"
+)
 
 // foldUnsealed makes m a merge of neighbours in which enough rows may be equal to others.
 // Each row that may cancel takes at most one other one with it, so a quarter of them keeps
@@ -83,20 +87,20 @@ func (o *overlap) add(i int) {
 		o.unknown = append(o.unknown, i)
 	}
 	beyond, _ := o.merge.since.Elem()
-	var before spreadPoint
+	var before part.SpreadPoint
 	for _, p := range known {
-		n := p.negative - before.negative
+		n := p.Negative - before.Negative
 		if o.all {
-			n = p.rows - before.rows
+			n = p.Rows - before.Rows
 		}
 		before = p
-		if p.first != p.last || !o.merge.lower.Admits(p.first) || o.merge.claims && p.first <= beyond {
+		if p.First != p.Last || !o.merge.lower.Admits(p.First) || o.merge.claims && p.First <= beyond {
 			continue
 		}
-		if with := o.lastWith(p.first); with >= 0 && n > 0 {
+		if with := o.lastWith(p.First); with >= 0 && n > 0 {
 			o.rows[with] += b.scaled(n)
 		}
-		o.times[p.first] = i
+		o.times[p.First] = i
 	}
 	// What folds with a nearer batch folds in more of the runs: of more than there are it counts.
 	rows, bytes := int64(0), int64(0)
@@ -184,12 +188,12 @@ func (o *overlap) best() (first int, run []*batch) {
 }
 
 // points returns what is known of the times of a batch; nil: nothing.
-func (b *batch) points() []spreadPoint {
+func (b *batch) points() []part.SpreadPoint {
 	if s := b.times.Load(); s != nil {
-		return s.points
+		return s.Points
 	}
 	if b.minTime == b.maxTime {
-		return []spreadPoint{{first: b.minTime, last: b.maxTime, rows: 1}}
+		return []part.SpreadPoint{{First: b.minTime, Last: b.maxTime, Rows: 1}}
 	}
 	return nil
 }
@@ -198,7 +202,7 @@ func (b *batch) points() []spreadPoint {
 func (b *batch) scaled(rows uint32) int64 {
 	total := uint32(1)
 	if s := b.times.Load(); s != nil {
-		total = s.total()
+		total = s.Total()
 	}
 	return int64(uint64(rows) * uint64(b.rows) / uint64(total))
 }

@@ -9,6 +9,8 @@ import (
 	"strconv"
 
 	"github.com/tidemark-go/tidemark/frontier"
+	"github.com/tidemark-go/tidemark/indexed/internal/part"
+	"github.com/tidemark-go/tidemark/indexed/internal/wire"
 	"github.com/tidemark-go/tidemark/storage"
 )
 
@@ -51,16 +53,10 @@ type registration struct{ name, keyCodec, valCodec string }
 // seals and allowed compactions apply. The zero value is an empty command. It must not
 // be copied.
 type Command struct {
-	ops      []op
-	expected []expectedUpper
-	after    *Command // see Follow; nil if there is none, and once this one was answered
+	request // one allocation is enough for most commands and their answers
 
+	few  [2]op  // where ops are, unless there are more
 	room []byte // where cols of the first write are, with room around them; nil if there is none
-
-	// One allocation is enough for most commands and their answers.
-	few     [2]op
-	request request
-	future  Future[storage.SeqNo]
 }
 
 type expectedUpper struct {
@@ -88,7 +84,7 @@ func (c *Command) WriteFrom(id StreamID, b *ColumnsBuilder) {
 	if len(c.ops) == 0 {
 		c.room = room
 	}
-	c.add(op{kind: opWrite, stream: id, cols: b.appendColumns(room)})
+	c.add(op{kind: opWrite, stream: id, cols: b.AppendColumns(room)})
 }
 
 // Seal advances the upper of a stream. Of several seals of one stream the last in
@@ -120,7 +116,7 @@ func (c *Command) ExpectUpperOf(name string, upper frontier.Antichain) {
 // The other one must have been submitted, to the same engine. An expected upper alone
 // does not tell who has brought it about: of several commands on their way one after
 // the other, a later one could go on where somebody else has gone.
-func (c *Command) Follow(previous *Command) { c.after = previous }
+func (c *Command) Follow(previous *Command) { c.after = &previous.request }
 
 // normalise orders the operations by kind and folds repeated frontiers of one
 // stream into the latest.
@@ -152,6 +148,7 @@ func (c *Command) normalise() {
 		}
 		kept = append(kept, o)
 	}
+	clear(c.ops[len(kept):])
 	c.ops = kept
 }
 
@@ -205,7 +202,7 @@ func (o *op) encodeInPlace(room []byte, n int) ([]byte, bool) {
 	var begin [roomBefore]byte
 	b := binary.AppendUvarint(append(begin[:0], entryVersion), uint64(n))
 	b = binary.AppendUvarint(append(b, byte(o.kind)), uint64(o.stream))
-	b = o.cols.appendCounts(b)
+	b = o.cols.AppendCounts(b)
 	if len(b) > roomBefore {
 		return nil, false
 	}
@@ -220,14 +217,13 @@ func appendOps(dst []byte, ops []op) []byte {
 		dst = binary.AppendUvarint(dst, uint64(o.stream))
 		switch o.kind {
 		case opRegister:
-			dst = appendString(dst, o.name)
-			dst = appendString(dst, o.keyCodec)
-			dst = appendString(dst, o.valCodec)
+			dst = wire.AppendString(dst, o.name)
+			dst = wire.AppendString(dst, o.keyCodec)
+			dst = wire.AppendString(dst, o.valCodec)
 		case opWrite:
-			dst = o.cols.appendTo(dst)
-			o.cols.buf = dst[len(dst)-len(o.cols.buf) : len(dst) : len(dst)]
+			dst = o.cols.MoveTo(o.cols.AppendCounts(dst))
 		case opSeal, opAllowCompaction:
-			dst = appendFrontier(dst, o.frontier)
+			dst = wire.AppendFrontier(dst, o.frontier)
 		}
 	}
 	return dst
@@ -235,40 +231,40 @@ func appendOps(dst []byte, ops []op) []byte {
 
 // decodeEntry reads a log entry. Columns refer to data.
 func decodeEntry(data []byte) ([]op, error) {
-	r := &wireReader{buf: data}
-	switch v := r.byte(); {
+	r := wire.NewReader(data, 0)
+	switch v := r.Byte(); {
 	//museum:newer-taken-for-damaged
 	case v > entryVersion:
-		return nil, newerFormat("log entry", int(v), entryVersion)
-	case r.err == nil && v < entryVersion:
+		return nil, wire.NewerFormat("log entry", int(v), entryVersion)
+	case r.Err() == nil && v < entryVersion:
 		return nil, fmt.Errorf("log entry of version %d, which never was", v)
 	}
-	n := r.count(2)
-	if r.err == nil && n == 0 {
+	n := r.Count(2)
+	if r.Err() == nil && n == 0 {
 		return nil, errors.New("log entry without operations")
 	}
 	ops := make([]op, 0, min(n, 64))
 	for range n {
-		o := op{kind: opKind(r.byte()), stream: StreamID(r.uvarint())}
+		o := op{kind: opKind(r.Byte()), stream: StreamID(r.Uvarint())}
 		switch o.kind {
 		case opRegister:
-			o.registration = &registration{r.string(), r.string(), r.string()}
+			o.registration = &registration{r.Text(), r.Text(), r.Text()}
 		case opDestroy:
 		case opWrite:
-			o.cols = decodeColumns(r)
+			o.cols = part.DecodeColumns(r)
 		case opSeal, opAllowCompaction:
-			o.frontier = r.frontier()
+			o.frontier = r.Frontier()
 		default:
-			r.fail(fmt.Errorf("operation of kind %d", o.kind))
+			r.Fail(fmt.Errorf("operation of kind %d", o.kind))
 		}
-		if r.err != nil {
-			return nil, r.err
+		if r.Err() != nil {
+			return nil, r.Err()
 		}
 		ops = append(ops, o)
 	}
-	return ops, r.end()
+	return ops, r.End()
 }
 
 func unreadableEntry(seqno storage.SeqNo, err error) error {
-	return unreadable("log", fmt.Errorf("entry %s: %w", seqno, err))
+	return wire.Unreadable("log", fmt.Errorf("entry %s: %w", seqno, err))
 }

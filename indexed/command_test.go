@@ -50,37 +50,13 @@ func TestCommandEncodesInPlace(t *testing.T) {
 			got[i]++
 		}
 		for i := range plain {
-			buf := slices.Clone(plain[i].cols.buf)
+			counts := len(plain[i].cols.AppendCounts(nil))
+			buf := plain[i].cols.AppendTo(nil)[counts:]
 			for j := range buf {
 				buf[j]++
 			}
-			require.Equal(t, string(buf), string(c.ops[i].cols.buf), "it lies in the entry")
+			require.Equal(t, string(buf), string(c.ops[i].cols.AppendTo(nil)[counts:]), "it lies in the entry")
 		}
 	}
 	require.Greater(t, inPlace, 1000)
-}
-
-// A builder that was told how many updates are to come takes memory once.
-func TestColumnsBuilderGrows(t *testing.T) {
-	key, val := make([]byte, 16), make([]byte, 100)
-	var b ColumnsBuilder
-	for range 10 {
-		require.NoError(t, b.Add(key, val, 0, 1))
-	}
-	b.Grow(10_000)
-	require.Zero(t, testing.AllocsPerRun(1, func() {
-		for range 5000 { // AllocsPerRun runs twice
-			_ = b.Add(key, val, 0, 1)
-		}
-	}))
-	require.Equal(t, 10_010, b.Len())
-	cols := b.Finish()
-	require.Equal(t, 10_010*16, cols.KeyBytes())
-	b.Grow(0)
-	new(ColumnsBuilder).Grow(3)
-
-	// A few large values do not say how large the others are.
-	require.NoError(t, b.Add(key, make([]byte, 1<<20), 0, 1))
-	b.Grow(10_000)
-	require.Less(t, b.Cap(), 16<<20)
 }

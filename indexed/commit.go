@@ -194,9 +194,9 @@ func (c *committer) decide(r *request) {
 		r.err = stoppedError(c.failed)
 		return
 	}
-	if r.cmd != nil {
+	if r.isCommand() {
 		//museum:idle-for-good
-		r.idle, r.err = c.plan.check(r.cmd)
+		r.idle, r.err = c.plan.check(r)
 		return
 	}
 	r.ops, r.err = r.plan(c.plan)
@@ -398,7 +398,7 @@ func (c *committer) settle(g *group) {
 	var weight, refused int64
 	for _, r := range g.reqs {
 		weight += r.weight
-		if r.cmd != nil && r.weight > 0 {
+		if r.weight > 0 {
 			writes++
 		}
 		if r.err != nil {

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/tidemark-go/tidemark/indexed/internal/part"
 )
 
 // Config holds the limits and schedules of a runtime. The zero value means the
@@ -104,7 +106,7 @@ func (c Config) withDefaults() (Config, error) {
 // multiples and shifted copies of them do not wrap, nor a make of so many panics.
 const (
 	maxBytes       = 1 << 50
-	maxInterval    = 365 * 24 * time.Hour // backoff takes 64 times as much
+	maxInterval    = 365 * 24 * time.Hour // retry takes 64 times as much
 	maxQueued      = 1 << 20
 	maxGroupCommit = 1 << 30
 )
@@ -135,7 +137,7 @@ func (c *Config) numbers() []number {
 		numberOf("FlushBytes", &c.FlushBytes, 8<<20, maxBytes, ""),
 		numberOf("FlushInterval", &c.FlushInterval, int64(time.Minute), int64(maxInterval), "never"),
 		numberOf("MaxLogBytes", &c.MaxLogBytes, 64<<20, maxBytes, ""),
-		numberOf("PartBytes", &c.PartBytes, 4<<20, maxPartBytes, ""),
+		numberOf("PartBytes", &c.PartBytes, 4<<20, part.MaxBytes, ""),
 		numberOf("ListenerWindowBytes", &c.ListenerWindowBytes, 16<<20, maxBytes, ""),
 		numberOf("MaxListenerLag", &c.MaxListenerLag, 16<<30, maxBytes, "no limit"),
 		numberOf("FollowInterval", &c.FollowInterval, int64(100*time.Millisecond), int64(maxInterval), ""),
@@ -158,3 +160,15 @@ func (n number) check() error {
 	}
 	return nil
 }
+
+// parts returns what package part is to know.
+func (c *Config) parts() part.Config {
+	return part.Config{PartBytes: c.PartBytes, CacheBytes: c.CacheSizeLimit, LeastGroup: leastGroupBytes}
+}
+
+// leastGroupBytes is 0, but in tests, whose parts are small: see partConfig.
+var leastGroupBytes int
+
+// movedInRound is how many bytes of unsealed batches, in memory, the moves of one round
+// read.
+func (c *Config) movedInRound() int64 { return max(2*c.FlushBytes, 16<<20) }

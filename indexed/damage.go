@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/tidemark-go/tidemark/indexed/internal/part"
 	"github.com/tidemark-go/tidemark/storage"
 )
 
@@ -33,7 +34,7 @@ func (u unread) noteLocked(s *stream) {
 func (e *Engine) foundDamage(s *stream, err error, met unread) bool {
 	lasting := errors.Is(err, storage.ErrCorrupt) || errors.Is(err, storage.ErrNewerFormat)
 	//museum:bad-sector-holds-up-others
-	if !lasting && (!errors.As(err, new(unreadError)) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)) {
+	if !lasting && (!part.IsUnread(err) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)) {
 		return false
 	}
 	err = fmt.Errorf("tidemark: stream %s: %w", quoteName(s.name), err)
@@ -42,13 +43,12 @@ func (e *Engine) foundDamage(s *stream, err error, met unread) bool {
 	}
 	e.st.mu.Lock()
 	first := s.damage == nil
-	if first || lasting && !s.again.IsZero() {
+	if first || lasting && !s.reading.again.IsZero() {
 		s.damage = err
 	}
-	s.failures++
-	s.again = time.Time{}
-	if !lasting {
-		s.again = time.Now().Add(e.backoff(s.failures))
+	s.reading.failed(e.cfg.MinStepInterval)
+	if lasting {
+		s.reading.again = time.Time{}
 	}
 	e.st.mu.Unlock()
 	if first {
@@ -58,14 +58,21 @@ func (e *Engine) foundDamage(s *stream, err error, met unread) bool {
 	return true
 }
 
+// couldBeRead notes, with state.mu held, that all batches that background work needed of
+// the stream could be read.
+func (s *stream) couldBeRead() {
+	s.damage = nil
+	s.reading.succeeded()
+}
+
 // readAgain makes background work look again at batches that could not be read, for
 // another reason than damage, and were to be tried again by now; the zero time means all.
 func (e *Engine) readAgain(now time.Time) {
 	e.st.mu.Lock()
 	defer e.st.mu.Unlock()
 	for _, s := range e.st.streams {
-		if !s.again.IsZero() && (now.IsZero() || !now.Before(s.again)) {
-			s.damage, s.again = nil, time.Time{}
+		if !s.reading.again.IsZero() && (now.IsZero() || s.reading.due(now)) {
+			s.damage, s.reading.again = nil, time.Time{}
 		}
 	}
 }

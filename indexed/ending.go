@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
-
-	"github.com/tidemark-go/tidemark/storage"
 )
 
 // ending is the end of a runtime. Whoever asks first begins it, and everybody waits for
@@ -67,7 +65,7 @@ func (e *Engine) Shutdown(ctx context.Context) error {
 
 func (e *Engine) end() error {
 	e.ending.at("commands that were submitted before wait for the log")
-	_ = e.enqueue(context.Background(), &request{stop: true, done: func(storage.SeqNo, error) {}})
+	_ = e.enqueue(context.Background(), &request{stop: true})
 	<-e.commitDone
 	e.ending.at("a flush, a merge or a deletion waits for the storage")
 	e.beginning.Lock()

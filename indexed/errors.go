@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/tidemark-go/tidemark/frontier"
+	"github.com/tidemark-go/tidemark/indexed/internal/part"
 	"github.com/tidemark-go/tidemark/storage"
 )
 
@@ -41,7 +42,7 @@ var (
 	ErrReadOnly = errors.New("runtime is read-only")
 	// ErrInvalid: a request that can never succeed: an update outside the interval of
 	// its compare-and-append, a stream twice in one request, an empty interval.
-	ErrInvalid = errors.New("invalid request")
+	ErrInvalid = part.ErrInvalid
 	// ErrTooLarge: a command larger than Config.MaxTailBytes, or than the log takes at a
 	// time. It is the same value as storage.ErrTooLarge. Split the command.
 	ErrTooLarge = storage.ErrTooLarge
@@ -102,19 +103,4 @@ func stoppedError(cause error) error {
 
 func outcomeUnknownError(cause error) error {
 	return fmt.Errorf("tidemark: %w: the command may or may not be durable; open the location again to find out: %w", ErrOutcomeUnknown, cause)
-}
-
-// unreadable says that stored bytes cannot be read: a newer format as it is, and
-// whatever else is wrong with them as damage.
-func unreadable(where string, err error) error {
-	if errors.Is(err, storage.ErrNewerFormat) {
-		return fmt.Errorf("tidemark: read %s: %w", where, err)
-	}
-	return storage.Corruptf(where, -1, "%w", err)
-}
-
-// newerFormat is the error for whole bytes of a version that this program does not
-// know yet.
-func newerFormat(what string, version, known int) error {
-	return fmt.Errorf("%w: %s of format version %d, this program knows %d: upgrade it", storage.ErrNewerFormat, what, version, known)
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tidemark-go/tidemark/frontier"
+	"github.com/tidemark-go/tidemark/indexed/internal/part"
 	"github.com/tidemark-go/tidemark/storage"
 )
 
@@ -148,7 +149,7 @@ func (e *Engine) NamedBlobs() []string {
 	for _, s := range e.st.streams {
 		for _, b := range s.set.all() {
 			for i := range b.parts {
-				keys = append(keys, b.parts[i].key)
+				keys = append(keys, b.parts[i].Key)
 			}
 		}
 	}
@@ -245,7 +246,7 @@ func (st *state) check() error {
 	keys := map[string]*batch{}
 	for _, b := range needed {
 		for i := range b.parts {
-			keys[b.parts[i].key] = b
+			keys[b.parts[i].Key] = b
 		}
 	}
 	for _, g := range slices.Concat(st.trash.blobs, st.trash.kept) {
@@ -278,7 +279,7 @@ func (e *Engine) WaitingBytes() int64 { return e.waiting.Load() }
 
 // MeetUnread is what the compact goroutine does when it cannot read a stream's batches.
 func (e *Engine) MeetUnread(id StreamID, err error) {
-	e.foundDamage(e.st.streams[id], unreadError{err}, nil)
+	e.foundDamage(e.st.streams[id], part.Unread(err), nil)
 }
 
 // ReadAgain is what a round does when what could not be read is to be tried again.
@@ -305,7 +306,7 @@ func LongestBackoff(cfg Config) time.Duration {
 	if err != nil {
 		return 0
 	}
-	return (&Engine{cfg: cfg}).backoff(math.MaxInt)
+	return (&retry{failures: math.MaxInt}).distance(cfg.MinStepInterval)
 }
 
 // QueueDepth returns how many requests wait for the commit goroutine.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tidemark-go/tidemark/frontier"
+	"github.com/tidemark-go/tidemark/indexed/internal/part"
 	"github.com/tidemark-go/tidemark/storage"
 )
 
@@ -33,8 +34,8 @@ type flushPlan struct {
 }
 
 // sealed admits the times that the new trace batch takes.
-func (p *flushPlan) sealed() timeFilter {
-	return timeFilter{lower: p.set.traceUpper(), upper: p.upper}
+func (p *flushPlan) sealed() part.TimeFilter {
+	return part.TimeFilter{Lower: p.set.traceUpper(), Upper: p.upper}
 }
 
 // flush flushes a stream's tail, if there is anything to do. If that needs batches that
@@ -142,31 +143,31 @@ func (e *Engine) moveInRound(p pending, tail int, force bool) bool {
 // out, the batch has no rows, but it still says that the interval is complete.
 func (e *Engine) writeTrace(ctx context.Context, p *flushPlan) (*batch, error) {
 	filter := p.sealed()
-	var sources []rowSource
+	var sources []part.Source
 	for _, b := range p.set.unsealed {
 		if b.hasTimesIn(filter) {
-			sources = append(sources, newBatchRows(b, uncached{e.blobs}, filter))
+			sources = append(sources, part.NewRows(b.parts, e.blobs.Reader(false), filter))
 		}
 	}
 	if !p.tail.empty() {
-		sources = append(sources, sortRuns(p.tail.columns(), filter))
+		sources = append(sources, part.Sort(p.tail.columns(), filter))
 	}
 	return e.writeBatch(ctx, p.stream, sources, p.since, &batch{
 		id: p.traceID, newest: p.traceID, trace: true,
-		desc: frontier.Description{Lower: filter.lower, Upper: filter.upper, Since: p.since},
+		desc: frontier.Description{Lower: filter.Lower, Upper: filter.Upper, Since: p.since},
 	})
 }
 
 // writeUnsealed writes what is left of the tail, or returns nil if nothing is.
 func (e *Engine) writeUnsealed(ctx context.Context, p *flushPlan) (*batch, error) {
-	filter := timeFilter{lower: p.set.traceUpper(), upper: frontier.Empty()}
+	filter := part.TimeFilter{Lower: p.set.traceUpper(), Upper: frontier.Empty()}
 	if p.drain {
-		filter.lower = p.upper
+		filter.Lower = p.upper
 	}
 	cols := p.tail.columns()
 	if !slices.ContainsFunc(cols, func(c Columns) bool {
 		_, hi := c.TimeRange()
-		return filter.admits(hi)
+		return filter.Admits(hi)
 	}) {
 		return nil, nil
 	}
@@ -175,7 +176,7 @@ func (e *Engine) writeUnsealed(ctx context.Context, p *flushPlan) (*batch, error
 	if foldsUnsealed(p.upper, p.since) {
 		since = p.since
 	}
-	b, err := e.writeBatch(ctx, p.stream, []rowSource{sortRuns(cols, filter)}, since, &batch{
+	b, err := e.writeBatch(ctx, p.stream, []part.Source{part.Sort(cols, filter)}, since, &batch{
 		id: p.unsealID, newest: p.unsealID, desc: frontier.Description{Upper: frontier.Empty(), Since: since}, after: p.after, through: p.through,
 	})
 	if err != nil || b.rows == 0 {
@@ -195,7 +196,7 @@ func (e *Engine) commitFlush(p *flushPlan, trace, unsealed *batch) bool {
 		return false
 	}
 	if trace != nil {
-		s.damage, s.again, s.failures = nil, time.Time{}, 0 // all it needed could be read
+		s.couldBeRead() // all it needed could be read
 	}
 	next := s.set.withTrace(trace)
 	if unsealed != nil {

@@ -11,10 +11,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/cespare/xxhash/v2"
 	"github.com/stretchr/testify/require"
 
 	"github.com/tidemark-go/tidemark/frontier"
+	"github.com/tidemark-go/tidemark/indexed/internal/wire"
 	"github.com/tidemark-go/tidemark/storage"
 )
 
@@ -91,153 +91,17 @@ func FuzzDecodeBatch(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		r := &wireReader{buf: data}
+		r := wire.NewReader(data, 0)
 		var b *batch
 		bounded(t, func() { b = decodeBatch(r) })
-		if r.err != nil {
+		if r.Err() != nil {
 			return
 		}
 		require.NoError(t, b.validate())
-		again := &wireReader{buf: b.appendTo(nil)}
+		again := wire.NewReader(b.appendTo(nil), 0)
 		require.Equal(t, b, decodeBatch(again))
-		require.NoError(t, again.end())
+		require.NoError(t, again.End())
 	})
-}
-
-func FuzzDecodeColumns(f *testing.F) {
-	sample := sampleColumns()
-	f.Add(sample.appendTo(nil))
-	f.Add((&Columns{}).appendTo(nil))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		r := &wireReader{buf: data}
-		var c Columns
-		bounded(t, func() { c = decodeColumns(r) })
-		if r.err != nil {
-			return
-		}
-		readAll([]op{{cols: c}})
-		again := &wireReader{buf: c.appendTo(nil)}
-		back := decodeColumns(again)
-		require.NoError(t, again.end())
-		requireEqualColumns(t, c, back)
-	})
-}
-
-func FuzzDecodePart(f *testing.F) {
-	data, p, _ := samplePart(f)
-	f.Add(data, p.rows, p.bytes)
-	f.Add(data[:len(data)/2], p.rows, p.bytes)
-	f.Add(data, p.rows+1, p.bytes)
-	f.Add(append(bytes.Clone(data[:len(data)-8]), 0xff, 0xff, 0xff, 0x7f, 'P', 'A', 'R', '1'), p.rows, p.bytes) // a footer of 2 GiB
-	f.Fuzz(func(t *testing.T, data []byte, rows, size int) {
-		// The manifest vouches for these.
-		rows, size = min(max(rows, 1), 1000), min(max(size, rowOverhead), 100_000)
-		if rows > size/rowOverhead {
-			return
-		}
-		var c Columns
-		var err error
-		p := &part{key: "k", size: int64(len(data)), sum: xxhash.Sum64(data), rows: rows, bytes: size}
-		bounded(t, func() { c, err = decodePart(data, p, newMemory) })
-		var groups []Columns
-		var groupsErr error
-		bounded(t, func() { groups, groupsErr = readGroups(t.Context(), blobsOver(t, data, 100), p) })
-		if err != nil {
-			return
-		}
-		if groupsErr == nil {
-			requireEqualColumns(t, c, concatColumns(t, groups))
-		}
-		require.Equal(t, rows, c.Len())
-		require.Equal(t, size, c.Size())
-		readAll([]op{{cols: c}})
-	})
-}
-
-// FuzzWire reads and writes the encodings that all messages are made of.
-func FuzzWire(f *testing.F) {
-	f.Add([]byte{1, 0x80, 0x01, 0, 5}, uint64(7), "name")
-	f.Add([]byte{0}, uint64(math.MaxUint64), "")
-	f.Add([]byte{2, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02}, uint64(1<<63), "\xff")
-	f.Fuzz(func(t *testing.T, data []byte, time uint64, text string) {
-		msg := appendString(appendFrontier(appendFrontier(nil, frontier.At(time)), frontier.Empty()), text)
-		r := &wireReader{buf: msg}
-		require.Equal(t, frontier.At(time), r.frontier())
-		require.Equal(t, frontier.Empty(), r.frontier())
-		require.Equal(t, text, r.string())
-		require.NoError(t, r.end())
-
-		// Whatever comes, it is read within its bounds, and after an error there are zeros.
-		r = &wireReader{buf: data}
-		a, s, n := r.frontier(), r.string(), r.count(3)
-		require.LessOrEqual(t, len(s)+3*n, len(data))
-		require.LessOrEqual(t, r.off, len(data))
-		if r.err == nil {
-			again := &wireReader{buf: appendString(appendFrontier(nil, a), s)}
-			require.Equal(t, a, again.frontier())
-			require.Equal(t, s, again.string())
-			return
-		}
-		require.Zero(t, r.uvarint())
-		require.Zero(t, r.byte())
-		require.Empty(t, r.string())
-		require.Error(t, r.end())
-	})
-}
-
-// FuzzRows writes rows as a log entry and as a Parquet part, and reads them back. The
-// rows are cut from the data: a length of key and of value, a time and a diff for each.
-func FuzzRows(f *testing.F) {
-	f.Add([]byte{}, []byte{}, uint64(0), int64(0))
-	f.Add([]byte{1, 1, 0, 2, 3, 0, 1, 1}, []byte("kvkkvvvx"), uint64(math.MaxUint64-2), int64(math.MinInt64))
-	f.Add(bytes.Repeat([]byte{5, 9}, 40), bytes.Repeat([]byte("\xff\x00key"), 120), uint64(3), int64(-1))
-	f.Add([]byte{200, 255, 200, 0}, bytes.Repeat([]byte{0xff}, 700), uint64(1<<63), int64(1))
-	f.Fuzz(func(t *testing.T, cuts, data []byte, time uint64, diff int64) {
-		take := func(n int) []byte {
-			n = min(n, len(data))
-			b := data[:n:n]
-			data = data[n:]
-			return b
-		}
-		var b ColumnsBuilder
-		var want []row
-		for i := 0; i+1 < min(len(cuts), 400); i += 2 {
-			r := row{take(int(cuts[i])), take(int(cuts[i+1])), time + uint64(i), diff - int64(i)}
-			want = append(want, r)
-			require.NoError(t, b.Add(r.key, r.val, r.time, r.diff))
-		}
-		require.Equal(t, len(want), b.Len())
-		c := b.Finish()
-		requireRows(t, want, c)
-
-		ops, err := decodeEntry(encodeEntry([]op{{kind: opWrite, stream: 3, cols: c}}))
-		require.NoError(t, err)
-		requireRows(t, want, ops[0].cols)
-		if len(want) == 0 {
-			return // there are no parts without rows
-		}
-		file, err := encodePart(&c, "stream", &batch{id: 1}, 0)
-		require.NoError(t, err)
-		back, err := decodePart(file, &part{key: "k", rows: c.Len(), bytes: c.Size()}, newMemory)
-		require.NoError(t, err)
-		requireRows(t, want, back)
-	})
-}
-
-func requireRows(t *testing.T, want []row, c Columns) {
-	t.Helper()
-	require.Equal(t, len(want), c.Len())
-	lo, hi := uint64(math.MaxUint64), uint64(0)
-	for i, r := range want {
-		require.True(t, bytes.Equal(r.key, c.Key(i)) && bytes.Equal(r.val, c.Val(i)), "row %d", i)
-		require.Equal(t, r.time, c.Time(i), "row %d", i)
-		require.Equal(t, r.diff, c.Diff(i), "row %d", i)
-		lo, hi = min(lo, r.time), max(hi, r.time)
-	}
-	if len(want) > 0 {
-		least, most := c.TimeRange()
-		require.Equal(t, []uint64{lo, hi}, []uint64{least, most})
-	}
 }
 
 // manyBlobs is a store that holds blobs by their keys.

@@ -24,11 +24,8 @@ type garbage struct {
 // trash is the garbage of a state.
 type trash struct {
 	blobs []garbage
-	// kept is what could not be deleted, failures how often in a row, and again when it
-	// is tried again; zero: it is empty.
-	kept     []garbage
-	failures int
-	again    time.Time
+	kept  []garbage // what could not be deleted
+	tries retry     // of deleting that; its again is zero if kept is empty
 	// onMore, if set, hears of more. It must not block.
 	onMore func()
 }
@@ -44,7 +41,7 @@ func (t *trash) add(blobs ...garbage) {
 func (t *trash) addBatch(b *batch) {
 	blobs := make([]garbage, len(b.parts))
 	for i := range b.parts {
-		blobs[i] = garbage{b.parts[i].key, b.kind(), b.parts[i].size}
+		blobs[i] = garbage{b.parts[i].Key, b.kind(), b.parts[i].Size}
 	}
 	t.add(blobs...)
 }
@@ -73,7 +70,7 @@ func (e *Engine) collectLoop() {
 	defer timer.Stop()
 	var searches, deletions outage
 	searched := false
-	var searchAgain time.Time
+	var search retry
 	for {
 		select {
 		case <-e.collector.wake:
@@ -82,14 +79,15 @@ func (e *Engine) collectLoop() {
 			return
 		}
 		timer.Stop()
-		if !searched && !time.Now().Before(searchAgain) {
+		if !searched && search.due(time.Now()) {
 			if err := e.collectOrphans(e.ctx); err == nil {
-				searched, searchAgain = true, time.Time{}
+				searched = true
+				search.succeeded()
 				searches.over(e.logger, "blobs could be listed again")
 			} else if e.ctx.Err() == nil {
 				searches.failed(e.logger, slog.LevelWarn, "could not list blobs to find those that no manifest names; it is tried again and again", err)
 				//museum:orphans-given-up
-				searchAgain = time.Now().Add(e.backoff(searches.failures))
+				search.failed(e.cfg.MinStepInterval)
 			}
 		}
 		err := e.deleteGarbage(e.ctx, false)
@@ -100,13 +98,13 @@ func (e *Engine) collectLoop() {
 			deletions.failed(e.logger, slog.LevelWarn, "blobs that are needed no more could not be deleted; it is tried again and again", err)
 		}
 		e.st.mu.Lock()
-		again := e.st.trash.again
+		again := e.st.trash.tries.again
 		e.st.mu.Unlock()
 		if again.IsZero() {
 			deletions.over(e.logger, "blobs could be deleted again")
 		}
-		if again.IsZero() || !searched && searchAgain.Before(again) {
-			again = searchAgain
+		if again.IsZero() || !searched && search.again.Before(again) {
+			again = search.again
 		}
 		if !again.IsZero() {
 			timer.Reset(max(0, time.Until(again)))
@@ -123,8 +121,8 @@ func (e *Engine) deleteGarbage(ctx context.Context, force bool) error {
 	defer e.collector.turn.Release(1)
 	st, t := e.st, &e.st.trash
 	st.mu.Lock()
-	retry := force || !t.again.IsZero() && !time.Now().Before(t.again)
-	if retry {
+	again := force || !t.tries.again.IsZero() && t.tries.due(time.Now())
+	if again {
 		t.blobs, t.kept = append(t.blobs, t.kept...), nil
 	}
 	n := len(t.blobs) // what comes meanwhile is for the next turn
@@ -143,7 +141,7 @@ func (e *Engine) deleteGarbage(ctx context.Context, force bool) error {
 		}
 		st.mu.Unlock()
 		start := time.Now()
-		e.blobs.forget(g.key)
+		e.blobs.Forget(g.key)
 		err := e.blob.Delete(ctx, g.key)
 		if err == nil {
 			e.metrics.deletedBlob(g.kind, g.size, time.Since(start))
@@ -169,10 +167,9 @@ func (e *Engine) deleteGarbage(ctx context.Context, force bool) error {
 	defer st.mu.Unlock()
 	switch {
 	case len(t.kept) == 0:
-		t.failures, t.again = 0, time.Time{}
-	case retry || t.again.IsZero():
-		t.failures++
-		t.again = time.Now().Add(e.backoff(t.failures))
+		t.tries.succeeded()
+	case again || t.tries.again.IsZero():
+		t.tries.failed(e.cfg.MinStepInterval)
 	}
 	if failed > 1 {
 		return fmt.Errorf("%w; and %d more", first, failed-1)

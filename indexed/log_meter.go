@@ -59,6 +59,7 @@ func (st *state) cutLaggedLocked(m *logMeter, cfg *Config) storage.SeqNo {
 	//museum:destroyed-stream
 	for _, s := range st.names { // a destroyed stream may have listeners with events left
 		for l := range s.listeners {
+			l.passOthersLocked()
 			low := l.lowWaterLocked()
 			if lag := m.after(low); cfg.MaxListenerLag > 0 && low < st.applied && lag > cfg.MaxListenerLag {
 				l.endLocked(streamErrorf(s.name, ErrLagged, "it holds back %d bytes of the log, Config.MaxListenerLag is %d: listen again", lag, cfg.MaxListenerLag))

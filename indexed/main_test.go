@@ -7,6 +7,6 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	minGroupBytes = 1 // small parts have row groups as well
+	leastGroupBytes = 1 // small parts have row groups as well
 	goleak.VerifyTestMain(m)
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"slices"
 	"sync/atomic"
@@ -12,6 +11,7 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
+	"github.com/tidemark-go/tidemark/indexed/internal/part"
 	"github.com/tidemark-go/tidemark/storage"
 )
 
@@ -35,11 +35,7 @@ type maintenance struct {
 	movedInRound, moveLeft int64
 	moveLater              bool
 
-	// truncation, guarded by state.mu, tells of truncations of the log that failed.
-	truncation struct {
-		failures int       // in a row
-		again    time.Time // when it is tried again; zero: at once
-	}
+	truncation retry // of the log; guarded by state.mu
 
 	// merge is held by the one merge that runs; merges counts those that were applied.
 	merge  *semaphore.Weighted
@@ -62,16 +58,10 @@ func (e *Engine) initMaintenance(m manifestReader, meter logMeter) {
 	for _, s := range e.st.names {
 		for _, b := range slices.Concat(s.set.all(), s.manifest.dropped) {
 			for i := range b.parts {
-				e.maintenance.named[b.parts[i].key] = true
+				e.maintenance.named[b.parts[i].Key] = true
 			}
 		}
 	}
-}
-
-// backoff is the distance between attempts at background work that has failed so often
-// in a row.
-func (e *Engine) backoff(failures int) time.Duration {
-	return e.cfg.MinStepInterval << min(failures, 6)
 }
 
 func (e *Engine) wakeMaintenance() {
@@ -114,7 +104,7 @@ func (e *Engine) maintainLoop() {
 	pause := time.NewTimer(0)
 	defer pause.Stop()
 	var last time.Time
-	failures := 0
+	var tries retry
 	var rounds, truncations outage
 	for {
 		select {
@@ -126,8 +116,8 @@ func (e *Engine) maintainLoop() {
 		// Rounds keep their distance, and more of it after failures. Only a tail that
 		// would soon hold up writers is not kept waiting.
 		for {
-			wait := e.backoff(failures) - time.Since(last)
-			if last.IsZero() || wait <= 0 || failures == 0 && e.tailPresses() {
+			wait := tries.distance(e.cfg.MinStepInterval) - time.Since(last)
+			if last.IsZero() || wait <= 0 || tries.failures == 0 && e.tailPresses() {
 				break
 			}
 			pause.Reset(wait)
@@ -156,13 +146,12 @@ func (e *Engine) maintainLoop() {
 			truncations.over(e.logger, "the log could be truncated again")
 		}
 		if err != nil {
-			failures++
 			rounds.failed(e.logger, slog.LevelWarn, "maintenance failed; it is tried again and again", err)
 			e.maintenance.armed.Store(true)
-			timer.Reset(e.backoff(failures))
+			timer.Reset(tries.failed(e.cfg.MinStepInterval))
 			continue
 		}
-		failures = 0
+		tries.succeeded()
 		rounds.over(e.logger, "maintenance succeeds again")
 		e.arm(timer)
 	}
@@ -194,8 +183,8 @@ func (e *Engine) arm(timer *time.Timer) {
 			tails = true
 			first(s.tailStart.Add(e.cfg.FlushInterval))
 		}
-		if !s.again.IsZero() {
-			first(s.again)
+		if !s.reading.again.IsZero() {
+			first(s.reading.again)
 		}
 	}
 	if again := e.maintenance.truncation.again; !again.IsZero() {
@@ -229,7 +218,7 @@ func (e *Engine) Maintain(ctx context.Context) error {
 	// one can, and end with the write that hangs.
 	answer := make(chan error, 1)
 	if !e.begin(func() {
-		err := errGoexit
+		err := part.ErrGoexit
 		defer func() { answer <- err }()
 		err = e.maintain(ctx)
 	}) {
@@ -287,13 +276,6 @@ func (e *Engine) taken(err error) {
 	}
 }
 
-// truncates reports whether the newest try to truncate the log has succeeded.
-func (e *Engine) truncates() bool {
-	e.st.mu.Lock()
-	defer e.st.mu.Unlock()
-	return e.maintenance.truncation.failures == 0
-}
-
 // endBackground ends all background work, and tells why.
 func (e *Engine) endBackground(cause error) {
 	e.handsOff.Store(true)
@@ -344,30 +326,6 @@ func (e *Engine) step(ctx context.Context, force bool, met unread) (truncated, e
 	}
 	//museum:undeletable-slows-all, stuck-log-slows-all
 	return e.truncate(ctx, force), flushed
-}
-
-// truncate lets go of the log that files hold too. After a failure it is not tried again
-// for a while, unless forced. REQUIRES: round is held.
-func (e *Engine) truncate(ctx context.Context, force bool) error {
-	t := &e.maintenance.truncation
-	e.st.mu.Lock()
-	wait := !force && time.Now().Before(t.again)
-	e.st.mu.Unlock()
-	if wait {
-		return nil
-	}
-	err := e.truncateLog(ctx)
-	e.st.mu.Lock()
-	defer e.st.mu.Unlock()
-	if err != nil && ctx.Err() != nil {
-		return err // which says nothing about the log
-	} else if err != nil {
-		t.failures++
-		t.again = time.Now().Add(e.backoff(t.failures))
-	} else {
-		t.failures, t.again = 0, time.Time{}
-	}
-	return err
 }
 
 // flushCandidates returns the streams with something to flush, those that free the most
@@ -433,39 +391,4 @@ func (e *Engine) manifestDue(force bool) bool {
 		}
 	}
 	return false
-}
-
-// truncateLog lets go of the log as far as nobody needs it: not the state, not the
-// tails, not a listener that has fallen behind.
-func (e *Engine) truncateLog(ctx context.Context) error {
-	st, m := e.st, &e.maintenance
-	st.mu.Lock()
-	//museum:log-before-manifest
-	keep := st.checkpoint
-	for _, s := range st.changed {
-		//museum:end-of-a-stream/2, end-in-between
-		if s.destroyed && !s.manifest.created && s.unflushed {
-			// Since the manifest was written. That still tells of a tail, which a reader
-			// would miss to whom the end of the stream is not proven yet.
-			keep = min(keep, s.listed)
-		}
-	}
-	for _, s := range st.streams {
-		if !s.tail.empty() {
-			keep = min(keep, s.tail.first()-1)
-		}
-	}
-	keep = min(keep, st.cutLaggedLocked(&m.meter, &e.cfg))
-	truncated, broken := m.meter.truncated, st.broken
-	st.mu.Unlock()
-	if keep <= truncated || broken {
-		return nil
-	}
-	if err := e.log.Truncate(ctx, keep); err != nil {
-		return fmt.Errorf("tidemark: truncate the log up to %s: %w", keep, err)
-	}
-	st.mu.Lock()
-	m.meter.truncate(keep)
-	st.mu.Unlock()
-	return nil
 }

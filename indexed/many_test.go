@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -64,7 +65,7 @@ func TestCommandsOfManyStreams(t *testing.T) {
 	c.normalise()
 	var idle bool
 	var err error
-	ends(t, func() { idle, err = p.check(c) })
+	ends(t, func() { idle, err = p.check(&c.request) })
 	require.NoError(t, err)
 	require.False(t, idle)
 
@@ -191,4 +192,11 @@ func TestBytesOfDestroyedStreams(t *testing.T) {
 	require.Less(t, kept/streams, int64(200))
 	require.Len(t, st.tombs.ids, streams)
 	require.Empty(t, p.names)
+}
+
+func heapInUse() int64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
 }

@@ -1,221 +1,251 @@
 package indexed
 
 import (
-	"bytes"
-	"cmp"
 	"context"
-	"iter"
+	"fmt"
+	"log/slog"
+	"math"
+	"slices"
+	"time"
 
 	"github.com/tidemark-go/tidemark/frontier"
+	"github.com/tidemark-go/tidemark/indexed/internal/part"
 )
 
-// row is one update; key and val refer to the columns they came from.
-type row struct {
-	key, val []byte
-	time     uint64
-	diff     int64
+// A merge replaces neighbouring batches of a stream by one with the same contents.
+// Physical compaction is the merging; logical compaction is advancing times to the since,
+// which makes rows equal and lets them cancel.
+type merge struct {
+	stream *stream
+	set    *batchSet
+	inputs []*batch // neighbours, all trace batches or all unsealed
+	id     uint64
+	since  frontier.Antichain
+	lower  frontier.Antichain // of unsealed inputs: earlier times are in the trace
+	// work is what is done with the inputs; a move takes times before upper.
+	work  mergeWork
+	upper frontier.Antichain
+	// claims: it rests on the trace upper, and holds stream.moving.
+	claims bool
+	// maxLevel is the level of the batch before the inputs, which that of the result must
+	// not pass: see lowestRun.
+	maxLevel int
 }
 
-// rowBytes returns what a row takes in Columns.
-func rowBytes(r *row) int { return rowOverhead + len(r.key) + len(r.val) }
+// mergeWork is what the compact goroutine does with batches.
+type mergeWork int
 
-func compareRows(a, b *row) int {
-	if c := bytes.Compare(a.key, b.key); c != 0 {
-		return c
-	}
-	//museum:values-confused
-	if c := bytes.Compare(a.val, b.val); c != 0 {
-		return c
-	}
-	return cmp.Compare(a.time, b.time)
-}
+const (
+	workMerge mergeWork = iota
+	workMove            // see pending
+	workLearn           // see spread
+)
 
-func sameKeyVal(a, b *row) bool { return bytes.Equal(a.key, b.key) && bytes.Equal(a.val, b.val) }
-
-// rowSource yields rows in ascending order of (key, val, time).
-type rowSource interface {
-	// next returns the next row, or false at the end. The row stays valid until the
-	// source is no longer used.
-	next(ctx context.Context) (row, bool, error)
-}
-
-// consolidate merges sorted sources into one sequence sorted by (key, val, time),
-// with times advanced to since, the diffs of equal rows added up and zeros left
-// out. It holds one row of each source, so memory is bounded by what the sources
-// hold, which is so many bytes of batches.
-//
-// A sum that no int64 holds ends the sequence with what tooLarge returns; if that is nil,
-// it comes as several equal rows: see splitSum.
-//
-// INVARIANT: advancing is monotone, so a source that is sorted by time within a
-// (key, val) still is after its times are advanced, and no second sort is needed.
-func consolidate(ctx context.Context, sources []rowSource, since frontier.Antichain, held int, tooLarge func(r *row, carry int64) error) iter.Seq2[row, error] {
-	return func(yield func(row, error) bool) {
-		share(sources, held)
-		m := rowMerge{since: since, heads: make([]head, len(sources))}
-		for i, s := range sources {
-			m.heads[i].source = s
-			if err := m.push(ctx, int32(i)); err != nil {
-				yield(row{}, err)
+// compactLoop is the compact goroutine: it merges while there is something to
+// merge, and sleeps otherwise.
+func (e *Engine) compactLoop() {
+	defer e.background.Done()
+	var tries retry
+	var merges outage
+	for {
+		select {
+		case <-e.maintenance.compact:
+		case <-e.ctx.Done():
+			return
+		}
+		for {
+			did, err := e.mergeOnce(e.ctx, anything)
+			if e.ctx.Err() != nil || e.handsOff.Load() {
 				return
 			}
-		}
-		var acc row
-		var carry int64
-		have := false
-		for len(m.heap) > 0 {
-			top := &m.heads[m.heap[0].head].row
-			if have && equalRows(&acc, top) {
-				sum, more := addDiffs(acc.diff, top.diff)
-				acc.diff = sum
-				//museum:sums-wrap
-				carry += more
-			} else {
-				if carry != 0 {
-					if !yieldWide(acc, carry, tooLarge, yield) {
-						return
-					}
-					carry = 0
-				} else if have && acc.diff != 0 && !yield(acc, nil) {
+			if err != nil {
+				merges.failed(e.logger, slog.LevelWarn, "merge failed; it is tried again and again", err)
+				select {
+				case <-time.After(tries.failed(e.cfg.MinStepInterval)):
+					continue
+				case <-e.ctx.Done():
 					return
 				}
-				acc, have = *top, true
 			}
-			if err := m.advance(ctx); err != nil {
-				yield(row{}, err)
-				return
+			tries.succeeded()
+			merges.over(e.logger, "merges succeed again")
+			if !did {
+				break
 			}
-		}
-		switch {
-		case carry != 0:
-			yieldWide(acc, carry, tooLarge, yield)
-		//museum:retraction-compacted-away
-		case have && acc.diff != 0:
-			yield(acc, nil)
+			e.wakeMaintenance() // the manifest is to name the result
 		}
 	}
 }
 
-// equalRows reports whether rows that follow one another are one. Times mostly tell them
-// apart, or keys of other lengths, before any bytes are looked at.
-func equalRows(a, b *row) bool {
-	return a.time == b.time && bytes.Equal(a.key, b.key) && bytes.Equal(a.val, b.val)
+// mergeScope is what is to be merged.
+type mergeScope struct {
+	// limit: only batches whose updates were in one before this id was given out.
+	limit uint64
+	// uppers are those up to which everything is to be moved, for those who do not want to
+	// wait until it is worth it.
+	uppers map[*stream]frontier.Antichain
+	idle   map[*stream]idleMerge // as stream.idle, in this scope
+	// met are streams that are left out, and where those are noted that cannot be read.
+	met unread
 }
 
-// rowMerge is a binary min-heap of the sources of a merge by their next rows. It is
-// written out because the standard container/heap costs an interface call per comparison
-// in the innermost loop of every merge.
-type rowMerge struct {
-	since frontier.Antichain
-	heads []head
-	heap  []heapItem
-}
+var anything = mergeScope{limit: math.MaxUint64}
 
-// head is a source with its next row.
-type head struct {
-	row    row
-	source rowSource
-}
-
-// heapItem refers to a head; prefix decides most comparisons without touching the row.
-type heapItem struct {
-	prefix uint64
-	head   int32
-}
-
-// load takes the next row of a source, or reports that there is none.
-func (m *rowMerge) load(ctx context.Context, i int32) (item heapItem, ok bool, err error) {
-	h := &m.heads[i]
-	if h.row, ok, err = h.source.next(ctx); err != nil || !ok {
-		return heapItem{}, false, err
-	}
-	h.row.time = m.since.Advance(h.row.time)
-	if len(m.heads) == 1 {
-		return heapItem{}, true, nil // nothing to compare it with
-	}
-	return heapItem{keyPrefix(h.row.key), i}, true, nil
-}
-
-// push adds a source.
-func (m *rowMerge) push(ctx context.Context, i int32) error {
-	item, ok, err := m.load(ctx, i)
-	if err != nil || !ok {
-		return err
-	}
-	m.heap = append(m.heap, item)
-	for c := len(m.heap) - 1; c > 0; {
-		p := (c - 1) / 2
-		if !m.less(m.heap[c], m.heap[p]) {
-			break
+// outstanding is the scope of everything that there is to do now.
+func (e *Engine) outstanding(met unread) mergeScope {
+	st := e.st
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	scope := mergeScope{limit: st.nextBatch, uppers: make(map[*stream]frontier.Antichain), idle: make(map[*stream]idleMerge), met: met}
+	for _, s := range st.streams {
+		if len(s.set.unsealed) > 0 && s.set.traceUpper().LessThan(s.upper) {
+			scope.uppers[s] = s.upper
 		}
-		m.heap[c], m.heap[p] = m.heap[p], m.heap[c]
-		c = p
+	}
+	return scope
+}
+
+// mergeOnce does one merge, or move, and reports whether there was one to do.
+func (e *Engine) mergeOnce(ctx context.Context, scope mergeScope) (bool, error) {
+	if err := e.maintenance.merge.Acquire(ctx, 1); err != nil {
+		return false, err
+	}
+	defer e.maintenance.merge.Release(1)
+	if e.handsOff.Load() {
+		return false, nil
+	}
+	m, err := e.planMergeIn(ctx, scope)
+	if m == nil || err != nil {
+		return false, err
+	}
+	defer e.endMerge(m)
+	start := time.Now()
+	out, err := e.doMerge(ctx, m)
+	if err != nil {
+		e.metrics.compactionErrors.Inc()
+		if e.foundDamage(m.stream, err, scope.met) {
+			return true, nil // others may have merges to do
+		}
+		e.taken(err)
+		return false, err
+	}
+	if m.work == workLearn {
+		return true, nil
+	}
+	if !e.commitMerge(m, out) {
+		e.metrics.staleResults.Inc()
+		e.discard(out)
+		return true, nil
+	}
+	e.maintenance.merges.Add(1)
+	e.metrics.compactions.Inc()
+	e.metrics.compactionBytes.Add(float64(out.size()))
+	e.metrics.compactionSeconds.Add(time.Since(start).Seconds())
+	return true, nil
+}
+
+// planMergeIn is planMerge. Who wants everything done waits for a round under way, which
+// may hold a stream for the moment; the compact goroutine is woken by it.
+func (e *Engine) planMergeIn(ctx context.Context, scope mergeScope) (*merge, error) {
+	if scope.uppers != nil {
+		if err := e.maintenance.round.Acquire(ctx, 1); err != nil {
+			return nil, err
+		}
+		defer e.maintenance.round.Release(1)
+	}
+	return e.planMerge(scope), nil
+}
+
+func (e *Engine) doMerge(ctx context.Context, m *merge) (*batch, error) {
+	switch m.work {
+	case workMove:
+		return e.runMove(ctx, m)
+	case workLearn:
+		return nil, e.learn(ctx, m)
+	}
+	return e.runMerge(ctx, m)
+}
+
+// endMerge gives back what planMerge took.
+func (e *Engine) endMerge(m *merge) {
+	e.st.mu.Lock()
+	defer e.st.mu.Unlock()
+	if m.claims {
+		m.stream.moving = false
+	}
+	if m.work == workLearn {
+		m.stream.idle = idleMerge{} // it may look different now
+	}
+	e.st.releaseSetLocked(m.set)
+}
+
+// runMerge streams the inputs into one batch: it holds a row group of each input, and what
+// batchWriter does.
+func (e *Engine) runMerge(ctx context.Context, m *merge) (*batch, error) {
+	first, last := m.inputs[0], m.inputs[len(m.inputs)-1]
+	if err := checkMerge(m.inputs, m.since); err != nil {
+		return nil, err
+	}
+	out := &batch{id: m.id, trace: first.trace, after: first.after, through: last.through}
+	out.desc = frontier.Description{Lower: first.desc.Lower, Upper: last.desc.Upper, Since: m.since}
+	filter := part.TimeFilter{Lower: m.lower, Upper: frontier.Empty()}
+	sources := make([]part.Source, len(m.inputs))
+	for i, b := range m.inputs {
+		sources[i] = part.NewRows(b.parts, e.blobs.Reader(false), filter)
+		out.level = max(out.level, b.level)
+		out.newest = max(out.newest, b.newest)
+		if !out.trace {
+			out.desc.Since = out.desc.Since.Join(b.desc.Since)
+		}
+	}
+	out, err := e.writeBatch(ctx, m.stream, sources, m.since, out)
+	if err != nil {
+		return nil, fmt.Errorf("tidemark: merge batches of stream %s: %w", quoteName(m.stream.name), err)
+	}
+	if len(m.inputs) > 1 && !slices.ContainsFunc(m.inputs, func(b *batch) bool { return b.memBytes() >= out.memBytes() }) {
+		out.level = min(out.level+1, m.maxLevel)
+	}
+	return out, nil
+}
+
+// checkMerge refuses inputs that do not make a run.
+func checkMerge(inputs []*batch, since frontier.Antichain) error {
+	for i, b := range inputs {
+		if i > 0 && (b.trace != inputs[i-1].trace || b.trace && b.desc.Lower != inputs[i-1].desc.Upper || !b.trace && b.after < inputs[i-1].through) {
+			return fmt.Errorf("tidemark: %w: merge of %s and %s, which are not neighbours", ErrInvalid, inputs[i-1], b)
+		}
+		if b.trace && since.LessThan(b.desc.Since) {
+			return fmt.Errorf("tidemark: %w: merge of %s to the since %s, which is before its own", ErrInvalid, b, since)
+		}
 	}
 	return nil
 }
 
-// advance replaces the least row by the next one of its source.
-func (m *rowMerge) advance(ctx context.Context) error {
-	item, ok, err := m.load(ctx, m.heap[0].head)
-	if err != nil {
-		return err
+// commitMerge replaces the inputs by the output if they are still there.
+func (e *Engine) commitMerge(m *merge, out *batch) bool {
+	if m.work == workMove {
+		return e.commitMove(m, out)
+	}
+	st, s := e.st, m.stream
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	//museum:fold-beside-a-move/2
+	if s.destroyed || m.claims && s.set.traceUpper() != m.lower {
+		return false
+	}
+	next := &batchSet{trace: s.set.trace, unsealed: s.set.unsealed}
+	var ok bool
+	switch {
+	case out.trace:
+		next.trace, ok = replaceRun(next.trace, m.inputs, out)
+	case out.rows == 0:
+		next.unsealed, ok = replaceRun(next.unsealed, m.inputs)
+	default:
+		next.unsealed, ok = replaceRun(next.unsealed, m.inputs, out)
 	}
 	if ok {
-		m.heap[0] = item
-	} else {
-		m.heap[0] = m.heap[len(m.heap)-1]
-		m.heap = m.heap[:len(m.heap)-1]
+		s.couldBeRead()
+		st.replaceSetLocked(s, next)
 	}
-	m.down()
-	return nil
-}
-
-func (m *rowMerge) less(a, b heapItem) bool {
-	if a.prefix != b.prefix {
-		return a.prefix < b.prefix
-	}
-	return compareRows(&m.heads[a.head].row, &m.heads[b.head].row) < 0
-}
-
-// down moves the item on top to its place.
-func (m *rowMerge) down() {
-	for i := 0; ; {
-		c := 2*i + 1
-		if c >= len(m.heap) {
-			return
-		}
-		if r := c + 1; r < len(m.heap) && m.less(m.heap[r], m.heap[c]) {
-			c = r
-		}
-		if !m.less(m.heap[c], m.heap[i]) {
-			return
-		}
-		m.heap[i], m.heap[c] = m.heap[c], m.heap[i]
-		i = c
-	}
-}
-
-// timeFilter admits the times in [lower, upper).
-type timeFilter struct{ lower, upper frontier.Antichain }
-
-var allTimes = timeFilter{upper: frontier.Empty()}
-
-func (f timeFilter) admits(t uint64) bool { return f.lower.Admits(t) && !f.upper.Admits(t) }
-
-// sortedColumns yields the rows of one run of columns that is already sorted.
-type sortedColumns struct {
-	cols   Columns
-	filter timeFilter
-	i      int
-}
-
-func (s *sortedColumns) next(context.Context) (row, bool, error) {
-	for s.i < s.cols.Len() {
-		i := s.i
-		s.i++
-		if t := s.cols.Time(i); s.filter.admits(t) {
-			return row{s.cols.Key(i), s.cols.Val(i), t, s.cols.Diff(i)}, true, nil
-		}
-	}
-	return row{}, false, nil
+	return ok
 }

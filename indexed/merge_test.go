@@ -1,14 +1,8 @@
 package indexed
 
 import (
-	"bytes"
-	"cmp"
-	"context"
-	"errors"
-	"fmt"
 	"maps"
 	"math"
-	"math/big"
 	"slices"
 	"testing"
 	"time"
@@ -17,274 +11,10 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/tidemark-go/tidemark/frontier"
+	"github.com/tidemark-go/tidemark/indexed/internal/part"
+	"github.com/tidemark-go/tidemark/indexed/internal/wire"
 	"github.com/tidemark-go/tidemark/storage"
 )
-
-func drawAntichain(t *rapid.T, label string) frontier.Antichain {
-	if rapid.IntRange(0, 5).Draw(t, label+" is empty") == 0 {
-		return frontier.Empty()
-	}
-	return frontier.At(rapid.OneOf(rapid.Uint64Range(0, 5), rapid.Just(uint64(math.MaxUint64))).Draw(t, label))
-}
-
-func drawRow(t *rapid.T) row {
-	return row{
-		key:  rapid.OneOf(rapid.SliceOfN(rapid.SampledFrom([]byte{0, 1, 255}), 0, 10), rapid.Just([]byte("k"))).Draw(t, "key"),
-		val:  rapid.OneOf(rapid.SliceOfN(rapid.SampledFrom([]byte{0, 1}), 0, 2), rapid.Just([]byte{})).Draw(t, "val"),
-		time: rapid.OneOf(rapid.Uint64Range(0, 5), rapid.Just(uint64(math.MaxUint64))).Draw(t, "time"),
-		diff: drawDiff(t),
-	}
-}
-
-// drawDiff draws a diff: small mostly, or near a limit, where sums pass it.
-func drawDiff(t *rapid.T) int64 {
-	return rapid.OneOf(rapid.Int64Range(-1, 2), rapid.Int64Range(-1, 2), rapid.SampledFrom([]int64{
-		math.MaxInt64, math.MaxInt64 - 1, math.MinInt64, math.MinInt64 + 1, 1 << 62, -1 << 62,
-	})).Draw(t, "diff")
-}
-
-func drawRun(t *rapid.T) ([]row, Columns) {
-	var b ColumnsBuilder
-	rows := rapid.SliceOfN(rapid.Custom(drawRow), 0, 12).Draw(t, "run")
-	for _, r := range rows {
-		require.NoError(t, b.Add(r.key, r.val, r.time, r.diff))
-	}
-	return rows, b.Finish()
-}
-
-// naive is what consolidating rows amounts to.
-func naive(rows []row, filter timeFilter, since frontier.Antichain) []exactSum {
-	sums := map[string]exactSum{}
-	for _, r := range rows {
-		if !filter.admits(r.time) {
-			continue
-		}
-		r.time = since.Advance(r.time)
-		id := fmt.Sprintf("%x %x %d", r.key, r.val, r.time)
-		s, ok := sums[id]
-		if !ok {
-			s = exactSum{row: r, sum: new(big.Int)}
-			sums[id] = s
-		}
-		s.sum.Add(s.sum, big.NewInt(r.diff))
-	}
-	left := []exactSum{}
-	for _, s := range sums {
-		if s.sum.Sign() != 0 {
-			left = append(left, s)
-		}
-	}
-	slices.SortFunc(left, func(a, b exactSum) int {
-		return cmp.Or(bytes.Compare(a.row.key, b.row.key), bytes.Compare(a.row.val, b.row.val), cmp.Compare(a.row.time, b.row.time))
-	})
-	return left
-}
-
-// exactSum is what the diffs of equal rows add up to.
-type exactSum struct {
-	row row // without the diff
-	sum *big.Int
-}
-
-func (s exactSum) String() string {
-	return fmt.Sprintf("%x=%x @%d %+d", s.row.key, s.row.val, s.row.time, s.sum)
-}
-
-// Merging sorted runs is consolidating all of their rows. A sum that no int64 holds ends a
-// read, and in a batch takes several rows, which are as few as can be.
-func TestConsolidateIsNaive(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		filter := timeFilter{drawAntichain(t, "lower"), drawAntichain(t, "upper")}
-		since := drawAntichain(t, "since")
-		var all []row
-		var sources []rowSource
-		for range rapid.IntRange(0, 5).Draw(t, "sources") {
-			var runs []Columns
-			for range rapid.IntRange(1, 3).Draw(t, "runs") {
-				rows, cols := drawRun(t)
-				all = append(all, rows...)
-				runs = append(runs, cols)
-			}
-			source := sortRuns(runs, filter)
-			requireSorted(t, source)
-			sources = append(sources, source)
-		}
-		want := naive(all, filter, since)
-		if rapid.Bool().Draw(t, "read") {
-			for r, err := range consolidate(t.Context(), sources, since, math.MaxInt, tooLargeSum("s")) {
-				require.NotEmpty(t, want)
-				if !want[0].sum.IsInt64() {
-					require.ErrorIs(t, err, ErrOverflow)
-					require.ErrorContains(t, err, want[0].sum.String())
-					return
-				}
-				require.NoError(t, err)
-				require.Equal(t, want[0].String(), exactSum{r, big.NewInt(r.diff)}.String())
-				want = want[1:]
-			}
-			require.Empty(t, want)
-			return
-		}
-		var stored []row
-		for r, err := range consolidate(t.Context(), sources, since, math.MaxInt, nil) {
-			require.NoError(t, err)
-			stored = append(stored, r)
-		}
-		require.Equal(t, fmt.Sprint(want), fmt.Sprint(naive(stored, allTimes, frontier.Antichain{})))
-		least := len(want)
-		for _, s := range want {
-			if !s.sum.IsInt64() {
-				pieces := new(big.Int).Sub(new(big.Int).Abs(s.sum), big.NewInt(1))
-				least += int(pieces.Div(pieces, big.NewInt(math.MaxInt64)).Int64())
-			}
-		}
-		require.Len(t, stored, least)
-		require.True(t, slices.IsSortedFunc(stored, func(a, b row) int { return compareRows(&a, &b) }))
-	})
-}
-
-// requireSorted checks the order without using the source up.
-func requireSorted(t *rapid.T, s *sortedRefs) {
-	again := &sortedRefs{runs: s.runs, refs: s.refs}
-	var prev *row
-	for {
-		r, ok, err := again.next(t.Context())
-		require.NoError(t, err)
-		if !ok {
-			return
-		}
-		if prev != nil {
-			require.LessOrEqual(t, compareRows(prev, &r), 0)
-		}
-		prev = &r
-	}
-}
-
-// failingSource fails after some rows.
-type failingSource struct{ left int }
-
-var errSource = errors.New("source failed")
-
-func (s *failingSource) next(context.Context) (row, bool, error) {
-	if s.left == 0 {
-		return row{}, false, errSource
-	}
-	s.left--
-	return row{key: []byte{byte(10 - s.left)}, diff: 1}, true, nil
-}
-
-// A failing source ends the merge with its error, and a reader that stops is left alone.
-func TestConsolidateEndsWithTheFirstError(t *testing.T) {
-	for _, left := range []int{0, 1, 3} {
-		var err error
-		for _, err = range consolidate(t.Context(), []rowSource{&failingSource{left}}, frontier.Antichain{}, math.MaxInt, nil) {
-		}
-		require.ErrorIs(t, err, errSource)
-	}
-	n := 0
-	for range consolidate(t.Context(), []rowSource{&failingSource{5}}, frontier.Antichain{}, math.MaxInt, nil) {
-		if n++; n == 2 {
-			break
-		}
-	}
-	require.Equal(t, 2, n)
-}
-
-// stored are decoded parts by key, each of several row groups; it counts how often each
-// was read.
-type stored struct {
-	parts map[string][]Columns
-	reads map[string]int
-}
-
-func (s *stored) openPart(_ context.Context, p *part) (groupReader, error) {
-	return storedPart{s, p.key}, nil
-}
-
-type storedPart struct {
-	*stored
-	key string
-}
-
-func (s storedPart) count() int { return len(s.parts[s.key]) }
-
-func (s storedPart) size(i int) int {
-	c := s.parts[s.key][i]
-	return c.Size()
-}
-
-func (s storedPart) group(_ context.Context, i int) (Columns, error) {
-	s.reads[fmt.Sprint(s.key, "/", i)]++
-	return s.parts[s.key][i], nil
-}
-
-// However many batches are read together, no more bytes of them are held than may be, and
-// row groups are read more than once only if they do not fit together.
-func TestManyBatchesShareMemory(t *testing.T) {
-	const groupRows = 100
-	// Values of one size, and large ones that come first, in all batches at the same time.
-	small := func(int) []byte { return []byte("v") }
-	skewed := func(row int) []byte {
-		if row%groupRows < 10 {
-			return bytes.Repeat([]byte("v"), 2000)
-		}
-		return []byte("v")
-	}
-	for name, val := range map[string]func(row int) []byte{"small": small, "skewed": skewed} {
-		t.Run(name, func(t *testing.T) { testManyBatches(t, groupRows, val) })
-	}
-}
-
-func testManyBatches(t *testing.T, groupRows int, val func(row int) []byte) {
-	const partsEach, groupsEach = 2, 2
-	partRows := groupRows * groupsEach
-	const most = 32 // row groups of all batches
-	for _, count := range []int{1, most, 2 * most, 10 * most} {
-		store := &stored{parts: map[string][]Columns{}, reads: map[string]int{}}
-		sources := make([]rowSource, count)
-		groupSize := 0
-		for i := range sources {
-			b := &batch{}
-			for p := range partsEach {
-				b.parts = append(b.parts, part{key: fmt.Sprint(i, "-", p), rows: partRows})
-				var cols ColumnsBuilder
-				for r := range partRows {
-					// So that all batches are in the middle of a group all the time.
-					key := fmt.Sprintf("%06d-%06d", p*partRows+r, i)
-					require.NoError(t, cols.Add([]byte(key), val(r), 0, 1))
-					if cols.Len() == groupRows {
-						c := cols.Finish()
-						groupSize = c.Size()
-						store.parts[b.parts[p].key] = append(store.parts[b.parts[p].key], c)
-					}
-				}
-			}
-			sources[i] = newBatchRows(b, store, allTimes)
-		}
-		rows := 0
-		for r, err := range consolidate(t.Context(), sources, frontier.Antichain{}, most*groupSize, nil) {
-			require.NoError(t, err)
-			require.Equal(t, fmt.Sprintf("%06d-%06d", rows/count, rows%count), string(r.key))
-			if rows%(7*count) == 0 {
-				held := 0
-				for _, s := range sources {
-					held += cap(s.(*batchRows).cur.cols.buf)
-				}
-				require.LessOrEqual(t, held, most*groupSize, "%d batches", count)
-			}
-			rows++
-		}
-		require.Equal(t, count*partsEach*partRows, rows)
-		require.Len(t, store.reads, count*partsEach*groupsEach)
-		for key, n := range store.reads {
-			pieces := (count + most - 1) / most
-			if pieces == 1 {
-				require.Equal(t, 1, n, "reads of group %s of %d batches", key, count)
-			}
-			require.LessOrEqual(t, n, 2*pieces, "reads of group %s of %d batches", key, count)
-		}
-	}
-}
 
 // Neighbours are merged from the lowest level up, so that what is written while merges
 // cannot keep up is in as few batches as can be. The order of levels, without which
@@ -323,9 +53,9 @@ func TestMergesBeginAtTheLowestLevel(t *testing.T) {
 func TestBatchRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		b := drawBatch(t)
-		r := &wireReader{buf: b.appendTo(nil)}
+		r := wire.NewReader(b.appendTo(nil), 0)
 		back := decodeBatch(r)
-		require.NoError(t, r.end())
+		require.NoError(t, r.End())
 		require.Equal(t, b, back)
 	})
 }
@@ -336,11 +66,11 @@ func drawBatch(t *rapid.T) *batch {
 	for range rapid.IntRange(0, 3).Draw(t, "parts") {
 		rows := rapid.IntRange(1, 1000).Draw(t, "part rows")
 		b.rows += int64(rows)
-		b.parts = append(b.parts, part{
-			key:  rapid.StringN(1, 20, 40).Draw(t, "key"),
-			size: rapid.Int64Range(1, math.MaxInt64).Draw(t, "size"),
-			sum:  rapid.Uint64().Draw(t, "sum"),
-			rows: rows, bytes: rowOverhead*rows + rapid.IntRange(0, 1000).Draw(t, "data"),
+		b.parts = append(b.parts, part.Part{
+			Key:  rapid.StringN(1, 20, 40).Draw(t, "key"),
+			Size: rapid.Int64Range(1, math.MaxInt64).Draw(t, "size"),
+			Sum:  rapid.Uint64().Draw(t, "sum"),
+			Rows: rows, Bytes: part.RowOverhead*rows + rapid.IntRange(0, 1000).Draw(t, "data"),
 		})
 	}
 	b.foldable = rapid.Int64Range(0, b.rows).Draw(t, "foldable")
@@ -375,7 +105,7 @@ func TestBatchValidate(t *testing.T) {
 	trace := func() *batch {
 		b := traceBatch(1, 2, 5)
 		b.rows, b.minTime, b.maxTime = 3, 2, 4
-		b.parts = []part{{"a", 10, 1, 2, 48}, {"b", 10, 1, 1, 24}}
+		b.parts = []part.Part{{Key: "a", Size: 10, Sum: 1, Rows: 2, Bytes: 48}, {Key: "b", Size: 10, Sum: 1, Rows: 1, Bytes: 24}}
 		return b
 	}
 	unsealed := func() *batch { return unsealedBatch(1, 3, 4) }
@@ -386,10 +116,10 @@ func TestBatchValidate(t *testing.T) {
 	require.NoError(t, moved.validate(), "times may have been moved up to the since")
 
 	for text, b := range map[string]*batch{
-		"empty or has no key":  edited(trace(), func(b *batch) { b.parts[0].key = "" }),
-		"part 1 is empty":      edited(trace(), func(b *batch) { b.parts[1].rows = 0 }),
-		"part 0 is empty":      edited(trace(), func(b *batch) { b.parts[0].size = 0 }),
-		"2 rows in 47 bytes":   edited(trace(), func(b *batch) { b.parts[0].bytes = 47 }),
+		"empty or has no key":  edited(trace(), func(b *batch) { b.parts[0].Key = "" }),
+		"part 1 is empty":      edited(trace(), func(b *batch) { b.parts[1].Rows = 0 }),
+		"part 0 is empty":      edited(trace(), func(b *batch) { b.parts[0].Size = 0 }),
+		"2 rows in 47 bytes":   edited(trace(), func(b *batch) { b.parts[0].Bytes = 47 }),
 		"3 rows in its parts":  edited(trace(), func(b *batch) { b.rows = 4 }),
 		"more rows in its":     edited(trace(), func(b *batch) { b.rows = 2 }),
 		"times from 5 to 4":    edited(trace(), func(b *batch) { b.minTime = 5 }),
@@ -534,52 +264,10 @@ func TestReplaceRun(t *testing.T) {
 	require.Equal(t, []*batch{a, b, c}, list, "a set never changes")
 }
 
-// append_detect_min_max_times.
-func TestColumnsDetectMinAndMaxTimes(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		times := rapid.SliceOfN(rapid.Uint64(), 1, 20).Draw(t, "times")
-		var b ColumnsBuilder
-		for _, time := range times {
-			require.NoError(t, b.Add(nil, nil, time, 1))
-		}
-		require.Equal(t, len(times), b.Len())
-		c := b.Columns()
-		lo, hi := c.TimeRange()
-		require.Equal(t, slices.Min(times), lo)
-		require.Equal(t, slices.Max(times), hi)
-		r := &wireReader{buf: c.appendTo(nil)}
-		back := decodeColumns(r)
-		require.NoError(t, r.end())
-		requireEqualColumns(t, c, back)
-	})
-}
-
 // stringEncoder appends; shortEncoder breaks the rule that it must.
-type stringEncoder struct{ err error }
-
-func (e stringEncoder) Append(dst []byte, v string) ([]byte, error) { return append(dst, v...), e.err }
-
-type shortEncoder struct{}
-
-func (shortEncoder) Append([]byte, string) ([]byte, error) { return nil, nil }
-
-// columnar_records: a refused update leaves the builder as it was.
-func TestAddTyped(t *testing.T) {
-	var b ColumnsBuilder
-	good, bad := stringEncoder{}, stringEncoder{errSource}
-	require.NoError(t, AddTyped(&b, good, good, "k", "", 1, 0))
-	require.ErrorIs(t, AddTyped(&b, bad, good, "x", "y", 2, 1), errSource)
-	require.ErrorIs(t, AddTyped(&b, good, bad, "x", "y", 2, 1), errSource)
-	require.ErrorContains(t, AddTyped(&b, shortEncoder{}, good, "x", "y", 2, 1), "does not append")
-	require.NoError(t, AddTyped(&b, good, good, "", "v", 3, -1))
-	size := b.Size()
-	c := b.Finish()
-	require.Zero(t, b.Len())
-	require.Equal(t, size, c.Size())
-	require.Equal(t, 2*16+1+1, c.DataBytes(), "keys, vals, and 16 for each time and diff")
-	require.Equal(t, []string{"k=", "=v"}, []string{
-		fmt.Sprintf("%s=%s", c.Key(0), c.Val(0)), fmt.Sprintf("%s=%s", c.Key(1), c.Val(1)),
-	})
-	empty := b.Columns()
-	require.Equal(t, Columns{}, empty)
+func drawAntichain(t *rapid.T, label string) frontier.Antichain {
+	if rapid.IntRange(0, 5).Draw(t, label+" is empty") == 0 {
+		return frontier.Empty()
+	}
+	return frontier.At(rapid.OneOf(rapid.Uint64Range(0, 5), rapid.Just(uint64(math.MaxUint64))).Draw(t, label))
 }

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/tidemark-go/tidemark/indexed/internal/part"
 )
 
 // metrics counts what a runtime does. Counters and histograms are updated where
@@ -31,10 +33,9 @@ type metrics struct {
 	blobWrites, blobWriteBytes, blobWriteTime   *prometheus.CounterVec // by kind
 	blobDeletes, blobDeleteBytes, blobDeleteTim *prometheus.CounterVec // by kind
 	blobWriteErrors                             *prometheus.CounterVec // by reason
-	blobReadErrors, blobDeleteErrors            prometheus.Counter
+	blobDeleteErrors                            prometheus.Counter
+	reads                                       part.Metrics
 	manifestBytes                               prometheus.Gauge
-	cacheHits, cacheMisses                      prometheus.Counter
-	cacheFetchedBytes, cacheEvictions           prometheus.Counter
 	listenerLogReads                            prometheus.Counter
 	outages, logOutage                          prometheus.Gauge
 	retries                                     prometheus.Counter
@@ -94,11 +95,11 @@ func newMetrics(st func() *state) *metrics {
 	m.blobDeleteTim = vec("blob_delete_seconds_total", "Time spent deleting blobs.", "kind")
 	m.blobWriteErrors = vec("blob_write_error_total", "Blob writes that failed: for want of space (quota) or otherwise (other).", "reason")
 	m.blobDeleteErrors = counter("blob_delete_error_total", "Attempts to delete a blob that failed; they are repeated.")
-	m.blobReadErrors = counter("blob_read_error_total", "Blob reads that failed.")
-	m.cacheHits = counter("blob_read_cache_hit_total", "Batch parts found in the cache.")
-	m.cacheMisses = counter("blob_read_cache_miss_total", "Batch parts fetched from the blob store.")
-	m.cacheFetchedBytes = counter("blob_read_cache_fetch_bytes_total", "Bytes fetched on misses, twice those of parts that are read by row groups: to check and to decode.")
-	m.cacheEvictions = counter("blob_cache_eviction_total", "Batch parts evicted from the cache.")
+	m.reads.ReadErrors = counter("blob_read_error_total", "Blob reads that failed.")
+	m.reads.Hits = counter("blob_read_cache_hit_total", "Batch parts found in the cache.")
+	m.reads.Misses = counter("blob_read_cache_miss_total", "Batch parts fetched from the blob store.")
+	m.reads.FetchedBytes = counter("blob_read_cache_fetch_bytes_total", "Bytes fetched on misses, twice those of parts that are read by row groups: to check and to decode.")
+	m.reads.Evictions = counter("blob_cache_eviction_total", "Batch parts evicted from the cache.")
 	m.listenerLogReads = counter("listener_log_read_total", "Times a listener that had fallen behind read from the log.")
 	m.manifestBytes = prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "tidemark", Name: "manifest_size_bytes", Help: "Size of the newest full copy of the manifest and the edits after it."})
 	m.statics = append(m.statics, m.manifestBytes)

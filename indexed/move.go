@@ -4,9 +4,9 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/tidemark-go/tidemark/frontier"
+	"github.com/tidemark-go/tidemark/indexed/internal/part"
 )
 
 // A move takes what is sealed from unsealed batches to the trace. Reads do not depend on
@@ -37,7 +37,7 @@ func (s *batchSet) pending(upper frontier.Antichain) (p pending) {
 		return p
 	}
 	for _, b := range s.unsealed {
-		if !b.hasTimesIn(timeFilter{lower, upper}) {
+		if !b.hasTimesIn(part.TimeFilter{Lower: lower, Upper: upper}) {
 			continue
 		}
 		p.guess = p.guess || b.splitBy(lower) || b.splitBy(upper)
@@ -67,10 +67,6 @@ func (p pending) worthIt(tail int, force bool) bool {
 	due := p.due + int64(tail)
 	return due > 0 && 2*(due+p.dead) >= p.rows && 8*due >= p.rows
 }
-
-// movedInRound is how many bytes of unsealed batches, in memory, the moves of one round
-// read.
-func (c *Config) movedInRound() int64 { return max(2*c.FlushBytes, 16<<20) }
 
 // rowsBefore counts the rows with times before a frontier. It looks at every row of
 // commands that have both, so state.mu is not held for it.
@@ -118,11 +114,11 @@ func (s *batchSet) withTrace(b *batch) *batchSet {
 
 // runMove writes the trace batch of a move.
 func (e *Engine) runMove(ctx context.Context, m *merge) (*batch, error) {
-	filter := timeFilter{lower: m.lower, upper: m.upper}
+	filter := part.TimeFilter{Lower: m.lower, Upper: m.upper}
 	out := &batch{id: m.id, trace: true, desc: frontier.Description{Lower: m.lower, Upper: m.upper, Since: m.since}}
-	sources := make([]rowSource, len(m.inputs))
+	sources := make([]part.Source, len(m.inputs))
 	for i, b := range m.inputs {
-		sources[i] = newBatchRows(b, uncached{e.blobs}, filter)
+		sources[i] = part.NewRows(b.parts, e.blobs.Reader(false), filter)
 		out.newest = max(out.newest, b.newest)
 	}
 	out, err := e.writeBatch(ctx, m.stream, sources, m.since, out)
@@ -141,7 +137,7 @@ func (e *Engine) commitMove(m *merge, out *batch) bool {
 	if s.destroyed || s.set.traceUpper() != m.lower {
 		return false
 	}
-	s.damage, s.again, s.failures = nil, time.Time{}, 0
+	s.couldBeRead()
 	st.replaceSetLocked(s, s.set.withTrace(out))
 	return true
 }
@@ -149,21 +145,10 @@ func (e *Engine) commitMove(m *merge, out *batch) bool {
 // learn reads a batch of an earlier opening for how its times are distributed.
 func (e *Engine) learn(ctx context.Context, m *merge) error {
 	b := m.inputs[0]
-	var sample sampler
-	var prev row
-	rows := newBatchRows(b, uncached{e.blobs}, allTimes)
-	share([]rowSource{rows}, e.cfg.heldBytes())
-	for n := 0; ; n++ {
-		r, ok, err := rows.next(ctx)
-		if err != nil {
-			return fmt.Errorf("tidemark: read a batch of stream %q: %w", m.stream.name, err)
-		}
-		if !ok {
-			break
-		}
-		sample.add(&r, n > 0 && sameKeyVal(&r, &prev))
-		prev = r
+	times, err := part.Sample(ctx, part.NewRows(b.parts, e.blobs.Reader(false), part.AllTimes), e.cfg.parts().HeldBytes())
+	if err != nil {
+		return fmt.Errorf("tidemark: read a batch of stream %q: %w", m.stream.name, err)
 	}
-	b.times.Store(sample.spread())
+	b.times.Store(times)
 	return nil
 }

@@ -104,7 +104,7 @@ func TestLogOutage(t *testing.T) {
 			o.accepted()
 			<-time.After(time.Minute)
 		}, []string{refuses, takes}},
-		"two in a row": {func(o *outageTest) {
+		"two in a Row": {func(o *outageTest) {
 			for range 2 {
 				o.faults.SetDown()
 				o.refused(mem.ErrUnavailable)

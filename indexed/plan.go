@@ -99,9 +99,9 @@ func (p *plan) destroy(name string) (destroyed bool, ops []op, err error) {
 // and nothing of it changes anything: no updates, and frontiers that are in force. Then
 // there is nothing that the log, followers and listeners would have to know. Whether it
 // is may rest on commands before it, so it is decided in its turn.
-func (p *plan) check(c *Command) (idle bool, err error) {
-	if c.after != nil && c.after.request.err != nil {
-		return false, fmt.Errorf("tidemark: %w: %w", ErrPrevious, c.after.request.err)
+func (p *plan) check(c *request) (idle bool, err error) {
+	if c.after != nil && c.after.err != nil {
+		return false, fmt.Errorf("tidemark: %w: %w", ErrPrevious, c.after.err)
 	}
 	for i := range c.expected {
 		if err := p.checkExpected(&c.expected[i]); err != nil {
@@ -167,10 +167,10 @@ func (p *plan) checkOp(o *op, after *uppersAfter) error {
 		}
 		t, _ := o.cols.TimeRange()
 		if s.upper.IsEmpty() {
-			return streamErrorf(s.name, ErrSealed, "update of key %s at time %d, but the stream is finished (upper {}): nothing can be written any more", brief.Bytes(o.cols.keyAt(t)), t)
+			return streamErrorf(s.name, ErrSealed, "update of key %s at time %d, but the stream is finished (upper {}): nothing can be written any more", brief.Bytes(o.cols.KeyAt(t)), t)
 		}
 		if !s.upper.Admits(t) {
-			return streamErrorf(s.name, ErrSealed, "update of key %s at time %d is before the upper %s: write at the upper or later", brief.Bytes(o.cols.keyAt(t)), t, s.upper)
+			return streamErrorf(s.name, ErrSealed, "update of key %s at time %d is before the upper %s: write at the upper or later", brief.Bytes(o.cols.KeyAt(t)), t, s.upper)
 		}
 	case opSeal:
 		//museum:seal-goes-back

@@ -6,45 +6,47 @@ import (
 	"strconv"
 	"sync/atomic"
 
+	"github.com/tidemark-go/tidemark/indexed/internal/part"
 	"github.com/tidemark-go/tidemark/internal/brief"
 	"github.com/tidemark-go/tidemark/storage"
 )
 
-// request is one thing that the commit goroutine does in its turn. Exactly one of
-// cmd, plan, read and stop is set.
+// request is one thing that the commit goroutine does in its turn, with its answer: a
+// command, unless plan, read or stop is set. Every request is answered once, by answer.
 type request struct {
-	cmd  *Command                  // a mutation, already encoded; the request is part of it
 	plan func(*plan) ([]op, error) // a mutation that is decided in its turn; may be called again
 	read func(*state)              // called once, with state.mu held
-	stop bool
-	// done is called once, without locks. That of cmd is to fill its future.
-	done func(storage.SeqNo, error)
+	stop bool                      // no more is accepted behind it
 
-	entry  []byte // what the log is to take; nil if nothing
-	idle   bool   // it changes nothing, so the log takes nothing; of the commit goroutine
-	ops    []op
-	weight int64 // bytes of updates, for which admission is held
-	err    error // why it is refused; of the commit goroutine
+	ops      []op            // of a command, or what plan has returned
+	expected []expectedUpper // of a command
+	after    *request        // see Command.Follow; nil if there is none, and once this one was answered
+	entry    []byte          // what the log is to take; nil if nothing
+	weight   int64           // bytes of updates, for which admission is held
+
+	submitted bool  // a command was handed over; guarded by its caller
+	idle      bool  // it changes nothing, so the log takes nothing; of the commit goroutine
+	err       error // why it is refused; of the commit goroutine
 
 	// Guarded by state.mu.
 	settled   bool // its turn has come
 	abandoned bool // nobody waits for it: a read is not run
+
+	future Future[storage.SeqNo]
 }
+
+// isCommand reports whether it was built by a caller, as a Command.
+func (r *request) isCommand() bool { return r.plan == nil && r.read == nil && !r.stop }
 
 // appends reports whether the log is to take something of the request, as it was decided.
 func (r *request) appends() bool { return r.err == nil && r.entry != nil && !r.idle }
 
-// answer tells whoever waits. The future of a command may be kept for long, and what it
-// is part of lets go of the updates.
+// answer tells whoever waits, and lets go of the updates: the future, which is a part of
+// the request, may be kept for long.
 func (r *request) answer(seqno storage.SeqNo, err error) {
-	if r.cmd == nil {
-		r.done(seqno, err)
-		return
-	}
-	c := r.cmd
-	c.ops, c.expected, c.after, c.room, r.ops, r.entry = nil, nil, nil, nil, nil, nil
-	clear(c.few[:])
-	c.future.Fill(seqno, err)
+	clear(r.ops) // which may be in the command itself
+	r.ops, r.expected, r.after, r.entry = nil, nil, nil, nil
+	r.future.Fill(seqno, err)
 }
 
 // inFlightBytes counts the updates between admission and the tail.
@@ -58,14 +60,6 @@ func (e *Engine) enqueue(ctx context.Context, r *request) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if r.cmd != nil {
-		if err := e.prepare(r); err != nil {
-			return err
-		}
-		if err := e.admit(ctx, r.weight); err != nil {
-			return err
-		}
-	}
 	if err := e.send(ctx, r); err != nil {
 		e.admission.Release(r.weight)
 		return err
@@ -76,26 +70,41 @@ func (e *Engine) enqueue(ctx context.Context, r *request) error {
 	return nil
 }
 
-// prepare encodes a command, in the caller's goroutine.
-func (e *Engine) prepare(r *request) error {
-	r.cmd.normalise()
-	r.ops = r.cmd.ops
-	for i := range r.ops {
-		r.weight += int64(r.ops[i].cols.Size())
-	}
-	if r.weight > maxUpdateBytes {
-		return e.tooLarge(r.ops, fmt.Errorf("%w: %d bytes of updates, the limit of a %d-bit program is %d", ErrTooLarge, r.weight, strconv.IntSize, maxUpdateBytes))
-	}
-	if r.weight > e.cfg.MaxTailBytes {
-		return e.tooLarge(r.ops, fmt.Errorf("%w: %d bytes of updates, Config.MaxTailBytes is %d", ErrTooLarge, r.weight, e.cfg.MaxTailBytes))
-	}
-	if err := e.checkSize(r.ops, r.weight); err != nil { // before memory is taken for it
+// enqueueCommand is enqueue for a command: it is encoded first, in the caller's goroutine,
+// and waits for room.
+func (e *Engine) enqueueCommand(ctx context.Context, c *Command) error {
+	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if len(r.ops) > 0 {
-		r.entry = r.cmd.encode()
+	if err := e.prepare(c); err != nil {
+		return err
 	}
-	return e.checkSize(r.ops, int64(len(r.entry)))
+	if err := e.admit(ctx, c.weight); err != nil {
+		return err
+	}
+	return e.enqueue(ctx, &c.request)
+}
+
+// prepare encodes a command.
+func (e *Engine) prepare(c *Command) error {
+	defer func() { c.room = nil }() // the entry has that memory, or nobody needs it
+	c.normalise()
+	for i := range c.ops {
+		c.weight += int64(c.ops[i].cols.Size())
+	}
+	if c.weight > part.MaxUpdateBytes {
+		return e.tooLarge(c.ops, fmt.Errorf("%w: %d bytes of updates, the limit of a %d-bit program is %d", ErrTooLarge, c.weight, strconv.IntSize, part.MaxUpdateBytes))
+	}
+	if c.weight > e.cfg.MaxTailBytes {
+		return e.tooLarge(c.ops, fmt.Errorf("%w: %d bytes of updates, Config.MaxTailBytes is %d", ErrTooLarge, c.weight, e.cfg.MaxTailBytes))
+	}
+	if err := e.checkSize(c.ops, c.weight); err != nil { // before memory is taken for it
+		return err
+	}
+	if len(c.ops) > 0 {
+		c.entry = c.encode()
+	}
+	return e.checkSize(c.ops, int64(len(c.entry)))
 }
 
 // checkSize refuses a command that the log does not take even alone.
@@ -113,7 +122,7 @@ func (e *Engine) tooLarge(ops []op, err error) error {
 	updates, at, most := 0, 0, -1
 	for i := range ops {
 		updates += ops[i].cols.Len()
-		if k, size := ops[i].cols.largest(); size > most {
+		if k, size := ops[i].cols.Largest(); size > most {
 			of, at, most = &ops[i], k, size
 		}
 	}
@@ -179,5 +188,5 @@ func (e *Engine) send(ctx context.Context, r *request) error {
 func (e *Engine) MaxCommandBytes() int64 {
 	most := sizeOf(e.log).max()
 	most -= min(4<<10, most/4) // for what is around them in an entry and in the log
-	return min(e.cfg.MaxTailBytes, most, maxUpdateBytes)
+	return min(e.cfg.MaxTailBytes, most, part.MaxUpdateBytes)
 }

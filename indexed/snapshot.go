@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/tidemark-go/tidemark/frontier"
+	"github.com/tidemark-go/tidemark/indexed/internal/part"
 	"github.com/tidemark-go/tidemark/storage"
 )
 
@@ -23,14 +24,14 @@ type Snapshot struct {
 	trace    []*batch
 	unsealed []*batch
 	tail     tail
-	reader   *blobs
+	reader   *part.Store
 
 	mu      sync.Mutex
 	release func() // guarded by mu; nil once the snapshot is closed
 }
 
 // snapshotLocked takes a snapshot and a reference to the stream's batches.
-func (st *state) snapshotLocked(s *stream, reader *blobs) *Snapshot {
+func (st *state) snapshotLocked(s *stream, reader *part.Store) *Snapshot {
 	set := s.set
 	set.refs++
 	return &Snapshot{
@@ -63,15 +64,8 @@ func (s *Snapshot) StreamName() string { return s.stream }
 func (s *Snapshot) RowsBetween(lower, upper frontier.Antichain) int {
 	n := int64(0)
 	filter, unmoved := s.filters(lower, upper)
-	for _, b := range s.trace {
-		if b.hasTimesIn(filter) {
-			n += b.rows
-		}
-	}
-	for _, b := range s.unsealed {
-		if b.hasTimesIn(unmoved) {
-			n += b.rows
-		}
+	for b := range s.batches(filter, unmoved) {
+		n += b.rows
 	}
 	for c := range s.tail.chunks() {
 		n += int64(c.cols.Len())
@@ -80,15 +74,32 @@ func (s *Snapshot) RowsBetween(lower, upper frontier.Antichain) int {
 }
 
 // filters returns what admits [lower, upper) in the trace, and outside it.
-func (s *Snapshot) filters(lower, upper frontier.Antichain) (trace, unmoved timeFilter) {
+func (s *Snapshot) filters(lower, upper frontier.Antichain) (trace, unmoved part.TimeFilter) {
 	if lower == s.since && lower.LessThan(upper) {
 		// Times before the since count as the since, whether or not a merge has moved them.
 		lower = frontier.Antichain{}
 	}
 	unmoved = s.unmoved()
-	unmoved.lower = unmoved.lower.Join(lower)
-	unmoved.upper = upper
-	return timeFilter{lower, upper}, unmoved
+	unmoved.Lower = unmoved.Lower.Join(lower)
+	unmoved.Upper = upper
+	return part.TimeFilter{Lower: lower, Upper: upper}, unmoved
+}
+
+// batches yields the batches that may have rows which the filters admit, in storage order,
+// each with its filter.
+func (s *Snapshot) batches(trace, unmoved part.TimeFilter) iter.Seq2[*batch, part.TimeFilter] {
+	return func(yield func(*batch, part.TimeFilter) bool) {
+		for _, b := range s.trace {
+			if b.hasTimesIn(trace) && !yield(b, trace) {
+				return
+			}
+		}
+		for _, b := range s.unsealed {
+			if b.hasTimesIn(unmoved) && !yield(b, unmoved) {
+				return
+			}
+		}
+	}
 }
 
 // Close lets go of the snapshot's blobs; reads that run may then fail. It always
@@ -114,15 +125,15 @@ func (s *Snapshot) checkOpen() error {
 }
 
 // unmoved admits what counts outside the trace: times from its upper on.
-func (s *Snapshot) unmoved() timeFilter {
+func (s *Snapshot) unmoved() part.TimeFilter {
 	set := batchSet{trace: s.trace}
-	return timeFilter{lower: set.traceUpper(), upper: frontier.Empty()}
+	return part.TimeFilter{Lower: set.traceUpper(), Upper: frontier.Empty()}
 }
 
 // Chunk is a run of a snapshot's updates in storage order.
 type Chunk struct {
 	cols   Columns
-	filter timeFilter
+	filter part.TimeFilter
 	since  frontier.Antichain
 }
 
@@ -133,7 +144,7 @@ func (c *Chunk) Len() int { return c.cols.Len() }
 // the row does not belong to the snapshot. Key and value must not be changed.
 func (c *Chunk) Row(i int) (key, val []byte, time uint64, diff int64, ok bool) {
 	t := c.cols.Time(i)
-	if !c.filter.admits(t) {
+	if !c.filter.Admits(t) {
 		return nil, nil, 0, 0, false
 	}
 	//museum:times-not-moved
@@ -160,24 +171,20 @@ func (s *Snapshot) ChunksBetween(ctx context.Context, lower, upper frontier.Anti
 			return
 		}
 		filter, unmoved := s.filters(lower, upper)
-		ahead := readAhead{reader: s.reader}
-		for _, b := range s.trace {
-			ahead.append(b, filter)
-		}
-		for _, b := range s.unsealed {
-			ahead.append(b, unmoved)
+		ahead := s.reader.Ahead()
+		for b, filter := range s.batches(filter, unmoved) {
+			ahead.Append(b.parts, filter, b)
 		}
 		reading, cancel := context.WithCancel(ctx)
-		defer ahead.wait()
+		defer ahead.Wait()
 		defer cancel()
-		for ahead.more() {
-			c, err := ahead.next(reading)
+		for ahead.More() {
+			cols, filter, err := ahead.Next(reading)
 			if err != nil {
 				yield(Chunk{}, fmt.Errorf("tidemark: snapshot of stream %s: %w", quoteName(s.stream), err))
 				return
 			}
-			c.since = s.since
-			if !yield(c, nil) {
+			if !yield(Chunk{cols, filter, s.since}, nil) {
 				return
 			}
 		}
@@ -193,14 +200,6 @@ func (s *Snapshot) ChunksBetween(ctx context.Context, lower, upper frontier.Anti
 	}
 }
 
-// Row is one update of a snapshot, encoded. Whatever yields it says whether equal rows are
-// added up. Key and Val must not be changed.
-type Row struct {
-	Key, Val []byte
-	Time     uint64
-	Diff     int64
-}
-
 // Consolidated yields the snapshot sorted by (key, val, time), with times advanced
 // to its since, equal rows added up and zeros left out. It merges as it goes and
 // holds a row group of each batch (512 KiB of updates) and the footer of its part (some 40
@@ -211,7 +210,7 @@ type Row struct {
 // Errors: as in Chunks; ErrOverflow at a row whose diffs add up to more than an int64
 // holds.
 func (s *Snapshot) Consolidated(ctx context.Context) iter.Seq2[Row, error] {
-	return s.consolidated(ctx, allTimes, s.since)
+	return s.consolidated(ctx, part.AllTimes, s.since)
 }
 
 // Between is Consolidated restricted to the times in [lower, upper). Parts whose
@@ -225,7 +224,7 @@ func (s *Snapshot) Between(ctx context.Context, lower, upper frontier.Antichain)
 			yield(Row{}, streamErrorf(s.stream, ErrAsOfBeforeSince, "updates from time %s on were asked for, but the since is %s: start there", lower, s.since))
 		}
 	}
-	return s.consolidated(ctx, timeFilter{lower, upper}, s.since)
+	return s.consolidated(ctx, part.TimeFilter{Lower: lower, Upper: upper}, s.since)
 }
 
 // AsOf yields the contents as of time t: each (key, val) with its multiplicity at t
@@ -242,44 +241,37 @@ func (s *Snapshot) AsOf(ctx context.Context, t uint64) iter.Seq2[Row, error] {
 	if t < math.MaxUint64 {
 		upper = frontier.At(t + 1)
 	}
-	return s.consolidated(ctx, timeFilter{upper: upper}, frontier.At(t))
+	return s.consolidated(ctx, part.TimeFilter{Upper: upper}, frontier.At(t))
 }
 
-func (s *Snapshot) consolidated(ctx context.Context, filter timeFilter, since frontier.Antichain) iter.Seq2[Row, error] {
+func (s *Snapshot) consolidated(ctx context.Context, filter part.TimeFilter, since frontier.Antichain) iter.Seq2[Row, error] {
 	return func(yield func(Row, error) bool) {
 		if err := s.checkOpen(); err != nil {
 			yield(Row{}, err)
 			return
 		}
-		filter, unmoved := s.filters(filter.lower, filter.upper)
+		filter, unmoved := s.filters(filter.Lower, filter.Upper)
 		reading, cancel := context.WithCancel(ctx)
-		var batches []*batchRows
+		var count int
 		var bytes int64
-		for _, b := range s.trace {
-			if b.hasTimesIn(filter) {
-				batches, bytes = append(batches, newBatchRows(b, nil, filter)), bytes+b.memBytes()
+		for b := range s.batches(filter, unmoved) {
+			count, bytes = count+1, bytes+b.memBytes()
+		}
+		reader := s.reader.Reader(s.reader.FitsCache(bytes))
+		var sources []part.Source
+		for b, filter := range s.batches(filter, unmoved) {
+			rows := part.NewRows(b.parts, reader, filter)
+			if count <= part.MaxAheadBatches {
+				rows.ReadAhead()
 			}
-		}
-		for _, b := range s.unsealed {
-			if b.hasTimesIn(unmoved) {
-				batches, bytes = append(batches, newBatchRows(b, nil, unmoved)), bytes+b.memBytes()
-			}
-		}
-		var reader partReader = uncached{s.reader}
-		if s.reader.fitsCache(bytes) {
-			reader = cached{s.reader}
-		}
-		var sources []rowSource
-		for _, b := range batches {
-			b.groups.reader, b.ahead = reader, len(batches) <= maxAheadBatches
-			defer b.wait()
-			sources = append(sources, b)
+			defer rows.Wait()
+			sources = append(sources, rows)
 		}
 		defer cancel()
 		if !s.tail.empty() {
-			sources = append(sources, sortRuns(s.tail.columns(), unmoved))
+			sources = append(sources, part.Sort(s.tail.columns(), unmoved))
 		}
-		for r, err := range consolidate(reading, sources, since, s.reader.heldBytes, tooLargeSum(s.stream)) {
+		for r, err := range part.Consolidate(reading, sources, since, s.reader.Held(), tooLargeSum(s.stream)) {
 			if errors.Is(err, ErrOverflow) {
 				yield(Row{}, err)
 				return
@@ -288,7 +280,7 @@ func (s *Snapshot) consolidated(ctx context.Context, filter timeFilter, since fr
 				yield(Row{}, fmt.Errorf("tidemark: snapshot of stream %s: %w", quoteName(s.stream), err))
 				return
 			}
-			if !yield(Row{r.key, r.val, r.time, r.diff}, nil) {
+			if !yield(r, nil) {
 				return
 			}
 		}

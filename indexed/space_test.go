@@ -130,12 +130,12 @@ const day = 24 * 60
 // distributions are ways of writing: what one command writes, how far it seals, and which
 // since it allows. Zero frontiers leave them as they are.
 var distributions = map[string]func(s *spaced, i int) (rows []indexed.Row, upper, since uint64){
-	"a row at the last of all times": func(s *spaced, i int) ([]indexed.Row, uint64, uint64) {
+	"a Row at the last of all times": func(s *spaced, i int) ([]indexed.Row, uint64, uint64) {
 		rows := append(s.set(fmt.Sprint(i%40), s.now), row("far", fmt.Sprint(i), math.MaxUint64, 1))
 		s.now++
 		return rows, s.now, s.now - 1
 	},
-	"a row far away, sealed later": func(s *spaced, i int) ([]indexed.Row, uint64, uint64) {
+	"a Row far away, sealed later": func(s *spaced, i int) ([]indexed.Row, uint64, uint64) {
 		rows := append(s.set(fmt.Sprint(i%40), s.now), row("far", fmt.Sprint(i), math.MaxUint64, 1))
 		if s.now++; i%16 < 15 {
 			return rows, 0, 0

@@ -110,9 +110,9 @@ type stream struct {
 	idle   idleMerge // the newest state in which there was nothing to merge
 
 	damage error // what background work met in the batches, once it has
-	// again is when background work looks at the batches again; zero: never.
-	again    time.Time
-	failures int // in a row
+	// reading is when background work looks at the batches again; its again is zero if
+	// there was no failure, and if it lasts until the next opening.
+	reading retry
 }
 
 func (s *stream) description() frontier.Description {
@@ -363,39 +363,6 @@ func (st *state) sortedStreamsLocked() iter.Seq[*stream] {
 	}
 }
 
-// StreamInfo describes a live stream.
-type StreamInfo struct {
-	ID                 StreamID
-	Name               string
-	KeyCodec, ValCodec string
-	frontier.Description
-	// TailBytes are the encoded updates that are in the log and not yet in a batch.
-	TailBytes int64
-	// Batches, Rows and BatchBytes count the immutable batches, their updates, and
-	// the bytes of their blobs.
-	Batches    int
-	Rows       int64
-	BatchBytes int64
-}
-
-func (i StreamInfo) String() string {
-	//museum:name-as-a-whole
-	return fmt.Sprintf("stream %s, %s: upper %s, since %s, %d updates in %d batches, and %d bytes of updates in the log", quoteName(i.Name), i.ID, i.Upper, i.Since, i.Rows, i.Batches, i.TailBytes)
-}
-
-func (s *stream) infoLocked() StreamInfo {
-	info := StreamInfo{
-		ID: s.id, Name: s.name, KeyCodec: s.keyCodec, ValCodec: s.valCodec,
-		Description: s.description(), TailBytes: s.tailBytes,
-		Batches: len(s.set.trace) + len(s.set.unsealed),
-	}
-	for _, b := range s.set.all() {
-		info.Rows += b.rows
-		info.BatchBytes += b.size()
-	}
-	return info
-}
-
 // checkCodecs compares the codecs of a stream with those a client brought.
 func (s *stream) checkCodecs(keyCodec, valCodec string) error {
 	if s.keyCodec != keyCodec {
@@ -405,20 +372,4 @@ func (s *stream) checkCodecs(keyCodec, valCodec string) error {
 		return streamErrorf(s.name, ErrCodecMismatch, "value codec %q, but it was registered with %q: use that codec or another stream", valCodec, s.valCodec)
 	}
 	return nil
-}
-
-func (st *state) describeLocked(name string) (frontier.Description, error) {
-	s, err := st.liveLocked(name)
-	if err != nil {
-		return frontier.Description{}, err
-	}
-	return s.description(), nil
-}
-
-func (st *state) infosLocked() []StreamInfo {
-	infos := make([]StreamInfo, 0, len(st.streams))
-	for s := range st.sortedStreamsLocked() {
-		infos = append(infos, s.infoLocked())
-	}
-	return infos
 }

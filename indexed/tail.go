@@ -1,10 +1,10 @@
 package indexed
 
 import (
-	"encoding/binary"
 	"iter"
 	"slices"
 
+	"github.com/tidemark-go/tidemark/indexed/internal/part"
 	"github.com/tidemark-go/tidemark/storage"
 )
 
@@ -85,41 +85,17 @@ func (t *tail) pack() {
 	case 1:
 		t.push(t.loose[0])
 	default:
-		t.push(tailChunk{t.loose[0].from, t.loose[n-1].through, packColumns(t.loose)})
+		t.push(tailChunk{t.loose[0].from, t.loose[n-1].through, part.Concat(columnsOf(t.loose))})
 	}
 	t.loose, t.looseBytes = nil, 0
 }
 
-// packColumns returns the updates of all chunks in their order.
-func packColumns(chunks []tailChunk) Columns {
-	n, keyBytes, size := 0, 0, 0
+func columnsOf(chunks []tailChunk) []Columns {
+	cols := make([]Columns, len(chunks))
 	for i := range chunks {
-		c := &chunks[i].cols
-		n += c.n
-		keyBytes += c.keyBytes
-		size += len(c.buf)
+		cols[i] = chunks[i].cols
 	}
-	first := &chunks[0].cols
-	out := Columns{buf: make([]byte, size), n: n, keyBytes: keyBytes, minTime: first.minTime, maxTime: first.maxTime}
-	row, key, val := 0, 0, 0
-	keys, vals := rowOverhead*n, rowOverhead*n+keyBytes
-	for i := range chunks {
-		c := &chunks[i].cols
-		out.minTime, out.maxTime = min(out.minTime, c.minTime), max(out.maxTime, c.maxTime)
-		copy(out.buf[8*row:], c.buf[:8*c.n])
-		copy(out.buf[8*(n+row):], c.buf[8*c.n:16*c.n])
-		for j := range c.n {
-			binary.LittleEndian.PutUint32(out.buf[16*n+4*(row+j):], uint32(key+c.end(16*c.n, j)))
-			binary.LittleEndian.PutUint32(out.buf[20*n+4*(row+j):], uint32(val+c.end(20*c.n, j)))
-		}
-		data := c.buf[rowOverhead*c.n:]
-		copy(out.buf[keys+key:], data[:c.keyBytes])
-		copy(out.buf[vals+val:], data[c.keyBytes:])
-		row += c.n
-		key += c.keyBytes
-		val += len(data) - c.keyBytes
-	}
-	return out
+	return cols
 }
 
 // drop forgets the chunks up to a position and returns the bytes of their updates. They

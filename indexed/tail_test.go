@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"github.com/tidemark-go/tidemark/indexed/internal/part"
 	"github.com/tidemark-go/tidemark/storage"
 )
 
@@ -18,7 +19,7 @@ import (
 func TestTailIsAValue(t *testing.T) {
 	type written struct {
 		at   storage.SeqNo
-		rows []row
+		rows []Row
 		size int64
 	}
 	show := func(tl *tail) (list []string) {
@@ -40,7 +41,7 @@ func TestTailIsAValue(t *testing.T) {
 	wanted := func(model []written) (list []string) {
 		for _, w := range model {
 			for _, r := range w.rows {
-				list = append(list, fmt.Sprintf("%s=%s @%d %+d", r.key, r.val, r.time, r.diff))
+				list = append(list, fmt.Sprintf("%s=%s @%d %+d", r.Key, r.Val, r.Time, r.Diff))
 			}
 		}
 		return list
@@ -97,19 +98,19 @@ func TestTailIsAValue(t *testing.T) {
 }
 
 // rowsAt are the rows of the command at a position; one of them may be large.
-func rowsAt(at storage.SeqNo, large int) []row {
-	rows := make([]row, 1+at%3)
+func rowsAt(at storage.SeqNo, large int) []Row {
+	rows := make([]Row, 1+at%3)
 	for i := range rows {
-		rows[i] = row{key: fmt.Appendf(nil, "%d", at)[:at%2], val: bytes.Repeat([]byte{byte(97 + at%26)}, i), time: uint64(at) * 7 % 11, diff: int64(i) - 1}
+		rows[i] = Row{Key: fmt.Appendf(nil, "%d", at)[:at%2], Val: bytes.Repeat([]byte{byte(97 + at%26)}, i), Time: uint64(at) * 7 % 11, Diff: int64(i) - 1}
 	}
-	rows[0].val = bytes.Repeat([]byte{byte(65 + at%26)}, large)
+	rows[0].Val = bytes.Repeat([]byte{byte(65 + at%26)}, large)
 	return rows
 }
 
 func sizeAt(at storage.SeqNo, large int) (bytes int) {
 	rows := rowsAt(at, large)
 	for i := range rows {
-		bytes += rowBytes(&rows[i])
+		bytes += part.RowBytes(&rows[i])
 	}
 	return bytes
 }
@@ -117,7 +118,7 @@ func sizeAt(at storage.SeqNo, large int) (bytes int) {
 func appendTo(tl *tail, b *ColumnsBuilder, last storage.SeqNo, large int) storage.SeqNo {
 	at := last + 1 + last%3
 	for _, r := range rowsAt(at, large) {
-		_ = b.Add(r.key, r.val, r.time, r.diff)
+		_ = b.Add(r.Key, r.Val, r.Time, r.Diff)
 	}
 	tl.append(tailChunk{at, at, b.Finish()})
 	return at

@@ -8,6 +8,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/tidemark-go/tidemark/frontier"
+	"github.com/tidemark-go/tidemark/indexed/internal/part"
 	"github.com/tidemark-go/tidemark/internal/kept"
 	"github.com/tidemark-go/tidemark/storage"
 )
@@ -129,7 +130,11 @@ func TestEventWindowAgainstModel(t *testing.T) {
 			},
 			"low water": func(t *rapid.T) {
 				l := listener(t)
-				low := l.lowWaterLocked()
+				cursor, low := l.cursor, l.lowWaterLocked()
+				require.Equal(t, cursor, l.cursor, "asking, as a scrape does, moves nothing")
+				l.passOthersLocked()
+				require.Equal(t, low, l.lowWaterLocked())
+				require.GreaterOrEqual(t, l.cursor, low, "the log may be truncated up to there")
 				if len(l.pending) > 0 {
 					require.Less(t, low, l.pending[0], "what it has to hear is kept")
 				} else {
@@ -200,7 +205,7 @@ func TestSmallEventsAreNotInLargeMemory(t *testing.T) {
 	require.NoError(t, st.applyLocked(1, []op{{kind: opRegister, registration: &registration{name: "a"}}}, time.Time{}))
 	s := st.streams[0]
 	l := st.newListenerLocked(s, nil, nil)
-	for i, size := range []int{10, kept.MaxBlock - rowOverhead, kept.MaxBlock} {
+	for i, size := range []int{10, kept.MaxBlock - part.RowOverhead, kept.MaxBlock} {
 		var b ColumnsBuilder
 		require.NoError(t, b.Add(make([]byte, size), nil, 10, 1))
 		ops := []op{{kind: opWrite, cols: b.Finish()}}

@@ -4,7 +4,7 @@ package main
 var platformExhibits = []exhibit{
 	{
 		name: "sizes-that-wrap", bug: "the size of a write in a log entry is a sum that wraps where an int has 32 bits, and what it refers to lies outside the entry", origin: ours, tier: b,
-		plants: changes{after("size = uint64(int(size))"), swap(" >> (3 * narrow)", "")},
+		plants: changes{after("size = uint64(int(size))"), swap(" >> (3 * Narrow)", "")},
 		pkg:    "./indexed", test: "TestCountsThatWrapAnInt", goarch: "386",
 	},
 	{
@@ -15,6 +15,6 @@ var platformExhibits = []exhibit{
 	{
 		name: "room-that-wraps", bug: "the room that a builder is given is a product that wraps where an int has 32 bits", origin: ours, tier: b,
 		plants: changes{swap("*like", "*like<<32>>32"), swap("*like", "*like<<32>>32")},
-		pkg:    "./indexed", test: "TestColumnsBuilderGrows", goarch: "386",
+		pkg:    "./indexed/internal/part", test: "TestColumnsBuilderGrows", goarch: "386",
 	},
 }

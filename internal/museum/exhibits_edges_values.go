@@ -10,7 +10,7 @@ var valuesExhibits = []exhibit{
 	{
 		name: "sums-cut", bug: "a merge keeps of a large sum what one row can say", origin: ours, tier: b,
 		plants: changes{always},
-		pkg:    "./indexed", test: "TestConsolidateIsNaive",
+		pkg:    "./indexed/internal/part", test: "TestConsolidateIsNaive",
 	},
 	{
 		name: "codec-trusted", bug: "a codec that does not append to dst stores other keys than those that were written", origin: ours, tier: b,
@@ -30,7 +30,7 @@ var valuesExhibits = []exhibit{
 	{
 		name: "values-in-the-footer", bug: "a large value is stored three times, and its file cannot be opened by others", origin: ours, tier: b,
 		plants: changes{swap("len(v) > maxBoundBytes || ", "")},
-		pkg:    "./indexed", test: "TestFooterDoesNotGrowWithValues",
+		pkg:    "./indexed/internal/part", test: "TestFooterDoesNotGrowWithValues",
 	},
 	{
 		name: "copies-in-page-headers", bug: "the headers of pages hold copies of a large value, and a flush takes forty times its size", origin: ours, tier: b,

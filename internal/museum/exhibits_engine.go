@@ -50,12 +50,12 @@ var engineExhibits = []exhibit{
 	{
 		name: "footer-length", bug: "a damaged length makes the Parquet library allocate gigabytes", origin: ours, tier: b,
 		plants: changes{never},
-		pkg:    "./indexed", test: "TestDecodePartChecksItsFooter",
+		pkg:    "./indexed/internal/part", test: "TestDecodePartChecksItsFooter",
 	},
 	{
 		name: "unchecked-groups", bug: "a merge decodes row groups of a part whose checksum is wrong", origin: ours, tier: b,
 		plants: changes{instead("return c, nil")},
-		pkg:    "./indexed", test: "TestDamagedGroups",
+		pkg:    "./indexed/internal/part", test: "TestDamagedGroups",
 	},
 	{
 		name: "orphan-that-is-not", bug: "the search for orphans deletes what the log alone has destroyed so far", origin: ours, tier: b,
@@ -99,7 +99,7 @@ var engineExhibits = []exhibit{
 	},
 	{
 		name: "bad-sector-holds-up-others", bug: "one file that the disk cannot read stops maintenance for all streams", origin: ours, tier: b,
-		plants: changes{swap("!errors.As", "true || !errors.As")},
+		plants: changes{swap("(!", "(true || !")},
 		pkg:    "./indexed", test: "TestUnreadableBatchHoldsUpNobodyElse",
 	},
 	{

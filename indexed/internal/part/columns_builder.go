@@ -1,0 +1,141 @@
+package part
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/tidemark-go/tidemark/storage"
+)
+
+// ColumnsBuilder collects updates. The zero value is ready to use; it is not for
+// use by several goroutines at once.
+type ColumnsBuilder struct {
+	keys, vals       []byte // behind guard, once there is an update
+	keyEnds, valEnds []uint32
+	times            []uint64
+	diffs            []int64
+}
+
+// Len returns the number of updates added so far.
+func (b *ColumnsBuilder) Len() int { return len(b.times) }
+
+// Size returns the size that Finish would give its Columns.
+func (b *ColumnsBuilder) Size() int {
+	return RowOverhead*len(b.times) + len(unguarded(b.keys)) + len(unguarded(b.vals))
+}
+
+// Cap returns the bytes of memory that Reset keeps.
+func (b *ColumnsBuilder) Cap() int {
+	return cap(b.keys) + cap(b.vals) + 4*(cap(b.keyEnds)+cap(b.valEnds)) + 8*(cap(b.times)+cap(b.diffs))
+}
+
+// Reset forgets the updates and keeps the memory.
+func (b *ColumnsBuilder) Reset() {
+	b.keys, b.vals = b.keys[:0], b.vals[:0]
+	b.keyEnds, b.valEnds = b.keyEnds[:0], b.valEnds[:0]
+	b.times, b.diffs = b.times[:0], b.diffs[:0]
+}
+
+// maxRoom is how much room a column is given at most before there is something to fill it.
+const maxRoom = 4 << 20
+
+// Grow makes room for n updates more, with keys and values of the lengths that those have
+// on average that were added so far, but no more than 4 MiB for either.
+func (b *ColumnsBuilder) Grow(n int) {
+	if b.Len() > 0 {
+		// A little more, since a column that turns out too small by a byte is copied.
+		like := int64(n + n/32)
+		//museum:room-that-wraps
+		b.keys = slices.Grow(b.keys, int(min(maxRoom, int64(len(b.keys)/b.Len())*like)))
+		//museum:room-that-wraps/2
+		b.vals = slices.Grow(b.vals, int(min(maxRoom, int64(len(b.vals)/b.Len())*like)))
+	}
+	b.keyEnds, b.valEnds = slices.Grow(b.keyEnds, n), slices.Grow(b.valEnds, n)
+	b.times, b.diffs = slices.Grow(b.times, n), slices.Grow(b.diffs, n)
+}
+
+// Add appends one update; key and val are copied.
+//
+// Errors: ErrTooLarge if all keys or all values would pass 2 GiB, or in a 32-bit program
+// 256 MiB, or there all updates; the builder is then as before.
+func (b *ColumnsBuilder) Add(key, val []byte, time uint64, diff int64) error {
+	if len(key) > maxColumnBytes-len(unguarded(b.keys)) || len(val) > maxColumnBytes-len(unguarded(b.vals)) {
+		return errColumnTooLarge
+	}
+	return b.addRow(append(guarded(b.keys), key...), append(guarded(b.vals), val...), time, diff)
+}
+
+var errColumnTooLarge = fmt.Errorf("%w: a column would pass %d bytes", storage.ErrTooLarge, maxColumnBytes)
+
+// AddTyped appends one update whose key and value are encoded straight into the
+// columns. After an error, which is the encoder's or ErrTooLarge, the builder is as before.
+// errInvalid names an encoder that does not append: what it has done to the updates before
+// is not known, so they are to be given up, by Reset.
+func AddTyped[K, V any](b *ColumnsBuilder, kc Encoder[K], vc Encoder[V], key K, val V, time uint64, diff int64) error {
+	keys, err := appendGuarded(kc, guarded(b.keys), key)
+	if err != nil {
+		return fmt.Errorf("encode key: %w", err)
+	}
+	vals, err := appendGuarded(vc, guarded(b.vals), val)
+	if err != nil {
+		return fmt.Errorf("encode value: %w", err)
+	}
+	return b.addRow(keys, vals, time, diff)
+}
+
+// addRow takes over the columns with the new row's bytes at their ends.
+func (b *ColumnsBuilder) addRow(keys, vals []byte, time uint64, diff int64) error {
+	keyBytes, valBytes := len(unguarded(keys)), len(unguarded(vals))
+	if keyBytes > maxColumnBytes || valBytes > maxColumnBytes {
+		return errColumnTooLarge
+	}
+	if Narrow == 1 && RowOverhead*(len(b.times)+1) > MaxUpdateBytes-keyBytes-valBytes {
+		return fmt.Errorf("%w: updates would pass %d bytes", storage.ErrTooLarge, MaxUpdateBytes)
+	}
+	b.keys, b.vals = keys, vals
+	b.keyEnds = append(b.keyEnds, uint32(keyBytes))
+	b.valEnds = append(b.valEnds, uint32(valBytes))
+	b.times = append(b.times, time)
+	b.diffs = append(b.diffs, diff)
+	return nil
+}
+
+// Columns returns the updates as Columns with a buffer of their own.
+func (b *ColumnsBuilder) Columns() Columns { return b.AppendColumns(make([]byte, 0, b.Size())) }
+
+// Finish is Columns and Reset.
+func (b *ColumnsBuilder) Finish() Columns {
+	c := b.Columns()
+	b.Reset()
+	return c
+}
+
+// AppendColumns lays the updates out behind dst, within its capacity, and returns
+// Columns over that part of it.
+func (b *ColumnsBuilder) AppendColumns(dst []byte) Columns {
+	n := len(b.times)
+	if n == 0 {
+		return Columns{}
+	}
+	start := len(dst)
+	c := Columns{n: n, keyBytes: len(unguarded(b.keys)), minTime: math.MaxUint64}
+	for _, t := range b.times {
+		dst = binary.LittleEndian.AppendUint64(dst, t)
+		c.minTime, c.maxTime = min(c.minTime, t), max(c.maxTime, t)
+	}
+	for _, d := range b.diffs {
+		dst = binary.LittleEndian.AppendUint64(dst, uint64(d))
+	}
+	for _, e := range b.keyEnds {
+		dst = binary.LittleEndian.AppendUint32(dst, e)
+	}
+	for _, e := range b.valEnds {
+		dst = binary.LittleEndian.AppendUint32(dst, e)
+	}
+	dst = append(dst, unguarded(b.keys)...)
+	dst = append(dst, unguarded(b.vals)...)
+	c.buf = dst[start:len(dst):len(dst)]
+	return c
+}

@@ -1,0 +1,191 @@
+package part
+
+import (
+	"context"
+	"fmt"
+	"iter"
+
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/tidemark-go/tidemark/frontier"
+)
+
+// Output is where parts go.
+type Output struct {
+	Config Config
+	Info   Info                   // of the first part
+	Key    func(index int) string // of a part
+	// Set writes a part. It is called by a goroutine of the writer, once at a time.
+	Set func(ctx context.Context, key string, data []byte) error
+}
+
+// Written is what became of rows that were written.
+type Written struct {
+	Parts            []Part
+	Rows             int64
+	MinTime, MaxTime uint64 // of the rows, when there are any
+	// Foldable counts the rows whose (key, val) is that of the row before: those
+	// that advancing their times may consolidate away.
+	Foldable int64
+	Times    *Spread
+}
+
+// Write consolidates sorted sources into parts. Beside what the sources hold it holds
+// a part in its compressed form, and the one before, which is being written meanwhile.
+//
+// After an error the parts that it returns may be there or not.
+func Write(ctx context.Context, out Output, sources []Source, since frontier.Antichain) (Written, error) {
+	w := writer{out: out, encoder: newFileEncoder(out.Config)}
+	for _, source := range sources {
+		if rows, ok := source.(*Rows); ok {
+			rows.moves = &w.moves
+		}
+	}
+	err := w.addAll(ctx, Consolidate(ctx, sources, since, out.Config.HeldBytes(), nil))
+	if err == nil {
+		err = w.finishPart(ctx)
+	}
+	if outcome := w.wait(); err == nil {
+		err = outcome
+	}
+	w.done.Times = w.sampler.Spread()
+	return w.done, err
+}
+
+// writer turns sorted rows into parts.
+type writer struct {
+	out  Output
+	done Written // so far
+
+	chunk      []Row // the newest rows, which encoder does not have yet
+	chunkBytes int   // what they take in memory
+	chunkMoves int   // moves when the first of them came
+	moves      int   // how often a source has left a row group; rows of the chunk keep that in memory
+	encoder    *fileEncoder
+	sampler    Sampler
+
+	// A part is written to the store by a goroutine of its own while the next one is
+	// encoded. It ends with the outcome; spare is the encoder whose memory it reads.
+	writing chan error // nil if no part is being written
+	spare   *fileEncoder
+}
+
+func (w *writer) addAll(ctx context.Context, rows iter.Seq2[Row, error]) error {
+	var prev Row
+	for r, err := range rows {
+		if err == nil {
+			err = w.add(ctx, &r, &prev)
+		}
+		if err != nil {
+			return err
+		}
+		prev = r
+	}
+	return nil
+}
+
+func (w *writer) add(ctx context.Context, r, prev *Row) error {
+	b := &w.done
+	folds := false
+	if b.Rows == 0 {
+		b.MinTime, b.MaxTime = r.Time, r.Time
+	} else if sameKeyVal(r, prev) {
+		folds = true
+		b.Foldable++
+	}
+	b.Rows++
+	w.sampler.Add(r, folds)
+	b.MinTime, b.MaxTime = min(b.MinTime, r.Time), max(b.MaxTime, r.Time)
+	if len(w.chunk) == 0 {
+		w.chunkMoves = w.moves
+	}
+	w.chunk = append(w.chunk, *r)
+	w.chunkBytes += RowBytes(r)
+	if w.encoder.bytes+w.chunkBytes >= w.out.Config.PartBytes {
+		return w.finishPart(ctx)
+	}
+	if len(w.chunk) == chunkRows || w.chunkBytes >= min(chunkBytes, w.out.Config.groupBytes()) || w.moves != w.chunkMoves {
+		return w.encodeChunk(ctx)
+	}
+	return nil
+}
+
+// encodeChunk hands the chunk to the encoder.
+func (w *writer) encodeChunk(ctx context.Context) error {
+	if len(w.chunk) == 0 {
+		return nil
+	}
+	if w.encoder.rows > 0 && !w.encoder.admits(w.chunk) {
+		if err := w.writePart(ctx); err != nil {
+			return err
+		}
+	}
+	if w.encoder.rows == 0 {
+		info := w.out.Info
+		info.Index = len(w.done.Parts)
+		w.encoder.begin(w.chunk, info)
+	}
+	err := w.encoder.add(w.chunk)
+	clear(w.chunk) // which keeps what the sources have moved on from
+	w.chunk, w.chunkBytes = w.chunk[:0], 0
+	if err != nil {
+		return fmt.Errorf("encode part %d of %s: %w", len(w.done.Parts), w.out.Info.Batch, err)
+	}
+	return nil
+}
+
+func (w *writer) finishPart(ctx context.Context) error {
+	if err := w.encodeChunk(ctx); err != nil {
+		return err
+	}
+	return w.writePart(ctx)
+}
+
+// writePart begins to write what the encoder holds, when the part before is written.
+func (w *writer) writePart(ctx context.Context) error {
+	if w.encoder.rows == 0 {
+		return nil
+	}
+	b, p := &w.done, Part{Rows: w.encoder.rows, Bytes: w.encoder.bytes}
+	data, err := w.encoder.finish()
+	if err != nil {
+		return fmt.Errorf("encode part %d of %s: %w", len(b.Parts), w.out.Info.Batch, err)
+	}
+	if err := w.wait(); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	p.Key = w.out.Key(len(b.Parts))
+	p.Size, p.Sum = int64(len(data)), xxhash.Sum64(data)
+	// Listed also after a failure, whose outcome may be unknown, so that it is deleted.
+	b.Parts = append(b.Parts, p)
+	w.encoder, w.spare = w.spare, w.encoder
+	if w.encoder == nil {
+		w.encoder = newFileEncoder(w.out.Config)
+	}
+	outcome := make(chan error, 1)
+	w.writing = outcome
+	go func() {
+		err := ErrGoexit
+		defer func() {
+			if err != nil {
+				err = fmt.Errorf("write %s: %w", p.Key, err)
+			}
+			outcome <- err
+		}()
+		err = w.out.Set(ctx, p.Key, data)
+	}()
+	return nil
+}
+
+// Wait returns the outcome of the part that is being written, when it is there.
+func (w *writer) wait() error {
+	if w.writing == nil {
+		return nil
+	}
+	outcome := w.writing
+	w.writing = nil
+	return <-outcome
+}
