@@ -5,7 +5,6 @@
 //	go run ./internal/museum            # every exhibit
 //	go run ./internal/museum -tier A    # those that are shown with every change
 //	go run ./internal/museum -only ack  # those whose names match
-//	go run ./internal/museum -build     # only whether the planted programs build
 //
 // The command builds each changed program beside the real one, through the go command's
 // -overlay. Nothing of this is in a normal build, and the work tree stays as it is. The
