@@ -135,7 +135,8 @@ func (l *Log) writeGroup(s *segment, last storage.SeqNo, entries [][]byte) error
 	if _, err := s.f.WriteAt(buf, at.off); err != nil {
 		return fmt.Errorf("write %d bytes at offset %d of segment %s: %w", len(buf), at.off, s.name, err)
 	}
-	if err := s.f.datasync(); err != nil {
+	//museum:ack-before-flush, flush-tried-again
+	if err := s.f.Datasync(); err != nil {
 		return fmt.Errorf("flush segment %s: %w", s.name, err)
 	}
 	end := point{next: at.next + storage.SeqNo(len(entries)), off: at.off + int64(len(buf))}
@@ -148,6 +149,7 @@ func (l *Log) writeGroup(s *segment, last storage.SeqNo, entries [][]byte) error
 	// Without its mark the group is durable, but readers in other processes are not
 	// told. They would take a manifest that reflects it for one whose log has lost
 	// something. So it is not acknowledged: the next opening finds it.
+	//museum:ack-behind-a-failed-mark
 	return l.writeMark(s, kindMark, end)
 }
 
@@ -175,14 +177,17 @@ func (l *Log) nextSize(s *segment) int64 {
 // before that proof, so that its loss would be noticed.
 func (l *Log) rotate(old *segment, last storage.SeqNo, frame int64) (*segment, error) {
 	need := segmentDataStart + frame + markSize
+	//museum:successor-not-durable
 	s, err := l.addSegment(old.index+1, last+1, max(need, MinSegmentSize), max(need, l.nextSize(old)))
 	if err != nil {
 		return nil, err
 	}
+	//museum:successor-not-durable/2
 	if err := l.writeMark(old, kindEnd, point{next: last + 1, off: l.write.off}); err != nil {
 		return nil, l.fail(errors.Join(err, s.release()))
 	}
-	if err := old.f.datasync(); err != nil {
+	//museum:successor-not-durable/3
+	if err := old.f.Datasync(); err != nil {
 		return nil, l.fail(errors.Join(fmt.Errorf("flush end of segment %s: %w", old.name, err), s.release()))
 	}
 	l.enter(s)
@@ -202,6 +207,7 @@ func (l *Log) enter(s *segment) {
 func (l *Log) addSegment(index uint64, first storage.SeqNo, need, size int64) (*segment, error) {
 	from, err := l.spares.take(need, size)
 	if err != nil {
+		//museum:full-disk-is-fatal
 		return nil, storage.NoEffect(fmt.Errorf("append to log %s: %w", l.dir, err))
 	}
 	name := filepath.Join(l.dir, segmentName(index))
@@ -211,8 +217,9 @@ func (l *Log) addSegment(index uint64, first storage.SeqNo, need, size int64) (*
 		err = errors.Join(err, l.spares.discard(from))
 		return nil, storage.NoEffect(fmt.Errorf("make segment %s: %w", name, err))
 	}
-	if err = l.fsys.rename(from.name, name); err != nil {
+	if err = l.fsys.Rename(from.name, name); err != nil {
 		err = fmt.Errorf("make segment %s: %w", name, err)
+		//museum:segment-that-is-there
 		if removed := l.spares.discard(from); removed != nil && !errors.Is(err, storage.ErrNoEffect) {
 			// It may have taken effect all the same. A smaller group that still fits into
 			// the segment before would contradict it.
@@ -220,6 +227,7 @@ func (l *Log) addSegment(index uint64, first storage.SeqNo, need, size int64) (*
 		}
 		return nil, storage.NoEffect(err)
 	}
+	//museum:directory-not-flushed
 	if err := l.flushNames(); err != nil {
 		return nil, errors.Join(err, from.f.Close())
 	}
@@ -238,6 +246,7 @@ func (l *Log) flushNames() error {
 	if failed != nil {
 		return fmt.Errorf("%w: %w", ErrFailed, failed)
 	}
+	//museum:descriptor-after-the-deed
 	if err := l.flushDir(l.names, l.dir); err != nil {
 		return l.fail(err)
 	}
@@ -251,10 +260,11 @@ func writeSegmentHeader(s spare, h segmentHeader) error {
 	if _, err := s.f.WriteAt(h.encode(), 0); err != nil {
 		return err
 	}
-	if err := s.f.datasync(); err != nil {
+	//museum:growth-not-flushed/2
+	if err := s.f.Datasync(); err != nil {
 		return err
 	}
-	if err := s.f.unlock(); err != nil && !errors.Is(err, errors.ErrUnsupported) {
+	if err := s.f.Unlock(); err != nil && !errors.Is(err, errors.ErrUnsupported) {
 		return err
 	}
 	return nil

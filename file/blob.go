@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"syscall"
 
+	"github.com/tidemark-go/tidemark/file/internal/vfs"
 	"github.com/tidemark-go/tidemark/storage"
 )
 
@@ -32,7 +33,7 @@ type Blob struct {
 	held    *heldLock
 	pinned  pinnedBlobs
 	reads   operations
-	names   directory     // of the data, open once it is settled: durability must not depend on a free descriptor
+	names   vfs.Dir       // of the data, open once it is settled: durability must not depend on a free descriptor
 	temps   atomic.Uint64 // numbers temporary files
 	// makeRoom, if it is there, gives up something when the disk is full, and reports
 	// whether it could. It is set before the first mutation.
@@ -103,7 +104,7 @@ func (b *Blob) settle(ctx context.Context) error {
 	// The names of blobs that an earlier process set may not be durable yet if it
 	// was killed before it had flushed them; what is seen from here on must stay.
 	var err error
-	if b.names, err = b.config.fsys.openDir(b.dir); err != nil {
+	if b.names, err = b.config.fsys.OpenDir(b.dir); err != nil {
 		return fmt.Errorf("open directory: %w", err)
 	}
 	if err := b.flushDir(b.names, b.dir); err != nil {
@@ -118,14 +119,14 @@ func (b *Blob) settle(ctx context.Context) error {
 			return nil
 		}
 		path = filepath.Join(b.dir, path)
-		d, err := b.config.fsys.openDir(path)
+		d, err := b.config.fsys.OpenDir(path)
 		if err != nil {
 			return fmt.Errorf("open directory: %w", err)
 		}
 		if err := errors.Join(b.flushDir(d, path), d.Close()); err != nil {
 			return err
 		}
-		names, err := b.config.fsys.list(path)
+		names, err := b.config.fsys.List(path)
 		if empty := !slices.ContainsFunc(names, func(n string) bool {
 			return !slices.Contains(surplus, filepath.Join(path, n))
 		}); err == nil && empty {
@@ -139,17 +140,17 @@ func (b *Blob) settle(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err // from here on something changes
 	}
-	names, err := b.config.fsys.list(temp)
+	names, err := b.config.fsys.List(temp)
 	if err != nil {
 		return fmt.Errorf("list %s: %w", temp, err)
 	}
 	for _, n := range names {
-		if err := b.config.fsys.remove(filepath.Join(temp, n)); err != nil {
+		if err := b.config.fsys.Remove(filepath.Join(temp, n)); err != nil {
 			return fmt.Errorf("remove unfinished blob: %w", err)
 		}
 	}
 	for _, dir := range surplus {
-		if err := b.config.fsys.remove(dir); err != nil {
+		if err := b.config.fsys.Remove(dir); err != nil {
 			return err
 		}
 	}
@@ -172,6 +173,7 @@ func (b *Blob) begin(ctx context.Context) (end func(), err error) {
 		b.open.RUnlock()
 		return nil, fmt.Errorf("%w: %w", ErrFailed, *failed)
 	}
+	//museum:blob-before-the-log
 	if err := b.opening.beforeMutation(ctx); err != nil {
 		b.open.RUnlock()
 		return nil, err
@@ -320,19 +322,21 @@ func (b *Blob) set(key string, value []byte) error {
 	}
 	defer done()
 	temp := filepath.Join(b.base, blobTemp, strconv.FormatUint(b.temps.Add(1), 10))
-	f, err := fsys.create(temp)
+	f, err := fsys.Create(temp)
 	if err != nil {
 		return storage.NoEffect(err)
 	}
 	if _, err = f.WriteAt(value, 0); err == nil {
-		err = f.sync()
+		//museum:rename-before-flush
+		err = f.Sync()
 	}
 	if err = errors.Join(err, f.Close()); err != nil {
 		// The file is given up, also if only its flush failed: no flush is tried again.
-		return storage.NoEffect(errors.Join(err, fsys.remove(temp)))
+		return storage.NoEffect(errors.Join(err, fsys.Remove(temp)))
 	}
-	if err := fsys.rename(temp, path); err != nil {
-		removed := fsys.remove(temp)
+	if err := fsys.Rename(temp, path); err != nil {
+		removed := fsys.Remove(temp)
+		//museum:rename-half-failed
 		if removed == nil || errors.Is(err, storage.ErrNoEffect) {
 			return err
 		}
@@ -344,11 +348,11 @@ func (b *Blob) set(key string, value []byte) error {
 }
 
 // openNames opens the directory that a blob is in. What it was opened for ends with done.
-func (b *Blob) openNames(dir string) (names directory, done func(), err error) {
+func (b *Blob) openNames(dir string) (names vfs.Dir, done func(), err error) {
 	if dir == b.dir {
 		return b.names, func() {}, nil
 	}
-	names, err = b.config.fsys.openDir(dir)
+	names, err = b.config.fsys.OpenDir(dir)
 	if err != nil {
 		return nil, nil, fmt.Errorf("open directory: %w", err)
 	}
@@ -371,7 +375,9 @@ func (b *Blob) makeDirFor(dir string) error {
 // another could succeed without having written what the first one dropped. After a
 // failure there are no more.
 func (b *Blob) flushing(do func() error) error {
+	//museum:two-flushes-at-once
 	b.flushes.Lock()
+	//museum:two-flushes-at-once/2
 	defer b.flushes.Unlock()
 	if failed := b.failed.Load(); failed != nil {
 		return *failed

@@ -102,7 +102,7 @@ func requireBlobs(t *testing.T, i image, keys []string) {
 			delete(got, key)
 		}
 		require.Empty(t, got)
-		names, err := i.fs.list("/db/blob/tmp")
+		names, err := i.fs.List("/db/blob/tmp")
 		require.NoError(t, err)
 		require.Empty(t, names, "leftovers")
 		now := contents(t, b)

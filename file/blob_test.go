@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	iofs "io/fs"
 	"log/slog"
 	"path/filepath"
 	"slices"
@@ -16,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"github.com/tidemark-go/tidemark/file/internal/vfs"
 	"github.com/tidemark-go/tidemark/storage"
 )
 
@@ -122,7 +124,7 @@ func TestBlobErrorAtEveryOperation(t *testing.T) {
 		}
 		require.NoError(t, b.Close())
 		b = openMemBlob(t, m)
-		names, err := m.list("/db/blob/tmp")
+		names, err := m.List("/db/blob/tmp")
 		require.NoError(t, err)
 		require.Empty(t, names)
 		_, err = b.Set(t.Context(), "k", []byte("newest"))
@@ -136,7 +138,7 @@ func TestBlobFullDisk(t *testing.T) {
 	b := openMemBlob(t, m)
 	_, err := b.Set(t.Context(), "k", []byte("old"))
 	require.NoError(t, err)
-	m.capacity = m.used() + 100
+	m.Capacity = m.used() + 100
 	_, err = b.Set(t.Context(), "k", bytes.Repeat([]byte{1}, 200))
 	require.ErrorIs(t, err, syscall.ENOSPC)
 	require.ErrorIs(t, err, storage.ErrNoEffect)
@@ -153,7 +155,7 @@ func TestBlobSetsOverlap(t *testing.T) {
 	const n = 4
 	var inSync sync.WaitGroup
 	inSync.Add(n)
-	slow := slowFS{fileSystem: m, wait: func() { inSync.Done(); inSync.Wait() }}
+	slow := slowFS{FS: m, wait: func() { inSync.Done(); inSync.Wait() }}
 	b.config.fsys = slow
 	var all sync.WaitGroup
 	for i := range n {
@@ -184,23 +186,23 @@ func TestBlobSetsOverlap(t *testing.T) {
 
 // slowFS waits before it makes the contents of a new file durable.
 type slowFS struct {
-	fileSystem
+	vfs.FS
 	wait func()
 }
 
 type slowHandle struct {
-	handle
+	vfs.File
 	wait func()
 }
 
-func (s slowFS) create(name string) (handle, error) {
-	h, err := s.fileSystem.create(name)
+func (s slowFS) Create(name string) (vfs.File, error) {
+	h, err := s.FS.Create(name)
 	return slowHandle{h, s.wait}, err
 }
 
-func (s slowHandle) sync() error {
+func (s slowHandle) Sync() error {
 	s.wait()
-	return s.handle.sync()
+	return s.File.Sync()
 }
 
 // A pinned blob stays as it is for this reader after it was deleted, until every pin is
@@ -211,9 +213,9 @@ func TestPin(t *testing.T) {
 		t.Run(fmt.Sprintf("by lock %v", byLock), func(t *testing.T) {
 			m := newMemFS()
 			b := openMemBlob(t, m)
-			idle, pinned := m.handles, 1 // the pins of the writer, and its directory
+			idle, pinned := m.Handles(), 1 // the pins of the writer, and its directory
 			if !byLock {
-				require.NoError(t, m.remove("/db/blob/pins"))
+				require.NoError(t, m.Remove("/db/blob/pins"))
 			}
 			set := func(value string) {
 				_, err := b.Set(t.Context(), "k", []byte(value))
@@ -281,21 +283,21 @@ func TestPin(t *testing.T) {
 			if !byLock {
 				pinned = 100
 			}
-			require.Equal(t, idle+pinned, m.handles)
+			require.Equal(t, idle+pinned, m.Handles())
 			for i := range 100 {
 				data, err := r.GetRange(t.Context(), fmt.Sprint("k", i), 0, 2)
 				require.NoError(t, err)
 				require.Equal(t, fmt.Sprint("k", i)[:2], string(data))
 			}
-			require.Equal(t, idle+pinned, m.handles)
+			require.Equal(t, idle+pinned, m.Handles())
 			require.NoError(t, r.Close())
 			fourth()
-			require.Equal(t, idle, m.handles)
+			require.Equal(t, idle, m.Handles())
 			_, err = r.Pin(t.Context(), "k")
 			require.ErrorIs(t, err, storage.ErrClosed)
-			require.Equal(t, idle, m.handles)
+			require.Equal(t, idle, m.Handles())
 			require.NoError(t, b.Close())
-			names, err := m.list("/db/blob/pinned")
+			names, err := m.List("/db/blob/pinned")
 			require.NoError(t, ignoreNotExist(err))
 			require.Empty(t, names)
 		})
@@ -320,7 +322,7 @@ func TestPinnedBlobsGo(t *testing.T) {
 		require.NoError(t, b.Delete(t.Context(), key))
 	}
 	kept := func() int {
-		names, err := m.list("/db/blob/pinned")
+		names, err := m.List("/db/blob/pinned")
 		require.NoError(t, err)
 		return len(names)
 	}
@@ -357,7 +359,7 @@ func TestBlobCutWhileRead(t *testing.T) {
 	require.NoError(t, err)
 	m.setHook(func(op, name string) error {
 		if op == "read" {
-			m.names[name].data = m.names[name].data[:4]
+			m.Resize(name, 4)
 		}
 		return nil
 	})
@@ -378,18 +380,18 @@ func TestLocksThatCannotBeTold(t *testing.T) {
 	require.NoError(t, err)
 	m.setHook(func(op, name string) error {
 		if op == "tryLockByte" {
-			return pathError(op, name, syscall.ENOLCK)
+			return &iofs.PathError{Op: op, Path: name, Err: syscall.ENOLCK}
 		}
 		return nil
 	})
 	require.NoError(t, b.Delete(t.Context(), "k"))
 	require.Contains(t, log.String(), "/db/blob/pinned")
 	require.Contains(t, log.String(), "no locks available")
-	require.Len(t, m.only(pinnedName("k", fileID{inode: 1})), 1)
+	require.Len(t, m.only(pinnedName("k", vfs.FileID{Inode: 1})), 1)
 	m.setHook(nil)
 	_, err = b.Set(t.Context(), "other", nil)
 	require.NoError(t, err)
-	require.Empty(t, m.only(pinnedName("k", fileID{inode: 1})))
+	require.Empty(t, m.only(pinnedName("k", vfs.FileID{Inode: 1})))
 	require.NoError(t, b.Close())
 }
 
@@ -407,7 +409,7 @@ func TestPinsThatCannotBeOpened(t *testing.T) {
 	}
 	fail("create /db/blob/pins")
 	b := openMemBlob(t, m)
-	_, err := m.stat("/db/blob/pins")
+	_, err := m.Stat("/db/blob/pins")
 	require.True(t, isNotExist(err))
 	require.NoError(t, b.Close())
 	m.setHook(nil)
@@ -432,7 +434,7 @@ func TestPinsThatCannotBeOpened(t *testing.T) {
 
 	// A location that was replaced has another file, whose locks the reader does not have:
 	// it keeps what it pins open.
-	require.NoError(t, m.rename("/db/blob/pins", "/elsewhere"))
+	require.NoError(t, m.Rename("/db/blob/pins", "/elsewhere"))
 	require.NoError(t, b.Close())
 	b = openMemBlob(t, m)
 	_, err = b.Set(t.Context(), "later", []byte("contents"))
@@ -486,7 +488,7 @@ func TestBytesOfPins(t *testing.T) {
 		_, err := b.Set(t.Context(), "other", nil)
 		require.NoError(t, err)
 	}
-	names, err := m.list("/db/blob/pinned")
+	names, err := m.List("/db/blob/pinned")
 	require.NoError(t, err)
 	require.Empty(t, names)
 	require.NoError(t, r.Close())
@@ -507,7 +509,7 @@ func TestFullDiskSweepsPinned(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, b.Delete(t.Context(), key))
 	}
-	m.capacity = m.used() + 500
+	m.Capacity = m.used() + 500
 	_, err = b.Set(t.Context(), "large", make([]byte, 9000))
 	require.ErrorIs(t, err, syscall.ENOSPC)
 	require.NoError(t, r.Close())

@@ -14,6 +14,7 @@ import (
 
 	"github.com/cespare/xxhash/v2"
 
+	"github.com/tidemark-go/tidemark/file/internal/vfs"
 	"github.com/tidemark-go/tidemark/storage"
 )
 
@@ -25,7 +26,7 @@ const (
 
 // blobFiles reads a directory of blobs. It has no state.
 type blobFiles struct {
-	fsys fileSystem
+	fsys vfs.FS
 	dir  string // of the data
 }
 
@@ -34,11 +35,11 @@ func (b blobFiles) path(key string) string { return filepath.Join(b.dir, blobPat
 func errNotFound(key string) error { return fmt.Errorf("blob %q: %w", key, storage.ErrNotFound) }
 
 // open opens the blob with a key. storage.ErrNotFound.
-func (b blobFiles) open(key string) (handle, error) {
+func (b blobFiles) open(key string) (vfs.File, error) {
 	if !validKey(key) {
 		return nil, errNotFound(key)
 	}
-	f, err := b.fsys.open(b.path(key))
+	f, err := b.fsys.Open(b.path(key))
 	if isNotExist(err) {
 		return nil, errNotFound(key)
 	}
@@ -62,8 +63,8 @@ func (b blobFiles) get(key string) ([]byte, storage.Version, error) {
 }
 
 // readBlob reads a whole open blob.
-func readBlob(f handle, key string) ([]byte, error) {
-	size, err := f.size()
+func readBlob(f vfs.File, key string) ([]byte, error) {
+	size, err := f.Size()
 	if err != nil {
 		return nil, fmt.Errorf("size of blob %q: %w", key, err)
 	}
@@ -75,8 +76,8 @@ func readBlob(f handle, key string) ([]byte, error) {
 }
 
 // readBlobRange reads a part of an open blob.
-func readBlobRange(f handle, key string, offset, length int64) ([]byte, error) {
-	size, err := f.size()
+func readBlobRange(f vfs.File, key string, offset, length int64) ([]byte, error) {
+	size, err := f.Size()
 	if err != nil {
 		return nil, fmt.Errorf("size of blob %q: %w", key, err)
 	}
@@ -100,7 +101,7 @@ func checkPiece(key string, length int64) error {
 	return fmt.Errorf("read %d bytes of blob %q at once: the limit of a %d-bit program is %d: %w", length, key, strconv.IntSize, maxPiece, storage.ErrTooLarge)
 }
 
-func readBlobAt(f handle, key string, data []byte, offset int64) error {
+func readBlobAt(f vfs.File, key string, data []byte, offset int64) error {
 	n, err := f.ReadAt(data, offset)
 	if n == len(data) {
 		return nil
@@ -156,7 +157,7 @@ func (b blobFiles) infos(ctx context.Context, keys []string) ([]storage.BlobInfo
 		if err := ctx.Err(); err != nil {
 			return infos, err
 		}
-		size, err := b.fsys.stat(b.path(key))
+		size, err := b.fsys.Stat(b.path(key))
 		if isNotExist(err) {
 			continue
 		}
@@ -184,7 +185,7 @@ func (b blobFiles) keys(ctx context.Context, prefix string) ([]string, error) {
 // walk visits all files and directories below dir, a directory after what is in
 // it.
 func (b blobFiles) walk(dir string, visit func(path string, dir bool) error) error {
-	names, err := b.fsys.list(filepath.Join(b.dir, dir))
+	names, err := b.fsys.List(filepath.Join(b.dir, dir))
 	if isNotExist(err) {
 		return nil // no location yet, or removed meanwhile
 	}

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"sync"
 
+	"github.com/tidemark-go/tidemark/file/internal/vfs"
 	"github.com/tidemark-go/tidemark/storage"
 )
 
@@ -37,16 +38,16 @@ type BlobReader struct {
 	closed bool
 	pins   map[string]*pin
 	bytes  map[int64]int // how many of the pins the lock on a byte keeps
-	locks  handle        // the file pins, once a key is pinned
+	locks  vfs.File      // the file pins, once a key is pinned
 }
 
 // pin is a blob that is kept: by the lock of its byte, or open. Then it is closed when
 // nobody uses it.
 type pin struct {
-	f     handle // nil: the lock is held
-	id    fileID // which file it is, if f is nil
-	users int    // pins and reads under way; guarded by BlobReader.mu
-	pins  int    // pins; guarded by BlobReader.mu
+	f     vfs.File   // nil: the lock is held
+	id    vfs.FileID // which file it is, if f is nil
+	users int        // pins and reads under way; guarded by BlobReader.mu
+	pins  int        // pins; guarded by BlobReader.mu
 }
 
 // NewBlobReader opens the blobs of the location dir for reading. It fails for wrong
@@ -65,7 +66,7 @@ func NewBlobReader(dir string, opts ...Option) (*BlobReader, error) {
 
 // Get implements [storage.BlobReader].
 func (r *BlobReader) Get(ctx context.Context, key string) ([]byte, storage.Version, error) {
-	data, err := r.read(ctx, key, func(f handle) ([]byte, error) { return readBlob(f, key) })
+	data, err := r.read(ctx, key, func(f vfs.File) ([]byte, error) { return readBlob(f, key) })
 	if err != nil {
 		return nil, storage.NoVersion, err
 	}
@@ -74,11 +75,11 @@ func (r *BlobReader) Get(ctx context.Context, key string) ([]byte, storage.Versi
 
 // GetRange implements [storage.BlobReader].
 func (r *BlobReader) GetRange(ctx context.Context, key string, offset, length int64) ([]byte, error) {
-	return r.read(ctx, key, func(f handle) ([]byte, error) { return readBlobRange(f, key, offset, length) })
+	return r.read(ctx, key, func(f vfs.File) ([]byte, error) { return readBlobRange(f, key, offset, length) })
 }
 
 // read opens a blob and reads of it what is wanted.
-func (r *BlobReader) read(ctx context.Context, key string, want func(f handle) ([]byte, error)) ([]byte, error) {
+func (r *BlobReader) read(ctx context.Context, key string, want func(f vfs.File) ([]byte, error)) ([]byte, error) {
 	return await(ctx, r.reads, func() ([]byte, error) {
 		p, err := r.use(ctx, key)
 		if err != nil {
@@ -115,7 +116,7 @@ func (r *BlobReader) use(ctx context.Context, key string) (*pin, error) {
 
 // openUse opens what a read is about: what is pinned, or what has the key now if p is nil.
 // A use of p has ended if it fails.
-func (r *BlobReader) openUse(p *pin, key string) (f handle, err error) {
+func (r *BlobReader) openUse(p *pin, key string) (f vfs.File, err error) {
 	switch {
 	case p == nil:
 		return r.open(key)
@@ -130,16 +131,16 @@ func (r *BlobReader) openUse(p *pin, key string) (f handle, err error) {
 
 // openPinned opens a blob that is kept by a lock. The writer moves it from the blobs to
 // the pinned ones, never back, so it is looked for in this order.
-func (r *BlobReader) openPinned(p *pin, key string) (handle, error) {
+func (r *BlobReader) openPinned(p *pin, key string) (vfs.File, error) {
 	for _, path := range []string{r.path(key), filepath.Join(r.base(), blobPinned, pinnedName(key, p.id))} {
-		f, err := r.fsys.open(path)
+		f, err := r.fsys.Open(path)
 		if isNotExist(err) {
 			continue
 		}
 		if err != nil {
 			return nil, fmt.Errorf("open blob %q: %w", key, err)
 		}
-		id, err := f.id()
+		id, err := f.ID()
 		if err == nil && id == p.id {
 			return f, nil
 		}
@@ -154,7 +155,7 @@ func (r *BlobReader) openPinned(p *pin, key string) (handle, error) {
 func (r *BlobReader) base() string { return filepath.Dir(r.dir) }
 
 // done ends one use of a pin, if there is one, and of the file f.
-func (r *BlobReader) done(p *pin, f handle) error {
+func (r *BlobReader) done(p *pin, f vfs.File) error {
 	if p == nil {
 		return f.Close()
 	}
@@ -205,8 +206,8 @@ func (r *BlobReader) keep(key string, at int64) (*pin, error) {
 	giveUp := r.lockByte(at)
 	f, err := r.open(key)
 	if err == nil && giveUp != nil {
-		var id fileID
-		if id, err = f.id(); err != nil {
+		var id vfs.FileID
+		if id, err = f.ID(); err != nil {
 			err = fmt.Errorf("identify blob %q: %w", key, err)
 		}
 		if err = errors.Join(err, f.Close()); err == nil {
@@ -226,11 +227,12 @@ func (r *BlobReader) keep(key string, at int64) (*pin, error) {
 // there are none, or a blob is being deleted.
 func (r *BlobReader) lockByte(at int64) (giveUp func()) {
 	locks := r.openLocks()
-	if locks == nil || locks.tryLockByte(at, false) != nil {
+	//museum:descriptor-for-each-part
+	if locks == nil || locks.TryLockByte(at, false) != nil {
 		return nil
 	}
 	giveUp = func() { r.unlockByte(locks, at) }
-	if is, err := locks.isAt(filepath.Join(r.base(), blobPins)); err != nil || !is {
+	if is, err := locks.IsAt(filepath.Join(r.base(), blobPins)); err != nil || !is {
 		giveUp() // a location that was replaced: its writer asks for the locks of another file
 		return nil
 	}
@@ -240,17 +242,18 @@ func (r *BlobReader) lockByte(at int64) (giveUp func()) {
 // unlockByte gives up the lock on a byte, unless it keeps other keys.
 //
 // REQUIRES: pinning is held for the byte.
-func (r *BlobReader) unlockByte(locks handle, at int64) {
+func (r *BlobReader) unlockByte(locks vfs.File, at int64) {
 	r.mu.Lock()
+	//museum:released-with-another
 	shared := r.bytes[at] > 0
 	r.mu.Unlock()
 	if !shared {
-		_ = locks.unlockByte(at) // at worst the blob is kept as long as this reader
+		_ = locks.UnlockByte(at) // at worst the blob is kept as long as this reader
 	}
 }
 
 // openLocks returns the file pins, or nil if that cannot be opened.
-func (r *BlobReader) openLocks() handle {
+func (r *BlobReader) openLocks() vfs.File {
 	r.locking.Lock()
 	defer r.locking.Unlock()
 	r.mu.Lock()
@@ -259,7 +262,7 @@ func (r *BlobReader) openLocks() handle {
 	if locks != nil || closed {
 		return locks
 	}
-	locks, err := r.fsys.open(filepath.Join(r.base(), blobPins))
+	locks, err := r.fsys.Open(filepath.Join(r.base(), blobPins))
 	if err != nil {
 		return nil // a location that no writer of this version has opened, or no descriptor is left
 	}
@@ -330,7 +333,7 @@ func (r *BlobReader) Close() error {
 	defer r.locking.Unlock()
 	r.mu.Lock()
 	r.closed = true
-	var idle []handle
+	var idle []vfs.File
 	for _, p := range r.pins {
 		if p.users -= p.pins; p.users == 0 && p.f != nil {
 			idle = append(idle, p.f)

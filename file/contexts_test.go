@@ -46,7 +46,7 @@ func TestOpeningEndsWithItsContext(t *testing.T) {
 					}
 					return nil
 				})
-				before := m.everything()
+				before := m.Everything()
 				err := open(ctx, m)
 				cancel()
 				m.setHook(nil)
@@ -58,7 +58,7 @@ func TestOpeningEndsWithItsContext(t *testing.T) {
 				}
 				require.ErrorIs(t, err, context.Canceled, "at %d, %s", at, last)
 				require.LessOrEqual(t, after, 8, "reads after the context has ended at %d, %s", at, last)
-				now := m.everything()
+				now := m.Everything()
 				for name, contents := range now {
 					require.Equal(t, before[name], contents, "%s has changed, at %d, %s", name, at, last)
 				}
@@ -87,7 +87,7 @@ func TestLargeGroupIsReadInPieces(t *testing.T) {
 			reads++
 		}
 		if op == "read" && name == newestSegment(m) {
-			if reads == 0 && len(m.names[name].data) > 3*maxPiece {
+			if reads == 0 && len(m.contents(name)) > 3*maxPiece {
 				cancel()
 			}
 		}
@@ -97,5 +97,5 @@ func TestLargeGroupIsReadInPieces(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 	require.LessOrEqual(t, reads, 1)
 	m.setHook(nil)
-	require.Zero(t, m.handles)
+	require.Zero(t, m.Handles())
 }

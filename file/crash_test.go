@@ -101,9 +101,8 @@ func requireRecovered(t *testing.T, m *memFS, acked, tried, truncated storage.Se
 	require.NoError(t, err, where)
 	require.Equal(t, upTo(b.Last)[b.After:], append([]storage.SeqNo{}, got...), where)
 	require.Equal(t, len(seen), int(rb.Last-rb.After), where)
-	m.mu.Lock()
-	cut := m.crash(nil, 0)
-	m.mu.Unlock()
+	var cut *memFS
+	m.Alone(func() { cut = m.crash(nil, 0) })
 	appendGroups(t, l, []int{77, 1})
 	require.NoError(t, l.Close())
 
@@ -162,7 +161,7 @@ func TestErrorAtEveryOperation(t *testing.T) {
 	count := 0
 	{
 		m := newMemFS()
-		m.hook = func(string, string) error { count++; return nil }
+		m.setHook(func(string, string) error { count++; return nil })
 		require.NoError(t, workload(m, &progress{}, 3))
 	}
 	failed := map[string]int{}

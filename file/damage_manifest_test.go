@@ -16,7 +16,7 @@ import (
 func TestLostNewestEdit(t *testing.T) {
 	s := emptyDamageStore()
 	edits := func() (names []string) {
-		for name := range s.m.names {
+		for name := range s.m.All() {
 			if strings.Contains(name, "manifest%2fedit-") {
 				names = append(names, name)
 			}
@@ -51,7 +51,7 @@ func TestLostNewestEdit(t *testing.T) {
 		newest = max(newest, name)
 	}
 	s.want = s.now().texts()
-	delete(s.m.names, newest)
+	s.m.Lose(newest)
 	for who, read := range map[string]func() (map[string]string, error){
 		"follower": func() (map[string]string, error) { return s.read(s.m.clone()) },
 		"owner":    func() (map[string]string, error) { got, _, err := s.own(s.m.clone(), false); return got, err },

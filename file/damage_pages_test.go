@@ -19,11 +19,6 @@ func pageOf(data []byte, i int) []byte { return data[i*page : min(len(data), (i+
 
 func pages(data []byte) int { return (len(data) + page - 1) / page }
 
-// set replaces a file's contents.
-func (m *memFS) set(name string, data []byte) {
-	m.names[name] = &inode{data: slices.Clone(data), durable: slices.Clone(data)}
-}
-
 // firstChange is where two versions of a file differ first, or -1 if they do not.
 func firstChange(a, b []byte) int64 {
 	for i := range min(len(a), len(b)) {
@@ -64,7 +59,7 @@ func (s *damageStore) pageDamages() (all []damage) {
 	for n, p := range places {
 		what := fmt.Sprintf("page %d of %s", p.i, p.name)
 		add(what+" zeroed", p.name, func(m *memFS) { clear(pageOf(m.file(p.name), p.i)) })
-		if s.old.names[p.name] != nil && p.i < pages(s.old.contents(p.name)) {
+		if s.old.Has(p.name) && p.i < pages(s.old.contents(p.name)) {
 			add(what+" from an older version", p.name, func(m *memFS) {
 				copy(pageOf(m.file(p.name), p.i), pageOf(s.old.contents(p.name), p.i))
 			})
@@ -91,17 +86,17 @@ func (s *damageStore) pageDamages() (all []damage) {
 // could be the next one's.
 func (s *damageStore) fileDamages() (all []damage) {
 	for _, name := range s.files() {
-		all = append(all, damage{what: name + " missing", file: name, from: -1, apply: func(m *memFS) { delete(m.names, name) }})
-		if s.old.names[name] != nil && firstChange(s.old.contents(name), s.m.contents(name)) >= 0 {
+		all = append(all, damage{what: name + " missing", file: name, from: -1, apply: func(m *memFS) { m.Lose(name) }})
+		if s.old.Has(name) && firstChange(s.old.contents(name), s.m.contents(name)) >= 0 {
 			all = append(all, damage{
 				what: name + " as it once was", file: name, from: -1,
-				apply: func(m *memFS) { m.set(name, s.old.contents(name)) },
+				apply: func(m *memFS) { m.Put(name, s.old.contents(name)) },
 			})
 		}
 		for _, other := range s.plausible(name) {
 			all = append(all, damage{
 				what: fmt.Sprintf("%s there as %s, too", name, other), file: other, from: -1,
-				apply: func(m *memFS) { m.set(other, s.m.contents(name)) },
+				apply: func(m *memFS) { m.Put(other, s.m.contents(name)) },
 				lost:  map[string]bool{name: true, filepath.Join(filepath.Dir(name), segmentName(s.lastIndex()+1)): true},
 			})
 		}
@@ -130,7 +125,7 @@ func (s *damageStore) plausible(name string) []string {
 		return slices.DeleteFunc(names, func(n string) bool { return n == name })
 	default:
 		next := strings.Replace(base, "-0.parquet", "-1.parquet", 1)
-		return slices.DeleteFunc([]string{dir + next, dir + strings.Replace(base, "batch%2f1", "batch%2f2", 1)}, func(n string) bool { return s.m.names[n] != nil })
+		return slices.DeleteFunc([]string{dir + next, dir + strings.Replace(base, "batch%2f1", "batch%2f2", 1)}, func(n string) bool { return s.m.Has(n) })
 	}
 }
 
@@ -140,7 +135,7 @@ func (s *damageStore) truncations(every int) (all []damage) {
 		for size := 0; size < len(s.m.contents(name)); size += every {
 			all = append(all, damage{
 				what: fmt.Sprintf("%s cut to %d bytes", name, size), file: name, from: int64(size),
-				apply: func(m *memFS) { m.set(name, s.m.contents(name)[:size]) },
+				apply: func(m *memFS) { m.Put(name, s.m.contents(name)[:size]) },
 			})
 		}
 	}

@@ -168,8 +168,8 @@ func (s *damageStore) before(next storage.SeqNo) map[string]string { return s.st
 // location's contents.
 func (s *damageStore) files() []string {
 	var names []string
-	for name, n := range s.m.names {
-		if !n.dir && filepath.Base(name) != lockName {
+	for name := range s.m.All() {
+		if !s.m.IsDir(name) && filepath.Base(name) != lockName {
 			names = append(names, name)
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -24,7 +23,7 @@ func TestDamage(t *testing.T) {
 	end := frames[3][3]
 	last := frames[3][2]
 	salt := func(m *memFS) uint64 {
-		s, err := openSegment("/db/log", 3, m.open)
+		s, err := openSegment("/db/log", 3, m.Open)
 		require.NoError(t, err)
 		defer s.release() //nolint:errcheck // only read
 		return s.salt
@@ -100,14 +99,16 @@ func TestDamage(t *testing.T) {
 		{"middle segment: last group and end mark zeros", zero(2, frames[2][1].off, frames[2][2].off-frames[2][1].off+markSize), expect{where: seg(2), offset: frames[2][1].off}},
 		{"middle segment: a page of zeros", zero(2, 8192, 4096), expect{where: seg(2), offset: segmentDataStart}},
 		{"segments swapped", func(m *memFS) {
-			m.names[seg(1)], m.names[seg(2)] = m.names[seg(2)], m.names[seg(1)]
+			m.Move(seg(1), "/swapped")
+			m.Move(seg(2), seg(1))
+			m.Move("/swapped", seg(2))
 		}, expect{where: seg(1), offset: 0, newest: seg(2)}},
-		{"middle segment missing", func(m *memFS) { delete(m.names, seg(2)) }, expect{where: seg(2), offset: -1}},
-		{"last segment missing", func(m *memFS) { delete(m.names, seg(3)) }, expect{where: seg(3), offset: -1}},
-		{"last two segments missing", func(m *memFS) { delete(m.names, seg(2)); delete(m.names, seg(3)) }, expect{where: seg(2), offset: -1}},
-		{"first segment missing", func(m *memFS) { delete(m.names, seg(1)) }, expect{after: 4, last: all}},
-		{"segment duplicated", func(m *memFS) { m.names[seg(4)] = m.names[seg(2)] }, expect{where: seg(4), offset: 0}},
-		{"last segment duplicated", func(m *memFS) { m.names[seg(4)] = m.names[seg(3)] }, expect{where: seg(4), offset: 0}},
+		{"middle segment missing", func(m *memFS) { m.Lose(seg(2)) }, expect{where: seg(2), offset: -1}},
+		{"last segment missing", func(m *memFS) { m.Lose(seg(3)) }, expect{where: seg(3), offset: -1}},
+		{"last two segments missing", func(m *memFS) { m.Lose(seg(2)); m.Lose(seg(3)) }, expect{where: seg(2), offset: -1}},
+		{"first segment missing", func(m *memFS) { m.Lose(seg(1)) }, expect{after: 4, last: all}},
+		{"segment duplicated", func(m *memFS) { m.Link(seg(2), seg(4)) }, expect{where: seg(4), offset: 0}},
+		{"last segment duplicated", func(m *memFS) { m.Link(seg(3), seg(4)) }, expect{where: seg(4), offset: 0}},
 		{"first segment: header", flip(1, 33), expect{where: seg(1), offset: 0}},
 		{"middle segment: header", flip(2, 17), expect{where: seg(2), offset: 0}},
 		{"last segment: header", flip(3, 25), expect{where: seg(3), offset: 0}},
@@ -118,9 +119,9 @@ func TestDamage(t *testing.T) {
 			b[32]--
 			copy(b[60:], checksum(b[:60]))
 		}, expect{where: seg(3), offset: 0, newest: seg(3), inside: segmentDataStart}},
-		{"last segment: cut", func(m *memFS) { m.names[seg(3)].data = m.file(seg(3))[:9000] }, expect{where: seg(3), offset: 9000}},
-		{"last segment: empty", func(m *memFS) { m.names[seg(3)].data = nil }, expect{where: seg(3), offset: 0}},
-		{"middle segment: longer", func(m *memFS) { m.names[seg(2)].data = append(m.file(seg(2)), 0) }, expect{where: seg(2), offset: MinSegmentSize}},
+		{"last segment: cut", func(m *memFS) { m.Resize(seg(3), 9000) }, expect{where: seg(3), offset: 9000}},
+		{"last segment: empty", func(m *memFS) { m.Resize(seg(3), 0) }, expect{where: seg(3), offset: 0}},
+		{"middle segment: longer", func(m *memFS) { m.Resize(seg(2), MinSegmentSize+1) }, expect{where: seg(2), offset: MinSegmentSize}},
 		{"newer format", func(m *memFS) {
 			b := m.file(seg(3))
 			b[8] = segmentVersion + 1
@@ -131,10 +132,10 @@ func TestDamage(t *testing.T) {
 		{"mark: gone", zero(3, end.off, markSize), expect{last: all, reader: 12}},
 		{"end mark: one half", flip(2, frames[2][2].off+3), expect{last: all}},
 		{"end mark: gone", zero(2, frames[2][2].off, markSize), expect{last: all}},
-		{"end mark and next segment: gone", both(zero(2, frames[2][2].off, markSize), func(m *memFS) { delete(m.names, seg(3)) }), expect{last: 8, reader: 6}},
+		{"end mark and next segment: gone", both(zero(2, frames[2][2].off, markSize), func(m *memFS) { m.Lose(seg(3)) }), expect{last: 8, reader: 6}},
 		{"free room of a page", flip(1, 1000), expect{last: all}},
 		{"free room behind the mark", flip(3, end.off+markSize+8), expect{last: all}},
-		{"a foreign file", func(m *memFS) { m.names["/db/log/notes.txt"] = &inode{} }, expect{last: all}},
+		{"a foreign file", func(m *memFS) { m.Put("/db/log/notes.txt", nil) }, expect{last: all}},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
@@ -295,8 +296,8 @@ func TestSpareThatIsASegment(t *testing.T) {
 	for i := range uint64(6) {
 		index := 1 + i/2
 		m := threeSegments(t)
-		m.noLinks = i%2 == 1
-		m.names["/db/log/"+sparePrefix+"x"] = m.names[seg(index)]
+		m.NoLinks = i%2 == 1
+		m.Link(seg(index), "/db/log/"+sparePrefix+"x")
 		l := openMem(t, m)
 		require.Empty(t, m.only(sparePrefix+"x"))
 		for range 5 {
@@ -316,11 +317,14 @@ func TestProofIsMadeUpFor(t *testing.T) {
 	m := threeSegments(t)
 	at := groups(t, m, 2)
 	clear(m.file(seg(2))[at[len(at)-1].off:][:markSize])
-	m.names[seg(2)].durable = slices.Clone(m.file(seg(2)))
+	f, err := m.OpenWrite(seg(2))
+	require.NoError(t, err)
+	require.NoError(t, f.Sync())
+	require.NoError(t, f.Close())
 	require.NoError(t, openMem(t, m).Close())
 	m = m.crash(nil, 0)
-	delete(m.names, seg(3))
-	_, err := tryOpenMem(m)
+	m.Lose(seg(3))
+	_, err = tryOpenMem(m)
 	var damage *storage.CorruptError
 	require.ErrorAs(t, err, &damage)
 	require.Equal(t, seg(3), damage.Where)
@@ -332,10 +336,9 @@ func TestLossOfTheNewestSegment(t *testing.T) {
 	m := newMemFS()
 	l := openMem(t, m)
 	appendGroups(t, l, []int{8000}, []int{8000})
-	m.mu.Lock() // the next segment is being prepared
-	after := m.crash(nil, 0)
-	m.mu.Unlock()
-	delete(after.names, seg(2))
+	var after *memFS
+	m.Alone(func() { after = m.crash(nil, 0) }) // the next segment is being prepared
+	after.Lose(seg(2))
 	_, err := tryOpenMem(after)
 	var damage *storage.CorruptError
 	require.ErrorAs(t, err, &damage)

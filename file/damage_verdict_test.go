@@ -183,18 +183,20 @@ func (s *damageStore) requireLostTail(t *testing.T, d damage, who string, got ma
 // requireSameFiles compares all files but LOCK, which says who came last.
 func requireSameFiles(t *testing.T, want, got *memFS, format string, args ...any) {
 	t.Helper()
-	names := maps.Clone(want.names)
-	maps.Copy(names, got.names)
+	before, after := want.Everything(), got.Everything()
+	names := maps.Clone(before)
+	maps.Copy(names, after)
 	for name := range names {
-		was, is := want.names[name], got.names[name]
+		was, wasThere := before[name]
+		is, isThere := after[name]
 		what := ""
 		switch {
 		case filepath.Base(name) == lockName:
-		case was == nil:
+		case !wasThere:
 			what = "is new"
-		case is == nil:
+		case !isThere:
 			what = "is gone"
-		case !slices.Equal(was.data, is.data):
+		case was != is:
 			what = "has changed"
 		}
 		if what != "" {

@@ -111,15 +111,14 @@ func TestNoDescriptorsForAMoment(t *testing.T) {
 			require.NoError(t, write())
 			require.NoError(t, maintain(), "after %s", limit.op)
 			f.require("when there are descriptors again, after " + limit.op)
-			f.m.mu.Lock()
-			cut := f.m.crash(nil, 0)
-			f.m.mu.Unlock()
+			var cut *memFS
+			f.m.Alone(func() { cut = f.m.crash(nil, 0) })
 			require.NoError(t, f.db.Close())
 			f.m = cut
 			require.NoError(t, f.open())
 			f.require("after a power cut, after " + limit.op)
 			require.NoError(t, f.db.Close())
-			require.Zero(t, f.m.handles)
+			require.Zero(t, f.m.Handles())
 			if reached {
 				met = append(met, limit.op)
 			}

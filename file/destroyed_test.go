@@ -39,10 +39,11 @@ func TestReaderAfterDestroyAndPowerCut(t *testing.T) {
 		<-time.After(time.Minute)
 		synctest.Wait()
 
-		m.mu.Lock()
-		require.Nil(t, m.names[seg(1)], "the log was not truncated, so nothing is tested")
-		left := m.after(cut{name: everything.name, sector: nothing.sector, size: nothing.size})
-		m.mu.Unlock()
+		var left *memFS
+		m.Alone(func() {
+			require.False(t, m.Has(seg(1)), "the log was not truncated, so nothing is tested")
+			left = m.CrashKeepingNames()
+		})
 		r, err := OpenRead(ctx, "/db", cfg, withFileSystem(left))
 		require.NoError(t, err)
 		require.NoError(t, r.Close())

@@ -41,9 +41,9 @@ func TestDirectoriesThatCannotBeFlushed(t *testing.T) {
 		for _, dir := range []string{"/data/db", "/data/new/db"} {
 			t.Run(strings.ReplaceAll(row.op+" "+row.err.Error()+" "+row.where+dir, " ", "-"), func(t *testing.T) {
 				m := newMemFS()
-				require.NoError(t, m.mkdir("/data"))
+				require.NoError(t, m.Mkdir("/data"))
 				m.setHook(func(op, name string) error {
-					if op == row.op && m.names[name] != nil && (row.where == all || len(name) <= len("/data")) {
+					if op == row.op && m.Has(name) && (row.where == all || len(name) <= len("/data")) {
 						return &iofs.PathError{Op: op, Path: name, Err: row.err}
 					}
 					return nil
@@ -103,9 +103,8 @@ func TestKilledWhileDirectoriesAreMade(t *testing.T) {
 		require.NoError(t, err)
 		_, err = l.Append(ctx0, b.Last, [][]byte{{2}})
 		require.NoError(t, err)
-		left.mu.Lock()
-		cut := left.crash(nil, 0)
-		left.mu.Unlock()
+		var cut *memFS
+		left.Alone(func() { cut = left.crash(nil, 0) })
 		require.NoError(t, l.Close())
 		l, err = NewLog("/a/b/db", withFileSystem(cut))
 		require.NoError(t, err, "killed at operation %d", at)

@@ -216,7 +216,7 @@ func (m *memFS) after(c cut) *memFS {
 		}
 	}
 	after := newMemFS()
-	after.noLinks = m.noLinks
+	after.NoLinks = m.NoLinks
 	copies := map[*inode]*inode{}
 	for _, name := range slices.Sorted(maps.Keys(names)) { // for the sake of c, which may draw
 		n := names[name]
@@ -284,7 +284,7 @@ func (m *memFS) clone() *memFS {
 
 func (m *memFS) cloneInodes() (*memFS, map[*inode]*inode) {
 	after := newMemFS()
-	after.noLinks = m.noLinks
+	after.NoLinks = m.NoLinks
 	copies := map[*inode]*inode{}
 	copied := func(n *inode) *inode {
 		if n != nil && copies[n] == nil {

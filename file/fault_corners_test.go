@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tidemark-go/tidemark/file/internal/vfs"
 	"github.com/tidemark-go/tidemark/storage"
 )
 
@@ -73,7 +74,7 @@ func padded(n int64) string {
 	return string(b)
 }
 
-func logOn(f fileSystem) (*Log, error) {
+func logOn(f vfs.FS) (*Log, error) {
 	return NewLog("/db", withFileSystem(f), SegmentSize(MinSegmentSize, MinSegmentSize))
 }
 
@@ -116,7 +117,7 @@ func requireWholeLog(t *testing.T, m *memFS) {
 // openLocked opens a location that somebody else has: whatever fails, the answer is
 // never that it is free.
 func openLocked(t *testing.T, f *faultFS) []error {
-	unlock, err := f.m.lock("/db/log/" + lockName)
+	unlock, err := f.m.Lock("/db/log/" + lockName)
 	require.NoError(t, err)
 	defer func() { require.NoError(t, unlock()) }()
 	_, err = logOn(f)
@@ -130,8 +131,8 @@ func openLocked(t *testing.T, f *faultFS) []error {
 // sharedLog is a log whose newest segment belongs to a copy as well, by a hard link.
 func sharedLog(t *testing.T) *memFS {
 	m := threeSegments(t)
-	m.names["/copy"], m.durable["/copy"] = m.names[seg(3)], m.names[seg(3)]
-	m.set("/copy-was", m.contents(seg(3)))
+	m.Link(seg(3), "/copy")
+	m.Put("/copy-was", m.contents(seg(3)))
 	return m
 }
 
@@ -145,7 +146,7 @@ func plainLog(t *testing.T) *memFS { return threeSegments(t) }
 // uncountedLog is on a file system that says of each file that it has no name.
 func uncountedLog(t *testing.T) *memFS {
 	m := threeSegments(t)
-	m.noLinks = true
+	m.NoLinks = true
 	return m
 }
 
@@ -209,9 +210,9 @@ func readBehind(t *testing.T, f *faultFS) (errs []error) {
 
 // readTaken meets a segment whose exclusive lock the writer has: it is gone.
 func readTaken(t *testing.T, f *faultFS) (errs []error) {
-	h, err := f.m.openWrite(seg(1))
+	h, err := f.m.OpenWrite(seg(1))
 	require.NoError(t, err)
-	require.NoError(t, h.tryLock(true))
+	require.NoError(t, h.TryLock(true))
 	defer func() { require.NoError(t, h.Close()) }()
 	var e met
 	r, err := NewLogReader("/db", withFileSystem(f))
@@ -228,7 +229,7 @@ func readTaken(t *testing.T, f *faultFS) (errs []error) {
 
 var longKey = strings.Repeat("long/", 90)
 
-func blobOn(f fileSystem) (*Blob, error) { return NewBlob("/db", withFileSystem(f)) }
+func blobOn(f vfs.FS) (*Blob, error) { return NewBlob("/db", withFileSystem(f)) }
 
 // longBlobs has blobs with short and long keys, and leftovers of interrupted sets.
 func longBlobs(t *testing.T) *memFS {

@@ -117,7 +117,7 @@ func runStore(t *testing.T, f *faultFS, seed uint64) (r *storeRun) {
 		r.run()
 		f.heal()
 		require.Empty(t, f.wrong, "after a failed flush")
-		require.Zero(t, f.m.handles, "files are left open")
+		require.Zero(t, f.m.Handles(), "files are left open")
 		r.verify(f.m, "reopened")
 		if r.cut != nil {
 			r.verify(r.cut, "power cut")

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+
+	"github.com/tidemark-go/tidemark/file/internal/vfs"
 )
 
 // faultKind is a way in which an operation fails.
@@ -221,8 +223,8 @@ func (f *faultFS) try(op, name string, do func() error) error {
 	return do()
 }
 
-func (f *faultFS) openAs(op, name string, open func(string) (handle, error)) (handle, error) {
-	var h handle
+func (f *faultFS) openAs(op, name string, open func(string) (vfs.File, error)) (vfs.File, error) {
+	var h vfs.File
 	err := f.try(op, name, func() (err error) {
 		h, err = open(name)
 		return err
@@ -233,59 +235,59 @@ func (f *faultFS) openAs(op, name string, open func(string) (handle, error)) (ha
 	return &faultHandle{f: f, h: h, mem: h.(*memHandle)}, nil
 }
 
-func (f *faultFS) absolute(dir string) (path string, err error) {
+func (f *faultFS) Absolute(dir string) (path string, err error) {
 	err = f.try("absolute", dir, func() error {
-		path, err = f.m.absolute(dir)
+		path, err = f.m.Absolute(dir)
 		return err
 	})
 	return path, err
 }
 
-func (f *faultFS) open(name string) (handle, error) { return f.openAs("open", name, f.m.open) }
-func (f *faultFS) openWrite(name string) (handle, error) {
-	return f.openAs("openWrite", name, f.m.openWrite)
+func (f *faultFS) Open(name string) (vfs.File, error) { return f.openAs("open", name, f.m.Open) }
+func (f *faultFS) OpenWrite(name string) (vfs.File, error) {
+	return f.openAs("openWrite", name, f.m.OpenWrite)
 }
-func (f *faultFS) create(name string) (handle, error) { return f.openAs("create", name, f.m.create) }
+func (f *faultFS) Create(name string) (vfs.File, error) { return f.openAs("create", name, f.m.Create) }
 
-func (f *faultFS) mkdir(name string) error {
-	return f.try("mkdir", name, func() error { return f.m.mkdir(name) })
+func (f *faultFS) Mkdir(name string) error {
+	return f.try("mkdir", name, func() error { return f.m.Mkdir(name) })
 }
 
-func (f *faultFS) rename(from, to string) error {
+func (f *faultFS) Rename(from, to string) error {
 	return f.try("rename", from, func() error {
 		if f.poisoned[from] {
 			f.blame("%s got the name %s although its flush had failed", from, to)
 		}
-		return f.m.rename(from, to)
+		return f.m.Rename(from, to)
 	})
 }
 
-func (f *faultFS) remove(name string) error {
+func (f *faultFS) Remove(name string) error {
 	return f.try("remove", name, func() error {
 		delete(f.poisoned, name)
-		return f.m.remove(name)
+		return f.m.Remove(name)
 	})
 }
 
-func (f *faultFS) list(dir string) (names []string, err error) {
+func (f *faultFS) List(dir string) (names []string, err error) {
 	err = f.try("list", dir, func() error {
-		names, err = f.m.list(dir)
+		names, err = f.m.List(dir)
 		return err
 	})
 	return names, err
 }
 
-func (f *faultFS) stat(name string) (size int64, err error) {
+func (f *faultFS) Stat(name string) (size int64, err error) {
 	err = f.try("stat", name, func() error {
-		size, err = f.m.stat(name)
+		size, err = f.m.Stat(name)
 		return err
 	})
 	return size, err
 }
 
-func (f *faultFS) openDir(dir string) (d directory, err error) {
+func (f *faultFS) OpenDir(dir string) (d vfs.Dir, err error) {
 	err = f.try("openDir", dir, func() error {
-		d, err = f.m.openDir(dir)
+		d, err = f.m.OpenDir(dir)
 		return err
 	})
 	if err != nil {
@@ -297,11 +299,11 @@ func (f *faultFS) openDir(dir string) (d directory, err error) {
 // faultDir is a directory of a faultFS.
 type faultDir struct {
 	f    *faultFS
-	d    directory
+	d    vfs.Dir
 	name string
 }
 
-func (d *faultDir) syncDir() error {
+func (d *faultDir) SyncDir() error {
 	f := d.f
 	_, err := f.enter("syncDir", d.name)
 	defer f.leave()
@@ -312,12 +314,12 @@ func (d *faultDir) syncDir() error {
 		f.lostDirs[d.name] = true
 	}
 	f.inject = err
-	return d.d.syncDir()
+	return d.d.SyncDir()
 }
 
-func (d *faultDir) isAt(dir string) (is bool, err error) {
+func (d *faultDir) IsAt(dir string) (is bool, err error) {
 	err = d.f.try("isAt", d.name, func() error {
-		is, err = d.d.isAt(dir)
+		is, err = d.d.IsAt(dir)
 		return err
 	})
 	return is, err
@@ -331,10 +333,10 @@ func (d *faultDir) Close() error {
 	return d.d.Close()
 }
 
-func (f *faultFS) lock(name string) (func() error, error) {
+func (f *faultFS) Lock(name string) (func() error, error) {
 	var unlock func() error
 	err := f.try("lock", name, func() (err error) {
-		unlock, err = f.m.lock(name)
+		unlock, err = f.m.Lock(name)
 		return err
 	})
 	if err != nil {
@@ -351,7 +353,7 @@ func (f *faultFS) lock(name string) (func() error, error) {
 // faultHandle is a file of a faultFS.
 type faultHandle struct {
 	f   *faultFS
-	h   handle
+	h   vfs.File
 	mem *memHandle
 }
 
@@ -415,84 +417,84 @@ func (h *faultHandle) flush(op string, flush func() error) error {
 	return flush()
 }
 
-func (h *faultHandle) sync() error     { return h.flush("sync", h.h.sync) }
-func (h *faultHandle) datasync() error { return h.flush("datasync", h.h.datasync) }
+func (h *faultHandle) Sync() error     { return h.flush("sync", h.h.Sync) }
+func (h *faultHandle) Datasync() error { return h.flush("datasync", h.h.Datasync) }
 
-func (h *faultHandle) truncate(size int64) error {
+func (h *faultHandle) Truncate(size int64) error {
 	_, err := h.enter("truncate")
 	defer h.f.leave()
 	if err != nil {
 		return err
 	}
-	return h.h.truncate(size)
+	return h.h.Truncate(size)
 }
 
-func (h *faultHandle) size() (int64, error) {
+func (h *faultHandle) Size() (int64, error) {
 	_, err := h.enter("size")
 	defer h.f.leave()
 	if err != nil {
 		return 0, err
 	}
-	return h.h.size()
+	return h.h.Size()
 }
 
-func (h *faultHandle) links() (int, error) {
+func (h *faultHandle) Links() (int, error) {
 	_, err := h.enter("links")
 	defer h.f.leave()
 	if err != nil {
 		return 0, err
 	}
-	return h.h.links()
+	return h.h.Links()
 }
 
-func (h *faultHandle) isAt(name string) (bool, error) {
+func (h *faultHandle) IsAt(name string) (bool, error) {
 	_, err := h.enter("isAt")
 	defer h.f.leave()
 	if err != nil {
 		return false, err
 	}
-	return h.h.isAt(name)
+	return h.h.IsAt(name)
 }
 
-func (h *faultHandle) tryLock(exclusive bool) error {
+func (h *faultHandle) TryLock(exclusive bool) error {
 	_, err := h.enter("tryLock")
 	defer h.f.leave()
 	if err != nil {
 		return err
 	}
-	return h.h.tryLock(exclusive)
+	return h.h.TryLock(exclusive)
 }
 
-func (h *faultHandle) unlock() error {
+func (h *faultHandle) Unlock() error {
 	_, err := h.enter("unlock")
 	defer h.f.leave()
 	h.f.inject = err
-	return h.h.unlock()
+	return h.h.Unlock()
 }
 
-func (h *faultHandle) tryLockByte(at int64, exclusive bool) error {
+func (h *faultHandle) TryLockByte(at int64, exclusive bool) error {
 	_, err := h.enter("tryLockByte")
 	defer h.f.leave()
 	if err != nil {
 		return err
 	}
-	return h.h.tryLockByte(at, exclusive)
+	return h.h.TryLockByte(at, exclusive)
 }
 
-func (h *faultHandle) unlockByte(at int64) error {
+func (h *faultHandle) UnlockByte(at int64) error {
 	_, err := h.enter("unlockByte")
 	defer h.f.leave()
 	h.f.inject = err
-	return h.h.unlockByte(at)
+	return h.h.UnlockByte(at)
 }
 
-func (h *faultHandle) id() (fileID, error) {
+func (h *faultHandle) ID() (vfs.FileID, error) {
 	_, err := h.enter("id")
 	defer h.f.leave()
 	if err != nil {
-		return fileID{}, err
+		return vfs.FileID{}, err
 	}
-	return h.h.id()
+	return h.h.ID()
 }
 
 // Close lets go of the file also if it fails.

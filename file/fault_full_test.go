@@ -27,23 +27,19 @@ type full struct {
 
 // fill leaves that many bytes of room; space makes room again.
 func (f *full) fill(room int) {
-	f.m.mu.Lock()
-	defer f.m.mu.Unlock()
-	f.m.capacity = f.m.used() + room
+	f.m.Alone(func() { f.m.Capacity = f.m.used() + room })
 }
 
 func (f *full) space() {
-	f.m.mu.Lock()
-	defer f.m.mu.Unlock()
-	f.m.capacity = 0
+	f.m.Alone(func() { f.m.Capacity = 0 })
 }
 
 // fillAfter fills the disk up when a blob got its name.
 func (f *full) fillAfter(name string) {
 	named := false
 	f.m.setHook(func(op, on string) error {
-		if named && f.m.capacity == 0 {
-			f.m.capacity = f.m.used()
+		if named && f.m.Capacity == 0 {
+			f.m.Capacity = f.m.used()
 		}
 		named = named || op == "rename" && strings.Contains(on, name)
 		return nil
@@ -237,9 +233,9 @@ func TestFullDiskIsLeft(t *testing.T) {
 	t.Run("when-it-is-made", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			f := &full{t: t, m: newMemFS(), size: 100}
-			f.m.capacity = 100
+			f.m.Capacity = 100
 			require.ErrorIs(t, f.open(), syscall.ENOSPC)
-			require.Zero(t, f.m.handles)
+			require.Zero(t, f.m.Handles())
 			f.space()
 			require.NoError(t, f.open())
 			require.NoError(t, f.write())

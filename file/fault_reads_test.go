@@ -177,5 +177,5 @@ func (r *storeRun) verify(m *memFS, where string) {
 	require.NoError(r.t, db.Maintain(ctx0), where)
 	check("after maintenance")
 	require.NoError(r.t, r.closes(db), where)
-	require.Zero(r.t, m.handles, "%s: files are left open", where)
+	require.Zero(r.t, m.Handles(), "%s: files are left open", where)
 }

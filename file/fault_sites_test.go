@@ -6,6 +6,7 @@ import (
 	"go/token"
 	"go/types"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -25,26 +26,32 @@ func (c callSite) isOp(op string) bool { return c.op == op || c.op == "open" && 
 
 // callSites finds every place in the package's own code that calls the file system
 // or an open file: by the types of the calls, so that a new one cannot be forgotten.
-// Other packages are not loaded: what the calls are made on is declared here.
+// Other packages than that of the interfaces are not loaded.
 func callSites(t *testing.T) (sites []callSite) {
 	t.Helper()
 	fset := token.NewFileSet()
-	names, err := filepath.Glob("*.go")
-	require.NoError(t, err)
-	var files []*ast.File
-	for _, name := range names {
-		// Those of other platforms, and what a fileSystem is made of, call none.
-		if strings.HasSuffix(name, "_test.go") || strings.HasPrefix(name, "os_") || strings.HasPrefix(name, "sync_") || name == "fs_os.go" {
-			continue
-		}
-		f, err := parser.ParseFile(fset, name, nil, 0)
+	parse := func(names []string, err error) (files []*ast.File) {
 		require.NoError(t, err)
-		files = append(files, f)
+		for _, name := range names {
+			f, err := parser.ParseFile(fset, name, nil, 0)
+			require.NoError(t, err)
+			files = append(files, f)
+		}
+		return files
 	}
+	const path = "github.com/tidemark-go/tidemark/file/internal/vfs"
+	ignore := func(error) {} // what comes of the packages that are empty
+	interfaces, _ := (&types.Config{Importer: importing{}, Error: ignore}).Check(path, fset, parse(filepath.Glob("internal/vfs/*.go")), nil)
+	interfaces.MarkComplete()
+	names, err := filepath.Glob("*.go")
+	files := parse(slices.DeleteFunc(names, func(name string) bool {
+		// Those of other platforms, and what a vfs.FS is made of, call none.
+		return strings.HasSuffix(name, "_test.go") || strings.HasPrefix(name, "os_") || strings.HasPrefix(name, "sync_") || name == "fs_os.go"
+	}), err)
 	info := types.Info{Types: map[ast.Expr]types.TypeAndValue{}, Uses: map[*ast.Ident]types.Object{}, Selections: map[*ast.SelectorExpr]*types.Selection{}}
-	config := types.Config{Importer: emptyImporter{}, Error: func(error) {}}
-	pkg, _ := config.Check("file", fset, files, &info)
-	fsys, file, dir := pkg.Scope().Lookup("fileSystem").Type(), pkg.Scope().Lookup("handle").Type(), pkg.Scope().Lookup("directory").Type()
+	config := types.Config{Importer: importing{path: interfaces}, Error: ignore}
+	_, _ = config.Check("file", fset, files, &info)
+	fsys, file, dir := interfaces.Scope().Lookup("FS").Type(), interfaces.Scope().Lookup("File").Type(), interfaces.Scope().Lookup("Dir").Type()
 
 	// op is the operation that a call is, or "".
 	op := func(call *ast.CallExpr) (string, token.Pos) {
@@ -113,18 +120,21 @@ func opOf(method string) string {
 		return "read"
 	case "WriteAt":
 		return "write"
-	case "Close":
-		return "close"
+	case "ID":
+		return "id"
 	default:
-		return method
+		return strings.ToLower(method[:1]) + method[1:]
 	}
 }
 
-// emptyImporter pretends that all other packages are empty.
-type emptyImporter struct{}
+// importing has these packages, and pretends that all others are empty.
+type importing map[string]*types.Package
 
-func (emptyImporter) Import(path string) (*types.Package, error) {
-	pkg := types.NewPackage(path, filepath.Base(path))
-	pkg.MarkComplete()
+func (i importing) Import(path string) (*types.Package, error) {
+	pkg := i[path]
+	if pkg == nil {
+		pkg = types.NewPackage(path, filepath.Base(path))
+		pkg.MarkComplete()
+	}
 	return pkg, nil
 }

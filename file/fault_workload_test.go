@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
+	"github.com/tidemark-go/tidemark/file/internal/vfs"
 	"github.com/tidemark-go/tidemark/frontier"
 	"github.com/tidemark-go/tidemark/internal/resources"
 	"github.com/tidemark-go/tidemark/persist"
@@ -32,11 +33,11 @@ func quietConfig() persist.Config {
 	}
 }
 
-func startOwner(f fileSystem, cfg persist.Config) (*persist.Client, error) {
+func startOwner(f vfs.FS, cfg persist.Config) (*persist.Client, error) {
 	return Open(context.Background(), "/db", cfg, withFileSystem(f), SegmentSize(MinSegmentSize, MinSegmentSize))
 }
 
-func startFollower(f fileSystem, cfg persist.Config) (*persist.ReadClient, error) {
+func startFollower(f vfs.FS, cfg persist.Config) (*persist.ReadClient, error) {
 	return OpenRead(context.Background(), "/db", cfg, withFileSystem(f))
 }
 
@@ -103,7 +104,7 @@ func (r *storeRun) expected(err error, doing string) {
 
 func (r *storeRun) run() {
 	for session := range workSessions {
-		r.f.m.noByteLocks = session == workSessions-1 // as if the location had moved to another system
+		r.f.m.NoByteLocks = session == workSessions-1 // as if the location had moved to another system
 		if !r.reopen() {
 			return // the fault stays, and so does this
 		}

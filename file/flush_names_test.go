@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tidemark-go/tidemark/file/internal/vfs"
 	"github.com/tidemark-go/tidemark/storage"
 )
 
@@ -21,28 +22,28 @@ type slowFailure struct {
 	renamed          chan struct{}
 }
 
-func (s *slowFailure) openDir(dir string) (directory, error) {
-	d, err := s.memFS.openDir(dir)
+func (s *slowFailure) OpenDir(dir string) (vfs.Dir, error) {
+	d, err := s.memFS.OpenDir(dir)
 	return slowDir{d, s}, err
 }
 
 type slowDir struct {
-	directory
+	vfs.Dir
 	s *slowFailure
 }
 
-func (d slowDir) syncDir() error {
+func (d slowDir) SyncDir() error {
 	if d.s.armed.CompareAndSwap(true, false) {
 		close(d.s.failing)
 		<-d.s.release
 		return syscall.EIO
 	}
-	return d.directory.syncDir()
+	return d.Dir.SyncDir()
 }
 
-func (s *slowFailure) rename(from, to string) error {
+func (s *slowFailure) Rename(from, to string) error {
 	defer func() { s.renamed <- struct{}{} }()
-	return s.memFS.rename(from, to)
+	return s.memFS.Rename(from, to)
 }
 
 // While one flush of a directory fails, another of the same directory may succeed
@@ -114,19 +115,19 @@ type lateRename struct {
 	refuses atomic.Pointer[error]
 }
 
-func (l *lateRename) rename(from, to string) error {
-	err := l.memFS.rename(from, to)
+func (l *lateRename) Rename(from, to string) error {
+	err := l.memFS.Rename(from, to)
 	if strings.HasSuffix(from, l.from) && strings.HasSuffix(to, l.to) && l.armed.CompareAndSwap(true, false) {
 		return syscall.EIO
 	}
 	return err
 }
 
-func (l *lateRename) remove(name string) error {
+func (l *lateRename) Remove(name string) error {
 	if refuses := l.refuses.Load(); refuses != nil {
 		return *refuses
 	}
-	return l.memFS.remove(name)
+	return l.memFS.Remove(name)
 }
 
 // A rename that took effect and failed is not durable, and whoever repeats the write

@@ -74,6 +74,7 @@ func (r *LogReader) advanceLocked(ctx context.Context, search bool) (more bool, 
 	r.mu.Lock()
 	confirmed := r.mu.confirmed
 	r.mu.Unlock()
+	//museum:reader-cries-wolf
 	if tail.durable.next <= confirmed {
 		r.end.at = tail.at // the newest group, if it has no mark
 	}
@@ -114,7 +115,8 @@ func (r *LogReader) advanceLocked(ctx context.Context, search bool) (more bool, 
 // file by now: the writer makes a copy of one that another location shares. It goes on
 // with that one.
 func (r *LogReader) replacedLocked(ctx context.Context, s *segment, t tail) (bool, error) {
-	if at, err := s.f.isAt(s.name); err != nil || at {
+	//museum:follower-of-a-copy
+	if at, err := s.f.IsAt(s.name); err != nil || at {
 		if err != nil {
 			err = fmt.Errorf("look at segment %s: %w", s.name, err)
 		}

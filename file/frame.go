@@ -112,6 +112,7 @@ func placeTag(salt uint64, off int64) uint32 {
 	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
 	x = (x ^ x>>27) * 0x94d049bb133111eb
 	x ^= x >> 31
+	//museum:old-life-of-a-file
 	return uint32(x) ^ uint32(x>>32)
 }
 
@@ -183,6 +184,7 @@ func nextEntry(payload []byte) (entry, rest []byte, ok bool) {
 
 // checkPayload reports what is wrong with a payload, or "".
 func (h frameHeader) checkPayload(payload []byte) string {
+	//museum:torn-taken-for-whole
 	if crc32.Checksum(payload, castagnoli) != h.sum {
 		return "payload checksum does not match"
 	}

@@ -6,6 +6,8 @@ import (
 	iofs "io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/tidemark-go/tidemark/file/internal/vfs"
 )
 
 // Only the owner may see a location: it holds the user's data.
@@ -20,7 +22,7 @@ type osFileSystem struct {
 	locked *lockedDir // nil for a reader, or where nothing is ever locked
 }
 
-func (osFileSystem) absolute(dir string) (string, error) {
+func (osFileSystem) Absolute(dir string) (string, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return "", fmt.Errorf("a relative path needs a working directory: %w", err)
@@ -38,22 +40,22 @@ func (osFileSystem) absolute(dir string) (string, error) {
 	}
 }
 
-func (osFileSystem) open(name string) (handle, error) {
+func (osFileSystem) Open(name string) (vfs.File, error) {
 	return openOS(name, os.O_RDONLY)
 }
 
-func (osFileSystem) openWrite(name string) (handle, error) {
+func (osFileSystem) OpenWrite(name string) (vfs.File, error) {
 	return openOS(name, os.O_RDWR)
 }
 
-func (fs osFileSystem) create(name string) (handle, error) {
+func (fs osFileSystem) Create(name string) (vfs.File, error) {
 	if err := fs.locked.check(); err != nil {
 		return nil, err
 	}
 	return openOS(name, os.O_RDWR|os.O_CREATE|os.O_EXCL)
 }
 
-func openOS(name string, flag int) (handle, error) {
+func openOS(name string, flag int) (vfs.File, error) {
 	f, err := os.OpenFile(name, flag, filePerm)
 	if err != nil {
 		return nil, err
@@ -61,30 +63,30 @@ func openOS(name string, flag int) (handle, error) {
 	return osFile{f}, nil
 }
 
-func (fs osFileSystem) rename(from, to string) error {
+func (fs osFileSystem) Rename(from, to string) error {
 	if err := fs.locked.check(); err != nil {
 		return err
 	}
 	return os.Rename(from, to)
 }
 
-func (fs osFileSystem) remove(name string) error {
+func (fs osFileSystem) Remove(name string) error {
 	if err := fs.locked.check(); err != nil {
 		return err
 	}
 	return os.Remove(name)
 }
 
-func (fs osFileSystem) mkdir(name string) error {
+func (fs osFileSystem) Mkdir(name string) error {
 	if err := fs.locked.check(); err != nil {
 		return err
 	}
 	return os.Mkdir(name, dirPerm)
 }
 
-func (osFileSystem) openDir(dir string) (directory, error) { return openDirectory(dir) }
+func (osFileSystem) OpenDir(dir string) (vfs.Dir, error) { return openDirectory(dir) }
 
-func (osFileSystem) list(dir string) (names []string, err error) {
+func (osFileSystem) List(dir string) (names []string, err error) {
 	d, err := os.Open(dir)
 	if err != nil {
 		return nil, err
@@ -97,7 +99,7 @@ func (osFileSystem) list(dir string) (names []string, err error) {
 	return d.Readdirnames(-1)
 }
 
-func (osFileSystem) stat(name string) (int64, error) {
+func (osFileSystem) Stat(name string) (int64, error) {
 	info, err := os.Stat(name)
 	if err != nil {
 		return 0, err
@@ -108,22 +110,20 @@ func (osFileSystem) stat(name string) (int64, error) {
 // osFile adds to os.File what differs between platforms.
 type osFile struct{ *os.File }
 
-func (f osFile) sync() error                  { return f.Sync() }
-func (f osFile) datasync() error              { return datasync(f.File) }
-func (f osFile) truncate(size int64) error    { return f.Truncate(size) }
-func (f osFile) tryLock(exclusive bool) error { return tryLock(f.File, exclusive) }
-func (f osFile) unlock() error                { return unlock(f.File) }
+func (f osFile) Datasync() error              { return datasync(f.File) }
+func (f osFile) TryLock(exclusive bool) error { return tryLock(f.File, exclusive) }
+func (f osFile) Unlock() error                { return unlock(f.File) }
 
-func (f osFile) tryLockByte(at int64, exclusive bool) error {
+func (f osFile) TryLockByte(at int64, exclusive bool) error {
 	return tryLockByte(f.File, at, exclusive)
 }
-func (f osFile) unlockByte(at int64) error { return unlockByte(f.File, at) }
-func (f osFile) id() (fileID, error)       { return identify(f.File) }
+func (f osFile) UnlockByte(at int64) error { return unlockByte(f.File, at) }
+func (f osFile) ID() (vfs.FileID, error)   { return identify(f.File) }
 
-func (f osFile) links() (int, error)            { return linkCount(f.File) }
-func (f osFile) isAt(name string) (bool, error) { return sameFile(f.File, name) }
+func (f osFile) Links() (int, error)            { return linkCount(f.File) }
+func (f osFile) IsAt(name string) (bool, error) { return sameFile(f.File, name) }
 
-func (f osFile) size() (int64, error) {
+func (f osFile) Size() (int64, error) {
 	info, err := f.Stat()
 	if err != nil {
 		return 0, err

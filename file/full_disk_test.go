@@ -36,9 +36,7 @@ func TestFullDiskReleasesHistory(t *testing.T) {
 	require.NoError(t, write(other, 100))
 
 	full := func() {
-		m.mu.Lock()
-		defer m.mu.Unlock()
-		m.capacity = m.used()
+		m.Alone(func() { m.Capacity = m.used() })
 	}
 	full()
 	destroyed, err := c.Destroy(ctx, "s")
@@ -47,9 +45,8 @@ func TestFullDiskReleasesHistory(t *testing.T) {
 	require.NoError(t, c.Maintain(ctx))
 	_, err = r.Snapshot(ctx)
 	require.ErrorIs(t, err, persist.ErrDestroyed)
-	m.mu.Lock()
-	free := m.capacity - m.used()
-	m.mu.Unlock()
+	var free int
+	m.Alone(func() { free = m.Capacity - m.used() })
 	require.Greater(t, free, MinSegmentSize/2, "what was released is free")
 	for range 10 { // new segments among them
 		require.NoError(t, write(other, 1000))
@@ -69,9 +66,7 @@ func TestFullDiskReleasesHistory(t *testing.T) {
 	}
 	require.ErrorIs(t, err, syscall.ENOSPC)
 	require.ErrorIs(t, err, storage.ErrNoEffect)
-	m.mu.Lock()
-	m.capacity = 0
-	m.mu.Unlock()
+	m.Alone(func() { m.Capacity = 0 })
 	require.NoError(t, write(other, 100))
 	require.NoError(t, c.Maintain(ctx))
 }

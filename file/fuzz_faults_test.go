@@ -22,16 +22,16 @@ import (
 func lay(t testing.TB, m *memFS, name string, data []byte) {
 	t.Helper()
 	dir := filepath.Dir(name)
-	if m.names[dir] == nil {
+	if !m.Has(dir) {
 		c, err := newConfig([]Option{withFileSystem(m)})
 		require.NoError(t, err)
 		require.NoError(t, c.makeDir(dir, nil))
 	}
-	f, err := m.create(name)
+	f, err := m.Create(name)
 	require.NoError(t, err)
 	_, err = f.WriteAt(data, 0)
 	require.NoError(t, err)
-	require.NoError(t, f.sync())
+	require.NoError(t, f.Sync())
 	require.NoError(t, f.Close())
 	require.NoError(t, m.flushDir(dir))
 }
@@ -156,7 +156,7 @@ func FuzzRecoveryFaults(f *testing.F) {
 			signAll(data)
 		}
 		m := newMemFS()
-		require.NoError(t, m.mkdir("/db"))
+		require.NoError(t, m.Mkdir("/db"))
 		require.NoError(t, m.flushDir("/"))
 		lay(t, m, seg(1), data)
 		want, wantErr := recovered(t, m.clone())

@@ -91,12 +91,13 @@ func FuzzLockFile(f *testing.F) {
 	f.Fuzz(func(t *testing.T, contents []byte, owner, details string) {
 		m := newMemFS()
 		for _, dir := range []string{"/db", "/db/log"} {
-			require.NoError(t, m.mkdir(dir))
+			require.NoError(t, m.Mkdir(dir))
 		}
 		name := "/db/log/" + lockName
 		lay(t, m, name, contents)
-		m.locked[m.names[name]] = true
-		_, err := takeLock(m, "/db/log", "/db", storage.LockInfo{Owner: "me"})
+		unlock, err := m.Lock(name)
+		require.NoError(t, err)
+		_, err = takeLock(m, "/db/log", "/db", storage.LockInfo{Owner: "me"})
 		var locked *storage.LockedError
 		require.ErrorAs(t, err, &locked)
 		require.NotEmpty(t, locked.Error())
@@ -109,7 +110,7 @@ func FuzzLockFile(f *testing.F) {
 		}
 
 		// What the next owner writes replaces all of it, and is read back.
-		delete(m.locked, m.names[name])
+		require.NoError(t, unlock())
 		info := storage.LockInfo{Owner: owner, Details: details}
 		if err := checkLockInfo(info); strings.ContainsAny(owner, "\r\n") || len(owner)+len(details) >= maxLockInfo {
 			require.Error(t, err)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tidemark-go/tidemark/file/internal/vfs"
 	"github.com/tidemark-go/tidemark/persist"
 	"github.com/tidemark-go/tidemark/storage"
 )
@@ -22,16 +23,16 @@ func TestLocationIsGone(t *testing.T) {
 		take func(m *memFS)
 		at   bool // it is noticed by the next write
 	}{
-		"all of it":                {func(m *memFS) { m.removeAll("/db") }, true},
-		"the log":                  {func(m *memFS) { m.removeAll("/db/log") }, true},
-		"the newest segment alone": {func(m *memFS) { delete(m.names, newestSegment(m)) }, true},
-		"the blobs":                {func(m *memFS) { m.removeAll("/db/blob") }, false},
-		"the data of the blobs":    {func(m *memFS) { m.removeAll("/db/blob/data") }, false},
-		"the log moved away":       {func(m *memFS) { m.move("/db/log", "/elsewhere") }, false},
-		"all of it moved away":     {func(m *memFS) { m.move("/db", "/elsewhere") }, false},
+		"all of it":                {func(m *memFS) { m.Lose("/db") }, true},
+		"the log":                  {func(m *memFS) { m.Lose("/db/log") }, true},
+		"the newest segment alone": {func(m *memFS) { m.Lose(newestSegment(m)) }, true},
+		"the blobs":                {func(m *memFS) { m.Lose("/db/blob") }, false},
+		"the data of the blobs":    {func(m *memFS) { m.Lose("/db/blob/data") }, false},
+		"the log moved away":       {func(m *memFS) { m.Move("/db/log", "/elsewhere") }, false},
+		"all of it moved away":     {func(m *memFS) { m.Move("/db", "/elsewhere") }, false},
 		"the log replaced by another directory": {func(m *memFS) {
-			m.move("/db/log", "/elsewhere")
-			m.names["/db/log"] = &inode{dir: true}
+			m.Move("/db/log", "/elsewhere")
+			m.PutDir("/db/log")
 		}, false},
 	} {
 		t.Run(strings.ReplaceAll(name, " ", "-"), func(t *testing.T) {
@@ -42,20 +43,21 @@ func TestLocationIsGone(t *testing.T) {
 				for range 3 {
 					require.NoError(t, f.write())
 				}
-				f.m.mu.Lock()
-				active := f.m.names[newestSegment(f.m)]
-				row.take(f.m)
-				f.m.mu.Unlock()
+				var newest string
+				f.m.Alone(func() { newest = newestSegment(f.m) })
+				active, err := f.m.Open(newest)
+				require.NoError(t, err)
+				f.m.Alone(func() { row.take(f.m) })
 				if !row.at {
 					<-time.After(lookInterval) // of the bubble
 				}
-				before := string(active.data)
-				err := f.write()
+				before := readOpen(t, active)
+				err = f.write()
 				require.ErrorIs(t, err, persist.ErrStopped)
 				require.ErrorIs(t, err, storage.ErrConflict)
 				require.NotErrorIs(t, err, persist.ErrOutcomeUnknown)
 				require.Contains(t, err.Error(), "/db/")
-				require.Equal(t, before, string(active.data), "something was written all the same")
+				require.Equal(t, before, readOpen(t, active), "something was written all the same")
 				require.ErrorIs(t, f.write(), persist.ErrStopped)
 			})
 		})
@@ -63,7 +65,7 @@ func TestLocationIsGone(t *testing.T) {
 }
 
 func newestSegment(m *memFS) (newest string) {
-	for name := range m.names {
+	for name := range m.All() {
 		if _, ok := segmentIndex(filepath.Base(name)); ok {
 			newest = max(newest, name)
 		}
@@ -71,14 +73,15 @@ func newestSegment(m *memFS) (newest string) {
 	return newest
 }
 
-// move gives all that is below a directory, and it, another name.
-func (m *memFS) move(from, to string) {
-	for name, n := range m.names {
-		if name == from || strings.HasPrefix(name, from+"/") {
-			delete(m.names, name)
-			m.names[to+strings.TrimPrefix(name, from)] = n
-		}
-	}
+// readOpen returns the contents of an open file, whatever became of its name.
+func readOpen(t *testing.T, f vfs.File) string {
+	t.Helper()
+	size, err := f.Size()
+	require.NoError(t, err)
+	data := make([]byte, size)
+	_, err = f.ReadAt(data, 0)
+	require.NoError(t, err)
+	return string(data)
 }
 
 // That it cannot be looked at for a moment is no reason to stop.
@@ -108,7 +111,7 @@ func TestPlaceThatCannotBeSeen(t *testing.T) {
 func TestLinksThatAreNotCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &full{t: t, m: newMemFS(), size: 100}
-		f.m.noLinks = true
+		f.m.NoLinks = true
 		require.NoError(t, f.open())
 		for range 3 {
 			require.NoError(t, f.write())
@@ -123,9 +126,7 @@ func TestLinksThatAreNotCounted(t *testing.T) {
 		require.NoError(t, again.f.Close())
 		require.NoError(t, s.close())
 
-		f.m.mu.Lock()
-		delete(f.m.names, newestSegment(f.m))
-		f.m.mu.Unlock()
+		f.m.Alone(func() { f.m.Lose(newestSegment(f.m)) })
 		err = f.write()
 		require.ErrorIs(t, err, persist.ErrStopped)
 		require.ErrorIs(t, err, storage.ErrConflict)
@@ -148,7 +149,7 @@ func TestLocationIsGoneFromDisk(t *testing.T) {
 			_, err = l.Append(ctx0, 0, [][]byte{{1}})
 			require.NoError(t, err)
 			require.NoError(t, take(dir))
-			if n, err := l.mu.segs[0].f.links(); err != nil || n == unknownLinks {
+			if n, err := l.mu.segs[0].f.Links(); err != nil || n == vfs.UnknownLinks {
 				t.Skip("the number of names is not known here")
 			}
 			_, err = l.Append(ctx0, 1, [][]byte{{2}})

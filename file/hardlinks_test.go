@@ -184,9 +184,8 @@ func tear(t *testing.T, name string) {
 func TestOwnSegmentErrorAtEveryOperation(t *testing.T) {
 	for at := 1; ; at++ {
 		m := threeSegments(t)
-		linked := m.names[seg(3)]
-		m.names["/copy"], m.durable["/copy"] = linked, linked
-		before := string(linked.data)
+		m.Link(seg(3), "/copy")
+		before := string(m.contents("/copy"))
 		n, failed := 0, false
 		m.setHook(func(op, name string) error {
 			if n++; n == at {
@@ -206,7 +205,7 @@ func TestOwnSegmentErrorAtEveryOperation(t *testing.T) {
 			_ = l.Close()
 		}
 		m.setHook(nil)
-		require.Equal(t, before, string(linked.data), "the copy has changed")
+		require.Equal(t, before, string(m.contents("/copy")), "the copy has changed")
 		cut := m.crash(nil, 0)
 		for _, left := range []*memFS{m, cut} {
 			requireWholeLog(t, left)
@@ -234,10 +233,10 @@ func TestSharedFilesAreLeftAlone(t *testing.T) {
 	before := map[string]string{}
 	for _, name := range []string{seg(1), seg(2), seg(3), "/db/log/" + sparePrefix + "shared", "/db/log/" + lockName} {
 		to := "/copy/" + filepath.Base(name)
-		m.names[to], m.durable[to] = m.names[name], m.names[name]
+		m.Link(name, to)
 		before[to] = string(m.contents(name))
 	}
-	unlock, err := m.lock("/copy/" + lockName) // as the copy is in use
+	unlock, err := m.Lock("/copy/" + lockName) // as the copy is in use
 	require.NoError(t, err)
 	l, err := logOn(m)
 	require.NoError(t, err)

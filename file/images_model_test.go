@@ -15,17 +15,17 @@ import (
 func TestImagesOfAWrite(t *testing.T) {
 	old, written := bytes.Repeat([]byte("a"), 1024), bytes.Repeat([]byte("b"), 1024)
 	m := newMemFS()
-	f, err := m.create("/f")
+	f, err := m.Create("/f")
 	require.NoError(t, err)
 	require.NoError(t, m.flushDir("/"))
 	_, err = f.WriteAt(old, 0)
 	require.NoError(t, err)
-	require.NoError(t, f.sync())
+	require.NoError(t, f.Sync())
 	j := m.record()
 	_, err = f.WriteAt(written, 256) // sectors 0 to 2, and the file grows to 1280 bytes
 	require.NoError(t, err)
 	const unsynced = 0 // the only step after which something may be lost
-	require.NoError(t, f.datasync())
+	require.NoError(t, f.Datasync())
 	whole := slices.Clone(m.file("/f"))
 
 	sizes, sectors, tornAt := map[int]bool{}, map[string]bool{}, map[int]bool{}
@@ -72,7 +72,7 @@ func TestImagesOfAWrite(t *testing.T) {
 // A sector that was written several times may hold any of its contents.
 func TestImagesOfASectorWrittenTwice(t *testing.T) {
 	m := newMemFS()
-	f, err := m.create("/f")
+	f, err := m.Create("/f")
 	require.NoError(t, err)
 	require.NoError(t, m.flushDir("/"))
 	j := m.record()
@@ -99,15 +99,15 @@ func TestImagesOfASectorWrittenTwice(t *testing.T) {
 func TestImagesOfARename(t *testing.T) {
 	m := newMemFS()
 	for _, name := range []string{"/from", "/to"} {
-		f, err := m.create(name)
+		f, err := m.Create(name)
 		require.NoError(t, err)
 		_, err = f.WriteAt([]byte(name), 0)
 		require.NoError(t, err)
-		require.NoError(t, f.sync())
+		require.NoError(t, f.Sync())
 	}
 	require.NoError(t, m.flushDir("/"))
 	j := m.record()
-	require.NoError(t, m.rename("/from", "/to"))
+	require.NoError(t, m.Rename("/from", "/to"))
 	require.NoError(t, m.flushDir("/"))
 	seen := map[string]bool{}
 	for seed := range uint64(100) {

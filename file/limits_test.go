@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tidemark-go/tidemark/file/internal/vfs"
 	"github.com/tidemark-go/tidemark/storage"
 )
 
@@ -31,8 +32,8 @@ func TestPiecesThatNoSliceHolds(t *testing.T) {
 
 // sizedHandle is a file of which nothing but the size is looked at.
 type sizedHandle struct {
-	handle
+	vfs.File
 	bytes int64
 }
 
-func (h sizedHandle) size() (int64, error) { return h.bytes, nil }
+func (h sizedHandle) Size() (int64, error) { return h.bytes, nil }

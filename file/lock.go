@@ -10,6 +10,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/tidemark-go/tidemark/file/internal/vfs"
 	"github.com/tidemark-go/tidemark/storage"
 )
 
@@ -21,7 +22,7 @@ const (
 
 // heldLock is the lock of a directory, which is taken.
 type heldLock struct {
-	fsys   fileSystem
+	fsys   vfs.FS
 	name   string // of the LOCK file
 	made   bool   // it was not there before
 	before []byte // what it said, if it was
@@ -31,16 +32,16 @@ type heldLock struct {
 // takeLock takes the lock of a directory and writes into it who has it. The
 // lock itself is the operating system's and dies with the process; the contents
 // are for people, and stay behind.
-func takeLock(fsys fileSystem, dir, location string, info storage.LockInfo) (*heldLock, error) {
+func takeLock(fsys vfs.FS, dir, location string, info storage.LockInfo) (*heldLock, error) {
 	l := &heldLock{fsys: fsys, name: filepath.Join(dir, lockName)}
-	_, err := fsys.stat(l.name)
+	_, err := fsys.Stat(l.name)
 	if l.made = isNotExist(err); l.made {
 		err = nil
 	}
 	if err == nil {
-		l.unlock, err = fsys.lock(l.name)
+		l.unlock, err = fsys.Lock(l.name)
 	}
-	if errors.Is(err, errHeld) {
+	if errors.Is(err, vfs.ErrHeld) {
 		return nil, &storage.LockedError{Location: location, Holder: lockHolder(fsys, l.name)}
 	}
 	if err != nil {
@@ -61,7 +62,7 @@ func takeLock(fsys fileSystem, dir, location string, info storage.LockInfo) (*he
 func (l *heldLock) restore() error {
 	var err error
 	if l.made {
-		err = ignoreNotExist(l.fsys.remove(l.name))
+		err = ignoreNotExist(l.fsys.Remove(l.name))
 	} else {
 		err = writeLock(l.fsys, l.name, l.before)
 	}
@@ -72,12 +73,12 @@ func (l *heldLock) restore() error {
 }
 
 // readFile reads a whole file.
-func readFile(fsys fileSystem, name string) ([]byte, error) {
-	f, err := fsys.open(name)
+func readFile(fsys vfs.FS, name string) ([]byte, error) {
+	f, err := fsys.Open(name)
 	if err != nil {
 		return nil, err
 	}
-	size, err := f.size()
+	size, err := f.Size()
 	data := make([]byte, size)
 	if err == nil && size > 0 {
 		_, err = f.ReadAt(data, 0)
@@ -88,13 +89,13 @@ func readFile(fsys fileSystem, name string) ([]byte, error) {
 // writeLock replaces the contents of the LOCK file, whose lock is ours. It
 // overwrites them in place, which needs no room: a full disk must not keep a
 // location from being opened.
-func writeLock(fsys fileSystem, name string, contents []byte) error {
-	f, err := fsys.openWrite(name)
+func writeLock(fsys vfs.FS, name string, contents []byte) error {
+	f, err := fsys.OpenWrite(name)
 	if err != nil {
 		return err
 	}
 	if _, err = f.WriteAt(contents, 0); err == nil {
-		err = f.truncate(int64(len(contents)))
+		err = f.Truncate(int64(len(contents)))
 	}
 	if cerr := f.Close(); err == nil {
 		err = cerr
@@ -104,8 +105,8 @@ func writeLock(fsys fileSystem, name string, contents []byte) error {
 
 // lockHolder reads who holds the lock. An unreadable or empty file gives an
 // unknown holder: that the lock is held is certain all the same.
-func lockHolder(fsys fileSystem, name string) storage.LockInfo {
-	f, err := fsys.open(name)
+func lockHolder(fsys vfs.FS, name string) storage.LockInfo {
+	f, err := fsys.Open(name)
 	if err != nil {
 		return storage.LockInfo{}
 	}
@@ -144,6 +145,7 @@ func lockDetails() string {
 // that has a strange one must open its location all the same.
 func oneLine(name string) string {
 	return strings.Map(func(r rune) rune {
+		//museum:strange-name
 		if unicode.IsControl(r) || r == utf8.RuneError {
 			return '?'
 		}

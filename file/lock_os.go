@@ -11,6 +11,7 @@ import (
 
 	"github.com/gofrs/flock"
 
+	"github.com/tidemark-go/tidemark/file/internal/vfs"
 	"github.com/tidemark-go/tidemark/storage"
 )
 
@@ -51,7 +52,8 @@ func (l *lockedDir) check() error {
 }
 
 // lock locks the directory first: if that fails no file was made.
-func (fs osFileSystem) lock(name string) (func() error, error) {
+func (fs osFileSystem) Lock(name string) (func() error, error) {
+	//museum:second-writer
 	release, err := fs.lockDir(filepath.Dir(name))
 	if err != nil {
 		return nil, err
@@ -60,12 +62,13 @@ func (fs osFileSystem) lock(name string) (func() error, error) {
 		return nil, errors.Join(err, release())
 	}
 	l := flock.New(name, flock.SetPermissions(filePerm))
+	//museum:second-writer/2
 	ok, err := l.TryLock()
 	if err == nil && !ok {
-		err = errHeld
+		err = vfs.ErrHeld
 	}
 	if err == nil && errors.Is(fs.locked.check(), storage.ErrConflict) {
-		err = errors.Join(errReplaced, l.Unlock())
+		err = errors.Join(vfs.ErrReplaced, l.Unlock())
 	}
 	if err != nil {
 		return nil, errors.Join(err, release())
@@ -109,7 +112,8 @@ func (fs osFileSystem) lockDir(dir string) (release func() error, err error) {
 	info, err := d.Stat()
 	alone := false
 	if err == nil {
-		if err = tryLock(d, true); err != nil && !errors.Is(err, errHeld) {
+		//museum:lock-file-removed
+		if err = tryLock(d, true); err != nil && !errors.Is(err, vfs.ErrHeld) {
 			err = nil
 		} else {
 			alone = err == nil

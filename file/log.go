@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tidemark-go/tidemark/file/internal/vfs"
 	"github.com/tidemark-go/tidemark/storage"
 )
 
@@ -31,7 +32,7 @@ type Log struct {
 	dir     string // the directory of the segments
 	opening *opening
 	held    *heldLock
-	names   directory // dir, open: durability must not depend on a free descriptor
+	names   vfs.Dir // dir, open: durability must not depend on a free descriptor
 	spares  *spares
 	reads   operations
 	found   found  // by the inspection, to be settled
@@ -230,10 +231,11 @@ func (l *Log) Close() error {
 func (l *Log) close() error {
 	if !l.opening.end(l.errClosed()) {
 		err := l.letGo()
+		//museum:segment-left-behind
 		if l.first != "" {
 			// Nothing was appended to it: an append waits for all to be settled. While the lock
 			// is held, for somebody else may go on with it afterwards.
-			err = errors.Join(err, ignoreNotExist(l.fsys.remove(l.first)))
+			err = errors.Join(err, ignoreNotExist(l.fsys.Remove(l.first)))
 		}
 		return errors.Join(err, l.opening.takeBack(l.config, l.held))
 	}
@@ -242,7 +244,7 @@ func (l *Log) close() error {
 	l.mu.Unlock()
 	var err error
 	if failed == nil && l.write.marked {
-		err = active.f.datasync()
+		err = active.f.Datasync()
 	}
 	return errors.Join(err, l.letGo(), l.held.unlock())
 }

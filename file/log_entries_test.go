@@ -87,7 +87,7 @@ func threeSegments(t testing.TB) *memFS {
 // the end.
 func groups(t testing.TB, m *memFS, index uint64) []point {
 	t.Helper()
-	s, err := openSegment("/db/log", index, m.open)
+	s, err := openSegment("/db/log", index, m.Open)
 	require.NoError(t, err)
 	defer s.release() //nolint:errcheck // only read
 	w, at := newWindow(s), []point{s.start()}

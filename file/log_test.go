@@ -93,7 +93,7 @@ func TestFullDisk(t *testing.T) {
 	l, err := tryOpenMem(m, SegmentSize(MinSegmentSize, 8*MinSegmentSize))
 	require.NoError(t, err)
 	defer l.Close()
-	m.capacity = 6*MinSegmentSize + 1000 // for 16 and 32 KiB, and not for 64 KiB after those
+	m.Capacity = 6*MinSegmentSize + 1000 // for 16 and 32 KiB, and not for 64 KiB after those
 	next := storage.SeqNo(0)
 	for err == nil {
 		next++
@@ -117,7 +117,7 @@ func TestFullDisk(t *testing.T) {
 	newest, end := l.mu.segs[len(l.mu.segs)-1].name, l.write.off
 	require.NoError(t, l.Close())
 
-	m.capacity = m.used() // nor does opening, also if there is a torn tail to be cut
+	m.Capacity = m.used() // nor does opening, also if there is a torn tail to be cut
 	copy(m.file(newest)[end+markSize/2-8:], "torn")
 	copy(m.file(newest)[end:], "torn")
 	l = openMem(t, m)
@@ -265,14 +265,15 @@ func TestSuspicionThatCouldNotBeRead(t *testing.T) {
 // Reading a location writes nothing, not even a directory.
 func TestReadersCreateNothing(t *testing.T) {
 	m := newMemFS()
-	m.setHook(func(op, name string) error {
+	watch := func(op, name string) error {
 		switch op {
 		case "open", "list", "stat", "isAt", "read", "size", "tryLock", "close":
 			return nil
 		}
 		t.Errorf("a reader calls %s %s", op, name)
 		return nil
-	})
+	}
+	m.setHook(watch)
 	r, err := NewLogReader("/db", withFileSystem(m))
 	require.NoError(t, err)
 	b, err := NewBlobReader("/db", withFileSystem(m))
@@ -286,7 +287,6 @@ func TestReadersCreateNothing(t *testing.T) {
 		}
 	}
 	check(0)
-	watch := m.hook
 	m.setHook(nil)
 	l := openMem(t, m)
 	appendGroups(t, l, []int{1, 2, 3})
@@ -317,7 +317,7 @@ func TestCloseDuringRead(t *testing.T) {
 		}
 		require.Equal(t, 2, n)
 	}
-	require.Zero(t, m.handles, "files left open")
+	require.Zero(t, m.Handles(), "files left open")
 }
 
 // An I/O error while reading is that, not damage.

@@ -5,11 +5,15 @@ import (
 	"fmt"
 	"io"
 	iofs "io/fs"
+	"iter"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"syscall"
+
+	"github.com/tidemark-go/tidemark/file/internal/vfs"
 )
 
 // memFS is a file system in memory that knows what a power cut would leave: see
@@ -32,12 +36,12 @@ type memFS struct {
 	// bytes: who has the lock of a byte; true is exclusively.
 	bytes map[memByte]map[*memHandle]bool
 	ids   map[*inode]uint64 // of those that were asked for
-	// noByteLocks: it has no locks on bytes, as other systems than Linux.
-	noByteLocks bool
-	// noLinks: it says that files have no names, as some file systems do.
-	noLinks bool
-	// capacity, if it is not 0, is how many bytes all files may have together.
-	capacity int
+	// NoByteLocks: it has no locks on bytes, as other systems than Linux.
+	NoByteLocks bool
+	// NoLinks: it says that files have no names, as some file systems do.
+	NoLinks bool
+	// Capacity, if it is not 0, is how many bytes all files may have together.
+	Capacity int
 }
 
 func newMemFS() *memFS {
@@ -69,7 +73,7 @@ func pathError(op, name string, err error) error {
 	return &iofs.PathError{Op: op, Path: name, Err: err}
 }
 
-func (m *memFS) openAs(op, name string) (handle, error) {
+func (m *memFS) openAs(op, name string) (vfs.File, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if err := m.begin(op, name); err != nil {
@@ -83,12 +87,12 @@ func (m *memFS) openAs(op, name string) (handle, error) {
 	return &memHandle{m: m, n: n, name: name, writable: op != "open"}, nil
 }
 
-func (m *memFS) absolute(dir string) (string, error) {
+func (m *memFS) Absolute(dir string) (string, error) {
 	return dir, nil // it has no working directory and no links
 }
 
-func (m *memFS) open(name string) (handle, error)      { return m.openAs("open", name) }
-func (m *memFS) openWrite(name string) (handle, error) { return m.openAs("openWrite", name) }
+func (m *memFS) Open(name string) (vfs.File, error)      { return m.openAs("open", name) }
+func (m *memFS) OpenWrite(name string) (vfs.File, error) { return m.openAs("openWrite", name) }
 
 func (m *memFS) add(op, name string, n *inode) error {
 	if err := m.begin(op, name); err != nil {
@@ -104,7 +108,7 @@ func (m *memFS) add(op, name string, n *inode) error {
 	return nil
 }
 
-func (m *memFS) create(name string) (handle, error) {
+func (m *memFS) Create(name string) (vfs.File, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	n := &inode{}
@@ -115,13 +119,13 @@ func (m *memFS) create(name string) (handle, error) {
 	return &memHandle{m: m, n: n, name: name, writable: true}, nil
 }
 
-func (m *memFS) mkdir(name string) error {
+func (m *memFS) Mkdir(name string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.add("mkdir", name, &inode{dir: true})
 }
 
-func (m *memFS) rename(from, to string) error {
+func (m *memFS) Rename(from, to string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if err := m.begin("rename", to); err != nil {
@@ -134,7 +138,7 @@ func (m *memFS) rename(from, to string) error {
 	return nil
 }
 
-func (m *memFS) remove(name string) error {
+func (m *memFS) Remove(name string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if err := m.begin("remove", name); err != nil {
@@ -152,7 +156,7 @@ func (m *memFS) remove(name string) error {
 	return nil
 }
 
-func (m *memFS) list(dir string) ([]string, error) {
+func (m *memFS) List(dir string) ([]string, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if err := m.begin("list", dir); err != nil {
@@ -170,7 +174,7 @@ func (m *memFS) list(dir string) ([]string, error) {
 	return names, nil
 }
 
-func (m *memFS) stat(name string) (int64, error) {
+func (m *memFS) Stat(name string) (int64, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if err := m.begin("stat", name); err != nil {
@@ -182,7 +186,7 @@ func (m *memFS) stat(name string) (int64, error) {
 	return int64(len(m.names[name].data)), nil
 }
 
-func (m *memFS) openDir(dir string) (directory, error) {
+func (m *memFS) OpenDir(dir string) (vfs.Dir, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if err := m.begin("openDir", dir); err != nil {
@@ -197,11 +201,11 @@ func (m *memFS) openDir(dir string) (directory, error) {
 
 // flushDir makes the names in a directory durable.
 func (m *memFS) flushDir(dir string) error {
-	d, err := m.openDir(dir)
+	d, err := m.OpenDir(dir)
 	if err != nil {
 		return err
 	}
-	return errors.Join(d.syncDir(), d.Close())
+	return errors.Join(d.SyncDir(), d.Close())
 }
 
 type memDir struct {
@@ -211,7 +215,7 @@ type memDir struct {
 	closed bool
 }
 
-func (d *memDir) syncDir() error {
+func (d *memDir) SyncDir() error {
 	d.m.mu.Lock()
 	defer d.m.mu.Unlock()
 	if d.closed {
@@ -224,7 +228,7 @@ func (d *memDir) syncDir() error {
 	return nil
 }
 
-func (d *memDir) isAt(dir string) (bool, error) {
+func (d *memDir) IsAt(dir string) (bool, error) {
 	d.m.mu.Lock()
 	defer d.m.mu.Unlock()
 	if err := d.m.begin("isAt", d.name); err != nil {
@@ -243,7 +247,7 @@ func (d *memDir) Close() error {
 	return d.m.begin("close", d.name)
 }
 
-func (m *memFS) lock(name string) (func() error, error) {
+func (m *memFS) Lock(name string) (func() error, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if err := m.begin("lock", name); err != nil {
@@ -260,7 +264,7 @@ func (m *memFS) lock(name string) (func() error, error) {
 		m.do(change{op: "rename", name: name + ".own", to: name})
 	}
 	if m.locked[n] {
-		return nil, errHeld
+		return nil, vfs.ErrHeld
 	}
 	m.locked[n] = true
 	return func() error {
@@ -319,8 +323,8 @@ func (h *memHandle) WriteAt(p []byte, off int64) (int, error) {
 		n := h.put(p[:len(p)/2], off) // a short write
 		return n, err
 	}
-	if grow := off + int64(len(p)) - int64(len(h.n.data)); grow > 0 && h.m.capacity > 0 {
-		if free := h.m.capacity - h.m.used(); free < int(grow) {
+	if grow := off + int64(len(p)) - int64(len(h.n.data)); grow > 0 && h.m.Capacity > 0 {
+		if free := h.m.Capacity - h.m.used(); free < int(grow) {
 			return h.put(p[:max(0, len(p)-int(grow)+free)], off), pathError("write", h.name, syscall.ENOSPC)
 		}
 	}
@@ -350,10 +354,10 @@ func (h *memHandle) flush(op string) error {
 	return err
 }
 
-func (h *memHandle) sync() error     { return h.flush("sync") }
-func (h *memHandle) datasync() error { return h.flush("datasync") }
+func (h *memHandle) Sync() error     { return h.flush("sync") }
+func (h *memHandle) Datasync() error { return h.flush("datasync") }
 
-func (h *memHandle) truncate(size int64) error {
+func (h *memHandle) Truncate(size int64) error {
 	h.m.mu.Lock()
 	defer h.m.mu.Unlock()
 	if err := h.begin("truncate"); err != nil {
@@ -363,16 +367,16 @@ func (h *memHandle) truncate(size int64) error {
 	return nil
 }
 
-func (h *memHandle) size() (int64, error) {
+func (h *memHandle) Size() (int64, error) {
 	h.m.mu.Lock()
 	defer h.m.mu.Unlock()
 	return int64(len(h.n.data)), h.begin("size")
 }
 
-func (h *memHandle) links() (int, error) {
+func (h *memHandle) Links() (int, error) {
 	h.m.mu.Lock()
 	defer h.m.mu.Unlock()
-	if h.m.noLinks {
+	if h.m.NoLinks {
 		return 0, h.begin("links")
 	}
 	return h.m.links(h.n), h.begin("links")
@@ -388,13 +392,13 @@ func (m *memFS) links(n *inode) (links int) {
 	return links
 }
 
-func (h *memHandle) isAt(name string) (bool, error) {
+func (h *memHandle) IsAt(name string) (bool, error) {
 	h.m.mu.Lock()
 	defer h.m.mu.Unlock()
 	return h.m.names[name] == h.n, h.begin("isAt")
 }
 
-func (h *memHandle) tryLock(exclusive bool) error {
+func (h *memHandle) TryLock(exclusive bool) error {
 	h.m.mu.Lock()
 	defer h.m.mu.Unlock()
 	if err := h.begin("tryLock"); err != nil {
@@ -402,13 +406,13 @@ func (h *memHandle) tryLock(exclusive bool) error {
 	}
 	if exclusive {
 		if h.n.held && !h.exclusive || h.n.shared > 0 {
-			return errHeld
+			return vfs.ErrHeld
 		}
 		h.n.held, h.exclusive = true, true
 		return nil
 	}
 	if h.n.held {
-		return errHeld
+		return vfs.ErrHeld
 	}
 	h.n.shared++
 	h.shared = true
@@ -431,19 +435,19 @@ type memByte struct {
 	at int64
 }
 
-func (h *memHandle) tryLockByte(at int64, exclusive bool) error {
+func (h *memHandle) TryLockByte(at int64, exclusive bool) error {
 	h.m.mu.Lock()
 	defer h.m.mu.Unlock()
 	if err := h.begin("tryLockByte"); err != nil {
 		return err
 	}
-	if h.m.noByteLocks {
+	if h.m.NoByteLocks {
 		return errors.ErrUnsupported
 	}
 	b := memByte{h.n, at}
 	for other, alone := range h.m.bytes[b] {
 		if other != h && (alone || exclusive) {
-			return errHeld
+			return vfs.ErrHeld
 		}
 	}
 	if h.m.bytes[b] == nil {
@@ -453,26 +457,26 @@ func (h *memHandle) tryLockByte(at int64, exclusive bool) error {
 	return nil
 }
 
-func (h *memHandle) unlockByte(at int64) error {
+func (h *memHandle) UnlockByte(at int64) error {
 	h.m.mu.Lock()
 	defer h.m.mu.Unlock()
 	delete(h.m.bytes[memByte{h.n, at}], h)
 	return h.begin("unlockByte")
 }
 
-func (h *memHandle) id() (fileID, error) {
+func (h *memHandle) ID() (vfs.FileID, error) {
 	h.m.mu.Lock()
 	defer h.m.mu.Unlock()
 	if err := h.begin("id"); err != nil {
-		return fileID{}, err
+		return vfs.FileID{}, err
 	}
 	if h.m.ids[h.n] == 0 {
 		h.m.ids[h.n] = uint64(len(h.m.ids) + 1)
 	}
-	return fileID{inode: h.m.ids[h.n]}, nil
+	return vfs.FileID{Inode: h.m.ids[h.n]}, nil
 }
 
-func (h *memHandle) unlock() error {
+func (h *memHandle) Unlock() error {
 	h.m.mu.Lock()
 	defer h.m.mu.Unlock()
 	h.letGo()
@@ -514,15 +518,152 @@ func (m *memFS) only(prefix string) []string {
 	return names
 }
 
-// contents returns the contents of a file, to be read.
-func (m *memFS) contents(name string) []byte { return m.names[name].data }
+// Contents returns the contents of a file, to be read.
+func (m *memFS) contents(name string) []byte { return m.at(name).data }
 
-// file returns the contents of a file, to be changed in place.
+// Edit returns the contents of a file, to be changed in place.
 func (m *memFS) file(name string) []byte {
-	n := m.names[name]
-	if n == nil {
-		panic(fmt.Sprintf("no file %s among %v", name, m.only("")))
-	}
+	n := m.at(name)
 	n.own()
 	return n.data
+}
+
+// Alone runs f while no operation is under way, and none begins before it ends. f must call
+// no operation.
+func (m *memFS) Alone(f func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	f()
+}
+
+// Meanwhile is for a hook that wants to do something with the disk itself: f may call
+// operations, and so may others while it runs.
+func (m *memFS) Meanwhile(f func()) {
+	m.mu.Unlock()
+	defer m.mu.Lock()
+	f()
+}
+
+// Stall makes the disk hang in the first operation that at is true for, and with it all
+// others. reached is closed when it does. letGo ends it, and takes the hook away.
+func (m *memFS) Stall(at func(op, name string) bool) (reached <-chan struct{}, letGo func()) {
+	stalled, gate := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	m.setHook(func(op, name string) error {
+		if at(op, name) {
+			once.Do(func() { close(stalled) })
+			<-gate
+		}
+		return nil
+	})
+	return stalled, func() {
+		close(gate)
+		m.setHook(nil)
+	}
+}
+
+// Everything is all that the disk holds, as name and contents: "dir", or "file " and the
+// bytes of the file.
+func (m *memFS) Everything() map[string]string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	all := map[string]string{}
+	for name, n := range m.names {
+		if all[name] = "file " + string(n.data); n.dir {
+			all[name] = "dir"
+		}
+	}
+	return all
+}
+
+// Handles returns how many files and directories are open.
+func (m *memFS) Handles() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.handles
+}
+
+// Changes counts the operations that have changed something, failed flushes included.
+func (m *memFS) Changes() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.changes
+}
+
+// All yields the names of all files and directories, in any order.
+func (m *memFS) All() iter.Seq[string] { return maps.Keys(m.names) }
+
+// Has reports whether there is a file or directory of this name.
+func (m *memFS) Has(name string) bool { return m.names[name] != nil }
+
+// IsDir reports whether there is a directory of this name.
+func (m *memFS) IsDir(name string) bool { return m.names[name] != nil && m.names[name].dir }
+
+// lay gives a name to a file, or takes it away if n is nil, now and after a power cut.
+func (m *memFS) lay(name string, n *inode) {
+	p := naming{name: name, n: n}
+	give(m.names, p)
+	give(m.durable, p)
+	m.unsynced = slices.DeleteFunc(slices.Clone(m.unsynced), func(p naming) bool { return p.name == name })
+}
+
+// Put makes a file of these contents, durably, in the place of what has the name. Handles
+// that are open stay with the old file.
+func (m *memFS) Put(name string, contents []byte) {
+	m.lay(name, &inode{data: slices.Clone(contents), durable: slices.Clone(contents)})
+}
+
+// PutDir makes an empty directory, durably.
+func (m *memFS) PutDir(name string) { m.lay(name, &inode{dir: true}) }
+
+// Link gives a file another name, durably: a hard link.
+func (m *memFS) Link(name, other string) { m.lay(other, m.at(name)) }
+
+// Lose takes away a file, or a directory and all that is below it, durably.
+func (m *memFS) Lose(name string) {
+	for _, at := range m.below(name) {
+		m.lay(at, nil)
+	}
+}
+
+// Move gives a file, or a directory and all that is below it, another name, durably.
+func (m *memFS) Move(from, to string) {
+	for _, at := range m.below(from) {
+		n := m.at(at)
+		m.lay(at, nil)
+		m.lay(to+strings.TrimPrefix(at, from), n)
+	}
+}
+
+// below returns the names of a file or directory and of what is below it.
+func (m *memFS) below(name string) (names []string) {
+	for at := range m.names {
+		if at == name || strings.HasPrefix(at, name+"/") {
+			names = append(names, at)
+		}
+	}
+	return names
+}
+
+// Resize cuts a file to a size in bytes, or appends zeros, as programs see it. Handles that
+// are open see it too.
+func (m *memFS) Resize(name string, size int) {
+	n := m.at(name)
+	n.own()
+	n.data = resized(n.data, int64(size))
+}
+
+// at returns the file of a name, which must be there.
+func (m *memFS) at(name string) *inode {
+	n := m.names[name]
+	if n == nil {
+		panic(fmt.Sprintf("no file %s among %v", name, slices.Collect(m.All())))
+	}
+	return n
+}
+
+// CrashKeepingNames returns the disk after a power cut that has lost all contents that were
+// not flushed, and no name.
+func (m *memFS) CrashKeepingNames() *memFS {
+	return m.after(cut{name: everything.name, sector: nothing.sector, size: nothing.size})
 }

@@ -58,8 +58,10 @@ func open(ctx context.Context, dir string, cfg persist.Config, opts []Option) (*
 	if err != nil {
 		return nil, errors.Join(err, log.Close())
 	}
+	//museum:full-for-good
 	blob.makeRoom = log.spares.giveBack
 	log.beside = blob.present
+	//museum:refusal-that-writes
 	c, err := persist.Start(ctx, log, blob, cfg)
 	if err == nil {
 		if err = o.settle(ctx); err != nil {

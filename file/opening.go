@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/tidemark-go/tidemark/file/internal/vfs"
 	"github.com/tidemark-go/tidemark/storage"
 )
 
@@ -94,10 +95,10 @@ func (t *tracks) add(dir string) {
 
 // remove removes the directories, as far as nobody has put something there. It may
 // be called again when there is less in them.
-func (t *tracks) remove(fsys fileSystem) { t.removeBelow(fsys, "") }
+func (t *tracks) remove(fsys vfs.FS) { t.removeBelow(fsys, "") }
 
 // removeBelow removes those below a directory; "": all.
-func (t *tracks) removeBelow(fsys fileSystem, above string) {
+func (t *tracks) removeBelow(fsys vfs.FS, above string) {
 	if above != "" {
 		above += string(filepath.Separator)
 	}
@@ -107,7 +108,7 @@ func (t *tracks) removeBelow(fsys fileSystem, above string) {
 	for _, dir := range slices.Backward(t.dirs) {
 		if !strings.HasPrefix(dir, above) {
 			left = append(left, dir)
-		} else if err := ignoreNotExist(fsys.remove(dir)); err != nil {
+		} else if err := ignoreNotExist(fsys.Remove(dir)); err != nil {
 			left = append(left, dir)
 		}
 	}
@@ -131,7 +132,7 @@ func (o *opening) lockIn(ctx context.Context, c config, dir, location string) (l
 		if err == nil {
 			return l, nil
 		}
-		if !isNotExist(err) && !errors.Is(err, errReplaced) {
+		if !isNotExist(err) && !errors.Is(err, vfs.ErrReplaced) {
 			break
 		}
 	}
@@ -145,6 +146,7 @@ func (o *opening) takeBack(c config, l *heldLock) error {
 	// Whoever takes the lock next relies on what he finds below it.
 	o.made.removeBelow(c.fsys, filepath.Dir(l.name))
 	err := errors.Join(l.restore(), l.unlock())
+	//museum:refusal-that-leaves
 	o.made.remove(c.fsys)
 	return err
 }

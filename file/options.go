@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tidemark-go/tidemark/file/internal/vfs"
 	"github.com/tidemark-go/tidemark/storage"
 )
 
@@ -63,7 +64,7 @@ func SegmentSize(first, limit int64) Option {
 }
 
 // withFileSystem replaces the operating system's files, in tests.
-func withFileSystem(fsys fileSystem) Option {
+func withFileSystem(fsys vfs.FS) Option {
 	return func(c *config) { c.fsys = fsys }
 }
 
@@ -73,7 +74,7 @@ func withPatience(d time.Duration) Option {
 }
 
 type config struct {
-	fsys                      fileSystem
+	fsys                      vfs.FS
 	lock                      storage.LockInfo
 	logger                    *slog.Logger
 	noFlush                   *sync.Once // says that directories cannot be flushed
@@ -87,10 +88,11 @@ func locate(dir string, opts []Option) (config, string, error) {
 	if err != nil {
 		return c, dir, err
 	}
-	absolute, err := c.fsys.absolute(dir)
+	absolute, err := c.fsys.Absolute(dir)
 	if err != nil {
 		return c, dir, fmt.Errorf("find directory %q: %w", dir, err)
 	}
+	//museum:relative-for-good
 	return c, absolute, nil
 }
 

@@ -5,16 +5,18 @@ package file
 import (
 	"errors"
 	"os"
+
+	"github.com/tidemark-go/tidemark/file/internal/vfs"
 )
 
 // openDirectory opens nothing: these systems cannot flush a directory.
-func openDirectory(dir string) (directory, error) {
+func openDirectory(dir string) (vfs.Dir, error) {
 	_, err := os.Stat(dir)
 	return noDirectory{}, err
 }
 
 // linkCount does not tell: hard links and removed files are not noticed here.
-func linkCount(*os.File) (int, error) { return unknownLinks, nil }
+func linkCount(*os.File) (int, error) { return vfs.UnknownLinks, nil }
 
 // tryLock reports that there are no such locks. The writer then never reuses a
 // segment file, so readers need no protection.

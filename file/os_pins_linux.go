@@ -5,6 +5,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tidemark-go/tidemark/file/internal/vfs"
 )
 
 // lockByte takes or gives up a lock on one byte of a file. Locks of open file descriptions
@@ -24,7 +26,7 @@ func lockByte(f *os.File, kind int16, at int64) error {
 		}
 	})
 	if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EACCES) {
-		err = errHeld
+		err = vfs.ErrHeld
 	}
 	if errors.Is(err, unix.EINVAL) { // kernels before 3.15
 		err = errors.ErrUnsupported

@@ -7,10 +7,12 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tidemark-go/tidemark/file/internal/vfs"
 )
 
 // openDirectory opens a directory, to make the names in it durable.
-func openDirectory(dir string) (directory, error) {
+func openDirectory(dir string) (vfs.Dir, error) {
 	d, err := os.Open(dir)
 	if err != nil {
 		return nil, err
@@ -20,8 +22,8 @@ func openDirectory(dir string) (directory, error) {
 
 type osDirectory struct{ *os.File }
 
-func (d osDirectory) syncDir() error                { return d.Sync() }
-func (d osDirectory) isAt(dir string) (bool, error) { return sameFile(d.File, dir) }
+func (d osDirectory) SyncDir() error                { return d.Sync() }
+func (d osDirectory) IsAt(dir string) (bool, error) { return sameFile(d.File, dir) }
 
 func tryLock(f *os.File, exclusive bool) error {
 	how := unix.LOCK_SH
@@ -30,7 +32,7 @@ func tryLock(f *os.File, exclusive bool) error {
 	}
 	err := unix.Flock(int(f.Fd()), how|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) {
-		return errHeld
+		return vfs.ErrHeld
 	}
 	return err
 }

@@ -11,6 +11,8 @@ import (
 	"sync"
 
 	"github.com/cespare/xxhash/v2"
+
+	"github.com/tidemark-go/tidemark/file/internal/vfs"
 )
 
 // A reader pins a blob by a shared lock on one byte of the file pins, which the key
@@ -26,9 +28,6 @@ const (
 	blobPins   = "pins"   // below blobDir: an empty file, whose bytes are locked
 	blobPinned = "pinned" // below blobDir: blobs that were deleted while they were pinned
 )
-
-// fileID tells files apart, as long as they are there.
-type fileID struct{ device, inode uint64 }
 
 // pinRun is how many bytes follow one another for keys that differ in their last number.
 const pinRun = 1 << 20
@@ -52,14 +51,15 @@ func pinByte(key string) int64 {
 		n = (n*10 + int64(digit-'0')) % pinRun
 	}
 	hash := xxhash.Sum64String(key[:begin] + "#" + key[end:])
+	//museum:locks-that-lie-apart
 	return int64(hash>>2)/pinRun*pinRun + n //nolint:gosec // 62 bits are left
 }
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
 // pinnedName is the name of a file among those that were deleted while they were pinned.
-func pinnedName(key string, id fileID) string {
-	return fmt.Sprintf("%016x-%x", pinByte(key), id.inode)
+func pinnedName(key string, id vfs.FileID) string {
+	return fmt.Sprintf("%016x-%x", pinByte(key), id.Inode)
 }
 
 // pinnedByte is the inverse of pinnedName, for the byte. It reports false for a name that
@@ -76,10 +76,10 @@ func pinnedByte(name string) (at int64, ok bool) {
 
 // pinnedBlobs is what the writer knows of pins.
 type pinnedBlobs struct {
-	fsys fileSystem
+	fsys vfs.FS
 	dir  string // of what is pinned; it may not be there
 	// locks is the file pins, or nil if there is none: nothing is pinned by locks.
-	locks handle
+	locks vfs.File
 	// bytes is held for a byte while it is locked: the locks are those of the handle, so
 	// they do not tell its goroutines apart.
 	bytes keyLocks[int64]
@@ -94,12 +94,12 @@ func (b *Blob) inspectPins() error {
 	p := &b.pinned
 	p.fsys, p.dir = b.config.fsys, filepath.Join(b.base, blobPinned)
 	name := filepath.Join(b.base, blobPins)
-	names, err := p.fsys.list(p.dir)
+	names, err := p.fsys.List(p.dir)
 	if ignoreNotExist(err) != nil {
 		return fmt.Errorf("list pinned blobs: %w", err)
 	}
 	p.names = names
-	locks, err := p.fsys.openWrite(name)
+	locks, err := p.fsys.OpenWrite(name)
 	if isNotExist(err) {
 		return nil
 	}
@@ -118,9 +118,9 @@ func (b *Blob) settlePins(context.Context) error {
 	p := &b.pinned
 	if p.locks == nil {
 		name := filepath.Join(b.base, blobPins)
-		locks, err := p.fsys.create(name)
+		locks, err := p.fsys.Create(name)
 		if err != nil {
-			if _, there := p.fsys.stat(name); there == nil {
+			if _, there := p.fsys.Stat(name); there == nil {
 				return fmt.Errorf("make %s: %w", name, err) // readers may have locked it
 			}
 			b.logger.Warn("cannot make the file by which readers pin blobs: they keep files open instead", "file", name, "error", err)
@@ -128,8 +128,8 @@ func (b *Blob) settlePins(context.Context) error {
 		}
 		p.locks = locks
 	}
-	if err := p.locks.tryLockByte(0, true); err == nil {
-		_ = p.locks.unlockByte(0) // at worst, readers keep the file open
+	if err := p.locks.TryLockByte(0, true); err == nil {
+		_ = p.locks.UnlockByte(0) // at worst, readers keep the file open
 	} else if errors.Is(err, errors.ErrUnsupported) {
 		// So no reader has any.
 		_ = p.locks.Close() // nothing was written to it
@@ -141,45 +141,46 @@ func (b *Blob) settlePins(context.Context) error {
 
 // unlink takes a blob out of the directory of blobs: for good, or into that of the pinned.
 func (p *pinnedBlobs) unlink(key, path string) error {
-	free, err := p.ifFree(pinByte(key), func() error { return p.fsys.remove(path) })
+	free, err := p.ifFree(pinByte(key), func() error { return p.fsys.Remove(path) })
 	if free {
 		return err
 	}
 	// Pinned, or perhaps: then sweep says why it cannot be told.
-	f, err := p.fsys.open(path)
+	f, err := p.fsys.Open(path)
 	if err != nil {
 		return err
 	}
-	id, err := f.id()
+	id, err := f.ID()
 	if err = errors.Join(err, f.Close()); err != nil {
 		return fmt.Errorf("identify %s: %w", path, err)
 	}
-	if err := p.fsys.mkdir(p.dir); err != nil && !errors.Is(err, iofs.ErrExist) {
+	if err := p.fsys.Mkdir(p.dir); err != nil && !errors.Is(err, iofs.ErrExist) {
 		return fmt.Errorf("make directory: %w", err)
 	}
 	name := pinnedName(key, id)
 	p.mu.Lock()
 	p.names = append(p.names, name) // before it is there: whether a rename that fails had an effect is not known
 	p.mu.Unlock()
-	return p.fsys.rename(path, filepath.Join(p.dir, name))
+	return p.fsys.Rename(path, filepath.Join(p.dir, name))
 }
 
 // ifFree does something while nobody can pin the keys of a byte, and reports whether it
 // did: whether nobody had pinned one. If that cannot be told, which is an error, it is not
 // free.
 func (p *pinnedBlobs) ifFree(at int64, do func() error) (free bool, err error) {
+	//museum:deletes-what-is-pinned
 	if p.locks == nil {
 		return true, do()
 	}
 	defer p.bytes.lock(at)()
-	switch err := p.locks.tryLockByte(at, true); {
-	case errors.Is(err, errHeld):
+	switch err := p.locks.TryLockByte(at, true); {
+	case errors.Is(err, vfs.ErrHeld):
 		return false, nil
 	case err != nil:
 		return false, fmt.Errorf("lock byte %d of the file %s: %w", at, blobPins, err)
 	}
 	err = do()
-	_ = p.locks.unlockByte(at) // at worst, readers keep the file open
+	_ = p.locks.UnlockByte(at) // at worst, readers keep the file open
 	return true, err
 }
 
@@ -188,6 +189,7 @@ func (p *pinnedBlobs) ifFree(at int64, do func() error) (free bool, err error) {
 // the next time.
 func (p *pinnedBlobs) sweep(most int) (removed int, err error) {
 	p.mu.Lock()
+	//museum:pinned-for-ever
 	most = min(most, len(p.names))
 	names := p.names[:most:most]
 	p.names = p.names[most:]
@@ -198,7 +200,7 @@ func (p *pinnedBlobs) sweep(most int) (removed int, err error) {
 		if !ok {
 			continue // not ours
 		}
-		free, err := p.ifFree(at, func() error { return ignoreNotExist(p.fsys.remove(filepath.Join(p.dir, name))) })
+		free, err := p.ifFree(at, func() error { return ignoreNotExist(p.fsys.Remove(filepath.Join(p.dir, name))) })
 		if free && err == nil {
 			removed++
 			continue

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/tidemark-go/tidemark/file/internal/vfs"
 	"github.com/tidemark-go/tidemark/storage"
 )
 
@@ -26,6 +27,7 @@ func (l *Log) present(ctx context.Context, active *segment) (*segment, error) {
 	switch {
 	case err != nil:
 		return nil, storage.NoEffect(fmt.Errorf("look at segment %s: %w", active.name, err))
+	//museum:writing-to-nowhere
 	case n == 0:
 		return nil, errGonePlace("segment", active.name)
 	}
@@ -45,14 +47,14 @@ func (l *Log) present(ctx context.Context, active *segment) (*segment, error) {
 	return active, nil
 }
 
-// linksOf returns how many names a file has that had this one, or unknownLinks. There are
+// linksOf returns how many names a file has that had this one, or vfs.UnknownLinks. There are
 // file systems that say 0 for any file, so 0 counts only if the name is gone as well.
-func linksOf(f handle, name string) (int, error) {
-	n, err := f.links()
+func linksOf(f vfs.File, name string) (int, error) {
+	n, err := f.Links()
 	if err == nil && n == 0 {
 		var at bool
-		if at, err = f.isAt(name); at {
-			n = unknownLinks
+		if at, err = f.IsAt(name); at {
+			n = vfs.UnknownLinks
 		}
 	}
 	return n, err
@@ -60,8 +62,8 @@ func linksOf(f handle, name string) (int, error) {
 
 // isThere fails with ErrConflict if a directory is certain not to be where it was. That
 // it cannot be looked at says nothing: the files are open.
-func isThere(d directory, dir string) error {
-	if at, err := d.isAt(dir); err == nil && !at {
+func isThere(d vfs.Dir, dir string) error {
+	if at, err := d.IsAt(dir); err == nil && !at {
 		return errGonePlace("directory", dir)
 	}
 	return nil
@@ -82,7 +84,8 @@ func errGonePlace(what, name string) error {
 //
 // REQUIRES: appending is held, or nobody else is there yet.
 func (l *Log) own(ctx context.Context, s *segment) (*segment, error) {
-	if n, err := s.f.links(); err != nil || n <= 1 {
+	//museum:shared-by-a-hard-link
+	if n, err := s.f.Links(); err != nil || n <= 1 {
 		if err != nil {
 			err = storage.NoEffect(fmt.Errorf("look at segment %s: %w", s.name, err))
 		}
@@ -93,9 +96,9 @@ func (l *Log) own(ctx context.Context, s *segment) (*segment, error) {
 	if err != nil {
 		return nil, storage.NoEffect(fmt.Errorf("make a file of its own for segment %s, which another location shares: %w", s.name, err))
 	}
-	if err := l.fsys.rename(temp, s.name); err != nil {
+	if err := l.fsys.Rename(temp, s.name); err != nil {
 		err = fmt.Errorf("give segment %s a file of its own: %w", s.name, err)
-		removed := errors.Join(f.Close(), l.fsys.remove(temp))
+		removed := errors.Join(f.Close(), l.fsys.Remove(temp))
 		if removed != nil && !errors.Is(err, storage.ErrNoEffect) {
 			// It may have taken effect all the same: then s has no name any more.
 			return nil, l.fail(fmt.Errorf("%w; and to give it up: %v", err, removed)) //nolint:errorlint // it may say that it had no effect
@@ -115,14 +118,14 @@ func (l *Log) own(ctx context.Context, s *segment) (*segment, error) {
 }
 
 // copyOf copies a segment, durably. Nothing is left if it fails.
-func (l *Log) copyOf(ctx context.Context, s *segment, name string) (_ handle, err error) {
-	f, err := l.fsys.create(name)
+func (l *Log) copyOf(ctx context.Context, s *segment, name string) (_ vfs.File, err error) {
+	f, err := l.fsys.Create(name)
 	if err != nil {
 		return nil, err
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, f.Close(), l.fsys.remove(name))
+			err = errors.Join(err, f.Close(), l.fsys.Remove(name))
 		}
 	}()
 	buf := make([]byte, min(s.size, fillChunk))
@@ -138,7 +141,7 @@ func (l *Log) copyOf(ctx context.Context, s *segment, name string) (_ handle, er
 			return nil, err
 		}
 	}
-	return f, f.sync()
+	return f, f.Sync()
 }
 
 // replace puts one segment in the place of another. What is written to the new one is
@@ -163,7 +166,7 @@ func (l *Log) replace(old, s *segment) {
 }
 
 // shared reports that a file has other names: it must not be written in place.
-func shared(f handle) bool {
-	n, err := f.links()
+func shared(f vfs.File) bool {
+	n, err := f.Links()
 	return err != nil || n > 1
 }

@@ -42,10 +42,10 @@ type tornEnd struct {
 // inspect checks the whole log and finds its end. It changes nothing.
 func (l *Log) inspect(ctx context.Context) error {
 	var err error
-	if l.names, err = l.fsys.openDir(l.dir); err != nil {
+	if l.names, err = l.fsys.OpenDir(l.dir); err != nil {
 		return fmt.Errorf("open directory: %w", err)
 	}
-	names, err := l.fsys.list(l.dir)
+	names, err := l.fsys.List(l.dir)
 	if err != nil {
 		return fmt.Errorf("list %s: %w", l.dir, err)
 	}
@@ -58,7 +58,7 @@ func (l *Log) inspect(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		s, err := openSegment(l.dir, index, l.fsys.openWrite)
+		s, err := openSegment(l.dir, index, l.fsys.OpenWrite)
 		if err != nil {
 			return fmt.Errorf("open segment: %w", err)
 		}
@@ -109,6 +109,7 @@ func (l *Log) inspectSegments(ctx context.Context, segs []*segment) error {
 			}
 			continue
 		}
+		//museum:append-behind-a-torn-tail
 		if err := l.inspectEnd(ctx, s, end, what); err != nil {
 			return err
 		}
@@ -128,10 +129,12 @@ type segmentEnd struct {
 // at the end.
 func (s *segment) walk(ctx context.Context) (end segmentEnd, what string, err error) {
 	w := newWindow(s)
+	//museum:deaf-opening/2
 	w.stop = ctx.Err
 	var scratch []byte
 	end.at = s.start()
 	for {
+		//museum:deaf-opening
 		if err := ctx.Err(); err != nil {
 			return end, "", err
 		}
@@ -181,6 +184,7 @@ func (l *Log) inspectEnd(ctx context.Context, s *segment, end segmentEnd, what s
 	if err != nil {
 		return err
 	}
+	//museum:damage-cuts-the-log
 	if found {
 		return s.damaged(end.at.off, "%s, but a frame at offset %d shows that there was one", what, beyond)
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tidemark-go/tidemark/file/internal/vfs"
 	"github.com/tidemark-go/tidemark/storage"
 )
 
@@ -113,23 +114,23 @@ func TestOwnReadsAndRecycling(t *testing.T) {
 // racingFS lets something happen between a reader's opening a file and locking
 // it.
 type racingFS struct {
-	fileSystem
+	vfs.FS
 	meanwhile func()
 }
 
 type racingHandle struct {
-	handle
+	vfs.File
 	meanwhile func()
 }
 
-func (r racingFS) open(name string) (handle, error) {
-	h, err := r.fileSystem.open(name)
+func (r racingFS) Open(name string) (vfs.File, error) {
+	h, err := r.FS.Open(name)
 	return racingHandle{h, r.meanwhile}, err
 }
 
-func (r racingHandle) tryLock(exclusive bool) error {
+func (r racingHandle) TryLock(exclusive bool) error {
 	r.meanwhile()
-	return r.handle.tryLock(exclusive)
+	return r.File.TryLock(exclusive)
 }
 
 // dropSpares removes what the log has ready, and what it is about to prepare.
@@ -156,14 +157,16 @@ func TestRecycledWhileOpened(t *testing.T) {
 			return
 		}
 		dropSpares(t, l) // so that the next ones are those truncated here
-		m.mu.Lock()
-		old := m.names[seg(2)]
-		m.mu.Unlock()
+		old, err := m.Open(seg(2))
+		require.NoError(t, err)
+		defer old.Close()
 		require.NoError(t, l.Truncate(t.Context(), 2))
 		appendGroups(t, l, []int{8000}, []int{8000}) // into the files of 1 and 2
-		m.mu.Lock()
-		defer m.mu.Unlock()
-		require.Contains(t, []*inode{m.names[seg(4)], m.names[seg(5)]}, old)
+		at4, err := old.IsAt(seg(4))
+		require.NoError(t, err)
+		at5, err := old.IsAt(seg(5))
+		require.NoError(t, err)
+		require.True(t, at4 || at5, "it was not reused")
 	}}))
 	require.NoError(t, err)
 	_, err = readAll(t, r, 0)
@@ -183,9 +186,9 @@ func TestSpareThatIsRead(t *testing.T) {
 	spares := m.only(sparePrefix)
 	require.NotEmpty(t, spares)
 	for _, name := range spares {
-		h, err := m.open(name)
+		h, err := m.Open(name)
 		require.NoError(t, err)
-		require.NoError(t, h.tryLock(false))
+		require.NoError(t, h.TryLock(false))
 	}
 	openMem(t, m)
 	for _, name := range spares {

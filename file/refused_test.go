@@ -15,31 +15,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
+	"github.com/tidemark-go/tidemark/file/internal/vfs"
 	"github.com/tidemark-go/tidemark/persist"
 	"github.com/tidemark-go/tidemark/persist/codec"
 	"github.com/tidemark-go/tidemark/storage"
 )
-
-// everything is all that a file system holds, as name and contents.
-func (m *memFS) everything() map[string]string {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	all := map[string]string{}
-	for name, n := range m.names {
-		all[name] = fmt.Sprint(n.dir) + string(n.data)
-	}
-	return all
-}
-
-// removeAll removes what is below a directory, and it.
-func (m *memFS) removeAll(dir string) {
-	for name := range m.names {
-		if name == dir || strings.HasPrefix(name, dir+"/") {
-			delete(m.names, name)
-			delete(m.durable, name)
-		}
-	}
-}
 
 // An opening that is refused changes no byte, and leaves no file and no directory that
 // was not there, for whatever reason it is refused. Once the reason is gone, everything
@@ -61,7 +41,7 @@ func TestRefusedOpeningLeavesNoTrace(t *testing.T) {
 		lay(t, m, "/db/log/"+tempPrefix+"left", []byte("half"))
 		lay(t, m, "/db/log/"+sparePrefix+"short", []byte("short"))
 		lay(t, m, "/db/blob/tmp/77", []byte("half"))
-		lay(t, m, "/db/blob/"+blobPinned+"/"+pinnedName("gone", fileID{1, 7}), []byte("deleted while it was pinned"))
+		lay(t, m, "/db/blob/"+blobPinned+"/"+pinnedName("gone", vfs.FileID{Device: 1, Inode: 7}), []byte("deleted while it was pinned"))
 	}
 	flip := func(prefix string, at int) func(m *memFS) {
 		return func(m *memFS) {
@@ -69,9 +49,15 @@ func TestRefusedOpeningLeavesNoTrace(t *testing.T) {
 			m.file(names[len(names)-1])[at] ^= 0x10
 		}
 	}
+	var unlock func() error
 	lock := func(name string) func(m *memFS) {
-		return func(m *memFS) { m.locked[m.names[name]] = true }
+		return func(m *memFS) {
+			var err error
+			unlock, err = m.Lock(name)
+			require.NoError(t, err)
+		}
 	}
+	unlocked := func(*memFS) { require.NoError(t, unlock()) }
 	for _, row := range []struct {
 		name   string
 		spoil  func(m *memFS)
@@ -83,18 +69,19 @@ func TestRefusedOpeningLeavesNoTrace(t *testing.T) {
 		mended func(m *memFS) // takes the reason away; nil: there is nothing to be done
 		broken bool           // it cannot be taken away
 	}{
-		{name: "the log is missing", spoil: func(m *memFS) { m.removeAll("/db/log") }, want: storage.ErrCorrupt,
+		{name: "the log is missing", spoil: func(m *memFS) { m.Lose("/db/log") }, want: storage.ErrCorrupt,
 			mended: func(m *memFS) {
-				for name, n := range s.m.names {
-					if strings.HasPrefix(name, "/db/log") {
-						m.names[name], m.durable[name] = n, n
+				m.PutDir("/db/log")
+				for name := range s.m.All() {
+					if strings.HasPrefix(name, "/db/log/") {
+						m.Put(name, s.m.contents(name))
 					}
 				}
 			}},
-		{name: "the blobs are missing", spoil: func(m *memFS) { m.removeAll("/db/blob") }, want: storage.ErrCorrupt, broken: true},
-		{name: "the data of the blobs are missing", spoil: func(m *memFS) { m.removeAll("/db/blob/data") }, want: storage.ErrCorrupt, broken: true},
+		{name: "the blobs are missing", spoil: func(m *memFS) { m.Lose("/db/blob") }, want: storage.ErrCorrupt, broken: true},
+		{name: "the data of the blobs are missing", spoil: func(m *memFS) { m.Lose("/db/blob/data") }, want: storage.ErrCorrupt, broken: true},
 		{name: "the log is that of another location", spoil: func(m *memFS) {
-			m.removeAll("/db/log")
+			m.Lose("/db/log")
 			l := openMem(t, m)
 			appendGroups(t, l, []int{10})
 			require.NoError(t, l.Close())
@@ -107,8 +94,8 @@ func TestRefusedOpeningLeavesNoTrace(t *testing.T) {
 			b[8]++
 			copy(b[60:], checksum(b[:60]))
 		}, want: ErrNewerFormat, broken: true},
-		{name: "locked", spoil: func(m *memFS) { leftovers(m); lock("/db/log/" + lockName)(m) }, want: storage.ErrLocked, mended: func(m *memFS) { clear(m.locked) }},
-		{name: "the blobs are locked", spoil: func(m *memFS) { leftovers(m); lock("/db/blob/" + lockName)(m) }, want: storage.ErrLocked, mended: func(m *memFS) { clear(m.locked) }},
+		{name: "locked", spoil: func(m *memFS) { leftovers(m); lock("/db/log/" + lockName)(m) }, want: storage.ErrLocked, mended: unlocked},
+		{name: "the blobs are locked", spoil: func(m *memFS) { leftovers(m); lock("/db/blob/" + lockName)(m) }, want: storage.ErrLocked, mended: unlocked},
 		{name: "the blobs cannot be read", spoil: func(m *memFS) {
 			leftovers(m)
 			m.setHook(func(op, name string) error {
@@ -136,7 +123,7 @@ func TestRefusedOpeningLeavesNoTrace(t *testing.T) {
 		{name: "no location and options out of range", empty: true, opts: []Option{SegmentSize(1, 2)}},
 		{name: "no location and metrics that are registered", empty: true, cfg: func(cfg *persist.Config) { cfg.Registerer = registered }},
 		{name: "no location and a context that is over", empty: true, ctx: cancelled, want: context.Canceled},
-		{name: "no location and a full disk", empty: true, spoil: func(m *memFS) { m.capacity = 1000 }, want: syscall.ENOSPC, mended: func(m *memFS) { m.capacity = 0 }},
+		{name: "no location and a full disk", empty: true, spoil: func(m *memFS) { m.Capacity = 1000 }, want: syscall.ENOSPC, mended: func(m *memFS) { m.Capacity = 0 }},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			m := newMemFS()
@@ -153,7 +140,7 @@ func TestRefusedOpeningLeavesNoTrace(t *testing.T) {
 			if row.cfg != nil {
 				row.cfg(&cfg)
 			}
-			before := m.everything()
+			before := m.Everything()
 			opts := append([]Option{withFileSystem(m), SegmentSize(MinSegmentSize, MinSegmentSize)}, row.opts...)
 			for range 2 {
 				_, err := Open(ctx, "/db", cfg, opts...)
@@ -162,7 +149,7 @@ func TestRefusedOpeningLeavesNoTrace(t *testing.T) {
 				if row.want != nil {
 					require.ErrorIs(t, err, row.want)
 				}
-				after := m.everything()
+				after := m.Everything()
 				for name := range after {
 					_, was := before[name]
 					require.True(t, was, "%s is left behind: %v", name, err)
@@ -170,7 +157,7 @@ func TestRefusedOpeningLeavesNoTrace(t *testing.T) {
 				for name, contents := range before {
 					require.Equal(t, contents, after[name], "%s has changed: %v", name, err)
 				}
-				require.Zero(t, m.handles, "files are left open")
+				require.Zero(t, m.Handles(), "files are left open")
 			}
 			if row.mended != nil {
 				row.mended(m)
@@ -217,12 +204,10 @@ func TestNewLocationOnAFailingDisk(t *testing.T) {
 					}
 					return fails(n, at, op)
 				})
-				before := m.everything()
+				before := m.Everything()
 				c, err := startOwner(m, quietConfig())
 				if err == nil {
-					m.mu.Lock()
-					over = true
-					m.mu.Unlock()
+					m.Alone(func() { over = true })
 					require.NoError(t, c.Stop())
 					if last == "" {
 						break
@@ -230,8 +215,8 @@ func TestNewLocationOnAFailingDisk(t *testing.T) {
 					continue
 				}
 				refused[last]++
-				require.Equal(t, before, m.everything(), "at %d, %s: %v", at, last, err)
-				require.Zero(t, m.handles, "at %d, %s: %v", at, last, err)
+				require.Equal(t, before, m.Everything(), "at %d, %s: %v", at, last, err)
+				require.Zero(t, m.Handles(), "at %d, %s: %v", at, last, err)
 			}
 			for _, op := range needs[1:] {
 				require.NotZero(t, refused[op], "%v", refused)
@@ -273,11 +258,9 @@ func TestRecoveryOnAFailingDisk(t *testing.T) {
 		} else {
 			failed++
 		}
-		m.mu.Lock()
+		m.setHook(nil)
 		reached := n >= at
-		m.hook = nil
-		m.mu.Unlock()
-		require.Zero(t, m.handles, "at %d: %v", at, err)
+		require.Zero(t, m.Handles(), "at %d: %v", at, err)
 		got, _, err := s.own(m, false)
 		require.NoError(t, err, "at %d", at)
 		require.Equal(t, want, got, "at %d", at)
@@ -340,15 +323,15 @@ func TestRefusedOpeningOnDisk(t *testing.T) {
 func TestRefusedByWhoOpensTheParts(t *testing.T) {
 	s := sharedDamageStore(t)
 	m := s.m.clone()
-	m.removeAll("/db/log")
-	before := m.everything()
+	m.Lose("/db/log")
+	before := m.Everything()
 	l, err := logOn(m)
 	require.NoError(t, err)
 	b, err := blobOn(m)
 	require.NoError(t, err)
 	_, err = persist.Start(ctx0, l, b, quietConfig())
 	require.ErrorIs(t, err, storage.ErrCorrupt)
-	now := m.everything()
+	now := m.Everything()
 	delete(before, "/db/blob/"+lockName) // the blobs were opened
 	delete(now, "/db/blob/"+lockName)
 	require.Equal(t, before, now)
@@ -387,9 +370,8 @@ func TestNothingIsBuiltOnWhatIsNotSettled(t *testing.T) {
 	require.NoError(t, err)
 	_, err = b.Set(ctx0, "reflects", []byte("2"))
 	require.NoError(t, err)
-	m.mu.Lock()
-	left := m.crash(nil, 0)
-	m.mu.Unlock()
+	var left *memFS
+	m.Alone(func() { left = m.crash(nil, 0) })
 	require.NoError(t, l.Close())
 	require.NoError(t, b.Close())
 
@@ -419,10 +401,10 @@ func TestReaderOfALocationThatWasTakenBack(t *testing.T) {
 	require.ErrorIs(t, err, syscall.EIO)
 	_, err = r.Bounds(ctx0)
 	require.NoError(t, err)
-	require.Contains(t, m.names, seg(1))
+	require.True(t, m.Has(seg(1)))
 	m.setHook(nil)
 	require.NoError(t, l.Close())
-	require.NotContains(t, m.names, seg(1))
+	require.False(t, m.Has(seg(1)))
 
 	l = openMem(t, m)
 	positions, err := l.Append(ctx0, 0, [][]byte{[]byte("first")})
@@ -445,11 +427,11 @@ func TestTakenBackWhileAnotherOpens(t *testing.T) {
 			return syscall.EIO
 		case op == "unlock" && !opened:
 			opened = true
-			m.mu.Unlock() // hooks are called with it
-			defer m.mu.Lock()
-			var err error
-			second, err = NewBlob("/db", withFileSystem(m))
-			require.NoError(t, err)
+			m.Meanwhile(func() {
+				var err error
+				second, err = NewBlob("/db", withFileSystem(m))
+				require.NoError(t, err)
+			})
 		}
 		return nil
 	})

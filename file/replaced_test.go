@@ -98,7 +98,7 @@ func TestReaderStuckInReplacedSegment(t *testing.T) {
 // What ext4 and btrfs say to fsync after they have gone read-only because of an error.
 func TestReadOnlyAfterError(t *testing.T) {
 	m := newMemFS()
-	require.NoError(t, m.mkdir("/data"))
+	require.NoError(t, m.Mkdir("/data"))
 	b, err := NewBlob("/data/db", withFileSystem(m))
 	require.NoError(t, err)
 	defer func() { _ = b.Close() }()
@@ -111,9 +111,8 @@ func TestReadOnlyAfterError(t *testing.T) {
 	_, err = b.Set(ctx0, "manifest", []byte("x"))
 	m.setHook(nil)
 	cut := m.crash(nil, 0)
-	_, there := cut.names["/data/db/blob/data/manifest"]
 	require.Error(t, err)
-	require.False(t, there)
+	require.False(t, cut.Has("/data/db/blob/data/manifest"))
 }
 
 // The place where the last read ended is in the file that was replaced.

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/tidemark-go/tidemark/file/internal/vfs"
 	"github.com/tidemark-go/tidemark/storage"
 )
 
@@ -129,7 +130,7 @@ func headerIndex(b []byte) (uint64, bool) {
 type segment struct {
 	segmentHeader
 	name     string // path
-	f        handle
+	f        vfs.File
 	refs     atomic.Int32
 	replaced atomic.Bool // by a copy, in which the writer goes on
 
@@ -150,7 +151,7 @@ type point struct {
 const pointDistance = 64 << 10
 
 // newSegment makes a segment with one reference, the caller's, which owns f.
-func newSegment(name string, f handle, h segmentHeader) *segment {
+func newSegment(name string, f vfs.File, h segmentHeader) *segment {
 	s := &segment{segmentHeader: h, name: name, f: f}
 	s.refs.Store(1)
 	return s
@@ -158,7 +159,7 @@ func newSegment(name string, f handle, h segmentHeader) *segment {
 
 // openSegment opens the segment of dir with an index. The handle is closed if it
 // fails.
-func openSegment(dir string, index uint64, open func(string) (handle, error)) (*segment, error) {
+func openSegment(dir string, index uint64, open func(string) (vfs.File, error)) (*segment, error) {
 	name := filepath.Join(dir, segmentName(index))
 	f, err := open(name)
 	if err != nil {
@@ -171,8 +172,8 @@ func openSegment(dir string, index uint64, open func(string) (handle, error)) (*
 	return newSegment(name, f, h), nil
 }
 
-func readSegmentHeader(f handle, name string, index uint64) (segmentHeader, error) {
-	size, err := f.size()
+func readSegmentHeader(f vfs.File, name string, index uint64) (segmentHeader, error) {
+	size, err := f.Size()
 	if err != nil {
 		return segmentHeader{}, fmt.Errorf("size of segment %s: %w", name, err)
 	}

@@ -29,7 +29,7 @@ func (l *Log) settle(ctx context.Context) error {
 	}
 	// First, for it may be a second name of a segment.
 	for _, name := range l.found.surplus {
-		if err := l.fsys.remove(name); err != nil {
+		if err := l.fsys.Remove(name); err != nil {
 			return fmt.Errorf("remove a file that is of no use: %w", err)
 		}
 	}
@@ -100,7 +100,7 @@ func (s *segment) rewriteGroup(at point) error {
 	if _, err := s.f.WriteAt(buf, at.off); err != nil {
 		return fmt.Errorf("write last group of segment %s again: %w", s.name, err)
 	}
-	if err := s.f.datasync(); err != nil {
+	if err := s.f.Datasync(); err != nil {
 		return fmt.Errorf("flush segment %s: %w", s.name, err)
 	}
 	return nil
@@ -111,7 +111,7 @@ func (l *Log) flushMark(s *segment, kind frameKind, at point) error {
 	if err := l.writeMark(s, kind, at); err != nil {
 		return err
 	}
-	if err := s.f.datasync(); err != nil {
+	if err := s.f.Datasync(); err != nil {
 		return fmt.Errorf("flush segment %s: %w", s.name, err)
 	}
 	return nil
@@ -157,15 +157,15 @@ func (l *Log) writeTorn(name string, torn []byte) error {
 		return err
 	}
 	name = filepath.Join(l.dir, name)
-	f, err := l.fsys.create(name)
+	f, err := l.fsys.Create(name)
 	if err != nil {
 		return err
 	}
 	if _, err = f.WriteAt(torn, 0); err == nil {
-		err = f.sync()
+		err = f.Sync()
 	}
 	if err = errors.Join(err, f.Close()); err != nil {
-		return errors.Join(err, l.fsys.remove(name))
+		return errors.Join(err, l.fsys.Remove(name))
 	}
 	return nil
 }
@@ -181,13 +181,13 @@ func (l *Log) makeRoomForTorn(name string) error {
 	}
 	slices.Sort(torn)
 	for len(torn) >= maxTorn {
-		if err := l.fsys.remove(filepath.Join(l.dir, torn[0])); err != nil {
+		if err := l.fsys.Remove(filepath.Join(l.dir, torn[0])); err != nil {
 			return err
 		}
 		torn = torn[1:]
 	}
 	if slices.Contains(l.found.names, name) {
-		if err := l.fsys.remove(filepath.Join(l.dir, name)); err != nil {
+		if err := l.fsys.Remove(filepath.Join(l.dir, name)); err != nil {
 			return err
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/tidemark-go/tidemark/file/internal/vfs"
 	"github.com/tidemark-go/tidemark/storage"
 )
 
@@ -27,7 +28,7 @@ const (
 // record. Its exclusive lock is held where it was a segment once.
 type spare struct {
 	name string // path
-	f    handle
+	f    vfs.File
 	size int64
 }
 
@@ -37,7 +38,7 @@ type spare struct {
 //
 // It owns one goroutine, started by start and ended by close.
 type spares struct {
-	fsys fileSystem
+	fsys vfs.FS
 	dir  string
 
 	wake    chan struct{} // holds one token: look at want
@@ -55,7 +56,7 @@ type spares struct {
 }
 
 // newSpares keeps the files that are free, and prepares none before start.
-func newSpares(fsys fileSystem, dir string, free []spare) *spares {
+func newSpares(fsys vfs.FS, dir string, free []spare) *spares {
 	sort.Slice(free, func(i, j int) bool { return free[i].size < free[j].size })
 	return &spares{
 		fsys: fsys, dir: dir, free: free,
@@ -136,7 +137,7 @@ func (p *spares) take(need, size int64) (spare, error) {
 		s := p.free[i]
 		p.free = p.free[:i]
 		// Somebody may have removed it, or copied the location by hard links.
-		if n, err := linksOf(s.f, s.name); err == nil && (n == 1 || n == unknownLinks) {
+		if n, err := linksOf(s.f, s.name); err == nil && (n == 1 || n == vfs.UnknownLinks) {
 			p.mu.Unlock()
 			return s, nil
 		}
@@ -158,12 +159,12 @@ func (p *spares) create(size int64, stop <-chan struct{}) (s spare, err error) {
 	id := randomName()
 	temp := filepath.Join(p.dir, tempPrefix+id)
 	s = spare{name: filepath.Join(p.dir, sparePrefix+id), size: size}
-	if s.f, err = p.fsys.create(temp); err != nil {
+	if s.f, err = p.fsys.Create(temp); err != nil {
 		return spare{}, fmt.Errorf("make segment: %w", err)
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, s.f.Close(), p.fsys.remove(temp))
+			err = errors.Join(err, s.f.Close(), p.fsys.Remove(temp))
 			s = spare{}
 		}
 	}()
@@ -176,13 +177,14 @@ func (p *spares) create(size int64, stop <-chan struct{}) (s spare, err error) {
 		}
 		zeros = zeros[:min(int64(len(zeros)), size-off)]
 		if _, err = s.f.WriteAt(zeros, off); err == nil {
-			err = s.f.sync()
+			//museum:growth-not-flushed
+			err = s.f.Sync()
 		}
 		if err != nil {
 			return s, fmt.Errorf("fill segment %s of %d bytes at offset %d: %w", temp, size, off, err)
 		}
 	}
-	if err = p.fsys.rename(temp, s.name); err != nil {
+	if err = p.fsys.Rename(temp, s.name); err != nil {
 		return s, fmt.Errorf("make segment: %w", err)
 	}
 	return s, nil
@@ -229,12 +231,12 @@ func (p *spares) giveBack() bool {
 
 // discard removes a file that is of no use.
 func (p *spares) discard(s spare) error {
-	return errors.Join(s.f.Close(), p.fsys.remove(s.name))
+	return errors.Join(s.f.Close(), p.fsys.Remove(s.name))
 }
 
 // findSpares opens the spares that an earlier process left, and finds its unfinished
 // files and others that are to be removed. It changes nothing.
-func findSpares(ctx context.Context, fsys fileSystem, dir string, names []string) (free []spare, surplus []string, err error) {
+func findSpares(ctx context.Context, fsys vfs.FS, dir string, names []string) (free []spare, surplus []string, err error) {
 	defer func() {
 		if err != nil {
 			for _, s := range free {
@@ -253,11 +255,11 @@ func findSpares(ctx context.Context, fsys fileSystem, dir string, names []string
 			surplus = append(surplus, name)
 		case strings.HasPrefix(n, sparePrefix):
 			s := spare{name: name}
-			if s.f, err = fsys.openWrite(name); err != nil {
+			if s.f, err = fsys.OpenWrite(name); err != nil {
 				return free, surplus, fmt.Errorf("open spare segment: %w", err)
 			}
 			free = append(free, s)
-			s.size, err = s.f.size()
+			s.size, err = s.f.Size()
 			if err != nil {
 				return free, surplus, fmt.Errorf("size of spare segment %s: %w", name, err)
 			}
@@ -266,7 +268,7 @@ func findSpares(ctx context.Context, fsys fileSystem, dir string, names []string
 				return free, surplus, err
 			}
 			// A reader may still hold what this file was: then it must not change.
-			if linked || shared(s.f) || len(free) > maxSpares || s.size < MinSegmentSize || s.f.tryLock(true) != nil {
+			if linked || shared(s.f) || len(free) > maxSpares || s.size < MinSegmentSize || s.f.TryLock(true) != nil {
 				free = free[:len(free)-1]
 				surplus = append(surplus, name)
 				if err := s.f.Close(); err != nil {
@@ -290,5 +292,6 @@ func isSegment(s spare, names []string) (bool, error) {
 		return false, fmt.Errorf("read spare segment %s: %w", s.name, err)
 	}
 	index, ok := headerIndex(b[:n])
+	//museum:second-name-of-a-segment
 	return ok && slices.Contains(names, segmentName(index)), nil
 }

@@ -3,7 +3,6 @@ package file
 import (
 	"context"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -12,24 +11,6 @@ import (
 	"github.com/tidemark-go/tidemark/persist/codec"
 	"github.com/tidemark-go/tidemark/storage"
 )
-
-// stall makes the file system hang in the first operation that at is true for, and with it
-// all others. reached is closed when it does. letGo ends it.
-func (m *memFS) stall(at func(op, name string) bool) (reached chan struct{}, letGo func()) {
-	reached, gate := make(chan struct{}), make(chan struct{})
-	var once sync.Once
-	m.setHook(func(op, name string) error {
-		if at(op, name) {
-			once.Do(func() { close(reached) })
-			<-gate
-		}
-		return nil
-	})
-	return reached, func() {
-		close(gate)
-		m.setHook(nil)
-	}
-}
 
 // A call that waits for a disk that hangs ends with its context, while it hangs. When the
 // disk answers, what was given up ends, whoever closes waits for it, and the location is
@@ -134,7 +115,7 @@ func TestCallsEndWhileTheDiskHangs(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			m := s.m.clone()
 			call, stop := row.call(t, m)
-			reached, letGo := m.stall(row.at)
+			reached, letGo := m.Stall(row.at)
 			ctx, cancel := context.WithCancel(ctx0)
 			answer := make(chan error, 1)
 			go func() { answer <- call(ctx) }()
@@ -145,7 +126,7 @@ func TestCallsEndWhileTheDiskHangs(t *testing.T) {
 			letGo()
 			require.NoError(t, stop())
 			openings.wait()
-			require.Zero(t, m.handles, "files are left open")
+			require.Zero(t, m.Handles(), "files are left open")
 			got, _, err := s.own(m, true)
 			require.NoError(t, err)
 			delete(got, "new")
@@ -161,7 +142,7 @@ func TestOperationsUnderWayAreBounded(t *testing.T) {
 	require.NoError(t, err)
 	_, err = b.Set(ctx0, "key", []byte("value"))
 	require.NoError(t, err)
-	reached, letGo := m.stall(func(op, _ string) bool { return op == "read" })
+	reached, letGo := m.Stall(func(op, _ string) bool { return op == "read" })
 	ctx, cancel := context.WithCancel(ctx0)
 	answer := make(chan error, 1)
 	get := func() { _, _, err := b.Get(ctx, "key"); answer <- err }
@@ -180,7 +161,7 @@ func TestOperationsUnderWayAreBounded(t *testing.T) {
 
 	letGo()
 	require.NoError(t, b.Close())
-	require.Zero(t, m.handles)
+	require.Zero(t, m.Handles())
 	_, _, err = b.Get(ctx0, "key")
 	require.ErrorIs(t, err, storage.ErrClosed)
 }

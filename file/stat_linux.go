@@ -7,6 +7,8 @@ import (
 	"runtime"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tidemark-go/tidemark/file/internal/vfs"
 )
 
 // statx asks for what mask names alone, of an open file, or of what a path leads to if there
@@ -55,21 +57,21 @@ func linkCount(f *os.File) (int, error) {
 	case err != nil:
 		return 0, &os.PathError{Op: "statx", Path: f.Name(), Err: err}
 	case s.Mask&unix.STATX_NLINK == 0:
-		return unknownLinks, nil
+		return vfs.UnknownLinks, nil
 	}
 	return int(s.Nlink), nil
 }
 
 // identify may be called while the file is being closed.
-func identify(f *os.File) (id fileID, err error) {
+func identify(f *os.File) (id vfs.FileID, err error) {
 	conn, err := f.SyscallConn()
 	if err != nil {
-		return fileID{}, err
+		return vfs.FileID{}, err
 	}
 	var s unix.Statx_t
 	closed := conn.Control(func(fd uintptr) { s, err = statx(fd, "", unix.STATX_INO) })
 	if err = errors.Join(closed, err); err != nil {
-		return fileID{}, &os.PathError{Op: "statx", Path: f.Name(), Err: err}
+		return vfs.FileID{}, &os.PathError{Op: "statx", Path: f.Name(), Err: err}
 	}
 	return idOf(&s), nil
 }
@@ -87,6 +89,6 @@ func sameFile(f *os.File, name string) (bool, error) {
 	return err == nil && idOf(&now) == is, err
 }
 
-func idOf(s *unix.Statx_t) fileID {
-	return fileID{device: unix.Mkdev(s.Dev_major, s.Dev_minor), inode: s.Ino}
+func idOf(s *unix.Statx_t) vfs.FileID {
+	return vfs.FileID{Device: unix.Mkdev(s.Dev_major, s.Dev_minor), Inode: s.Ino}
 }

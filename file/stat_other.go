@@ -6,10 +6,12 @@ import (
 	"errors"
 	iofs "io/fs"
 	"os"
+
+	"github.com/tidemark-go/tidemark/file/internal/vfs"
 )
 
 // identify serves the pins of blobs, which there are on Linux only.
-func identify(*os.File) (fileID, error) { return fileID{}, errors.ErrUnsupported }
+func identify(*os.File) (vfs.FileID, error) { return vfs.FileID{}, errors.ErrUnsupported }
 
 // sameFile reports whether a path leads to an open file or directory.
 func sameFile(f *os.File, name string) (bool, error) {

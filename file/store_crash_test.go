@@ -74,9 +74,7 @@ func (k *storeCheck) recovers(t *testing.T, i image) {
 	synctest.Wait() // what no manifest names is gone
 	second := i.fs
 	if i.rng.IntN(2) == 0 {
-		i.fs.mu.Lock()
-		second = i.fs.after(nothing)
-		i.fs.mu.Unlock()
+		i.fs.Alone(func() { second = i.fs.crash(nil, 0) })
 	}
 	require.NoError(t, s.c.Close())
 
@@ -157,7 +155,7 @@ func (k *storeCheck) checkRecovery(t *testing.T, i image, chosen func(*rand.Rand
 			}
 		})
 		inner.groups = maps.Clone(k.groups)
-		maps.Copy(inner.groups, j.groups())
+		maps.Copy(inner.groups, groupsIn(j))
 		for n := range j.images(i.rng.Uint64(), chosen) {
 			inner.check(t, n)
 		}
@@ -188,19 +186,19 @@ func (k *storeCheck) position(t *testing.T, text string, seqno storage.SeqNo, kn
 // must see a state that there was and change nothing.
 func (k *storeCheck) checkReader(t *testing.T, m *memFS) int {
 	t.Helper()
-	before := m.changes
+	before := m.Changes()
 	r, err := OpenRead(t.Context(), "/db", smallConfig(), withFileSystem(m))
 	require.NoError(t, err, "for reading")
 	defer r.Close()
 	text, seqno, err := readStore(t.Context(), r, loadFrom(t.Context(), r))
 	require.NoError(t, err, "for reading")
 	require.NoError(t, r.Close())
-	require.Equal(t, before, m.changes, "a reader has changed something")
+	require.Equal(t, before, m.Changes(), "a reader has changed something")
 	return k.position(t, text, seqno, told{0, len(k.states) - 1})
 }
 
-// groups returns of each command in the log the first one that was written with it.
-func (j *journal) groups() map[int]int {
+// groupsIn returns of each command in the log the first one that was written with it.
+func groupsIn(j *journal) map[int]int {
 	firsts := map[int]int{}
 	for _, s := range j.steps {
 		if s.op != "write" || len(s.data) < frameHeaderSize || binary.LittleEndian.Uint32(s.data) != frameMagic|uint32(kindGroup)<<24 {
@@ -226,7 +224,7 @@ func TestStoreCrashAtEveryOperation(t *testing.T) {
 	proof.Run(t, workloads, func(t *testing.T, seed uint64) {
 		r := recordStore(t, seed, 400)
 		r.requireActive(t)
-		k := &storeCheck{states: r.states, groups: r.journal.groups(), byKind: map[kind]int{}}
+		k := &storeCheck{states: r.states, groups: groupsIn(r.journal), byKind: map[kind]int{}}
 		for i := range r.journal.images(seed, func(rng *rand.Rand) bool { return rng.IntN(1000) < share }) {
 			if i.rng.IntN(16*share) < 2*nested/perRecovery && k.nested < nested {
 				again := i
@@ -263,9 +261,8 @@ func TestReaderAfterPowerCut(t *testing.T) {
 			s.wait()
 		}
 		require.NoError(t, s.c.Maintain(t.Context()))
-		m.mu.Lock()
-		left := m.after(nothing)
-		m.mu.Unlock()
+		var left *memFS
+		m.Alone(func() { left = m.crash(nil, 0) })
 		require.NoError(t, s.c.Close())
 
 		log, err := NewLogReader("/db", withFileSystem(left))

@@ -75,18 +75,18 @@ func (l *Log) oldest(through storage.SeqNo) (*segment, error) {
 func (l *Log) removeSegment(s *segment) error {
 	kept := spare{name: filepath.Join(l.dir, sparePrefix+randomName()), f: s.f, size: s.size}
 
-	reuse := s.size <= l.lastSegment && !shared(s.f) && s.f.tryLock(true) == nil
+	reuse := s.size <= l.lastSegment && !shared(s.f) && s.f.TryLock(true) == nil
 	var err error
 	if reuse {
-		err = l.fsys.rename(s.name, kept.name)
+		err = l.fsys.Rename(s.name, kept.name)
 	} else {
-		err = l.fsys.remove(s.name)
+		err = l.fsys.Remove(s.name)
 	}
 	if err != nil {
-		_, there := l.fsys.stat(s.name)
+		_, there := l.fsys.Stat(s.name)
 		if errors.Is(err, storage.ErrNoEffect) || !errors.Is(there, fs.ErrNotExist) {
 			if reuse {
-				err = errors.Join(err, s.f.unlock())
+				err = errors.Join(err, s.f.Unlock())
 			}
 			return err
 		}
@@ -114,7 +114,7 @@ func (l *Log) removeSegment(s *segment) error {
 	var removed error
 	if reuse {
 		// If it is there at all, a next opening finds it as well.
-		if removed = l.fsys.remove(kept.name); errors.Is(removed, fs.ErrNotExist) {
+		if removed = l.fsys.Remove(kept.name); errors.Is(removed, fs.ErrNotExist) {
 			removed = nil
 		}
 	}

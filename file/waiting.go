@@ -22,6 +22,7 @@ type operations struct{ slots *semaphore.Weighted }
 
 const maxUnderWay = 64
 
+//museum:hanging-reads-pile-up
 func newOperations() operations { return operations{semaphore.NewWeighted(maxUnderWay)} }
 
 // wait waits for all operations under way.

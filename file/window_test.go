@@ -5,16 +5,18 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/tidemark-go/tidemark/file/internal/vfs"
 )
 
 // watched lets a test see, change and hold up what is read of a file.
 type watched struct {
-	handle
+	vfs.File
 	read func(p []byte, off int64) // gets what was read
 }
 
 func (h watched) ReadAt(p []byte, off int64) (int, error) {
-	n, err := h.handle.ReadAt(p, off)
+	n, err := h.File.ReadAt(p, off)
 	h.read(p[:n], off)
 	return n, err
 }

@@ -5,7 +5,6 @@
 //	go run ./internal/museum            # every exhibit
 //	go run ./internal/museum -tier A    # those that are shown with every change
 //	go run ./internal/museum -only ack  # those whose names match
-//	go run ./internal/museum -build     # only whether the planted programs build
 //
 // The command builds each changed program beside the real one, through the go command's
 // -overlay. Nothing of this is in a normal build, and the work tree stays as it is. The
@@ -46,14 +45,16 @@
 //
 // Those that need no names of the code last longest: prefer never, always and drop. A
 // text of the others that has a name in it is to be changed when that thing gets another
-// name. If that was forgotten the planted program does not build, or the text is not
-// found any more, and the museum says so: it takes no bug for caught that was not planted.
+// name. If that was forgotten, go test says so: the text is not found any more, or the
+// planted program does not build.
 //
 // # When the code changes
 //
 // Code that moves takes its marker along. Where code is written anew, the marker belongs
 // above the line that decides now whether there is the bug. go test ./internal/museum
-// checks that each exhibit has its markers and fits what they mark, and that there are no
-// other markers. A test that no longer catches its exhibit has lost its teeth: repair the
-// test. Add an exhibit for every bug of our own that a test was written for.
+// checks in seconds that each exhibit has its markers, that it fits what they mark, that
+// the planted program builds, and that there are no other markers. Whether the bug is
+// caught only the command shows. A test that no longer catches its exhibit has lost its
+// teeth: repair the test. Add an exhibit for every bug of our own that a test was written
+// for.
 package main

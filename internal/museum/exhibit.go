@@ -2,9 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
-	"strings"
 
 	"github.com/tidemark-go/tidemark/internal/proof"
 )
@@ -15,7 +12,6 @@ type exhibit struct {
 	bug    string // what is wrong, for the table
 	origin string // who had it
 	tier   proof.Tier
-	edits  []edit
 	plants changes
 	pkg    string // of the test, as "./file"
 	test   string // its name
@@ -39,39 +35,9 @@ func (x exhibit) markers() []string {
 	return names
 }
 
-// edit is a change of a file of ours. The old text occurs exactly once.
-type edit struct {
-	file     string // from the module's directory
-	old, new string
-}
-
-// plantIn returns a text with the bug in it. An error says that the code has changed
-// under the exhibit.
-func (e edit) plantIn(text string) (string, error) {
-	if n := strings.Count(text, e.old); n != 1 {
-		return "", fmt.Errorf("%s has the text to change %d times, want once:\n%s", e.file, n, e.old)
-	}
-	return strings.Replace(text, e.old, e.new, 1), nil
-}
-
 // plant returns the changed files by name, from the module's directory. An error says
 // that the code has changed under the exhibit.
-func (x exhibit) plant(root string, c *code) (map[string]string, error) {
-	texts := map[string]string{}
-	for _, e := range x.edits {
-		if _, ok := texts[e.file]; !ok {
-			text, err := os.ReadFile(filepath.Join(root, e.file))
-			if err != nil {
-				return nil, fmt.Errorf("exhibit %s: %w", x.name, err)
-			}
-			texts[e.file] = string(text)
-		}
-		text, err := e.plantIn(texts[e.file])
-		if err != nil {
-			return nil, fmt.Errorf("exhibit %s: %w", x.name, err)
-		}
-		texts[e.file] = text
-	}
+func (x exhibit) plant(c *code) (map[string]string, error) {
 	all := map[*file][]splice{}
 	for i, name := range x.markers() {
 		p, err := c.one(name)
@@ -84,6 +50,7 @@ func (x exhibit) plant(root string, c *code) (map[string]string, error) {
 		}
 		all[p.file] = append(all[p.file], splices...)
 	}
+	texts := map[string]string{}
 	for f, splices := range all {
 		text, err := spliced(f.text, splices)
 		if err != nil {

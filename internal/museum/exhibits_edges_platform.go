@@ -9,7 +9,7 @@ var platformExhibits = []exhibit{
 	},
 	{
 		name: "larger-program-damages", bug: "a batch of more rows than an int of 32 bits counts is taken for damage of the whole manifest", origin: ours, tier: b,
-		plants: changes{instead("b.rows = int64(asInt(r.uvarint()))")},
+		plants: changes{instead("b.rows = int64(part.AsInt(r.Uvarint()))")},
 		pkg:    "./indexed", test: "TestBatchesOfALargerProgram", goarch: "386",
 	},
 	{

@@ -34,7 +34,7 @@ var historyExhibits = []exhibit{
 	},
 	{
 		name: "values-confused", bug: "compaction adds up updates of different values", origin: "wrong merges", tier: a,
-		plants: changes{swap("c != 0", "c != 0 && len(a.val) != len(b.val)")},
+		plants: changes{swap("c != 0", "c != 0 && len(a.Val) != len(b.Val)")},
 		pkg:    "./tidemarktest", test: "TestHistories",
 	},
 	{

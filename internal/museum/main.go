@@ -19,7 +19,6 @@ import (
 func main() {
 	tier := flag.String("tier", "B", "A: the exhibits that are shown with every change; B: all")
 	only := flag.String("only", "", "those whose names this regular expression matches")
-	build := flag.Bool("build", false, "plant each bug and build what has it, without a test: for after a rename")
 	verbose := flag.Bool("v", false, "print what the tests print")
 	flag.Parse()
 	if flag.NArg() > 0 {
@@ -28,13 +27,13 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, proof.Tier(*tier), *only, *build, *verbose); err != nil {
+	if err := run(ctx, proof.Tier(*tier), *only, *verbose); err != nil {
 		fmt.Fprintln(os.Stderr, "museum:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, tier proof.Tier, only string, build, verbose bool) error {
+func run(ctx context.Context, tier proof.Tier, only string, verbose bool) error {
 	root, err := moduleDir(ctx)
 	if err != nil {
 		return err
@@ -49,9 +48,6 @@ func run(ctx context.Context, tier proof.Tier, only string, build, verbose bool)
 	shown := slices.DeleteFunc(inTier(exhibits, tier), func(x exhibit) bool { return !wanted.MatchString(x.name) })
 	if len(shown) == 0 {
 		return fmt.Errorf("no exhibit in tier %s matches %q", tier, only)
-	}
-	if build {
-		return buildAll(ctx, root, shown)
 	}
 	if err := control(ctx, root, shown); err != nil {
 		return err

@@ -2,8 +2,6 @@ package main
 
 import (
 	"go/format"
-	"go/parser"
-	"go/token"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -21,6 +19,7 @@ func TestExhibitsFitTheCode(t *testing.T) {
 	root := filepath.Join("..", "..")
 	c, err := readCode(root)
 	require.NoError(t, err)
+	builder := newBuilder(t, root, c)
 	names, markers := map[string]bool{}, map[string]bool{}
 	for _, x := range exhibits {
 		for _, name := range x.markers() {
@@ -31,19 +30,22 @@ func TestExhibitsFitTheCode(t *testing.T) {
 			names[x.name] = true
 			require.NotEmpty(t, x.bug)
 			require.NotEmpty(t, x.origin)
-			texts, err := x.plant(root, c)
+			texts, err := x.plant(c)
 			require.NoError(t, err)
 			require.NotEmpty(t, texts)
-			for name, text := range texts {
-				_, err := parser.ParseFile(token.NewFileSet(), name, text, 0)
-				require.NoError(t, err)
-			}
+			require.NoError(t, builder.build(texts), "the exhibit uses a name that the code no longer has: see internal/museum/doc.go")
 			test, _, _ := strings.Cut(x.test, "/")
 			require.Regexp(t, `^Test\w+$`, test)
 			require.True(t, declares(t, filepath.Join(root, x.pkg), test), "%s has no %s", x.pkg, test)
 		})
 	}
 	require.Empty(t, c.strangers(markers), "write the exhibit, or remove the marker")
+
+	t.Run("a name that is gone", func(t *testing.T) {
+		texts, err := exhibit{name: exhibits[0].name, plants: changes{before("noSuchName()")}}.plant(c)
+		require.NoError(t, err)
+		require.ErrorContains(t, builder.build(texts), "undefined: noSuchName")
+	})
 }
 
 func declares(t *testing.T, dir, test string) bool {
@@ -103,7 +105,7 @@ func TestChanges(t *testing.T) {
 			root := write(t, map[string]string{"f.go": begin + "\t//museum:x\n\t" + test.marked + "\n" + end})
 			c, err := readCode(root)
 			require.NoError(t, err)
-			texts, err := exhibit{name: "x", plants: changes{test.change}}.plant(root, c)
+			texts, err := exhibit{name: "x", plants: changes{test.change}}.plant(c)
 			if test.err != "" {
 				require.ErrorContains(t, err, "exhibit x: below f.go:4: ")
 				require.ErrorContains(t, err, test.err)
@@ -157,7 +159,7 @@ func TestMarkers(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		_, err = exhibit{name: "x", plants: changes}.plant(root, c)
+		_, err = exhibit{name: "x", plants: changes}.plant(c)
 		return err
 	}
 	t.Run("missing", func(t *testing.T) {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -73,52 +72,6 @@ func (x exhibit) run(ctx context.Context, root, overlay string, tier proof.Tier)
 	return v, nil
 }
 
-// buildAll builds the packages that have the bug of each exhibit. It tells of all that do
-// not build, and not of the first alone: after a rename there may be several.
-func buildAll(ctx context.Context, root string, shown []exhibit) error {
-	var failed []error
-	for _, x := range shown {
-		if err := x.build(ctx, root); err != nil {
-			failed = append(failed, err)
-		}
-	}
-	if err := errors.Join(failed...); err != nil {
-		return err
-	}
-	fmt.Printf("%d of %d planted programs build.\n", len(shown), len(shown))
-	return nil
-}
-
-func (x exhibit) build(ctx context.Context, root string) error {
-	dir, err := os.MkdirTemp("", "museum")
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	overlay, err := x.overlay(root, dir)
-	if err != nil {
-		return err
-	}
-	c, err := readCode(root)
-	if err != nil {
-		return err
-	}
-	texts, err := x.plant(root, c)
-	if err != nil {
-		return err
-	}
-	args := []string{"build", "-overlay", overlay}
-	for name := range texts {
-		args = append(args, "./"+filepath.ToSlash(filepath.Dir(name)))
-	}
-	cmd := exec.CommandContext(ctx, "go", args...)
-	cmd.Dir, cmd.Env = root, environment(x.goarch)
-	if output, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("exhibit %s does not build: %w\n%s", x.name, err, output)
-	}
-	return nil
-}
-
 // control runs the exhibits' tests without their bugs: one that fails anyhow would
 // seem to catch everything.
 func control(ctx context.Context, root string, shown []exhibit) error {
@@ -163,7 +116,7 @@ func (x exhibit) overlay(root, dir string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	texts, err := x.plant(root, c)
+	texts, err := x.plant(c)
 	if err != nil {
 		return "", err
 	}
