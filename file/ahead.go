@@ -20,7 +20,7 @@ type ahead struct {
 	groups []*aheadGroup // oldest first, all of one segment
 	bytes  int64         // of groups
 	at     point         // behind the newest of groups
-	w      *window       // finds them
+	w      *frameReader  // finds them
 }
 
 // aheadGroup is a group that is being read, or was.
@@ -75,7 +75,7 @@ func (a *ahead) start(ctx context.Context, s *segment, at point, h frameHeader, 
 		return
 	}
 	if len(a.groups) == 0 {
-		a.w, a.at = newWindow(s), at.after(h)
+		a.w, a.at = newFrameReader(s), at.after(h)
 		a.w.read = s.readUnder(ctx, a.reads)
 	}
 	for len(a.groups) < min(maxAhead, runtime.GOMAXPROCS(0)) && a.at.next <= last {
@@ -102,11 +102,11 @@ func (a *ahead) start(ctx context.Context, s *segment, at point, h frameHeader, 
 
 func (g *aheadGroup) begin() {
 	defer close(g.read)
-	g.header, g.payload, g.what, g.err = newWindow(g.s).group(g.at, nil)
+	g.header, g.payload, g.what, g.err = newFrameReader(g.s).group(g.at, nil)
 }
 
-// group is window.group for a group that is read ahead, or not: nil.
-func (g *aheadGroup) group(ctx context.Context, w *window, at point) (frameHeader, []byte, string, error) {
+// group is frameReader.group for a group that is read ahead, or not: nil.
+func (g *aheadGroup) group(ctx context.Context, w *frameReader, at point) (frameHeader, []byte, string, error) {
 	if g == nil {
 		return w.group(at, nil)
 	}

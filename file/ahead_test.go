@@ -109,7 +109,7 @@ func TestReadAheadIsBounded(t *testing.T) {
 	r := newReading([]*segment{s}, cursor{}, 0, 3)
 	r.ahead.reads = l.reads
 	defer func() { require.NoError(t, r.release()) }()
-	w := newWindow(s)
+	w := newFrameReader(s)
 	h, ok, err := w.header(r.at)
 	require.True(t, ok && err == nil)
 	r.ahead.start(t.Context(), s, r.at, h, r.last)

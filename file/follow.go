@@ -193,7 +193,7 @@ type tail struct {
 
 // follow goes from frame to frame, by their headers.
 func (s *segment) follow(ctx context.Context, from point) tail {
-	w := newWindow(s)
+	w := newFrameReader(s)
 	t := tail{durable: from, at: from}
 	for fresh := false; ; {
 		if t.err = ctx.Err(); t.err != nil {

@@ -91,7 +91,7 @@ func groups(t testing.TB, m *disk.Disk, index uint64) []point {
 	s, err := openSegment("/db/log", index, m.Open)
 	require.NoError(t, err)
 	defer s.release() //nolint:errcheck // only read
-	w, at := newWindow(s), []point{s.start()}
+	w, at := newFrameReader(s), []point{s.start()}
 	for {
 		h, _, what, err := w.group(at[len(at)-1], nil)
 		require.NoError(t, err)

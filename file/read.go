@@ -79,7 +79,7 @@ func (r *reading) release() error {
 func (r *reading) run(ctx context.Context, reads operations, check func() error, yield func(storage.Entry, error) bool) {
 	r.ahead.reads = reads
 	defer r.ahead.wait(ctx)
-	var w *window
+	var w *frameReader
 	for {
 		err := ctx.Err()
 		if err == nil {
@@ -93,7 +93,7 @@ func (r *reading) run(ctx context.Context, reads operations, check func() error,
 			return
 		}
 		if w == nil {
-			w = newWindow(r.segs[r.i])
+			w = newFrameReader(r.segs[r.i])
 			w.stop, w.read = ctx.Err, w.s.readUnder(ctx, reads)
 		}
 		if r.i+1 < len(r.segs) && r.at.next >= r.segs[r.i+1].first {
@@ -118,7 +118,7 @@ func (r *reading) run(ctx context.Context, reads operations, check func() error,
 
 // frame reads one frame and yields what of it was asked for. It reports false if
 // the consumer has had enough.
-func (r *reading) frame(ctx context.Context, w *window, yield func(storage.Entry, error) bool) (bool, error) {
+func (r *reading) frame(ctx context.Context, w *frameReader, yield func(storage.Entry, error) bool) (bool, error) {
 	h, ok, err := w.header(r.at)
 	if err != nil {
 		return false, err

@@ -128,7 +128,7 @@ type segmentEnd struct {
 // walk checks every frame of the segment. what says why there is no valid group
 // at the end.
 func (s *segment) walk(ctx context.Context) (end segmentEnd, what string, err error) {
-	w := newWindow(s)
+	w := newFrameReader(s)
 	//museum:deaf-opening/2
 	w.stop = ctx.Err
 	var scratch []byte
@@ -151,7 +151,7 @@ func (s *segment) walk(ctx context.Context) (end segmentEnd, what string, err er
 // inspectProof looks for the end mark of the last segment but one, which is not there if
 // rotate was killed before it was.
 func (l *Log) inspectProof(s *segment, at point) error {
-	h, whole, ok, err := newWindow(s).mark(at)
+	h, whole, ok, err := newFrameReader(s).mark(at)
 	if err == nil && (!ok || !whole || h.kind != kindEnd) {
 		l.found.unproved = &at
 	}
@@ -161,7 +161,7 @@ func (l *Log) inspectProof(s *segment, at point) error {
 // inspectEnd decides what the end of the newest segment means: the end of the
 // log, a torn append, or damage to something that was durable.
 func (l *Log) inspectEnd(ctx context.Context, s *segment, end segmentEnd, what string) error {
-	h, whole, marked, err := newWindow(s).mark(end.at)
+	h, whole, marked, err := newFrameReader(s).mark(end.at)
 	if err != nil {
 		return err
 	}
@@ -172,7 +172,7 @@ func (l *Log) inspectEnd(ctx context.Context, s *segment, end segmentEnd, what s
 	// which time it is not the end any more. Only the header of a torn group and
 	// the two halves of the mark have their place there.
 	from, skip := end.at.off, int64(0)
-	if group, ok, err := newWindow(s).header(end.at); err != nil {
+	if group, ok, err := newFrameReader(s).header(end.at); err != nil {
 		return err
 	} else if marked || ok && group.kind == kindGroup {
 		from += frameAlign

@@ -86,7 +86,7 @@ func (l *Log) repairEnd(s *segment, torn *tornEnd) error {
 // only, and no flush would change that if an earlier one has failed: the kernel
 // then takes the pages for clean. Writing them again makes them dirty.
 func (s *segment) rewriteGroup(at point) error {
-	h, ok, err := newWindow(s).header(at)
+	h, ok, err := newFrameReader(s).header(at)
 	if err != nil {
 		return err
 	}
@@ -122,7 +122,7 @@ func (l *Log) flushMark(s *segment, kind frameKind, at point) error {
 // not keep the log from being opened, so a copy that fails is only reported.
 func (l *Log) keepTorn(s *segment, at point) error {
 	torn := make([]byte, min(maxTornLen, s.size-at.off))
-	h, ok, err := newWindow(s).header(at)
+	h, ok, err := newFrameReader(s).header(at)
 	if err != nil {
 		return err
 	}

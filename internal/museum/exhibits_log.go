@@ -34,7 +34,7 @@ var logExhibits = []exhibit{
 	},
 	{
 		name: "append-behind-a-torn-tail", bug: "a torn tail is left where it is, and the log goes on behind it", origin: "torn writes", tier: b,
-		plants: changes{before("if h, ok, _ := newWindow(s).header(end.at); ok && h.kind == kindGroup {\nend.at.off += h.size()\n}")},
+		plants: changes{before("if h, ok, _ := newFrameReader(s).header(end.at); ok && h.kind == kindGroup {\nend.at.off += h.size()\n}")},
 		pkg:    "./file", test: "TestCrashAtEveryOperation",
 	},
 	{

@@ -9,10 +9,10 @@ import (
 	"github.com/tidemark-go/tidemark/storage"
 )
 
-// window reads a segment's frames through a buffer that grows while it is read
+// frameReader reads a segment's frames through a buffer that grows while it is read
 // in sequence: a poll costs a small read, a long read few large ones. Large
 // groups go past it, so that each byte is read once. It belongs to one goroutine.
-type window struct {
+type frameReader struct {
 	s    *segment
 	off  int64  // offset of buf[0] in the file
 	buf  []byte // what was read
@@ -20,30 +20,30 @@ type window struct {
 	// stop, if it is there, is asked between the pieces of a large group whether to go on.
 	stop func() error
 	// read, if it is there, reads in place of the segment's readAt. After it has failed the
-	// window is not used any more.
+	// reader is not used any more.
 	read func(p []byte, off int64) error
 }
 
 const (
-	minWindow  = 512
-	maxWindow  = 256 << 10
-	largeGroup = maxWindow / 4 // bytes of payload
+	minRead  = 512
+	maxRead  = 256 << 10
+	largeGroup = maxRead / 4 // bytes of payload
 	maxPiece   = 4 << 20       // of a large group, read at once
 )
 
-func newWindow(s *segment) *window { return &window{s: s} }
+func newFrameReader(s *segment) *frameReader { return &frameReader{s: s} }
 
 // bytes returns up to n bytes at off, fewer only at the end of the file. They
 // are valid until the next call.
-func (w *window) bytes(off int64, n int) ([]byte, error) {
+func (w *frameReader) bytes(off int64, n int) ([]byte, error) {
 	n = int(max(0, min(int64(n), w.s.size-off)))
 	if off >= w.off && off+int64(n) <= w.off+int64(len(w.buf)) {
 		return w.buf[off-w.off:][:n], nil
 	}
-	want := max(n, minWindow)
-	// Who leaves more out than was read would not need more of it the next time.
+	want := max(n, minRead)
+	// After a long skip the access is not sequential: do not grow the buffer.
 	if off <= w.off+2*int64(len(w.buf)) {
-		want = max(want, min(maxWindow, 4*len(w.buf)))
+		want = max(want, min(maxRead, 4*len(w.buf)))
 	}
 	if len(w.room) < want {
 		w.room = make([]byte, want)
@@ -57,9 +57,9 @@ func (w *window) bytes(off int64, n int) ([]byte, error) {
 }
 
 // forget drops what was read, so that the next call sees the file as it is.
-func (w *window) forget() { w.buf = nil }
+func (w *frameReader) forget() { w.buf = nil }
 
-func (w *window) readAt(p []byte, off int64) error {
+func (w *frameReader) readAt(p []byte, off int64) error {
 	if w.read != nil {
 		return w.read(p, off)
 	}
@@ -82,7 +82,7 @@ func (s *segment) readAt(p []byte, off int64) error {
 // header returns the frame header at off, whose offset is p.off, or false if
 // there is none that could begin with position p.next. Its group, if it is one,
 // lies within the file. err is an I/O error.
-func (w *window) header(p point) (frameHeader, bool, error) {
+func (w *frameReader) header(p point) (frameHeader, bool, error) {
 	b, err := w.bytes(p.off, frameHeaderSize)
 	if err != nil {
 		return frameHeader{}, false, err
@@ -95,7 +95,7 @@ func (w *window) header(p point) (frameHeader, bool, error) {
 }
 
 // mark returns the mark at a place, if there is one that fits there.
-func (w *window) mark(p point) (h frameHeader, whole, ok bool, err error) {
+func (w *frameReader) mark(p point) (h frameHeader, whole, ok bool, err error) {
 	b, err := w.bytes(p.off, markSize)
 	if err != nil {
 		return frameHeader{}, false, false, err
@@ -110,7 +110,7 @@ func (w *window) mark(p point) (h frameHeader, whole, ok bool, err error) {
 //
 // No length is believed before it was checked: the header's own checksum
 // vouches for it, and it must fit into the file.
-func (w *window) group(p point, scratch []byte) (h frameHeader, payload []byte, what string, err error) {
+func (w *frameReader) group(p point, scratch []byte) (h frameHeader, payload []byte, what string, err error) {
 	h, ok, err := w.header(p)
 	if err != nil {
 		return h, nil, "", err
@@ -157,13 +157,13 @@ func (p point) after(h frameHeader) point {
 // a frame lies there only if what is before it was durable once. skip is not
 // looked at.
 func (s *segment) findFrame(ctx context.Context, off, skip int64) (int64, bool, error) {
-	w := newWindow(s)
-	w.room = make([]byte, maxWindow)
-	for ; off+frameHeaderSize <= s.size; off += maxWindow - frameHeaderSize {
+	w := newFrameReader(s)
+	w.room = make([]byte, maxRead)
+	for ; off+frameHeaderSize <= s.size; off += maxRead - frameHeaderSize {
 		if err := ctx.Err(); err != nil {
 			return 0, false, err
 		}
-		b, err := w.bytes(off, maxWindow)
+		b, err := w.bytes(off, maxRead)
 		if err != nil {
 			return 0, false, err
 		}

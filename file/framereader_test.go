@@ -40,7 +40,7 @@ func TestLargeGroupsAreReadOnce(t *testing.T) {
 		positions, err := readAll(t, l, 0)
 		require.NoError(t, err)
 		require.Len(t, positions, 8)
-		require.Less(t, bytes, 8*(size+2*minWindow), "groups of %d bytes", size)
+		require.Less(t, bytes, 8*(size+2*minRead), "groups of %d bytes", size)
 		require.LessOrEqual(t, reads, 2*8+1, "groups of %d bytes", size)
 	}
 }
@@ -54,5 +54,5 @@ func TestSmallGroupsAreReadTogether(t *testing.T) {
 	_, err := readAll(t, l, 0)
 	require.NoError(t, err)
 	require.LessOrEqual(t, reads, 7)
-	require.Less(t, bytes, 200*1040+maxWindow)
+	require.Less(t, bytes, 200*1040+maxRead)
 }
