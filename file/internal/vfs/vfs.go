@@ -1,7 +1,7 @@
 // Package vfs is what package file asks of a disk: the interfaces of a file system, of
 // an open file and of an open directory. It has no code of its own.
 //
-// Package file implements them on the operating system (fs_os.go, lock_os.go), and touches the
+// Package file implements them on the operating system (os.go, lock_os.go), and touches the
 // system's files in no other way. So a test that implements them sees, and may fail, every
 // single operation: package file/internal/disk does so in memory.
 //
