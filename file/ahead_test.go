@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tidemark-go/tidemark/file/internal/disk"
 	"github.com/tidemark-go/tidemark/storage"
 )
 
@@ -21,7 +22,7 @@ const largeEntry = 280 << 10
 // segment.
 func largeLog(t testing.TB, n int) *Log {
 	t.Helper()
-	l := openMem(t, newMemFS(), SegmentSize(2<<20, 2<<20))
+	l := openMem(t, disk.New(), SegmentSize(2<<20, 2<<20))
 	appendGroups(t, l, slices.Repeat([][]int{{largeEntry}}, n)...)
 	return l
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tidemark-go/tidemark/file/internal/disk"
 	"github.com/tidemark-go/tidemark/internal/proof"
 )
 
@@ -17,10 +18,10 @@ type blobsKnown struct{ before, during map[string]string }
 
 // blobWorkload sets, replaces and deletes blobs, one of them with a key so long
 // that it needs directories of its own, in two sessions.
-func blobWorkload(t *testing.T, m *memFS) (keys []string) {
+func blobWorkload(t *testing.T, m *disk.Disk) (keys []string) {
 	long := strings.Repeat("Long/", 100)
 	known := blobsKnown{map[string]string{}, map[string]string{}}
-	say := func() { m.mark(blobsKnown{maps.Clone(known.before), maps.Clone(known.during)}) }
+	say := func() { m.Mark(blobsKnown{maps.Clone(known.before), maps.Clone(known.during)}) }
 	say()
 	b := openMemBlob(t, m)
 	set := func(key, value string) {
@@ -54,7 +55,7 @@ func blobWorkload(t *testing.T, m *memFS) (keys []string) {
 	b = openMemBlob(t, m)
 	require.Equal(t, known.before, contents(t, b))
 	require.NoError(t, b.Close())
-	require.Empty(t, m.only("%4cong"), "directories of long keys are swept")
+	require.Empty(t, m.Names("%4cong"), "directories of long keys are swept")
 	return []string{"a", "b", long}
 }
 
@@ -62,54 +63,54 @@ func blobWorkload(t *testing.T, m *memFS) (keys []string) {
 // contents of an acknowledged set or of the one that was under way.
 func TestBlobCrashAtEveryOperation(t *testing.T) {
 	var mu sync.Mutex
-	seen, byKind := map[state]bool{}, map[kind]int{}
-	first := func(i image) bool {
+	seen, byKind := map[disk.State]bool{}, map[disk.Kind]int{}
+	first := func(i disk.Image) bool {
 		mu.Lock()
 		defer mu.Unlock()
-		if seen[i.state] {
+		if seen[i.State] {
 			return false
 		}
-		seen[i.state] = true
-		byKind[i.kind]++
+		seen[i.State] = true
+		byKind[i.Kind]++
 		return true
 	}
 	// The workload is always the same, and what is drawn from a seed is often what was
 	// drawn from another one: each state is opened once.
 	proof.Run(t, proof.Pick(1, 10, 100), func(t *testing.T, seed uint64) {
-		m := newMemFS()
-		j := m.record()
+		m := disk.New()
+		j := m.Record()
 		keys := blobWorkload(t, m)
-		m.end()
-		for i := range j.images(seed, nil) {
+		m.End()
+		for i := range j.Images(seed, nil) {
 			if first(i) {
-				i.onFailure(t, func() { requireBlobs(t, i, keys) })
+				i.OnFailure(t, func() { requireBlobs(t, i, keys) })
 			}
 		}
 	})
-	for _, k := range kinds {
+	for _, k := range disk.Kinds() {
 		require.NotZero(t, byKind[k], "no image: %s", k)
 	}
 	proof.Reached(t, 1, "crash images of blobs", len(seen))
 }
 
-func requireBlobs(t *testing.T, i image, keys []string) {
-	know := i.mark.(blobsKnown)
+func requireBlobs(t *testing.T, i disk.Image, keys []string) {
+	know := i.Mark.(blobsKnown)
 	for range 2 {
-		b := openMemBlob(t, i.fs)
+		b := openMemBlob(t, i.Disk)
 		got := contents(t, b)
 		for _, key := range keys {
 			require.Contains(t, []string{know.before[key], know.during[key]}, got[key], "blob %.9q", key)
 			delete(got, key)
 		}
 		require.Empty(t, got)
-		names, err := i.fs.List("/db/blob/tmp")
+		names, err := i.Disk.List("/db/blob/tmp")
 		require.NoError(t, err)
 		require.Empty(t, names, "leftovers")
 		now := contents(t, b)
 		require.NoError(t, b.Close())
 		// What was seen once after a crash must not go with the next one.
-		i.fs = i.fs.crash(nil, 0)
-		b = openMemBlob(t, i.fs)
+		i.Disk = i.Disk.Crash(nil, 0)
+		b = openMemBlob(t, i.Disk)
 		require.Equal(t, now, contents(t, b))
 		require.NoError(t, b.Close())
 	}

@@ -17,11 +17,12 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"github.com/tidemark-go/tidemark/file/internal/disk"
 	"github.com/tidemark-go/tidemark/file/internal/vfs"
 	"github.com/tidemark-go/tidemark/storage"
 )
 
-func openMemBlob(t testing.TB, m *memFS) *Blob {
+func openMemBlob(t testing.TB, m *disk.Disk) *Blob {
 	t.Helper()
 	b, err := NewBlob("/db", withFileSystem(m))
 	require.NoError(t, err)
@@ -89,12 +90,12 @@ func TestBlobNames(t *testing.T) {
 func TestBlobErrorAtEveryOperation(t *testing.T) {
 	injected := errors.New("injected")
 	for at := 1; ; at++ {
-		m := newMemFS()
+		m := disk.New()
 		b := openMemBlob(t, m)
 		_, err := b.Set(t.Context(), "k", []byte("old"))
 		require.NoError(t, err)
 		op, failed := 0, ""
-		m.setHook(func(kind, _ string) error {
+		m.SetHook(func(kind, _ string) error {
 			if op++; op == at {
 				failed = kind
 				return injected
@@ -102,7 +103,7 @@ func TestBlobErrorAtEveryOperation(t *testing.T) {
 			return nil
 		})
 		version, err := b.SetIf(t.Context(), "k", []byte("new"), blobVersion([]byte("old")))
-		m.setHook(nil)
+		m.SetHook(nil)
 		if failed == "" {
 			require.NoError(t, err)
 			require.Equal(t, blobVersion([]byte("new")), version)
@@ -134,11 +135,11 @@ func TestBlobErrorAtEveryOperation(t *testing.T) {
 
 // A full disk changes nothing, and is over when there is room.
 func TestBlobFullDisk(t *testing.T) {
-	m := newMemFS()
+	m := disk.New()
 	b := openMemBlob(t, m)
 	_, err := b.Set(t.Context(), "k", []byte("old"))
 	require.NoError(t, err)
-	m.Capacity = m.used() + 100
+	m.Capacity = m.Used() + 100
 	_, err = b.Set(t.Context(), "k", bytes.Repeat([]byte{1}, 200))
 	require.ErrorIs(t, err, syscall.ENOSPC)
 	require.ErrorIs(t, err, storage.ErrNoEffect)
@@ -150,7 +151,7 @@ func TestBlobFullDisk(t *testing.T) {
 // Sets of different keys must not wait for each other's I/O; sets of one key
 // must take turns.
 func TestBlobSetsOverlap(t *testing.T) {
-	m := newMemFS()
+	m := disk.New()
 	b := openMemBlob(t, m)
 	const n = 4
 	var inSync sync.WaitGroup
@@ -211,7 +212,7 @@ func (s slowHandle) Sync() error {
 func TestPin(t *testing.T) {
 	for _, byLock := range []bool{true, false} {
 		t.Run(fmt.Sprintf("by lock %v", byLock), func(t *testing.T) {
-			m := newMemFS()
+			m := disk.New()
 			b := openMemBlob(t, m)
 			idle, pinned := m.Handles(), 1 // the pins of the writer, and its directory
 			if !byLock {
@@ -307,7 +308,7 @@ func TestPin(t *testing.T) {
 // What was pinned when it was deleted goes when it is pinned no more: with the mutations
 // after that, or with the next opening if a reader outlives the writer.
 func TestPinnedBlobsGo(t *testing.T) {
-	m := newMemFS()
+	m := disk.New()
 	b := openMemBlob(t, m)
 	r, err := NewBlobReader("/db", withFileSystem(m))
 	require.NoError(t, err)
@@ -353,11 +354,11 @@ func TestPinnedBlobsGo(t *testing.T) {
 
 // A blob that was cut outside of this package is an error, not fewer bytes.
 func TestBlobCutWhileRead(t *testing.T) {
-	m := newMemFS()
+	m := disk.New()
 	b := openMemBlob(t, m)
 	_, err := b.Set(t.Context(), "k", []byte("0123456789"))
 	require.NoError(t, err)
-	m.setHook(func(op, name string) error {
+	m.SetHook(func(op, name string) error {
 		if op == "read" {
 			m.Resize(name, 4)
 		}
@@ -372,13 +373,13 @@ func TestBlobCutWhileRead(t *testing.T) {
 
 // Where the state of a lock cannot be told, a deleted blob is kept, and the log says so.
 func TestLocksThatCannotBeTold(t *testing.T) {
-	m := newMemFS()
+	m := disk.New()
 	var log bytes.Buffer
 	b, err := NewBlob("/db", withFileSystem(m), Logger(slog.New(slog.NewTextHandler(&log, nil))))
 	require.NoError(t, err)
 	_, err = b.Set(t.Context(), "k", []byte("contents"))
 	require.NoError(t, err)
-	m.setHook(func(op, name string) error {
+	m.SetHook(func(op, name string) error {
 		if op == "tryLockByte" {
 			return &iofs.PathError{Op: op, Path: name, Err: syscall.ENOLCK}
 		}
@@ -387,22 +388,22 @@ func TestLocksThatCannotBeTold(t *testing.T) {
 	require.NoError(t, b.Delete(t.Context(), "k"))
 	require.Contains(t, log.String(), "/db/blob/pinned")
 	require.Contains(t, log.String(), "no locks available")
-	require.Len(t, m.only(pinnedName("k", vfs.FileID{Inode: 1})), 1)
-	m.setHook(nil)
+	require.Len(t, m.Names(pinnedName("k", vfs.FileID{Inode: 1})), 1)
+	m.SetHook(nil)
 	_, err = b.Set(t.Context(), "other", nil)
 	require.NoError(t, err)
-	require.Empty(t, m.only(pinnedName("k", vfs.FileID{Inode: 1})))
+	require.Empty(t, m.Names(pinnedName("k", vfs.FileID{Inode: 1})))
 	require.NoError(t, b.Close())
 }
 
 // An owner that cannot open the file pins although it is there does not go on without: it
 // would delete what readers have locked. One that cannot make it does.
 func TestPinsThatCannotBeOpened(t *testing.T) {
-	m := newMemFS()
+	m := disk.New()
 	fail := func(what string) {
-		m.setHook(func(op, name string) error {
+		m.SetHook(func(op, name string) error {
 			if op+" "+name == what {
-				return pathError(op, name, syscall.EMFILE)
+				return &iofs.PathError{Op: op, Path: name, Err: syscall.EMFILE}
 			}
 			return nil
 		})
@@ -412,7 +413,7 @@ func TestPinsThatCannotBeOpened(t *testing.T) {
 	_, err := m.Stat("/db/blob/pins")
 	require.True(t, isNotExist(err))
 	require.NoError(t, b.Close())
-	m.setHook(nil)
+	m.SetHook(nil)
 
 	b = openMemBlob(t, m)
 	_, err = b.Set(t.Context(), "k", []byte("contents"))
@@ -425,7 +426,7 @@ func TestPinsThatCannotBeOpened(t *testing.T) {
 	fail("openWrite /db/blob/pins")
 	_, err = NewBlob("/db", withFileSystem(m))
 	require.ErrorIs(t, err, syscall.EMFILE)
-	m.setHook(nil)
+	m.SetHook(nil)
 	b = openMemBlob(t, m)
 	require.NoError(t, b.Delete(t.Context(), "k"))
 	data, _, err := r.Get(t.Context(), "k")
@@ -462,7 +463,7 @@ func TestBytesOfPins(t *testing.T) {
 		require.GreaterOrEqual(t, pinByte(key), int64(0), key)
 	}
 
-	m := newMemFS()
+	m := disk.New()
 	b := openMemBlob(t, m)
 	r, err := NewBlobReader("/db", withFileSystem(m))
 	require.NoError(t, err)
@@ -497,7 +498,7 @@ func TestBytesOfPins(t *testing.T) {
 
 // A full disk gets the room back of what is pinned no more.
 func TestFullDiskSweepsPinned(t *testing.T) {
-	m := newMemFS()
+	m := disk.New()
 	b := openMemBlob(t, m)
 	r, err := NewBlobReader("/db", withFileSystem(m))
 	require.NoError(t, err)
@@ -509,7 +510,7 @@ func TestFullDiskSweepsPinned(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, b.Delete(t.Context(), key))
 	}
-	m.Capacity = m.used() + 500
+	m.Capacity = m.Used() + 500
 	_, err = b.Set(t.Context(), "large", make([]byte, 9000))
 	require.ErrorIs(t, err, syscall.ENOSPC)
 	require.NoError(t, r.Close())

@@ -5,24 +5,26 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/tidemark-go/tidemark/file/internal/disk"
 )
 
 // An opening ends with its context, wherever it has come to: after a few more operations,
 // none of which is large. Until it settles the log nothing has changed.
 func TestOpeningEndsWithItsContext(t *testing.T) {
 	s := sharedDamageStore(t)
-	base := s.m.clone()
+	base := s.m.Clone()
 	lay(t, base, "/db/blob/tmp/77", []byte("half"))
 
-	for name, open := range map[string]func(ctx context.Context, m *memFS) error{
-		"owner": func(ctx context.Context, m *memFS) error {
+	for name, open := range map[string]func(ctx context.Context, m *disk.Disk) error{
+		"owner": func(ctx context.Context, m *disk.Disk) error {
 			c, err := Open(ctx, "/db", quietConfig(), withFileSystem(m))
 			if err == nil {
 				err = c.Stop()
 			}
 			return err
 		},
-		"follower": func(ctx context.Context, m *memFS) error {
+		"follower": func(ctx context.Context, m *disk.Disk) error {
 			c, err := OpenRead(ctx, "/db", quietConfig(), withFileSystem(m))
 			if err == nil {
 				err = c.Close()
@@ -33,10 +35,10 @@ func TestOpeningEndsWithItsContext(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			ended := map[string]int{}
 			for at := 1; ; at += 2 {
-				m := base.clone()
+				m := base.Clone()
 				ctx, cancel := context.WithCancel(ctx0)
 				n, after, last := 0, 0, ""
-				m.setHook(func(op, name string) error {
+				m.SetHook(func(op, name string) error {
 					switch n++; {
 					case n == at:
 						last = op
@@ -49,7 +51,7 @@ func TestOpeningEndsWithItsContext(t *testing.T) {
 				before := m.Everything()
 				err := open(ctx, m)
 				cancel()
-				m.setHook(nil)
+				m.SetHook(nil)
 				if err == nil || last == "" { // it was over before it was noticed
 					if last == "" {
 						break
@@ -75,19 +77,19 @@ func TestOpeningEndsWithItsContext(t *testing.T) {
 
 // A large group is read in pieces, so that who waits for it can give up.
 func TestLargeGroupIsReadInPieces(t *testing.T) {
-	m := newMemFS()
+	m := disk.New()
 	l := openMem(t, m)
 	_, err := l.Append(ctx0, 0, [][]byte{make([]byte, 3*maxPiece)})
 	require.NoError(t, err)
 	require.NoError(t, l.Close())
 	reads := 0
 	ctx, cancel := context.WithCancel(ctx0)
-	m.setHook(func(op, name string) error {
+	m.SetHook(func(op, name string) error {
 		if op == "read" && ctx.Err() != nil {
 			reads++
 		}
 		if op == "read" && name == newestSegment(m) {
-			if reads == 0 && len(m.contents(name)) > 3*maxPiece {
+			if reads == 0 && len(m.Contents(name)) > 3*maxPiece {
 				cancel()
 			}
 		}
@@ -96,6 +98,6 @@ func TestLargeGroupIsReadInPieces(t *testing.T) {
 	_, err = openLog(ctx, "/db", []Option{withFileSystem(m)}, new(opening))
 	require.ErrorIs(t, err, context.Canceled)
 	require.LessOrEqual(t, reads, 1)
-	m.setHook(nil)
+	m.SetHook(nil)
 	require.Zero(t, m.Handles())
 }

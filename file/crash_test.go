@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tidemark-go/tidemark/file/internal/disk"
 	"github.com/tidemark-go/tidemark/internal/proof"
 	"github.com/tidemark-go/tidemark/storage"
 )
@@ -27,18 +28,18 @@ type progress struct {
 }
 
 // say puts what is known now into the journal, if there is one.
-func (p *progress) say(m *memFS) {
-	m.mark(logProgress{storage.SeqNo(p.acked.Load()), storage.SeqNo(p.tried.Load()), storage.SeqNo(p.truncated.Load())})
+func (p *progress) say(m *disk.Disk) {
+	m.Mark(logProgress{storage.SeqNo(p.acked.Load()), storage.SeqNo(p.tried.Load()), storage.SeqNo(p.truncated.Load())})
 }
 
 // workload appends, rotates, truncates, recycles, closes and opens. It goes on
 // after errors that leave the handle usable, and stops after others.
-func workload(m *memFS, p *progress, seed uint64) error {
+func workload(m *disk.Disk, p *progress, seed uint64) error {
 	random := rand.New(rand.NewPCG(seed, 1))
 	p.say(m)
 	for session := range 2 {
 		if session > 0 {
-			m.leave("/db/log/" + tempPrefix + "left")
+			m.Leave("/db/log/" + tempPrefix + "left")
 		}
 		l, err := tryOpenMem(m)
 		if err != nil {
@@ -79,7 +80,7 @@ func workload(m *memFS, p *progress, seed uint64) error {
 
 // requireRecovered opens what a crash left and checks it against what was
 // promised before: at least acked, at most tried, no hole, the same again.
-func requireRecovered(t *testing.T, m *memFS, acked, tried, truncated storage.SeqNo, where string) {
+func requireRecovered(t *testing.T, m *disk.Disk, acked, tried, truncated storage.SeqNo, where string) {
 	t.Helper()
 	r, err := NewLogReader("/db", withFileSystem(m))
 	require.NoError(t, err)
@@ -101,8 +102,8 @@ func requireRecovered(t *testing.T, m *memFS, acked, tried, truncated storage.Se
 	require.NoError(t, err, where)
 	require.Equal(t, upTo(b.Last)[b.After:], append([]storage.SeqNo{}, got...), where)
 	require.Equal(t, len(seen), int(rb.Last-rb.After), where)
-	var cut *memFS
-	m.Alone(func() { cut = m.crash(nil, 0) })
+	var cut *disk.Disk
+	m.Alone(func() { cut = m.Crash(nil, 0) })
 	appendGroups(t, l, []int{77, 1})
 	require.NoError(t, l.Close())
 
@@ -113,7 +114,7 @@ func requireRecovered(t *testing.T, m *memFS, acked, tried, truncated storage.Se
 	require.Equal(t, b, again, "%s: after recovery and a power cut", where)
 	require.NoError(t, l.Close())
 
-	l, err = tryOpenMem(m.crash(nil, 0))
+	l, err = tryOpenMem(m.Crash(nil, 0))
 	require.NoError(t, err, where)
 	got, err = readAll(t, l, b.After)
 	require.NoError(t, err, where)
@@ -128,25 +129,25 @@ func TestCrashAtEveryOperation(t *testing.T) {
 	share := proof.Pick(20, 50, 100) // of the images, in per cent
 	var images atomic.Int64
 	proof.Run(t, proof.Pick(1, 2, 60), func(t *testing.T, seed uint64) {
-		m := newMemFS()
-		j := m.record()
+		m := disk.New()
+		j := m.Record()
 		var p progress
 		require.NoError(t, workload(m, &p, seed))
-		m.end()
+		m.End()
 		require.Greater(t, p.acked.Load(), uint64(30), "the workload did too little")
-		require.True(t, slices.ContainsFunc(j.steps, func(s step) bool {
-			return s.op == "rename" && strings.HasSuffix(s.name, segmentSuffix)
+		require.True(t, slices.ContainsFunc(j.Steps(), func(s disk.Step) bool {
+			return s.Op == "rename" && strings.HasSuffix(s.Name, segmentSuffix)
 		}), "the workload must truncate segments")
-		byKind := map[kind]int{}
-		for i := range j.images(seed, func(rng *rand.Rand) bool { return rng.IntN(100) < share }) {
-			know := i.mark.(logProgress)
-			i.onFailure(t, func() {
-				requireRecovered(t, i.fs, know.acked, know.tried, know.truncated, string(i.kind))
+		byKind := map[disk.Kind]int{}
+		for i := range j.Images(seed, func(rng *rand.Rand) bool { return rng.IntN(100) < share }) {
+			know := i.Mark.(logProgress)
+			i.OnFailure(t, func() {
+				requireRecovered(t, i.Disk, know.acked, know.tried, know.truncated, string(i.Kind))
 			})
-			byKind[i.kind]++
+			byKind[i.Kind]++
 			images.Add(1)
 		}
-		for _, k := range kinds {
+		for _, k := range disk.Kinds() {
 			require.NotZero(t, byKind[k], "no image: %s", k)
 		}
 	})
@@ -160,18 +161,18 @@ func TestErrorAtEveryOperation(t *testing.T) {
 	injected := errors.New("injected")
 	count := 0
 	{
-		m := newMemFS()
-		m.setHook(func(string, string) error { count++; return nil })
+		m := disk.New()
+		m.SetHook(func(string, string) error { count++; return nil })
 		require.NoError(t, workload(m, &progress{}, 3))
 	}
 	failed := map[string]int{}
 	for at := 1; at <= count; at++ {
 		for _, sticky := range []bool{false, true} {
-			m := newMemFS()
+			m := disk.New()
 			var p progress
 			op, where := 0, ""
 			var mu sync.Mutex // the hook runs in the goroutine of the spares, too
-			m.setHook(func(kind, name string) error {
+			m.SetHook(func(kind, name string) error {
 				mu.Lock()
 				defer mu.Unlock()
 				if op++; op == at {
@@ -184,11 +185,11 @@ func TestErrorAtEveryOperation(t *testing.T) {
 				return nil
 			})
 			_ = workload(m, &p, 3)
-			m.setHook(nil)
+			m.SetHook(nil)
 			acked, tried := storage.SeqNo(p.acked.Load()), storage.SeqNo(p.tried.Load())
 			truncated := storage.SeqNo(p.truncated.Load())
-			cut := m.crash(rand.New(rand.NewPCG(uint64(at), 0)), 0.5)
-			requireRecovered(t, m.clone(), acked, tried, truncated, where)
+			cut := m.Crash(rand.New(rand.NewPCG(uint64(at), 0)), 0.5)
+			requireRecovered(t, m.Clone(), acked, tried, truncated, where)
 			requireRecovered(t, cut, acked, tried, truncated, where+", power cut")
 		}
 	}

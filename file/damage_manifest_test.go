@@ -40,9 +40,9 @@ func TestLostNewestEdit(t *testing.T) {
 		synctest.Wait()
 		before = len(edits())
 		require.Positive(t, before, "nothing was flushed")
-		require.NotEmpty(t, s.m.only(segmentName(1)))
+		require.NotEmpty(t, s.m.Names(segmentName(1)))
 		require.NoError(t, db.Maintain(ctx0))
-		require.Empty(t, s.m.only(segmentName(1)), "the log was not truncated")
+		require.Empty(t, s.m.Names(segmentName(1)), "the log was not truncated")
 		require.NoError(t, db.Close())
 	})
 	require.Len(t, edits(), before+1)
@@ -53,8 +53,8 @@ func TestLostNewestEdit(t *testing.T) {
 	s.want = s.now().texts()
 	s.m.Lose(newest)
 	for who, read := range map[string]func() (map[string]string, error){
-		"follower": func() (map[string]string, error) { return s.read(s.m.clone()) },
-		"owner":    func() (map[string]string, error) { got, _, err := s.own(s.m.clone(), false); return got, err },
+		"follower": func() (map[string]string, error) { return s.read(s.m.Clone()) },
+		"owner":    func() (map[string]string, error) { got, _, err := s.own(s.m.Clone(), false); return got, err },
 	} {
 		got, err := read()
 		require.ErrorIs(t, err, storage.ErrCorrupt, "%s shows %v", who, got["small"])

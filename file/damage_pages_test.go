@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tidemark-go/tidemark/file/internal/disk"
 	"github.com/tidemark-go/tidemark/internal/proof"
 )
 
@@ -34,14 +35,14 @@ func firstChange(a, b []byte) int64 {
 
 // pageDamages are all pages zeroed, exchanged with others, and as they once were.
 func (s *damageStore) pageDamages() (all []damage) {
-	add := func(what, name string, apply func(m *memFS), lost ...string) {
+	add := func(what, name string, apply func(m *disk.Disk), lost ...string) {
 		d := damage{what: what, file: name, more: page - 1, apply: apply, lost: map[string]bool{}}
 		for _, other := range lost {
 			d.lost[other] = true
 		}
-		m := s.m.clone()
+		m := s.m.Clone()
 		apply(m)
-		if d.from = firstChange(s.m.contents(name), m.file(name)); d.from < 0 && len(lost) == 0 {
+		if d.from = firstChange(s.m.Contents(name), m.Edit(name)); d.from < 0 && len(lost) == 0 {
 			return
 		}
 		all = append(all, d)
@@ -52,20 +53,20 @@ func (s *damageStore) pageDamages() (all []damage) {
 	}
 	var places []place
 	for _, name := range s.files() {
-		for i := range pages(s.m.contents(name)) {
+		for i := range pages(s.m.Contents(name)) {
 			places = append(places, place{name, i})
 		}
 	}
 	for n, p := range places {
 		what := fmt.Sprintf("page %d of %s", p.i, p.name)
-		add(what+" zeroed", p.name, func(m *memFS) { clear(pageOf(m.file(p.name), p.i)) })
-		if s.old.Has(p.name) && p.i < pages(s.old.contents(p.name)) {
-			add(what+" from an older version", p.name, func(m *memFS) {
-				copy(pageOf(m.file(p.name), p.i), pageOf(s.old.contents(p.name), p.i))
+		add(what+" zeroed", p.name, func(m *disk.Disk) { clear(pageOf(m.Edit(p.name), p.i)) })
+		if s.old.Has(p.name) && p.i < pages(s.old.Contents(p.name)) {
+			add(what+" from an older version", p.name, func(m *disk.Disk) {
+				copy(pageOf(m.Edit(p.name), p.i), pageOf(s.old.Contents(p.name), p.i))
 			})
 		}
 		for _, q := range places[n+1:] {
-			a, b := pageOf(s.m.contents(p.name), p.i), pageOf(s.m.contents(q.name), q.i)
+			a, b := pageOf(s.m.Contents(p.name), p.i), pageOf(s.m.Contents(q.name), q.i)
 			if slices.Equal(a, b) {
 				continue
 			}
@@ -73,9 +74,9 @@ func (s *damageStore) pageDamages() (all []damage) {
 			if q.name != p.name {
 				lost = append(lost, q.name)
 			}
-			add(fmt.Sprintf("%s exchanged with page %d of %s", what, q.i, q.name), p.name, func(m *memFS) {
-				copy(pageOf(m.file(p.name), p.i), b)
-				copy(pageOf(m.file(q.name), q.i), a)
+			add(fmt.Sprintf("%s exchanged with page %d of %s", what, q.i, q.name), p.name, func(m *disk.Disk) {
+				copy(pageOf(m.Edit(p.name), p.i), b)
+				copy(pageOf(m.Edit(q.name), q.i), a)
 			}, lost...)
 		}
 	}
@@ -86,17 +87,17 @@ func (s *damageStore) pageDamages() (all []damage) {
 // could be the next one's.
 func (s *damageStore) fileDamages() (all []damage) {
 	for _, name := range s.files() {
-		all = append(all, damage{what: name + " missing", file: name, from: -1, apply: func(m *memFS) { m.Lose(name) }})
-		if s.old.Has(name) && firstChange(s.old.contents(name), s.m.contents(name)) >= 0 {
+		all = append(all, damage{what: name + " missing", file: name, from: -1, apply: func(m *disk.Disk) { m.Lose(name) }})
+		if s.old.Has(name) && firstChange(s.old.Contents(name), s.m.Contents(name)) >= 0 {
 			all = append(all, damage{
 				what: name + " as it once was", file: name, from: -1,
-				apply: func(m *memFS) { m.Put(name, s.old.contents(name)) },
+				apply: func(m *disk.Disk) { m.Put(name, s.old.Contents(name)) },
 			})
 		}
 		for _, other := range s.plausible(name) {
 			all = append(all, damage{
 				what: fmt.Sprintf("%s there as %s, too", name, other), file: other, from: -1,
-				apply: func(m *memFS) { m.Put(other, s.m.contents(name)) },
+				apply: func(m *disk.Disk) { m.Put(other, s.m.Contents(name)) },
 				lost:  map[string]bool{name: true, filepath.Join(filepath.Dir(name), segmentName(s.lastIndex()+1)): true},
 			})
 		}
@@ -132,10 +133,10 @@ func (s *damageStore) plausible(name string) []string {
 // truncations are all files cut to all lengths, or to every so many.
 func (s *damageStore) truncations(every int) (all []damage) {
 	for _, name := range s.files() {
-		for size := 0; size < len(s.m.contents(name)); size += every {
+		for size := 0; size < len(s.m.Contents(name)); size += every {
 			all = append(all, damage{
 				what: fmt.Sprintf("%s cut to %d bytes", name, size), file: name, from: int64(size),
-				apply: func(m *memFS) { m.Put(name, s.m.contents(name)[:size]) },
+				apply: func(m *disk.Disk) { m.Put(name, s.m.Contents(name)[:size]) },
 			})
 		}
 	}

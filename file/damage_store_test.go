@@ -14,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tidemark-go/tidemark/file/internal/disk"
 	"github.com/tidemark-go/tidemark/frontier"
 	"github.com/tidemark-go/tidemark/persist"
 	"github.com/tidemark-go/tidemark/persist/codec"
@@ -24,8 +25,8 @@ import (
 // segments and spares, a base and edits of the manifest, trace and unsealed parts of
 // several streams, and commands that are in the log alone.
 type damageStore struct {
-	m      *memFS
-	old    *memFS       // the same location, some commands earlier
+	m      *disk.Disk
+	old    *disk.Disk   // the same location, some commands earlier
 	states []storeModel // after each entry of the log that there ever was; [0] is empty
 	want   map[string]string
 	ids    map[string]string // the names of streams by the directory of their parts
@@ -133,7 +134,7 @@ func sharedDamageStore(t *testing.T) *damageStore {
 }
 
 func emptyDamageStore() *damageStore {
-	return &damageStore{m: newMemFS(), states: []storeModel{{}}}
+	return &damageStore{m: disk.New(), states: []storeModel{{}}}
 }
 
 func newDamageStore(t *testing.T) *damageStore {
@@ -141,11 +142,11 @@ func newDamageStore(t *testing.T) *damageStore {
 	s := emptyDamageStore()
 	s.bulk(t, "bulk one")
 	s.rounds(t, 2)
-	s.old = s.m.clone()
+	s.old = s.m.Clone()
 	s.bulk(t, "bulk two")
 	s.rounds(t, 3)
-	s.m, s.old = s.m.crash(nil, 1), s.old.crash(nil, 1) // all on disk, so that clones are cheap
-	db, err := startOwner(s.m.clone(), quietConfig())
+	s.m, s.old = s.m.Crash(nil, 1), s.old.Crash(nil, 1) // all on disk, so that clones are cheap
+	db, err := startOwner(s.m.Clone(), quietConfig())
 	require.NoError(t, err)
 	infos, err := db.Streams(ctx0)
 	require.NoError(t, err)
@@ -214,7 +215,7 @@ func streamsOf(c readers, load loader) (map[string]string, error) {
 }
 
 // read reads a location as a follower.
-func (s *damageStore) read(m *memFS) (map[string]string, error) {
+func (s *damageStore) read(m *disk.Disk) (map[string]string, error) {
 	c, err := startFollower(m, quietConfig())
 	if err != nil {
 		return nil, err
@@ -224,7 +225,7 @@ func (s *damageStore) read(m *memFS) (map[string]string, error) {
 }
 
 // own reads a location as its owner. opened is false if it was refused.
-func (s *damageStore) own(m *memFS, maintain bool) (texts map[string]string, opened bool, err error) {
+func (s *damageStore) own(m *disk.Disk, maintain bool) (texts map[string]string, opened bool, err error) {
 	c, err := startOwner(m, quietConfig())
 	if err != nil {
 		return nil, false, err

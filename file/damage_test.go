@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tidemark-go/tidemark/file/internal/disk"
 	"github.com/tidemark-go/tidemark/storage"
 )
 
@@ -22,20 +23,20 @@ func TestDamage(t *testing.T) {
 	}
 	end := frames[3][3]
 	last := frames[3][2]
-	salt := func(m *memFS) uint64 {
+	salt := func(m *disk.Disk) uint64 {
 		s, err := openSegment("/db/log", 3, m.Open)
 		require.NoError(t, err)
 		defer s.release() //nolint:errcheck // only read
 		return s.salt
 	}
-	flip := func(index uint64, off int64) func(*memFS) {
-		return func(m *memFS) { m.file(seg(index))[off] ^= 0x10 }
+	flip := func(index uint64, off int64) func(*disk.Disk) {
+		return func(m *disk.Disk) { m.Edit(seg(index))[off] ^= 0x10 }
 	}
-	zero := func(index uint64, off, n int64) func(*memFS) {
-		return func(m *memFS) { clear(m.file(seg(index))[off : off+n]) }
+	zero := func(index uint64, off, n int64) func(*disk.Disk) {
+		return func(m *disk.Disk) { clear(m.Edit(seg(index))[off : off+n]) }
 	}
-	both := func(f ...func(*memFS)) func(*memFS) {
-		return func(m *memFS) {
+	both := func(f ...func(*disk.Disk)) func(*disk.Disk) {
+		return func(m *disk.Disk) {
 			for _, f := range f {
 				f(m)
 			}
@@ -55,38 +56,38 @@ func TestDamage(t *testing.T) {
 	}
 	rows := []struct {
 		name   string
-		damage func(*memFS)
+		damage func(*disk.Disk)
 		want   expect
 	}{
-		{"nothing", func(*memFS) {}, expect{last: all}},
+		{"nothing", func(*disk.Disk) {}, expect{last: all}},
 		{"last group: payload", flip(3, last.off+frameHeaderSize+10), expect{where: seg(3), offset: last.off}},
 		{"last group: checksum of the payload", flip(3, last.off+12), expect{where: seg(3), offset: last.off}},
 		{"last group: length", flip(3, last.off+8), expect{where: seg(3), offset: last.off}},
 		{"last group: count", flip(3, last.off+4), expect{where: seg(3), offset: last.off}},
 		{"last group: position", flip(3, last.off+16), expect{where: seg(3), offset: last.off}},
 		{"last group: zeros", zero(3, last.off, end.off-last.off), expect{where: seg(3), offset: last.off}},
-		{"last group: older bytes", func(m *memFS) {
-			putMark(m.file(seg(3))[last.off:], kindMark, salt(m), last.off, last.next)
+		{"last group: older bytes", func(m *disk.Disk) {
+			putMark(m.Edit(seg(3))[last.off:], kindMark, salt(m), last.off, last.next)
 		}, expect{where: seg(3), offset: last.off}},
 		{"last group and mark: zeros", zero(3, last.off, end.off-last.off+markSize), expect{last: 12, reader: 10}},
 		{"last group: payload, and no mark", both(flip(3, last.off+50), zero(3, end.off, markSize)), expect{last: 12, cut: true}},
-		{"last group: valid at a wrong position", func(m *memFS) {
-			clear(m.file(seg(3))[end.off:][:markSize])
-			b := m.file(seg(3))[last.off:]
+		{"last group: valid at a wrong position", func(m *disk.Disk) {
+			clear(m.Edit(seg(3))[end.off:][:markSize])
+			b := m.Edit(seg(3))[last.off:]
 			h, ok := parseFrameHeader(b, salt(m), last.off)
 			require.True(t, ok)
 			h.first++
 			h.put(b, salt(m), last.off)
 		}, expect{where: seg(3), offset: last.off}},
-		{"last group: an entry fewer than it has", func(m *memFS) {
-			b := m.file(seg(3))[last.off:]
+		{"last group: an entry fewer than it has", func(m *disk.Disk) {
+			b := m.Edit(seg(3))[last.off:]
 			h, ok := parseFrameHeader(b, salt(m), last.off)
 			require.True(t, ok)
 			h.count--
 			h.put(b, salt(m), last.off)
 		}, expect{where: seg(3), offset: last.off, newest: seg(3), inside: end.off}},
-		{"last group: a length beyond the file", func(m *memFS) {
-			b := m.file(seg(3))[last.off:]
+		{"last group: a length beyond the file", func(m *disk.Disk) {
+			b := m.Edit(seg(3))[last.off:]
 			h, ok := parseFrameHeader(b, salt(m), last.off)
 			require.True(t, ok)
 			h.length = 1 << 30
@@ -98,32 +99,32 @@ func TestDamage(t *testing.T) {
 		{"middle segment: header of a group", flip(2, frames[2][1].off+1), expect{where: seg(2), offset: frames[2][1].off}},
 		{"middle segment: last group and end mark zeros", zero(2, frames[2][1].off, frames[2][2].off-frames[2][1].off+markSize), expect{where: seg(2), offset: frames[2][1].off}},
 		{"middle segment: a page of zeros", zero(2, 8192, 4096), expect{where: seg(2), offset: segmentDataStart}},
-		{"segments swapped", func(m *memFS) {
+		{"segments swapped", func(m *disk.Disk) {
 			m.Move(seg(1), "/swapped")
 			m.Move(seg(2), seg(1))
 			m.Move("/swapped", seg(2))
 		}, expect{where: seg(1), offset: 0, newest: seg(2)}},
-		{"middle segment missing", func(m *memFS) { m.Lose(seg(2)) }, expect{where: seg(2), offset: -1}},
-		{"last segment missing", func(m *memFS) { m.Lose(seg(3)) }, expect{where: seg(3), offset: -1}},
-		{"last two segments missing", func(m *memFS) { m.Lose(seg(2)); m.Lose(seg(3)) }, expect{where: seg(2), offset: -1}},
-		{"first segment missing", func(m *memFS) { m.Lose(seg(1)) }, expect{after: 4, last: all}},
-		{"segment duplicated", func(m *memFS) { m.Link(seg(2), seg(4)) }, expect{where: seg(4), offset: 0}},
-		{"last segment duplicated", func(m *memFS) { m.Link(seg(3), seg(4)) }, expect{where: seg(4), offset: 0}},
+		{"middle segment missing", func(m *disk.Disk) { m.Lose(seg(2)) }, expect{where: seg(2), offset: -1}},
+		{"last segment missing", func(m *disk.Disk) { m.Lose(seg(3)) }, expect{where: seg(3), offset: -1}},
+		{"last two segments missing", func(m *disk.Disk) { m.Lose(seg(2)); m.Lose(seg(3)) }, expect{where: seg(2), offset: -1}},
+		{"first segment missing", func(m *disk.Disk) { m.Lose(seg(1)) }, expect{after: 4, last: all}},
+		{"segment duplicated", func(m *disk.Disk) { m.Link(seg(2), seg(4)) }, expect{where: seg(4), offset: 0}},
+		{"last segment duplicated", func(m *disk.Disk) { m.Link(seg(3), seg(4)) }, expect{where: seg(4), offset: 0}},
 		{"first segment: header", flip(1, 33), expect{where: seg(1), offset: 0}},
 		{"middle segment: header", flip(2, 17), expect{where: seg(2), offset: 0}},
 		{"last segment: header", flip(3, 25), expect{where: seg(3), offset: 0}},
 		{"last segment: all zeros", zero(3, 0, MinSegmentSize), expect{where: seg(3), offset: 0}},
 		{"last segment: magic", flip(3, 0), expect{where: seg(3), offset: 0}},
-		{"last segment: an earlier position", func(m *memFS) {
-			b := m.file(seg(3))
+		{"last segment: an earlier position", func(m *disk.Disk) {
+			b := m.Edit(seg(3))
 			b[32]--
 			copy(b[60:], checksum(b[:60]))
 		}, expect{where: seg(3), offset: 0, newest: seg(3), inside: segmentDataStart}},
-		{"last segment: cut", func(m *memFS) { m.Resize(seg(3), 9000) }, expect{where: seg(3), offset: 9000}},
-		{"last segment: empty", func(m *memFS) { m.Resize(seg(3), 0) }, expect{where: seg(3), offset: 0}},
-		{"middle segment: longer", func(m *memFS) { m.Resize(seg(2), MinSegmentSize+1) }, expect{where: seg(2), offset: MinSegmentSize}},
-		{"newer format", func(m *memFS) {
-			b := m.file(seg(3))
+		{"last segment: cut", func(m *disk.Disk) { m.Resize(seg(3), 9000) }, expect{where: seg(3), offset: 9000}},
+		{"last segment: empty", func(m *disk.Disk) { m.Resize(seg(3), 0) }, expect{where: seg(3), offset: 0}},
+		{"middle segment: longer", func(m *disk.Disk) { m.Resize(seg(2), MinSegmentSize+1) }, expect{where: seg(2), offset: MinSegmentSize}},
+		{"newer format", func(m *disk.Disk) {
+			b := m.Edit(seg(3))
 			b[8] = segmentVersion + 1
 			copy(b[60:], checksum(b[:60]))
 		}, expect{err: ErrNewerFormat}},
@@ -132,10 +133,10 @@ func TestDamage(t *testing.T) {
 		{"mark: gone", zero(3, end.off, markSize), expect{last: all, reader: 12}},
 		{"end mark: one half", flip(2, frames[2][2].off+3), expect{last: all}},
 		{"end mark: gone", zero(2, frames[2][2].off, markSize), expect{last: all}},
-		{"end mark and next segment: gone", both(zero(2, frames[2][2].off, markSize), func(m *memFS) { m.Lose(seg(3)) }), expect{last: 8, reader: 6}},
+		{"end mark and next segment: gone", both(zero(2, frames[2][2].off, markSize), func(m *disk.Disk) { m.Lose(seg(3)) }), expect{last: 8, reader: 6}},
 		{"free room of a page", flip(1, 1000), expect{last: all}},
 		{"free room behind the mark", flip(3, end.off+markSize+8), expect{last: all}},
-		{"a foreign file", func(m *memFS) { m.Put("/db/log/notes.txt", nil) }, expect{last: all}},
+		{"a foreign file", func(m *disk.Disk) { m.Put("/db/log/notes.txt", nil) }, expect{last: all}},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
@@ -155,7 +156,7 @@ func TestDamage(t *testing.T) {
 			row.damage(m)
 
 			// A reader first: it must not change anything.
-			before := m.clone()
+			before := m.Clone()
 			r, err := NewLogReader("/db", withFileSystem(m))
 			require.NoError(t, err)
 			got, err := readAll(t, r, row.want.after)
@@ -187,7 +188,7 @@ func TestDamage(t *testing.T) {
 			}
 			require.NoError(t, err)
 			require.Equal(t, row.want.cut, l.Recovery().Cut)
-			require.Equal(t, row.want.cut, len(m.only(tornPrefix)) == 1)
+			require.Equal(t, row.want.cut, len(m.Names(tornPrefix)) == 1)
 			for range 2 { // as it is, and after another opening
 				got, err = readAll(t, l, row.want.after)
 				require.NoError(t, err)
@@ -224,17 +225,17 @@ func checksum(b []byte) []byte {
 // names file and offset. Never other contents, never fewer.
 func TestEveryBit(t *testing.T) {
 	t.Parallel()
-	m := newMemFS()
+	m := disk.New()
 	l := openMem(t, m)
 	appendGroups(t, l, []int{9, 5}, []int{12100}, []int{}, []int{30}, []int{0, 7})
 	require.NoError(t, l.Close())
-	require.Len(t, m.only("00"), 2)
+	require.Len(t, m.Names("00"), 2)
 	all := upTo(6)
 
 	outcomes := map[string]int{}
 	check := func(index uint64, bit int64) {
-		try := m.clone()
-		try.file(seg(index))[bit/8] ^= 1 << (bit % 8)
+		try := m.Clone()
+		try.Edit(seg(index))[bit/8] ^= 1 << (bit % 8)
 		where := fmt.Sprintf("segment %d, offset %d, bit %d", index, bit/8, bit%8)
 		judge := func(who string, got []storage.SeqNo, err error) {
 			if err == nil {
@@ -299,7 +300,7 @@ func TestSpareThatIsASegment(t *testing.T) {
 		m.NoLinks = i%2 == 1
 		m.Link(seg(index), "/db/log/"+sparePrefix+"x")
 		l := openMem(t, m)
-		require.Empty(t, m.only(sparePrefix+"x"))
+		require.Empty(t, m.Names(sparePrefix+"x"))
 		for range 5 {
 			appendGroups(t, l, []int{9000})
 		}
@@ -316,13 +317,13 @@ func TestSpareThatIsASegment(t *testing.T) {
 func TestProofIsMadeUpFor(t *testing.T) {
 	m := threeSegments(t)
 	at := groups(t, m, 2)
-	clear(m.file(seg(2))[at[len(at)-1].off:][:markSize])
+	clear(m.Edit(seg(2))[at[len(at)-1].off:][:markSize])
 	f, err := m.OpenWrite(seg(2))
 	require.NoError(t, err)
 	require.NoError(t, f.Sync())
 	require.NoError(t, f.Close())
 	require.NoError(t, openMem(t, m).Close())
-	m = m.crash(nil, 0)
+	m = m.Crash(nil, 0)
 	m.Lose(seg(3))
 	_, err = tryOpenMem(m)
 	var damage *storage.CorruptError
@@ -333,11 +334,11 @@ func TestProofIsMadeUpFor(t *testing.T) {
 // Once something was acknowledged in a segment, its loss is noticed, also after
 // a power cut.
 func TestLossOfTheNewestSegment(t *testing.T) {
-	m := newMemFS()
+	m := disk.New()
 	l := openMem(t, m)
 	appendGroups(t, l, []int{8000}, []int{8000})
-	var after *memFS
-	m.Alone(func() { after = m.crash(nil, 0) }) // the next segment is being prepared
+	var after *disk.Disk
+	m.Alone(func() { after = m.Crash(nil, 0) }) // the next segment is being prepared
 	after.Lose(seg(2))
 	_, err := tryOpenMem(after)
 	var damage *storage.CorruptError
@@ -347,11 +348,11 @@ func TestLossOfTheNewestSegment(t *testing.T) {
 
 // What was closed is whole also for a reader that finds it after a power cut.
 func TestCloseIsDurable(t *testing.T) {
-	m := newMemFS()
+	m := disk.New()
 	l := openMem(t, m)
 	appendGroups(t, l, []int{10}, []int{20, 30})
 	require.NoError(t, l.Close())
-	r, err := NewLogReader("/db", withFileSystem(m.crash(nil, 0)))
+	r, err := NewLogReader("/db", withFileSystem(m.Crash(nil, 0)))
 	require.NoError(t, err)
 	got, err := readAll(t, r, 0)
 	require.NoError(t, err)

@@ -12,17 +12,18 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tidemark-go/tidemark/file/internal/disk"
 	"github.com/tidemark-go/tidemark/storage"
 )
 
 // damage is one way in which a location was damaged.
 type damage struct {
 	what  string
-	file  string          // that has changed
-	from  int64           // the first byte of it that has, or -1
-	more  int             // how many bytes behind it may have
-	apply func(m *memFS)  // on a clone
-	lost  map[string]bool // files that are not what they were, if more than file
+	file  string             // that has changed
+	from  int64              // the first byte of it that has, or -1
+	more  int                // how many bytes behind it may have
+	apply func(m *disk.Disk) // on a clone
+	lost  map[string]bool    // files that are not what they were, if more than file
 }
 
 // verdict is what became of a damaged location.
@@ -39,9 +40,9 @@ const (
 // the very end of the log alone, what there was before the last commands.
 func (s *damageStore) judge(t *testing.T, d damage, maintain bool) (v verdict) {
 	t.Helper()
-	m := s.m.clone()
+	m := s.m.Clone()
 	d.apply(m)
-	damaged := m.clone()
+	damaged := m.Clone()
 	grew := func() int64 {
 		before := allocated()
 		got, err := s.read(m)
@@ -53,7 +54,7 @@ func (s *damageStore) judge(t *testing.T, d damage, maintain bool) (v verdict) {
 	requireSameFiles(t, damaged, m, "a follower changed %s", d.what)
 
 	s.requireBounded(t, d, func() int64 {
-		m = damaged.clone()
+		m = damaged.Clone()
 		before := allocated()
 		got, opened, err := s.own(m, maintain)
 		spent := allocated() - before
@@ -163,11 +164,11 @@ func (s *damageStore) requireLostTail(t *testing.T, d damage, who string, got ma
 	require.Equal(t, last, d.file, "%s: %v", where, got)
 	frames := groups(t, s.m, s.lastIndex())
 	end := frames[len(frames)-1].off
-	m := s.m.clone()
+	m := s.m.Clone()
 	d.apply(m)
-	require.NotEqual(t, s.m.contents(last)[end:][:markSize], m.file(last)[end:][:markSize], "%s although the mark is there", where)
+	require.NotEqual(t, s.m.Contents(last)[end:][:markSize], m.Edit(last)[end:][:markSize], "%s although the mark is there", where)
 	whole := frames[0] // behind the last group that is what it was
-	for i := 1; i < len(frames) && slices.Equal(s.m.contents(last)[frames[i-1].off:frames[i].off], m.file(last)[frames[i-1].off:frames[i].off]); i++ {
+	for i := 1; i < len(frames) && slices.Equal(s.m.Contents(last)[frames[i-1].off:frames[i].off], m.Edit(last)[frames[i-1].off:frames[i].off]); i++ {
 		whole = frames[i]
 	}
 	// A follower does not know that the last whole group was flushed: the mark said so.
@@ -181,7 +182,7 @@ func (s *damageStore) requireLostTail(t *testing.T, d damage, who string, got ma
 }
 
 // requireSameFiles compares all files but LOCK, which says who came last.
-func requireSameFiles(t *testing.T, want, got *memFS, format string, args ...any) {
+func requireSameFiles(t *testing.T, want, got *disk.Disk, format string, args ...any) {
 	t.Helper()
 	before, after := want.Everything(), got.Everything()
 	names := maps.Clone(before)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tidemark-go/tidemark/file/internal/disk"
 	"github.com/tidemark-go/tidemark/persist"
 	"github.com/tidemark-go/tidemark/persist/codec"
 	"github.com/tidemark-go/tidemark/storage"
@@ -58,7 +59,7 @@ func TestNoDescriptorsForAMoment(t *testing.T) {
 	for from := 1; ; from++ {
 		reached := false
 		synctest.Test(t, func(t *testing.T) {
-			f := &full{t: t, m: newMemFS(), size: 3000}
+			f := &full{t: t, m: disk.New(), size: 3000}
 			limit := &limited{from: from}
 			// what is done until no descriptor is left, and again when there are some
 			steps := []func() error{}
@@ -83,7 +84,7 @@ func TestNoDescriptorsForAMoment(t *testing.T) {
 			use := func() error { _, err := snapshot.ReadToEnd(ctx0); return err }
 			steps = append(steps, f.open, write, write, write, maintain, read, use, write, write, maintain, f.release, maintain,
 				func() error { return snapshot.Close() }, write, write, write, write, maintain, write, maintain)
-			f.m.setHook(limit.hook)
+			f.m.SetHook(limit.hook)
 			for i, step := range steps {
 				err := step()
 				synctest.Wait()
@@ -101,18 +102,18 @@ func TestNoDescriptorsForAMoment(t *testing.T) {
 					}
 				}
 				limit.lift()
-				f.m.setHook(nil)
+				f.m.SetHook(nil)
 				if err != nil {
 					require.NoError(t, step(), "step %d after %s: there are descriptors again", i, limit.op)
 					synctest.Wait()
 				}
 			}
-			f.m.setHook(nil)
+			f.m.SetHook(nil)
 			require.NoError(t, write())
 			require.NoError(t, maintain(), "after %s", limit.op)
 			f.require("when there are descriptors again, after " + limit.op)
-			var cut *memFS
-			f.m.Alone(func() { cut = f.m.crash(nil, 0) })
+			var cut *disk.Disk
+			f.m.Alone(func() { cut = f.m.Crash(nil, 0) })
 			require.NoError(t, f.db.Close())
 			f.m = cut
 			require.NoError(t, f.open())
@@ -135,7 +136,7 @@ func TestNoDescriptorsForAMoment(t *testing.T) {
 
 // Nothing that durability needs is opened when it is needed.
 func TestDurabilityNeedsNoDescriptor(t *testing.T) {
-	m := newMemFS()
+	m := disk.New()
 	l := openMem(t, m)
 	appendGroups(t, l, []int{3000}, []int{3000}, []int{3000}, []int{3000}, []int{3000}, []int{3000})
 	b := openMemBlob(t, m)
@@ -145,7 +146,7 @@ func TestDurabilityNeedsNoDescriptor(t *testing.T) {
 		require.NoError(t, err)
 	}
 	limit := &limited{from: 1}
-	m.setHook(limit.hook)
+	m.SetHook(limit.hook)
 	require.NoError(t, l.Truncate(ctx0, 4), "the directory is open")
 	require.NoError(t, b.Delete(ctx0, "a"))
 	require.ErrorIs(t, b.Delete(ctx0, long), storage.ErrNoEffect)
@@ -154,7 +155,7 @@ func TestDurabilityNeedsNoDescriptor(t *testing.T) {
 		require.ErrorIs(t, err, storage.ErrNoEffect)
 		require.ErrorIs(t, err, syscall.EMFILE)
 	}
-	m.setHook(nil)
+	m.SetHook(nil)
 	got := contents(t, b)
 	require.Equal(t, map[string]string{long: "old"}, got)
 	_, err := b.Set(ctx0, long, []byte("new"))

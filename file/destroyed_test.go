@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tidemark-go/tidemark/file/internal/disk"
 	"github.com/tidemark-go/tidemark/persist"
 	"github.com/tidemark-go/tidemark/persist/codec"
 )
@@ -17,7 +18,7 @@ import (
 // first does not see it: to the reader the stream is there, and nothing of it is missing.
 func TestReaderAfterDestroyAndPowerCut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ctx, m := t.Context(), newMemFS()
+		ctx, m := t.Context(), disk.New()
 		cfg := persist.Config{FlushInterval: -1, FlushBytes: 4 << 10, MinStepInterval: time.Millisecond}
 		c, err := Open(ctx, "/db", cfg, withFileSystem(m), SegmentSize(MinSegmentSize, MinSegmentSize))
 		require.NoError(t, err)
@@ -39,7 +40,7 @@ func TestReaderAfterDestroyAndPowerCut(t *testing.T) {
 		<-time.After(time.Minute)
 		synctest.Wait()
 
-		var left *memFS
+		var left *disk.Disk
 		m.Alone(func() {
 			require.False(t, m.Has(seg(1)), "the log was not truncated, so nothing is tested")
 			left = m.CrashKeepingNames()

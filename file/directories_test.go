@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tidemark-go/tidemark/file/internal/disk"
 	"github.com/tidemark-go/tidemark/persist"
 	"github.com/tidemark-go/tidemark/persist/codec"
 )
@@ -40,9 +41,9 @@ func TestDirectoriesThatCannotBeFlushed(t *testing.T) {
 	} {
 		for _, dir := range []string{"/data/db", "/data/new/db"} {
 			t.Run(strings.ReplaceAll(row.op+" "+row.err.Error()+" "+row.where+dir, " ", "-"), func(t *testing.T) {
-				m := newMemFS()
+				m := disk.New()
 				require.NoError(t, m.Mkdir("/data"))
-				m.setHook(func(op, name string) error {
+				m.SetHook(func(op, name string) error {
 					if op == row.op && m.Has(name) && (row.where == all || len(name) <= len("/data")) {
 						return &iofs.PathError{Op: op, Path: name, Err: row.err}
 					}
@@ -61,7 +62,7 @@ func TestDirectoriesThatCannotBeFlushed(t *testing.T) {
 				require.NoError(t, err)
 				require.NoError(t, c.Maintain(ctx0))
 				require.NoError(t, c.Stop())
-				m.setHook(nil)
+				m.SetHook(nil)
 				if row.warns {
 					require.Equal(t, 2, strings.Count(said.String(), "cannot flush directories"), "by the log and by the blobs, once each:\n%s", &said)
 					require.Contains(t, said.String(), dir)
@@ -78,9 +79,9 @@ func TestDirectoriesThatCannotBeFlushed(t *testing.T) {
 func TestKilledWhileDirectoriesAreMade(t *testing.T) {
 	killed := errors.New("killed")
 	for at := 1; ; at++ {
-		m := newMemFS()
+		m := disk.New()
 		n := 0
-		m.setHook(func(string, string) error {
+		m.SetHook(func(string, string) error {
 			if n++; n >= at {
 				return killed
 			}
@@ -95,16 +96,16 @@ func TestKilledWhileDirectoriesAreMade(t *testing.T) {
 			require.Greater(t, at, 20)
 			return
 		}
-		m.setHook(nil)
-		left := m.clone()
+		m.SetHook(nil)
+		left := m.Clone()
 		l, err = NewLog("/a/b/db", withFileSystem(left))
 		require.NoError(t, err)
 		b, err := l.Bounds(ctx0)
 		require.NoError(t, err)
 		_, err = l.Append(ctx0, b.Last, [][]byte{{2}})
 		require.NoError(t, err)
-		var cut *memFS
-		left.Alone(func() { cut = left.crash(nil, 0) })
+		var cut *disk.Disk
+		left.Alone(func() { cut = left.Crash(nil, 0) })
 		require.NoError(t, l.Close())
 		l, err = NewLog("/a/b/db", withFileSystem(cut))
 		require.NoError(t, err, "killed at operation %d", at)

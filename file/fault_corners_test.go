@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tidemark-go/tidemark/file/internal/disk"
 	"github.com/tidemark-go/tidemark/file/internal/vfs"
 	"github.com/tidemark-go/tidemark/storage"
 )
@@ -19,11 +20,11 @@ import (
 // with every fault at every operation, as the workload is.
 type corner struct {
 	name    string
-	prepare func(t *testing.T) *memFS
+	prepare func(t *testing.T) *disk.Disk
 	// run returns the errors that it met. It closes what it opens.
-	run func(t *testing.T, f *faultFS) []error
+	run func(t *testing.T, f *disk.Faulty) []error
 	// check looks at what is left, without faults.
-	check func(t *testing.T, m *memFS)
+	check func(t *testing.T, m *disk.Disk)
 }
 
 var corners = []corner{
@@ -33,7 +34,7 @@ var corners = []corner{
 	{"location that is locked", plainLog, openLocked, requireWholeLog},
 	{"segments that are read", plainLog, truncateWhileRead, requireWholeLog},
 	{"reader of a log", plainLog, readBehind, requireWholeLog},
-	{"segment that the writer has just taken", plainLog, readTaken, func(*testing.T, *memFS) {}},
+	{"segment that the writer has just taken", plainLog, readTaken, func(*testing.T, *disk.Disk) {}},
 	{"blobs with long keys", longBlobs, useBlobs, requireKeptBlobs},
 	{"readers of blobs", longBlobs, readBlobs, requireKeptBlobs},
 }
@@ -51,17 +52,17 @@ func (e *met) of(err error) bool {
 const tornAt = 14 // entries of threeSegments
 
 // tornLog is a log that a power cut has torn, with leftovers of every kind.
-func tornLog(t *testing.T) *memFS {
+func tornLog(t *testing.T) *disk.Disk {
 	m := threeSegments(t)
 	end := groups(t, m, 3)[3].off
-	clear(m.file(seg(3))[end:][:markSize])
-	copy(m.file(seg(3))[end:], "torn")
+	clear(m.Edit(seg(3))[end:][:markSize])
+	copy(m.Edit(seg(3))[end:], "torn")
 	torn := strings.TrimSuffix(segmentName(3), segmentSuffix)
 	for _, n := range []string{"0000000000000001-1", "0000000000000001-2", "0000000000000001-3", "0000000000000001-4", torn + "-" + padded(end)} {
-		m.leave("/db/log/" + tornPrefix + n)
+		m.Leave("/db/log/" + tornPrefix + n)
 	}
-	m.leave("/db/log/" + tempPrefix + "left")
-	m.leave("/db/log/" + sparePrefix + "short")
+	m.Leave("/db/log/" + tempPrefix + "left")
+	m.Leave("/db/log/" + sparePrefix + "short")
 	return m
 }
 
@@ -79,7 +80,7 @@ func logOn(f vfs.FS) (*Log, error) {
 }
 
 // useLog opens, appends until segments change, truncates and closes.
-func useLog(t *testing.T, f *faultFS) (errs []error) {
+func useLog(t *testing.T, f *disk.Faulty) (errs []error) {
 	var e met
 	l, err := logOn(f)
 	if !e.of(err) {
@@ -100,7 +101,7 @@ func useLog(t *testing.T, f *faultFS) (errs []error) {
 
 // requireWholeLog opens a log and requires everything from some position on, up to
 // at least tornAt, and that it can be appended to.
-func requireWholeLog(t *testing.T, m *memFS) {
+func requireWholeLog(t *testing.T, m *disk.Disk) {
 	l, err := logOn(m)
 	require.NoError(t, err)
 	b, err := l.Bounds(ctx0)
@@ -116,8 +117,8 @@ func requireWholeLog(t *testing.T, m *memFS) {
 
 // openLocked opens a location that somebody else has: whatever fails, the answer is
 // never that it is free.
-func openLocked(t *testing.T, f *faultFS) []error {
-	unlock, err := f.m.Lock("/db/log/" + lockName)
+func openLocked(t *testing.T, f *disk.Faulty) []error {
+	unlock, err := f.Disk.Lock("/db/log/" + lockName)
 	require.NoError(t, err)
 	defer func() { require.NoError(t, unlock()) }()
 	_, err = logOn(f)
@@ -129,22 +130,22 @@ func openLocked(t *testing.T, f *faultFS) []error {
 }
 
 // sharedLog is a log whose newest segment belongs to a copy as well, by a hard link.
-func sharedLog(t *testing.T) *memFS {
+func sharedLog(t *testing.T) *disk.Disk {
 	m := threeSegments(t)
 	m.Link(seg(3), "/copy")
-	m.Put("/copy-was", m.contents(seg(3)))
+	m.Put("/copy-was", m.Contents(seg(3)))
 	return m
 }
 
-func requireWholeLogAndCopy(t *testing.T, m *memFS) {
+func requireWholeLogAndCopy(t *testing.T, m *disk.Disk) {
 	requireWholeLog(t, m)
-	require.True(t, slices.Equal(m.contents("/copy-was"), m.contents("/copy")), "the copy has changed")
+	require.True(t, slices.Equal(m.Contents("/copy-was"), m.Contents("/copy")), "the copy has changed")
 }
 
-func plainLog(t *testing.T) *memFS { return threeSegments(t) }
+func plainLog(t *testing.T) *disk.Disk { return threeSegments(t) }
 
 // uncountedLog is on a file system that says of each file that it has no name.
-func uncountedLog(t *testing.T) *memFS {
+func uncountedLog(t *testing.T) *disk.Disk {
 	m := threeSegments(t)
 	m.NoLinks = true
 	return m
@@ -152,9 +153,9 @@ func uncountedLog(t *testing.T) *memFS {
 
 // truncateWhileRead truncates segments that this handle is reading, and one that
 // another process reads.
-func truncateWhileRead(t *testing.T, f *faultFS) (errs []error) {
+func truncateWhileRead(t *testing.T, f *disk.Faulty) (errs []error) {
 	var e met
-	other, err := NewLogReader("/db", withFileSystem(f.m))
+	other, err := NewLogReader("/db", withFileSystem(f.Disk))
 	require.NoError(t, err)
 	defer func() { require.NoError(t, other.Close()) }()
 	next, stopOther := iter.Pull2(other.Read(ctx0, 5)) // in segment 2
@@ -185,7 +186,7 @@ func truncateWhileRead(t *testing.T, f *faultFS) (errs []error) {
 }
 
 // readBehind reads as another process does, from the newest segment back.
-func readBehind(t *testing.T, f *faultFS) (errs []error) {
+func readBehind(t *testing.T, f *disk.Faulty) (errs []error) {
 	var e met
 	r, err := NewLogReader("/db", withFileSystem(f))
 	if !e.of(err) {
@@ -209,8 +210,8 @@ func readBehind(t *testing.T, f *faultFS) (errs []error) {
 }
 
 // readTaken meets a segment whose exclusive lock the writer has: it is gone.
-func readTaken(t *testing.T, f *faultFS) (errs []error) {
-	h, err := f.m.OpenWrite(seg(1))
+func readTaken(t *testing.T, f *disk.Faulty) (errs []error) {
+	h, err := f.Disk.OpenWrite(seg(1))
 	require.NoError(t, err)
 	require.NoError(t, h.TryLock(true))
 	defer func() { require.NoError(t, h.Close()) }()
@@ -232,8 +233,8 @@ var longKey = strings.Repeat("long/", 90)
 func blobOn(f vfs.FS) (*Blob, error) { return NewBlob("/db", withFileSystem(f)) }
 
 // longBlobs has blobs with short and long keys, and leftovers of interrupted sets.
-func longBlobs(t *testing.T) *memFS {
-	m := newMemFS()
+func longBlobs(t *testing.T) *disk.Disk {
+	m := disk.New()
 	b, err := blobOn(m)
 	require.NoError(t, err)
 	for _, key := range []string{"one", longKey, longKey + "gone"} {
@@ -245,12 +246,12 @@ func longBlobs(t *testing.T) *memFS {
 	require.NoError(t, b.Delete(ctx0, strings.Repeat("empty", 100)))
 	require.NoError(t, b.Delete(ctx0, longKey+"gone"))
 	require.NoError(t, b.Close())
-	m.leave("/db/blob/tmp/17")
+	m.Leave("/db/blob/tmp/17")
 	return m
 }
 
 // useBlobs opens, sets, replaces, reads and deletes.
-func useBlobs(t *testing.T, f *faultFS) (errs []error) {
+func useBlobs(t *testing.T, f *disk.Faulty) (errs []error) {
 	var e met
 	b, err := blobOn(f)
 	if !e.of(err) {
@@ -277,7 +278,7 @@ func useBlobs(t *testing.T, f *faultFS) (errs []error) {
 }
 
 // readBlobs reads and pins as another process does.
-func readBlobs(t *testing.T, f *faultFS) (errs []error) {
+func readBlobs(t *testing.T, f *disk.Faulty) (errs []error) {
 	var e met
 	r, err := NewBlobReader("/db", withFileSystem(f))
 	if !e.of(err) {
@@ -304,7 +305,7 @@ func readBlobs(t *testing.T, f *faultFS) (errs []error) {
 	return e
 }
 
-func requireKeptBlobs(t *testing.T, m *memFS) {
+func requireKeptBlobs(t *testing.T, m *disk.Disk) {
 	b, err := blobOn(m)
 	require.NoError(t, err)
 	for _, key := range []string{"one", longKey} {
@@ -317,10 +318,10 @@ func requireKeptBlobs(t *testing.T, m *memFS) {
 
 // requireInjected requires of errors that they are the fault, or what a log or blob
 // store says after it, and name what they are about.
-func requireInjected(t *testing.T, f *faultFS, errs []error) {
+func requireInjected(t *testing.T, f *disk.Faulty, errs []error) {
 	t.Helper()
 	for _, err := range errs {
-		require.True(t, f.happened(), "without a fault: %v", err)
+		require.True(t, f.Happened(), "without a fault: %v", err)
 		require.True(t, slices.ContainsFunc([]error{syscall.EIO, syscall.ENOSPC, syscall.EMFILE}, func(e error) bool { return errors.Is(err, e) }), "%v", err)
 		require.NotErrorIs(t, err, storage.ErrCorrupt, "a fault is no damage")
 		require.Contains(t, err.Error(), "/db")

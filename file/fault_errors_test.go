@@ -14,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tidemark-go/tidemark/file/internal/disk"
 	"github.com/tidemark-go/tidemark/internal/proof"
 	"github.com/tidemark-go/tidemark/storage"
 )
@@ -26,20 +27,20 @@ import (
 // place, and takes the others in one way each, all ways in turn. A smoke test takes the
 // first ones only, of each kind once or from then on. All directories are flushed from
 // one place, so all of them die in every tier.
-func plansOf(ops []site) (plans []fault) {
-	calls, turns := map[site]int{}, map[string]int{}
+func plansOf(ops []disk.Site) (plans []disk.Fault) {
+	calls, turns := map[disk.Site]int{}, map[string]int{}
 	for _, s := range ops {
 		calls[s]++
 		first := calls[s] == 1
-		dead := fault{site: s, nth: calls[s], kind: faultDead, sticky: true}
-		var ways []fault
-		for _, kind := range faultsOf(s.op) {
+		dead := disk.Fault{Site: s, Nth: calls[s], Kind: disk.Dead, Sticky: true}
+		var ways []disk.Fault
+		for _, kind := range disk.FaultsOf(s.Op) {
 			for _, sticky := range []bool{false, true} {
-				ways = append(ways, fault{site: s, nth: calls[s], kind: kind, sticky: sticky})
+				ways = append(ways, disk.Fault{Site: s, Nth: calls[s], Kind: kind, Sticky: sticky})
 			}
 		}
-		turn := turns[s.op]
-		turns[s.op]++
+		turn := turns[s.Op]
+		turns[s.Op]++
 		switch {
 		case proof.Pick(false, first, true):
 			plans = append(plans, dead)
@@ -51,7 +52,7 @@ func plansOf(ops []site) (plans []fault) {
 				plans = append(plans, ways[i+turn%2])
 			}
 			continue
-		case s.op == "syncDir":
+		case s.Op == "syncDir":
 			plans = append(plans, dead)
 		default:
 			ways = append(ways, dead)
@@ -67,38 +68,38 @@ func plansOf(ops []site) (plans []fault) {
 type tally struct {
 	mu          sync.Mutex
 	runs, fired int
-	kinds       map[faultKind]int
-	sites       map[site]int // failures
+	kinds       map[disk.FaultKind]int
+	sites       map[disk.Site]int // failures
 	acked       int
 	refused     int
 }
 
-func newTally() *tally { return &tally{kinds: map[faultKind]int{}, sites: map[site]int{}} }
+func newTally() *tally { return &tally{kinds: map[disk.FaultKind]int{}, sites: map[disk.Site]int{}} }
 
-func (y *tally) add(f *faultFS, acked, refused int) {
+func (y *tally) add(f *disk.Faulty, acked, refused int) {
 	y.mu.Lock()
 	defer y.mu.Unlock()
 	y.runs++
 	y.acked += acked
 	y.refused += refused
-	if f.fired {
+	if f.Happened() {
 		y.fired++
-		y.kinds[f.was.kind]++
+		y.kinds[f.Plan().Kind]++
 	}
-	for _, s := range f.failed {
+	for _, s := range f.Failed() {
 		y.sites[s]++
 	}
 }
 
 // never returns the calls that have never failed.
 func (y *tally) never(calls []callSite) (missing []string) {
-	own := map[site]bool{} // lines that belong to a call of their own
+	own := map[disk.Site]bool{} // lines that belong to a call of their own
 	for _, c := range calls {
-		own[c.site] = true
+		own[c.Site] = true
 	}
 	for _, c := range calls {
-		if !slices.ContainsFunc(slices.Collect(maps.Keys(y.sites)), func(s site) bool {
-			return s == c.site || s.file == c.file && c.isOp(s.op) && c.line <= s.line && s.line <= c.until && !own[s]
+		if !slices.ContainsFunc(slices.Collect(maps.Keys(y.sites)), func(s disk.Site) bool {
+			return s == c.Site || s.File == c.File && c.isOp(s.Op) && c.Line <= s.Line && s.Line <= c.until && !own[s]
 		}) {
 			missing = append(missing, c.String())
 		}
@@ -109,16 +110,16 @@ func (y *tally) never(calls []callSite) (missing []string) {
 
 // runStore runs the workload of a seed on a file system with a fault, and holds what
 // is left against what was acknowledged.
-func runStore(t *testing.T, f *faultFS, seed uint64) (r *storeRun) {
+func runStore(t *testing.T, f *disk.Faulty, seed uint64) (r *storeRun) {
 	synctest.Test(t, func(t *testing.T) {
 		r = &storeRun{t: t, f: f, rng: rand.New(rand.NewPCG(seed, 0))}
 		t.Cleanup(r.abandon)
 		explain(t, f)
 		r.run()
-		f.heal()
-		require.Empty(t, f.wrong, "after a failed flush")
-		require.Zero(t, f.m.Handles(), "files are left open")
-		r.verify(f.m, "reopened")
+		f.Heal()
+		require.Empty(t, f.Wrong(), "after a failed flush")
+		require.Zero(t, f.Disk.Handles(), "files are left open")
+		r.verify(f.Disk, "reopened")
 		if r.cut != nil {
 			r.verify(r.cut, "power cut")
 		}
@@ -126,22 +127,22 @@ func runStore(t *testing.T, f *faultFS, seed uint64) (r *storeRun) {
 	return r
 }
 
-func explain(t *testing.T, f *faultFS) {
+func explain(t *testing.T, f *disk.Faulty) {
 	t.Cleanup(func() {
-		if t.Failed() && f.was != nil {
-			t.Logf("the fault: %s, on %s", f.was, f.firedAt)
+		if t.Failed() && f.Plan() != nil {
+			t.Logf("the fault: %s, on %s", f.Plan(), f.HappenedAt())
 		}
 	})
 }
 
-func runCorner(t *testing.T, c corner, f *faultFS) {
+func runCorner(t *testing.T, c corner, f *disk.Faulty) {
 	synctest.Test(t, func(t *testing.T) {
 		explain(t, f)
 		errs := c.run(t, f)
-		f.heal()
+		f.Heal()
 		requireInjected(t, f, errs)
-		require.Empty(t, f.wrong, "after a failed flush")
-		c.check(t, f.m)
+		require.Empty(t, f.Wrong(), "after a failed flush")
+		c.check(t, f.Disk)
 	})
 }
 
@@ -154,13 +155,13 @@ func TestErrorAtEveryCall(t *testing.T) {
 	all := newTally()
 	var merging atomic.Int64 // seeds
 	proof.Run(t, proof.Pick(1, 1, 8), func(t *testing.T, seed uint64) {
-		clean := newFaultFS(newMemFS(), nil)
-		clean.record = true
+		clean := disk.NewFaulty(disk.New(), nil)
+		clean.RecordOps()
 		if runStore(t, clean, seed).merges > 0 {
 			merging.Add(1)
 		}
-		for _, plan := range plansOf(clean.ops) {
-			f := newFaultFS(newMemFS(), &plan)
+		for _, plan := range plansOf(clean.Ops()) {
+			f := disk.NewFaulty(disk.New(), &plan)
 			r := runStore(t, f, seed)
 			if t.Failed() {
 				return
@@ -171,11 +172,11 @@ func TestErrorAtEveryCall(t *testing.T) {
 	for _, c := range corners {
 		t.Run(strings.ReplaceAll(c.name, " ", "-"), func(t *testing.T) {
 			whole := c.prepare(t)
-			clean := newFaultFS(whole.clone(), nil)
-			clean.record = true
+			clean := disk.NewFaulty(whole.Clone(), nil)
+			clean.RecordOps()
 			runCorner(t, c, clean)
-			for _, plan := range plansOf(clean.ops) {
-				f := newFaultFS(whole.clone(), &plan)
+			for _, plan := range plansOf(clean.Ops()) {
+				f := disk.NewFaulty(whole.Clone(), &plan)
 				runCorner(t, c, f)
 				if t.Failed() {
 					return
@@ -189,7 +190,7 @@ func TestErrorAtEveryCall(t *testing.T) {
 	}
 	require.GreaterOrEqual(t, merging.Load(), int64(proof.Pick(1, 1, 4)), "seeds of which the workload merges")
 	require.GreaterOrEqual(t, all.fired, all.runs*95/100, "faults that were planned did not happen")
-	for _, kind := range faultKinds {
+	for _, kind := range disk.FaultKinds() {
 		require.NotZero(t, all.kinds[kind], "no %s", kind)
 	}
 	sites := callSites(t)
@@ -206,7 +207,7 @@ func TestFailedMark(t *testing.T) {
 	l, err := logOn(m)
 	require.NoError(t, err)
 	writes := 0
-	m.setHook(func(op, _ string) error {
+	m.SetHook(func(op, _ string) error {
 		if op == "write" {
 			writes++
 		}
@@ -216,7 +217,7 @@ func TestFailedMark(t *testing.T) {
 		return nil
 	})
 	_, err = l.Append(ctx0, tornAt, [][]byte{entryData(tornAt+1, 10)})
-	m.setHook(nil)
+	m.SetHook(nil)
 	require.ErrorIs(t, err, ErrFailed)
 	require.NotErrorIs(t, err, storage.ErrNoEffect)
 	b, err := l.Bounds(ctx0)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tidemark-go/tidemark/file/internal/disk"
 	"github.com/tidemark-go/tidemark/frontier"
 	"github.com/tidemark-go/tidemark/internal/proof"
 	"github.com/tidemark-go/tidemark/persist"
@@ -18,7 +19,7 @@ import (
 // full is a location that a runtime is at work on, on a disk that can be filled up.
 type full struct {
 	t    *testing.T
-	m    *memFS
+	m    *disk.Disk
 	db   *persist.Client
 	w    *rowWriter
 	hist history
@@ -27,7 +28,7 @@ type full struct {
 
 // fill leaves that many bytes of room; space makes room again.
 func (f *full) fill(room int) {
-	f.m.Alone(func() { f.m.Capacity = f.m.used() + room })
+	f.m.Alone(func() { f.m.Capacity = f.m.Used() + room })
 }
 
 func (f *full) space() {
@@ -37,9 +38,9 @@ func (f *full) space() {
 // fillAfter fills the disk up when a blob got its name.
 func (f *full) fillAfter(name string) {
 	named := false
-	f.m.setHook(func(op, on string) error {
+	f.m.SetHook(func(op, on string) error {
 		if named && f.m.Capacity == 0 {
-			f.m.Capacity = f.m.used()
+			f.m.Capacity = f.m.Used()
 		}
 		named = named || op == "rename" && strings.Contains(on, name)
 		return nil
@@ -132,7 +133,7 @@ func TestFullDiskIsLeft(t *testing.T) {
 			if err = f.db.Maintain(ctx0); err != nil {
 				return err
 			}
-			f.m.setHook(nil)
+			f.m.SetHook(nil)
 			f.space()
 			for range 2 {
 				require.NoError(f.t, f.db.Maintain(ctx0))
@@ -159,7 +160,7 @@ func TestFullDiskIsLeft(t *testing.T) {
 		for _, size := range sizes {
 			t.Run(strings.NewReplacer(" ", "-", ":", "").Replace(s.name), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					f := &full{t: t, m: newMemFS(), size: size}
+					f := &full{t: t, m: disk.New(), size: size}
 					require.NoError(t, f.open())
 					t.Cleanup(func() { f.space(); _ = f.db.Close() })
 					for range 3 {
@@ -176,7 +177,7 @@ func TestFullDiskIsLeft(t *testing.T) {
 					require.ErrorIs(t, err, syscall.ENOSPC, "the disk was not full")
 					require.Contains(t, err.Error(), s.where)
 					require.Contains(t, err.Error(), "/db", "the error names no file")
-					f.m.setHook(nil)
+					f.m.SetHook(nil)
 					if s.mutates {
 						f.requireRefused(err, "write")
 						f.fill(0)
@@ -187,7 +188,7 @@ func TestFullDiskIsLeft(t *testing.T) {
 						require.NoError(t, f.release(), "there is room in the log")
 					}
 					f.require("while the disk is full")
-					require.Empty(t, f.m.only(tempPrefix), "unfinished files take room")
+					require.Empty(t, f.m.Names(tempPrefix), "unfinished files take room")
 
 					f.space()
 					require.NoError(t, f.write(), "there is room again")
@@ -195,7 +196,7 @@ func TestFullDiskIsLeft(t *testing.T) {
 					require.NoError(t, f.db.Maintain(ctx0))
 					f.require("when there is room again")
 					require.NoError(t, f.db.Close())
-					cut := f.m.crash(nil, 0)
+					cut := f.m.Crash(nil, 0)
 					require.NoError(t, f.open())
 					f.require("after opening again")
 					require.NoError(t, f.db.Close())
@@ -210,7 +211,7 @@ func TestFullDiskIsLeft(t *testing.T) {
 	}
 	t.Run("when-it-is-opened", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			f := &full{t: t, m: newMemFS(), size: 100}
+			f := &full{t: t, m: disk.New(), size: 100}
 			require.NoError(t, f.open())
 			for range 3 {
 				require.NoError(t, f.write())
@@ -218,7 +219,7 @@ func TestFullDiskIsLeft(t *testing.T) {
 			require.NoError(t, f.db.Close())
 			// Also if a tail has to be cut, and there is no room to keep it.
 			end := groups(t, f.m, 1)
-			copy(f.m.file(seg(1))[end[len(end)-1].off:], strings.Repeat("torn", 20))
+			copy(f.m.Edit(seg(1))[end[len(end)-1].off:], strings.Repeat("torn", 20))
 			f.fill(0)
 			require.NoError(t, f.open(), "opening needs no room")
 			f.require("while the disk is full")
@@ -232,7 +233,7 @@ func TestFullDiskIsLeft(t *testing.T) {
 	})
 	t.Run("when-it-is-made", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			f := &full{t: t, m: newMemFS(), size: 100}
+			f := &full{t: t, m: disk.New(), size: 100}
 			f.m.Capacity = 100
 			require.ErrorIs(t, f.open(), syscall.ENOSPC)
 			require.Zero(t, f.m.Handles())

@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tidemark-go/tidemark/file/internal/disk"
 	"github.com/tidemark-go/tidemark/persist"
 	"github.com/tidemark-go/tidemark/persist/codec"
 )
@@ -61,7 +62,7 @@ func (r *storeRun) look(follower *persist.ReadClient) {
 		}
 		return err
 	})
-	require.True(r.t, ok || r.f.sticky, "following fails although the fault is over")
+	require.True(r.t, ok || r.f.Sticky(), "following fails although the fault is over")
 }
 
 // held is a snapshot of a follower that is read late, after what it refers to is deleted.
@@ -107,7 +108,7 @@ func (r *storeRun) readHeld(h *held) {
 		}
 		return err
 	})
-	require.True(r.t, ok || r.f.sticky, "reading what is held fails although the fault is over")
+	require.True(r.t, ok || r.f.Sticky(), "reading what is held fails although the fault is over")
 }
 
 // letGo closes what is held.
@@ -157,7 +158,7 @@ func (r *storeRun) hear(h *hearing) {
 
 // verify opens what is left, without faults: exactly what was acknowledged is
 // there, of what was unknown a beginning, and it can be written to.
-func (r *storeRun) verify(m *memFS, where string) {
+func (r *storeRun) verify(m *disk.Disk, where string) {
 	db, err := startOwner(m, quietConfig())
 	require.NoError(r.t, err, where)
 	r.opens(db)

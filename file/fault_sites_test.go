@@ -11,18 +11,20 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/tidemark-go/tidemark/file/internal/disk"
 )
 
 // callSite is a call as the code shows it. The line of one that is deferred is, when
 // it happens, the line of the function's end, or of a return.
 type callSite struct {
-	site
+	disk.Site
 	until int
 }
 
 // isOp compares with an operation that has happened. Which way a function that opens a
 // file opens it is not seen in the code.
-func (c callSite) isOp(op string) bool { return c.op == op || c.op == "open" && op == "openWrite" }
+func (c callSite) isOp(op string) bool { return c.Op == op || c.Op == "open" && op == "openWrite" }
 
 // callSites finds every place in the package's own code that calls the file system
 // or an open file: by the types of the calls, so that a new one cannot be forgotten.
@@ -86,12 +88,12 @@ func callSites(t *testing.T) (sites []callSite) {
 			case *ast.CallExpr:
 				if op, pos := op(n); op != "" {
 					at := fset.Position(pos)
-					sites = append(sites, callSite{site{at.Filename, at.Line, op}, at.Line})
+					sites = append(sites, callSite{disk.Site{File: at.Filename, Line: at.Line, Op: op}, at.Line})
 				}
 			case *ast.DeferStmt:
 				if op, pos := op(n.Call); op != "" {
 					at := fset.Position(pos)
-					sites = append(sites, callSite{site{at.Filename, at.Line, op}, fset.Position(end).Line})
+					sites = append(sites, callSite{disk.Site{File: at.Filename, Line: at.Line, Op: op}, fset.Position(end).Line})
 					return false
 				}
 			}

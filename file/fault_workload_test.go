@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -16,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
+	"github.com/tidemark-go/tidemark/file/internal/disk"
 	"github.com/tidemark-go/tidemark/file/internal/vfs"
 	"github.com/tidemark-go/tidemark/frontier"
 	"github.com/tidemark-go/tidemark/internal/resources"
@@ -47,7 +49,7 @@ func startFollower(f vfs.FS, cfg persist.Config) (*persist.ReadClient, error) {
 // every answer against what it promises.
 type storeRun struct {
 	t   *testing.T
-	f   *faultFS
+	f   *disk.Faulty
 	rng *rand.Rand
 	history
 
@@ -55,7 +57,7 @@ type storeRun struct {
 	writers map[string]*rowWriter
 	read    map[string]*rowReader
 	stopped bool // this opening takes no more commands
-	cut     *memFS
+	cut     *disk.Disk
 	metrics *prometheus.Registry // of this opening
 	merges  float64
 	acked   int
@@ -73,7 +75,7 @@ func (r *storeRun) closes(c io.Closer) error {
 
 // abandon closes whatever a run that failed has left open.
 func (r *storeRun) abandon() {
-	r.f.heal()
+	r.f.Heal()
 	for _, c := range slices.Backward(r.open) {
 		_ = c.Close()
 	}
@@ -95,7 +97,7 @@ const (
 func (r *storeRun) expected(err error, doing string) {
 	r.t.Helper()
 	r.failed++
-	require.True(r.t, r.f.happened(), "%s failed without a fault: %v", doing, err)
+	require.True(r.t, r.f.Happened(), "%s failed without a fault: %v", doing, err)
 	cause := errors.Is(err, syscall.EIO) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EMFILE)
 	require.True(r.t, cause || errors.Is(err, persist.ErrStopped), "%s: not what was injected: %v", doing, err)
 	require.NotErrorIs(r.t, err, storage.ErrCorrupt, "%s: a fault is no damage", doing)
@@ -104,13 +106,13 @@ func (r *storeRun) expected(err error, doing string) {
 
 func (r *storeRun) run() {
 	for session := range workSessions {
-		r.f.m.NoByteLocks = session == workSessions-1 // as if the location had moved to another system
+		r.f.Disk.NoByteLocks = session == workSessions-1 // as if the location had moved to another system
 		if !r.reopen() {
 			return // the fault stays, and so does this
 		}
 		leave := r.session(session)
 		synctest.Wait()
-		r.cut = r.f.m.crash(r.rng, []float64{0, 0.5, 1}[r.rng.IntN(3)])
+		r.cut = r.f.Disk.Crash(r.rng, []float64{0, 0.5, 1}[r.rng.IntN(3)])
 		r.close()
 		leave()
 	}
@@ -119,13 +121,13 @@ func (r *storeRun) run() {
 // reopen opens the location, at the second attempt if it must.
 func (r *storeRun) reopen() bool {
 	for attempt := range 2 {
-		r.f.session()
+		r.f.NewSession()
 		cfg := quietConfig()
 		r.metrics = prometheus.NewRegistry()
 		cfg.Registerer = r.metrics
 		db, err := startOwner(r.f, cfg)
 		if err != nil {
-			require.True(r.t, attempt == 0 || r.f.sticky, "a fault that is over keeps the location from being opened: %v", err)
+			require.True(r.t, attempt == 0 || r.f.Sticky(), "a fault that is over keeps the location from being opened: %v", err)
 			r.expected(err, "open")
 			continue
 		}
@@ -209,7 +211,7 @@ func (r *storeRun) session(session int) (leave func()) {
 	if len(r.writers) < 2 {
 		return func() {}
 	}
-	require.True(r.t, r.checkOwn() || r.f.sticky, "reading fails although the fault is over")
+	require.True(r.t, r.checkOwn() || r.f.Sticky(), "reading fails although the fault is over")
 	follower := r.follow()
 	hearing := r.listen("a")
 	var late []*held
@@ -234,7 +236,7 @@ func (r *storeRun) session(session int) (leave func()) {
 		}
 	}
 	r.hear(hearing)
-	require.True(r.t, !r.stopped || !r.survivable(), "the runtime has stopped after a fault that leaves it usable: %s", r.f.was)
+	require.True(r.t, !r.stopped || !r.survivable(), "the runtime has stopped after a fault that leaves it usable: %s", r.f.Plan())
 	for _, h := range late {
 		r.readHeld(h)
 	}
@@ -259,12 +261,12 @@ func (r *storeRun) session(session int) (leave func()) {
 // after all but a failed write or flush of a segment and a failed flush of a
 // directory.
 func (r *storeRun) survivable() bool {
-	p := r.f.was
-	if p == nil || p.sticky {
+	p := r.f.Plan()
+	if p == nil || p.Sticky {
 		return p == nil
 	}
-	_, segment := segmentIndex(r.f.firedAt[strings.LastIndex(r.f.firedAt, "/")+1:])
-	switch p.site.op {
+	_, segment := segmentIndex(filepath.Base(r.f.HappenedAt()))
+	switch p.Site.Op {
 	case "write", "sync", "datasync":
 		return !segment
 	case "syncDir":

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tidemark-go/tidemark/file/internal/disk"
 	"github.com/tidemark-go/tidemark/file/internal/vfs"
 	"github.com/tidemark-go/tidemark/storage"
 )
@@ -16,14 +17,14 @@ import (
 // slowFailure is a file system whose first flush of a directory fails, and is slow to
 // say so: until release is closed.
 type slowFailure struct {
-	*memFS
+	*disk.Disk
 	armed            atomic.Bool
 	failing, release chan struct{}
 	renamed          chan struct{}
 }
 
 func (s *slowFailure) OpenDir(dir string) (vfs.Dir, error) {
-	d, err := s.memFS.OpenDir(dir)
+	d, err := s.Disk.OpenDir(dir)
 	return slowDir{d, s}, err
 }
 
@@ -43,7 +44,7 @@ func (d slowDir) SyncDir() error {
 
 func (s *slowFailure) Rename(from, to string) error {
 	defer func() { s.renamed <- struct{}{} }()
-	return s.memFS.Rename(from, to)
+	return s.Disk.Rename(from, to)
 }
 
 // While one flush of a directory fails, another of the same directory may succeed
@@ -55,7 +56,7 @@ func TestFlushesOfNamesFailTogether(t *testing.T) {
 		rename bool // comes before the flush
 	}{"of a name": {"a", true}, "of a directory": {strings.Repeat("a", storage.MaxKeySize), false}} {
 		t.Run(name, func(t *testing.T) {
-			s := &slowFailure{memFS: newMemFS(), failing: make(chan struct{}), release: make(chan struct{}), renamed: make(chan struct{}, 2)}
+			s := &slowFailure{Disk: disk.New(), failing: make(chan struct{}), release: make(chan struct{}), renamed: make(chan struct{}, 2)}
 			b, err := NewBlob("/db", withFileSystem(s))
 			require.NoError(t, err)
 			defer b.Close()
@@ -86,13 +87,13 @@ func TestFlushesOfNamesFailTogether(t *testing.T) {
 // A directory that is gone when it is to be opened has not been flushed, and nothing was
 // done in it. For Delete that is as good as done.
 func TestFlushOfADirectoryThatIsGone(t *testing.T) {
-	m := newMemFS()
+	m := disk.New()
 	b, err := NewBlob("/db", withFileSystem(m))
 	require.NoError(t, err)
 	defer b.Close()
 	key := strings.Repeat("a", storage.MaxKeySize)
 	require.NoError(t, b.Delete(t.Context(), key))
-	m.setHook(func(op, name string) error {
+	m.SetHook(func(op, name string) error {
 		if op == "openDir" && strings.HasSuffix(name, nameContinues) {
 			return iofs.ErrNotExist
 		}
@@ -100,7 +101,7 @@ func TestFlushOfADirectoryThatIsGone(t *testing.T) {
 	})
 	_, err = b.Set(t.Context(), key, []byte("1"))
 	require.ErrorIs(t, err, storage.ErrNoEffect)
-	m.setHook(nil)
+	m.SetHook(nil)
 	_, err = b.Set(t.Context(), key, []byte("1"))
 	require.NoError(t, err)
 }
@@ -108,7 +109,7 @@ func TestFlushOfADirectoryThatIsGone(t *testing.T) {
 // lateRename is a file system whose next rename between names that end like these takes
 // effect and fails.
 type lateRename struct {
-	*memFS
+	*disk.Disk
 	from, to string // what the names are to end with
 	armed    atomic.Bool
 	// refuses, if set, is why nothing can be removed.
@@ -116,7 +117,7 @@ type lateRename struct {
 }
 
 func (l *lateRename) Rename(from, to string) error {
-	err := l.memFS.Rename(from, to)
+	err := l.Disk.Rename(from, to)
 	if strings.HasSuffix(from, l.from) && strings.HasSuffix(to, l.to) && l.armed.CompareAndSwap(true, false) {
 		return syscall.EIO
 	}
@@ -127,13 +128,13 @@ func (l *lateRename) Remove(name string) error {
 	if refuses := l.refuses.Load(); refuses != nil {
 		return *refuses
 	}
-	return l.memFS.Remove(name)
+	return l.Disk.Remove(name)
 }
 
 // A rename that took effect and failed is not durable, and whoever repeats the write
 // must not find its own blob and take it for that.
 func TestRenameThatFailedWithEffect(t *testing.T) {
-	l := &lateRename{memFS: newMemFS()}
+	l := &lateRename{Disk: disk.New()}
 	b, err := NewBlob("/db", withFileSystem(l))
 	require.NoError(t, err)
 	defer b.Close()

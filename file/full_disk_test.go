@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tidemark-go/tidemark/file/internal/disk"
 	"github.com/tidemark-go/tidemark/persist"
 	"github.com/tidemark-go/tidemark/persist/codec"
 	"github.com/tidemark-go/tidemark/storage"
@@ -14,7 +15,7 @@ import (
 // On a disk that is full to the last byte history can be released: a spare segment
 // makes room for the edit of the manifest that lets go of files.
 func TestFullDiskReleasesHistory(t *testing.T) {
-	m := newMemFS()
+	m := disk.New()
 	ctx := t.Context()
 	cfg := persist.Config{FlushInterval: -1, MinStepInterval: 1 << 40}
 	c, err := Open(ctx, "/db", cfg, withFileSystem(m), SegmentSize(MinSegmentSize, MinSegmentSize))
@@ -30,13 +31,13 @@ func TestFullDiskReleasesHistory(t *testing.T) {
 		require.NoError(t, write(w, 3000))
 	}
 	require.NoError(t, c.Maintain(ctx))
-	require.NotEmpty(t, m.only(sparePrefix))
+	require.NotEmpty(t, m.Names(sparePrefix))
 	other, _, err := persist.CreateOrLoad(ctx, c, "other", codec.Bytes, codec.Unit)
 	require.NoError(t, err)
 	require.NoError(t, write(other, 100))
 
 	full := func() {
-		m.Alone(func() { m.Capacity = m.used() })
+		m.Alone(func() { m.Capacity = m.Used() })
 	}
 	full()
 	destroyed, err := c.Destroy(ctx, "s")
@@ -46,7 +47,7 @@ func TestFullDiskReleasesHistory(t *testing.T) {
 	_, err = r.Snapshot(ctx)
 	require.ErrorIs(t, err, persist.ErrDestroyed)
 	var free int
-	m.Alone(func() { free = m.Capacity - m.used() })
+	m.Alone(func() { free = m.Capacity - m.Used() })
 	require.Greater(t, free, MinSegmentSize/2, "what was released is free")
 	for range 10 { // new segments among them
 		require.NoError(t, write(other, 1000))
@@ -54,7 +55,7 @@ func TestFullDiskReleasesHistory(t *testing.T) {
 
 	// Without a spare the disk is full for blobs too, which changes nothing: what the
 	// log takes is readable, and when there is room all goes on.
-	for len(m.only(sparePrefix)) > 0 {
+	for len(m.Names(sparePrefix)) > 0 {
 		full()
 		require.NoError(t, write(other, 3000))
 		_ = c.Maintain(ctx)

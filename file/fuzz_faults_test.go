@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tidemark-go/tidemark/file/internal/disk"
 	"github.com/tidemark-go/tidemark/internal/program"
 	"github.com/tidemark-go/tidemark/internal/proof"
 	"github.com/tidemark-go/tidemark/persist"
@@ -19,7 +20,7 @@ import (
 )
 
 // lay puts a file there, durably, in a directory that is made if it is missing.
-func lay(t testing.TB, m *memFS, name string, data []byte) {
+func lay(t testing.TB, m *disk.Disk, name string, data []byte) {
 	t.Helper()
 	dir := filepath.Dir(name)
 	if !m.Has(dir) {
@@ -33,7 +34,7 @@ func lay(t testing.TB, m *memFS, name string, data []byte) {
 	require.NoError(t, err)
 	require.NoError(t, f.Sync())
 	require.NoError(t, f.Close())
-	require.NoError(t, m.flushDir(dir))
+	require.NoError(t, m.FlushDir(dir))
 }
 
 // countdown fails the operations of a file system from the nth on, or that one alone.
@@ -76,18 +77,18 @@ func (c *countdown) struck() bool {
 //
 // Without 2 a program that ends with a power cut follows from 4.
 func failingStore(nth int, how byte) program.Place {
-	m := newMemFS()
+	m := disk.New()
 	keep := 0.5
 	if how&4 != 0 {
 		keep = 0
 	}
 	random := rand.New(rand.NewPCG(uint64(nth), uint64(how)))
 	c := &countdown{nth: nth, sticky: how&3 != 0}
-	var image *memFS // what the power cut has left
+	var image *disk.Disk // what the power cut has left
 	if how&2 != 0 {
-		c.at = func() { image = m.crash(random, keep) } // the file system is locked
+		c.at = func() { image = m.Crash(random, keep) } // the file system is locked
 	}
-	m.setHook(c.hook)
+	m.SetHook(c.hook)
 	small := SegmentSize(MinSegmentSize, MinSegmentSize)
 	return program.Place{
 		Open: func(ctx context.Context, cfg persist.Config) (*persist.Client, error) {
@@ -98,12 +99,12 @@ func failingStore(nth int, how byte) program.Place {
 		},
 		Struck: c.struck,
 		Repair: func() {
-			m.setHook(nil)
+			m.SetHook(nil)
 			switch {
 			case image != nil:
 				m = image
 			case how&4 != 0:
-				m = m.crash(random, keep)
+				m = m.Crash(random, keep)
 			}
 		},
 	}
@@ -155,15 +156,15 @@ func FuzzRecoveryFaults(f *testing.F) {
 		if sign {
 			signAll(data)
 		}
-		m := newMemFS()
+		m := disk.New()
 		require.NoError(t, m.Mkdir("/db"))
-		require.NoError(t, m.flushDir("/"))
+		require.NoError(t, m.FlushDir("/"))
 		lay(t, m, seg(1), data)
-		want, wantErr := recovered(t, m.clone())
+		want, wantErr := recovered(t, m.Clone())
 		requireDamage(t, wantErr)
 
 		c := &countdown{nth: 1 + int(nth), sticky: how&1 != 0}
-		m.setHook(c.hook)
+		m.SetHook(c.hook)
 		l, err := tryOpenMem(m)
 		if err == nil {
 			got, readErr := positions(t, l)
@@ -182,11 +183,11 @@ func FuzzRecoveryFaults(f *testing.F) {
 			require.True(t, slices.Equal(want[:len(seen)], seen), "want the beginning of %v, a reader saw %v", want, seen)
 		}
 		_ = r.Close()
-		m.setHook(nil)
+		m.SetHook(nil)
 		if how&2 != 0 {
-			m = m.crash(rand.New(rand.NewPCG(uint64(nth), uint64(how))), 0.5)
+			m = m.Crash(rand.New(rand.NewPCG(uint64(nth), uint64(how))), 0.5)
 		} else {
-			m = m.clone() // locks that an unlock has not let go end with the process
+			m = m.Clone() // locks that an unlock has not let go end with the process
 		}
 		got, err := recovered(t, m)
 		if wantErr != nil {
@@ -202,13 +203,13 @@ func FuzzRecoveryFaults(f *testing.F) {
 // groupsInSegment returns the frames of the first segment of a log with groups of the
 // given sizes of entries.
 func groupsInSegment(t testing.TB, groups ...[]int) []byte {
-	m := newMemFS()
+	m := disk.New()
 	l := openMem(t, m)
 	require.NoError(t, l.opening.settle(t.Context()))
 	l.mu.segs[0].salt = fuzzSalt
 	appendGroups(t, l, groups...)
 	require.NoError(t, l.Close())
-	frames := m.file(seg(1))[segmentDataStart:]
+	frames := m.Edit(seg(1))[segmentDataStart:]
 	for len(frames) > 0 && frames[len(frames)-1] == 0 {
 		frames = frames[:len(frames)-1]
 	}
@@ -216,7 +217,7 @@ func groupsInSegment(t testing.TB, groups ...[]int) []byte {
 }
 
 // recovered opens a log for writing, and returns the positions in it.
-func recovered(t *testing.T, m *memFS) ([]storage.SeqNo, error) {
+func recovered(t *testing.T, m *disk.Disk) ([]storage.SeqNo, error) {
 	l, err := tryOpenMem(m)
 	if err != nil {
 		return nil, err

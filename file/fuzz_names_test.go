@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tidemark-go/tidemark/file/internal/disk"
 	"github.com/tidemark-go/tidemark/storage"
 )
 
@@ -89,7 +90,7 @@ func FuzzLockFile(f *testing.F) {
 	f.Add([]byte("\n\n\n"), "", "\n")
 	f.Add([]byte(strings.Repeat("x", 2*maxLockInfo)), strings.Repeat("y", 2*maxLockInfo), "z")
 	f.Fuzz(func(t *testing.T, contents []byte, owner, details string) {
-		m := newMemFS()
+		m := disk.New()
 		for _, dir := range []string{"/db", "/db/log"} {
 			require.NoError(t, m.Mkdir(dir))
 		}
@@ -119,14 +120,14 @@ func FuzzLockFile(f *testing.F) {
 		}
 		l, err := takeLock(m, "/db/log", "/db", info)
 		require.NoError(t, err)
-		require.Equal(t, owner+"\n"+details, string(m.file(name)))
+		require.Equal(t, owner+"\n"+details, string(m.Edit(name)))
 		_, err = takeLock(m, "/db/log", "/db", storage.LockInfo{Owner: "me"})
 		require.ErrorAs(t, err, &locked)
 		if len(owner)+1+len(details) <= maxLockInfo {
 			require.Equal(t, storage.LockInfo{Owner: owner, Details: details}, locked.Holder)
 		}
 		require.NoError(t, l.restore())
-		require.Equal(t, string(contents), string(m.file(name)))
+		require.Equal(t, string(contents), string(m.Edit(name)))
 		require.NoError(t, l.unlock())
 	})
 }

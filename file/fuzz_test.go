@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tidemark-go/tidemark/file/internal/disk"
 	"github.com/tidemark-go/tidemark/storage"
 )
 
@@ -43,7 +44,7 @@ func FuzzSegment(f *testing.F) {
 		if sign {
 			signAll(data)
 		}
-		m := newMemFS()
+		m := disk.New()
 		lay(t, m, seg(1), data)
 
 		r, err := NewLogReader("/db", withFileSystem(m))

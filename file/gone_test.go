@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tidemark-go/tidemark/file/internal/disk"
 	"github.com/tidemark-go/tidemark/file/internal/vfs"
 	"github.com/tidemark-go/tidemark/persist"
 	"github.com/tidemark-go/tidemark/storage"
@@ -20,24 +21,24 @@ import (
 // stopped. So whatever of it is gone.
 func TestLocationIsGone(t *testing.T) {
 	for name, row := range map[string]struct {
-		take func(m *memFS)
+		take func(m *disk.Disk)
 		at   bool // it is noticed by the next write
 	}{
-		"all of it":                {func(m *memFS) { m.Lose("/db") }, true},
-		"the log":                  {func(m *memFS) { m.Lose("/db/log") }, true},
-		"the newest segment alone": {func(m *memFS) { m.Lose(newestSegment(m)) }, true},
-		"the blobs":                {func(m *memFS) { m.Lose("/db/blob") }, false},
-		"the data of the blobs":    {func(m *memFS) { m.Lose("/db/blob/data") }, false},
-		"the log moved away":       {func(m *memFS) { m.Move("/db/log", "/elsewhere") }, false},
-		"all of it moved away":     {func(m *memFS) { m.Move("/db", "/elsewhere") }, false},
-		"the log replaced by another directory": {func(m *memFS) {
+		"all of it":                {func(m *disk.Disk) { m.Lose("/db") }, true},
+		"the log":                  {func(m *disk.Disk) { m.Lose("/db/log") }, true},
+		"the newest segment alone": {func(m *disk.Disk) { m.Lose(newestSegment(m)) }, true},
+		"the blobs":                {func(m *disk.Disk) { m.Lose("/db/blob") }, false},
+		"the data of the blobs":    {func(m *disk.Disk) { m.Lose("/db/blob/data") }, false},
+		"the log moved away":       {func(m *disk.Disk) { m.Move("/db/log", "/elsewhere") }, false},
+		"all of it moved away":     {func(m *disk.Disk) { m.Move("/db", "/elsewhere") }, false},
+		"the log replaced by another directory": {func(m *disk.Disk) {
 			m.Move("/db/log", "/elsewhere")
 			m.PutDir("/db/log")
 		}, false},
 	} {
 		t.Run(strings.ReplaceAll(name, " ", "-"), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				f := &full{t: t, m: newMemFS(), size: 100}
+				f := &full{t: t, m: disk.New(), size: 100}
 				require.NoError(t, f.open())
 				defer func() { _ = f.db.Close() }()
 				for range 3 {
@@ -64,7 +65,7 @@ func TestLocationIsGone(t *testing.T) {
 	}
 }
 
-func newestSegment(m *memFS) (newest string) {
+func newestSegment(m *disk.Disk) (newest string) {
 	for name := range m.All() {
 		if _, ok := segmentIndex(filepath.Base(name)); ok {
 			newest = max(newest, name)
@@ -87,11 +88,11 @@ func readOpen(t *testing.T, f vfs.File) string {
 // That it cannot be looked at for a moment is no reason to stop.
 func TestPlaceThatCannotBeSeen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := &full{t: t, m: newMemFS(), size: 100}
+		f := &full{t: t, m: disk.New(), size: 100}
 		require.NoError(t, f.open())
 		require.NoError(t, f.write())
 		looks := 0
-		f.m.setHook(func(op, name string) error {
+		f.m.SetHook(func(op, name string) error {
 			if op == "isAt" {
 				looks++
 				return os.ErrPermission
@@ -110,7 +111,7 @@ func TestPlaceThatCannotBeSeen(t *testing.T) {
 // A file system that says of every file that it has no name is none where all is gone.
 func TestLinksThatAreNotCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := &full{t: t, m: newMemFS(), size: 100}
+		f := &full{t: t, m: disk.New(), size: 100}
 		f.m.NoLinks = true
 		require.NoError(t, f.open())
 		for range 3 {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tidemark-go/tidemark/file/internal/disk"
 	"github.com/tidemark-go/tidemark/frontier"
 	"github.com/tidemark-go/tidemark/persist"
 	"github.com/tidemark-go/tidemark/persist/codec"
@@ -185,9 +186,9 @@ func TestOwnSegmentErrorAtEveryOperation(t *testing.T) {
 	for at := 1; ; at++ {
 		m := threeSegments(t)
 		m.Link(seg(3), "/copy")
-		before := string(m.contents("/copy"))
+		before := string(m.Contents("/copy"))
 		n, failed := 0, false
-		m.setHook(func(op, name string) error {
+		m.SetHook(func(op, name string) error {
 			if n++; n == at {
 				failed = true
 				return syscall.EIO
@@ -204,10 +205,10 @@ func TestOwnSegmentErrorAtEveryOperation(t *testing.T) {
 			}
 			_ = l.Close()
 		}
-		m.setHook(nil)
-		require.Equal(t, before, string(m.contents("/copy")), "the copy has changed")
-		cut := m.crash(nil, 0)
-		for _, left := range []*memFS{m, cut} {
+		m.SetHook(nil)
+		require.Equal(t, before, string(m.Contents("/copy")), "the copy has changed")
+		cut := m.Crash(nil, 0)
+		for _, left := range []*disk.Disk{m, cut} {
 			requireWholeLog(t, left)
 			l, err := logOn(left)
 			require.NoError(t, err)
@@ -228,13 +229,13 @@ func TestOwnSegmentErrorAtEveryOperation(t *testing.T) {
 func TestSharedFilesAreLeftAlone(t *testing.T) {
 	m := threeSegments(t)
 	at := groups(t, m, 2)
-	clear(m.file(seg(2))[at[len(at)-1].off:][:markSize])
+	clear(m.Edit(seg(2))[at[len(at)-1].off:][:markSize])
 	lay(t, m, "/db/log/"+sparePrefix+"shared", make([]byte, MinSegmentSize))
 	before := map[string]string{}
 	for _, name := range []string{seg(1), seg(2), seg(3), "/db/log/" + sparePrefix + "shared", "/db/log/" + lockName} {
 		to := "/copy/" + filepath.Base(name)
 		m.Link(name, to)
-		before[to] = string(m.contents(name))
+		before[to] = string(m.Contents(name))
 	}
 	unlock, err := m.Lock("/copy/" + lockName) // as the copy is in use
 	require.NoError(t, err)
@@ -247,6 +248,6 @@ func TestSharedFilesAreLeftAlone(t *testing.T) {
 	require.NoError(t, l.Close())
 	require.NoError(t, unlock())
 	for name, contents := range before {
-		require.Equal(t, contents, string(m.contents(name)), "%s has changed", name)
+		require.Equal(t, contents, string(m.Contents(name)), "%s has changed", name)
 	}
 }

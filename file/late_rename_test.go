@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tidemark-go/tidemark/file/internal/disk"
 	"github.com/tidemark-go/tidemark/storage"
 )
 
@@ -15,7 +16,7 @@ import (
 // still fitted into the one before would contradict it, and the location could not be
 // opened again.
 func TestSegmentRenameThatFailedWithEffect(t *testing.T) {
-	l := &lateRename{memFS: newMemFS(), to: ".log"}
+	l := &lateRename{Disk: disk.New(), to: ".log"}
 	ctx := context.Background()
 	log, err := NewLog("/db", withFileSystem(l), SegmentSize(MinSegmentSize, MinSegmentSize))
 	require.NoError(t, err)
@@ -45,7 +46,7 @@ func TestSegmentRenameThatFailedWithEffect(t *testing.T) {
 // A rename that took effect and failed, and then an error of the clean-up that had no
 // effect for certain: that does not hold for the append.
 func TestFailedRenameIsNotWithoutEffect(t *testing.T) {
-	l := &lateRename{memFS: newMemFS(), to: ".log"}
+	l := &lateRename{Disk: disk.New(), to: ".log"}
 	ctx := context.Background()
 	log, err := NewLog("/db", withFileSystem(l), SegmentSize(MinSegmentSize, MinSegmentSize))
 	require.NoError(t, err)
@@ -61,7 +62,7 @@ func TestFailedRenameIsNotWithoutEffect(t *testing.T) {
 	}
 	require.NoError(t, log.Close())
 
-	l = &lateRename{memFS: newMemFS()}
+	l = &lateRename{Disk: disk.New()}
 	b, err := NewBlob("/blobs", withFileSystem(l))
 	require.NoError(t, err)
 	l.refuses.Store(&unseen)
@@ -74,7 +75,7 @@ func TestFailedRenameIsNotWithoutEffect(t *testing.T) {
 
 // A truncation whose rename took effect and failed has removed the segment, and goes on.
 func TestTruncationThatFailedWithEffect(t *testing.T) {
-	l := &lateRename{memFS: newMemFS(), from: ".log"}
+	l := &lateRename{Disk: disk.New(), from: ".log"}
 	ctx := context.Background()
 	log, err := NewLog("/db", withFileSystem(l), SegmentSize(MinSegmentSize, MinSegmentSize))
 	require.NoError(t, err)
@@ -94,7 +95,7 @@ func TestTruncationThatFailedWithEffect(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, log.Close())
 	// Only now: until then another spare may be about to take the place of one.
-	require.Len(t, l.only(sparePrefix), maxSpares, "the file whose name was not certain is gone")
+	require.Len(t, l.Names(sparePrefix), maxSpares, "the file whose name was not certain is gone")
 
 	log, err = NewLog("/db", withFileSystem(l), SegmentSize(MinSegmentSize, MinSegmentSize))
 	require.NoError(t, err)

@@ -5,6 +5,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tidemark-go/tidemark/file/internal/disk"
 	"github.com/tidemark-go/tidemark/storage"
 )
 
@@ -18,7 +19,7 @@ func entryData(pos storage.SeqNo, size int) []byte {
 	return b
 }
 
-func openMem(t testing.TB, m *memFS, opts ...Option) *Log {
+func openMem(t testing.TB, m *disk.Disk, opts ...Option) *Log {
 	t.Helper()
 	l, err := tryOpenMem(m, opts...)
 	require.NoError(t, err)
@@ -26,7 +27,7 @@ func openMem(t testing.TB, m *memFS, opts ...Option) *Log {
 	return l
 }
 
-func tryOpenMem(m *memFS, opts ...Option) (*Log, error) {
+func tryOpenMem(m *disk.Disk, opts ...Option) (*Log, error) {
 	return NewLog("/db", append([]Option{withFileSystem(m), SegmentSize(MinSegmentSize, MinSegmentSize)}, opts...)...)
 }
 
@@ -71,21 +72,21 @@ func seg(index uint64) string { return "/db/log/" + segmentName(index) }
 
 // threeSegments makes a closed log of three segments; every group has two
 // entries. The last segment has three groups, the others two.
-func threeSegments(t testing.TB) *memFS {
-	m := newMemFS()
+func threeSegments(t testing.TB) *disk.Disk {
+	m := disk.New()
 	l := openMem(t, m)
 	for range 2 {
 		appendGroups(t, l, []int{3000, 2000}, []int{3000, 2500})
 	}
 	appendGroups(t, l, []int{2000, 4000}, []int{100, 60}, []int{700, 501})
 	require.NoError(t, l.Close())
-	require.Len(t, m.only("00"), 3)
+	require.Len(t, m.Names("00"), 3)
 	return m
 }
 
 // groups returns where the frames of a segment begin, and behind the last one
 // the end.
-func groups(t testing.TB, m *memFS, index uint64) []point {
+func groups(t testing.TB, m *disk.Disk, index uint64) []point {
 	t.Helper()
 	s, err := openSegment("/db/log", index, m.Open)
 	require.NoError(t, err)

@@ -5,12 +5,14 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/tidemark-go/tidemark/file/internal/disk"
 )
 
 // What a log says that an append takes is what it takes in the segment, and the largest
 // that it says is the largest that it takes.
 func TestLogTellsWhatItStores(t *testing.T) {
-	l := openMem(t, newMemFS(), SegmentSize(1<<20, 1<<20))
+	l := openMem(t, disk.New(), SegmentSize(1<<20, 1<<20))
 	random := rand.New(rand.NewPCG(1, 2))
 	appendGroups(t, l, []int{1}) // which makes the segment
 	for range 100 {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tidemark-go/tidemark/file/internal/disk"
 	"github.com/tidemark-go/tidemark/storage"
 )
 
@@ -24,12 +25,12 @@ func lastOf(t testing.TB, l storage.LogReader) storage.SeqNo {
 func TestFailedWriteStopsTheLog(t *testing.T) {
 	for _, kind := range []string{"write", "datasync"} {
 		t.Run(kind, func(t *testing.T) {
-			m := newMemFS()
+			m := disk.New()
 			l := openMem(t, m)
 			appendGroups(t, l, []int{10, 10})
 			eio := errors.New("input/output error")
 			flushes := 0
-			m.setHook(func(op, _ string) error {
+			m.SetHook(func(op, _ string) error {
 				if op == "datasync" || op == "sync" || op == "syncDir" {
 					flushes++
 				}
@@ -63,10 +64,10 @@ func TestFailedWriteStopsTheLog(t *testing.T) {
 // the log again finds it there; it must then become durable before anything is
 // built on it.
 func TestFailedFlushThenPowerCut(t *testing.T) {
-	m := newMemFS()
+	m := disk.New()
 	l := openMem(t, m)
 	appendGroups(t, l, []int{10, 10})
-	m.setHook(func(op, _ string) error {
+	m.SetHook(func(op, _ string) error {
 		if op == "datasync" {
 			return syscall.EIO
 		}
@@ -74,13 +75,13 @@ func TestFailedFlushThenPowerCut(t *testing.T) {
 	})
 	_, err := l.Append(t.Context(), 2, [][]byte{entryData(3, 600)})
 	require.ErrorIs(t, err, syscall.EIO)
-	m.setHook(nil)
+	m.SetHook(nil)
 	require.NoError(t, l.Close())
 
 	l = openMem(t, m)
 	require.EqualValues(t, 3, lastOf(t, l), "found in the page cache")
 	appendGroups(t, l, []int{20})
-	l = openMem(t, m.crash(nil, 0))
+	l = openMem(t, m.Crash(nil, 0))
 	got, err := readAll(t, l, 0)
 	require.NoError(t, err)
 	require.Equal(t, upTo(4), got)
@@ -89,7 +90,7 @@ func TestFailedFlushThenPowerCut(t *testing.T) {
 // A full disk is met before anything is written. The log goes on without being
 // opened again, and with a smaller segment if that is all there is room for.
 func TestFullDisk(t *testing.T) {
-	m := newMemFS()
+	m := disk.New()
 	l, err := tryOpenMem(m, SegmentSize(MinSegmentSize, 8*MinSegmentSize))
 	require.NoError(t, err)
 	defer l.Close()
@@ -103,7 +104,7 @@ func TestFullDisk(t *testing.T) {
 		_, err = l.Append(t.Context(), next-1, [][]byte{entryData(next, 1000)})
 		require.ErrorIs(t, err, syscall.ENOSPC)
 		require.ErrorIs(t, err, storage.ErrNoEffect)
-		require.Empty(t, m.only(tempPrefix), "a half-made segment is in the way of recovery")
+		require.Empty(t, m.Names(tempPrefix), "a half-made segment is in the way of recovery")
 	}
 	got, err := readAll(t, l, 0)
 	require.NoError(t, err)
@@ -117,19 +118,19 @@ func TestFullDisk(t *testing.T) {
 	newest, end := l.mu.segs[len(l.mu.segs)-1].name, l.write.off
 	require.NoError(t, l.Close())
 
-	m.Capacity = m.used() // nor does opening, also if there is a torn tail to be cut
-	copy(m.file(newest)[end+markSize/2-8:], "torn")
-	copy(m.file(newest)[end:], "torn")
+	m.Capacity = m.Used() // nor does opening, also if there is a torn tail to be cut
+	copy(m.Edit(newest)[end+markSize/2-8:], "torn")
+	copy(m.Edit(newest)[end:], "torn")
 	l = openMem(t, m)
 	require.Equal(t, next+1, lastOf(t, l))
 	require.True(t, l.Recovery().Cut)
 	require.Empty(t, l.Recovery().Kept, "there was no room for a copy")
-	require.Empty(t, m.only(tornPrefix), "nor is there a half of one")
+	require.Empty(t, m.Names(tornPrefix), "nor is there a half of one")
 }
 
 // Segments double up to the limit; a group that is larger gets one that fits.
 func TestSegmentSizes(t *testing.T) {
-	m := newMemFS()
+	m := disk.New()
 	l, err := tryOpenMem(m, SegmentSize(MinSegmentSize, 4*MinSegmentSize))
 	require.NoError(t, err)
 	for len(l.mu.segs) < 5 {
@@ -153,7 +154,7 @@ func TestSegmentSizes(t *testing.T) {
 
 // A reader that polls pays for what is new, not for what there is.
 func TestPollIsCheap(t *testing.T) {
-	m := newMemFS()
+	m := disk.New()
 	l := openMem(t, m)
 	r, err := NewLogReader("/db", withFileSystem(m))
 	require.NoError(t, err)
@@ -177,16 +178,16 @@ func TestPollIsCheap(t *testing.T) {
 			require.NotEmpty(t, got)
 			after = got[len(got)-1]
 			ops = 0
-			m.setHook(counting)
+			m.SetHook(counting)
 			got, err = readAll(t, reader, after)
 			require.NoError(t, err)
 			require.Empty(t, got)
 			require.Equal(t, allowed, ops, "operations of a poll without news")
-			m.setHook(nil)
+			m.SetHook(nil)
 
 			appendGroups(t, l, []int{50})
 			ops = 0
-			m.setHook(counting)
+			m.SetHook(counting)
 			got, err = readAll(t, reader, after)
 			require.NoError(t, err)
 			require.Len(t, got, 1)
@@ -194,7 +195,7 @@ func TestPollIsCheap(t *testing.T) {
 				require.LessOrEqual(t, ops, allowed+2, "operations of a poll with one new group")
 			}
 			after = got[0]
-			m.setHook(nil)
+			m.SetHook(nil)
 		}
 	}
 }
@@ -202,7 +203,7 @@ func TestPollIsCheap(t *testing.T) {
 // Damage behind the end of the log is found by a reader that has been there for
 // long, too.
 func TestReaderSuspects(t *testing.T) {
-	m := newMemFS()
+	m := disk.New()
 	l := openMem(t, m)
 	appendGroups(t, l, []int{10})
 	r, err := NewLogReader("/db", withFileSystem(m))
@@ -211,7 +212,7 @@ func TestReaderSuspects(t *testing.T) {
 	require.EqualValues(t, 1, lastOf(t, r))
 	at := l.write.off
 	appendGroups(t, l, []int{10}, []int{10})
-	clear(m.file(seg(1))[at : at+40])
+	clear(m.Edit(seg(1))[at : at+40])
 	var polls int
 	for err = nil; err == nil && polls <= 2*suspectAfter; polls++ {
 		_, err = r.Bounds(t.Context())
@@ -225,7 +226,7 @@ func TestReaderSuspects(t *testing.T) {
 // That the log could not be read where damage was suspected is no damage: it is looked
 // at again.
 func TestSuspicionThatCouldNotBeRead(t *testing.T) {
-	m := newMemFS()
+	m := disk.New()
 	l := openMem(t, m)
 	appendGroups(t, l, []int{10})
 	r, err := NewLogReader("/db", withFileSystem(m))
@@ -234,10 +235,10 @@ func TestSuspicionThatCouldNotBeRead(t *testing.T) {
 	require.EqualValues(t, 1, lastOf(t, r))
 	at := l.write.off
 	appendGroups(t, l, []int{10})
-	clear(m.file(seg(1))[at:]) // no mark is left that says where the log ends
+	clear(m.Edit(seg(1))[at:]) // no mark is left that says where the log ends
 	// A look reads the same each time, but for the one that searches: that read fails.
 	reads, usual, failed := 0, 0, 0
-	m.setHook(func(op, _ string) error {
+	m.SetHook(func(op, _ string) error {
 		if op != "read" {
 			return nil
 		}
@@ -264,7 +265,7 @@ func TestSuspicionThatCouldNotBeRead(t *testing.T) {
 
 // Reading a location writes nothing, not even a directory.
 func TestReadersCreateNothing(t *testing.T) {
-	m := newMemFS()
+	m := disk.New()
 	watch := func(op, name string) error {
 		switch op {
 		case "open", "list", "stat", "isAt", "read", "size", "tryLock", "close":
@@ -273,7 +274,7 @@ func TestReadersCreateNothing(t *testing.T) {
 		t.Errorf("a reader calls %s %s", op, name)
 		return nil
 	}
-	m.setHook(watch)
+	m.SetHook(watch)
 	r, err := NewLogReader("/db", withFileSystem(m))
 	require.NoError(t, err)
 	b, err := NewBlobReader("/db", withFileSystem(m))
@@ -287,11 +288,11 @@ func TestReadersCreateNothing(t *testing.T) {
 		}
 	}
 	check(0)
-	m.setHook(nil)
+	m.SetHook(nil)
 	l := openMem(t, m)
 	appendGroups(t, l, []int{1, 2, 3})
 	require.NoError(t, l.Close())
-	m.setHook(watch)
+	m.SetHook(watch)
 	check(3)
 	require.NoError(t, r.Close())
 	require.NoError(t, b.Close())
@@ -299,7 +300,7 @@ func TestReadersCreateNothing(t *testing.T) {
 
 // Closing during a Read ends it, and closes every file once it has ended.
 func TestCloseDuringRead(t *testing.T) {
-	m := newMemFS()
+	m := disk.New()
 	l := openMem(t, m)
 	appendGroups(t, l, []int{8000}, []int{8000}, []int{8000})
 	r, err := NewLogReader("/db", withFileSystem(m))
@@ -322,11 +323,11 @@ func TestCloseDuringRead(t *testing.T) {
 
 // An I/O error while reading is that, not damage.
 func TestReadErrorIsNoDamage(t *testing.T) {
-	m := newMemFS()
+	m := disk.New()
 	l := openMem(t, m)
 	appendGroups(t, l, []int{10})
 	for _, failure := range []error{syscall.EIO, io.ErrClosedPipe} {
-		m.setHook(func(op, _ string) error {
+		m.SetHook(func(op, _ string) error {
 			if op == "read" {
 				return failure
 			}
@@ -335,11 +336,11 @@ func TestReadErrorIsNoDamage(t *testing.T) {
 		_, err := readAll(t, l, 0)
 		require.ErrorIs(t, err, failure)
 		require.NotErrorIs(t, err, storage.ErrCorrupt)
-		m.setHook(nil)
+		m.SetHook(nil)
 	}
 	require.NoError(t, l.Close())
-	before := m.clone()
-	m.setHook(func(op, _ string) error {
+	before := m.Clone()
+	m.SetHook(func(op, _ string) error {
 		if op == "read" {
 			return syscall.EIO
 		}
@@ -348,5 +349,5 @@ func TestReadErrorIsNoDamage(t *testing.T) {
 	_, err := tryOpenMem(m)
 	require.ErrorIs(t, err, syscall.EIO)
 	require.NotErrorIs(t, err, storage.ErrCorrupt)
-	require.Equal(t, before.file(seg(1)), m.file(seg(1)), "nothing was cut")
+	require.Equal(t, before.Edit(seg(1)), m.Edit(seg(1)), "nothing was cut")
 }

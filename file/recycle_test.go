@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tidemark-go/tidemark/file/internal/disk"
 	"github.com/tidemark-go/tidemark/file/internal/vfs"
 	"github.com/tidemark-go/tidemark/storage"
 )
@@ -13,10 +14,10 @@ import (
 // The size of the directory follows what the log holds, and truncated segments
 // are used again.
 func TestRecycling(t *testing.T) {
-	m := newMemFS()
+	m := disk.New()
 	l := openMem(t, m)
 	created := 0
-	m.setHook(func(op, _ string) error {
+	m.SetHook(func(op, _ string) error {
 		if op == "create" {
 			created++
 		}
@@ -25,7 +26,7 @@ func TestRecycling(t *testing.T) {
 	for range 200 {
 		appendGroups(t, l, []int{3000})
 		require.NoError(t, l.Truncate(t.Context(), lastOf(t, l)))
-		require.LessOrEqual(t, len(m.only("00"))+len(m.only(sparePrefix)), 2+maxSpares)
+		require.LessOrEqual(t, len(m.Names("00"))+len(m.Names(sparePrefix)), 2+maxSpares)
 	}
 	require.Less(t, created, 5, "segments were made although there were spares")
 	require.NoError(t, l.Close())
@@ -38,7 +39,7 @@ func TestRecycling(t *testing.T) {
 // A reader in another process that has a segment open, or holds it, goes on
 // reading it after it was truncated, whatever the writer does with the file.
 func TestReadersAndRecycling(t *testing.T) {
-	m := newMemFS()
+	m := disk.New()
 	l := openMem(t, m)
 	open := func() *LogReader {
 		r, err := NewLogReader("/db", withFileSystem(m))
@@ -96,7 +97,7 @@ func requireRest(t *testing.T, next func() (storage.Entry, error, bool)) {
 
 // The same for a Read of the writer's own handle, with nobody else there.
 func TestOwnReadsAndRecycling(t *testing.T) {
-	m := newMemFS()
+	m := disk.New()
 	l := openMem(t, m)
 	appendGroups(t, l, []int{3000}, []int{3000}, []int{3000}, []int{3000})
 	next, stop := iter.Pull2(l.Read(t.Context(), 0))
@@ -148,7 +149,7 @@ func dropSpares(t *testing.T, l *Log) {
 // A segment that becomes another one just when a reader opens it is gone, not
 // damaged.
 func TestRecycledWhileOpened(t *testing.T) {
-	m := newMemFS()
+	m := disk.New()
 	l := openMem(t, m)
 	appendGroups(t, l, []int{8000}, []int{8000}, []int{8000})
 	opened := 0
@@ -178,12 +179,12 @@ func TestRecycledWhileOpened(t *testing.T) {
 // A reader that got hold of a truncated segment after its writer was killed: the
 // next writer leaves it alone.
 func TestSpareThatIsRead(t *testing.T) {
-	m := newMemFS()
+	m := disk.New()
 	l := openMem(t, m)
 	appendGroups(t, l, []int{8000}, []int{8000})
 	require.NoError(t, l.Truncate(t.Context(), 1))
 	require.NoError(t, l.Close())
-	spares := m.only(sparePrefix)
+	spares := m.Names(sparePrefix)
 	require.NotEmpty(t, spares)
 	for _, name := range spares {
 		h, err := m.Open(name)
@@ -192,6 +193,6 @@ func TestSpareThatIsRead(t *testing.T) {
 	}
 	openMem(t, m)
 	for _, name := range spares {
-		require.NotContains(t, m.only(sparePrefix), name)
+		require.NotContains(t, m.Names(sparePrefix), name)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
+	"github.com/tidemark-go/tidemark/file/internal/disk"
 	"github.com/tidemark-go/tidemark/file/internal/vfs"
 	"github.com/tidemark-go/tidemark/persist"
 	"github.com/tidemark-go/tidemark/persist/codec"
@@ -29,58 +30,58 @@ func TestRefusedOpeningLeavesNoTrace(t *testing.T) {
 	cancelled, cancel := context.WithCancel(context.Background())
 	cancel()
 	registered := prometheus.NewRegistry()
-	other, err := Open(ctx0, "/other", persist.Config{Registerer: registered}, withFileSystem(newMemFS()))
+	other, err := Open(ctx0, "/other", persist.Config{Registerer: registered}, withFileSystem(disk.New()))
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, other.Stop()) })
 	// What an owner that was killed has left, for an opening to tidy up.
-	leftovers := func(m *memFS) {
+	leftovers := func(m *disk.Disk) {
 		segments := s.segments()
 		frames := groups(t, s.m, s.lastIndex())
-		clear(m.file(segments[len(segments)-1])[frames[len(frames)-1].off:][:markSize])
-		copy(m.file(segments[len(segments)-1])[frames[len(frames)-1].off:], "torn")
+		clear(m.Edit(segments[len(segments)-1])[frames[len(frames)-1].off:][:markSize])
+		copy(m.Edit(segments[len(segments)-1])[frames[len(frames)-1].off:], "torn")
 		lay(t, m, "/db/log/"+tempPrefix+"left", []byte("half"))
 		lay(t, m, "/db/log/"+sparePrefix+"short", []byte("short"))
 		lay(t, m, "/db/blob/tmp/77", []byte("half"))
 		lay(t, m, "/db/blob/"+blobPinned+"/"+pinnedName("gone", vfs.FileID{Device: 1, Inode: 7}), []byte("deleted while it was pinned"))
 	}
-	flip := func(prefix string, at int) func(m *memFS) {
-		return func(m *memFS) {
+	flip := func(prefix string, at int) func(m *disk.Disk) {
+		return func(m *disk.Disk) {
 			names := slices.DeleteFunc(s.files(), func(name string) bool { return !strings.Contains(name, prefix) })
-			m.file(names[len(names)-1])[at] ^= 0x10
+			m.Edit(names[len(names)-1])[at] ^= 0x10
 		}
 	}
 	var unlock func() error
-	lock := func(name string) func(m *memFS) {
-		return func(m *memFS) {
+	lock := func(name string) func(m *disk.Disk) {
+		return func(m *disk.Disk) {
 			var err error
 			unlock, err = m.Lock(name)
 			require.NoError(t, err)
 		}
 	}
-	unlocked := func(*memFS) { require.NoError(t, unlock()) }
+	unlocked := func(*disk.Disk) { require.NoError(t, unlock()) }
 	for _, row := range []struct {
 		name   string
-		spoil  func(m *memFS)
+		spoil  func(m *disk.Disk)
 		empty  bool // there is no location
 		ctx    context.Context
 		cfg    func(cfg *persist.Config)
 		opts   []Option
 		want   error
-		mended func(m *memFS) // takes the reason away; nil: there is nothing to be done
-		broken bool           // it cannot be taken away
+		mended func(m *disk.Disk) // takes the reason away; nil: there is nothing to be done
+		broken bool               // it cannot be taken away
 	}{
-		{name: "the log is missing", spoil: func(m *memFS) { m.Lose("/db/log") }, want: storage.ErrCorrupt,
-			mended: func(m *memFS) {
+		{name: "the log is missing", spoil: func(m *disk.Disk) { m.Lose("/db/log") }, want: storage.ErrCorrupt,
+			mended: func(m *disk.Disk) {
 				m.PutDir("/db/log")
 				for name := range s.m.All() {
 					if strings.HasPrefix(name, "/db/log/") {
-						m.Put(name, s.m.contents(name))
+						m.Put(name, s.m.Contents(name))
 					}
 				}
 			}},
-		{name: "the blobs are missing", spoil: func(m *memFS) { m.Lose("/db/blob") }, want: storage.ErrCorrupt, broken: true},
-		{name: "the data of the blobs are missing", spoil: func(m *memFS) { m.Lose("/db/blob/data") }, want: storage.ErrCorrupt, broken: true},
-		{name: "the log is that of another location", spoil: func(m *memFS) {
+		{name: "the blobs are missing", spoil: func(m *disk.Disk) { m.Lose("/db/blob") }, want: storage.ErrCorrupt, broken: true},
+		{name: "the data of the blobs are missing", spoil: func(m *disk.Disk) { m.Lose("/db/blob/data") }, want: storage.ErrCorrupt, broken: true},
+		{name: "the log is that of another location", spoil: func(m *disk.Disk) {
 			m.Lose("/db/log")
 			l := openMem(t, m)
 			appendGroups(t, l, []int{10})
@@ -88,32 +89,32 @@ func TestRefusedOpeningLeavesNoTrace(t *testing.T) {
 		}, want: storage.ErrCorrupt, broken: true},
 		{name: "damage in the log", spoil: flip(segmentSuffix, segmentDataStart+50), want: storage.ErrCorrupt, mended: flip(segmentSuffix, segmentDataStart+50)},
 		{name: "damage in the manifest", spoil: flip("manifest", 40), want: storage.ErrCorrupt, mended: flip("manifest", 40)},
-		{name: "damage in the manifest of an owner that was killed", spoil: func(m *memFS) { leftovers(m); flip("manifest", 40)(m) }, want: storage.ErrCorrupt, mended: flip("manifest", 40)},
-		{name: "a newer format", spoil: func(m *memFS) {
-			b := m.file(s.segments()[0])
+		{name: "damage in the manifest of an owner that was killed", spoil: func(m *disk.Disk) { leftovers(m); flip("manifest", 40)(m) }, want: storage.ErrCorrupt, mended: flip("manifest", 40)},
+		{name: "a newer format", spoil: func(m *disk.Disk) {
+			b := m.Edit(s.segments()[0])
 			b[8]++
 			copy(b[60:], checksum(b[:60]))
 		}, want: ErrNewerFormat, broken: true},
-		{name: "locked", spoil: func(m *memFS) { leftovers(m); lock("/db/log/" + lockName)(m) }, want: storage.ErrLocked, mended: unlocked},
-		{name: "the blobs are locked", spoil: func(m *memFS) { leftovers(m); lock("/db/blob/" + lockName)(m) }, want: storage.ErrLocked, mended: unlocked},
-		{name: "the blobs cannot be read", spoil: func(m *memFS) {
+		{name: "locked", spoil: func(m *disk.Disk) { leftovers(m); lock("/db/log/" + lockName)(m) }, want: storage.ErrLocked, mended: unlocked},
+		{name: "the blobs are locked", spoil: func(m *disk.Disk) { leftovers(m); lock("/db/blob/" + lockName)(m) }, want: storage.ErrLocked, mended: unlocked},
+		{name: "the blobs cannot be read", spoil: func(m *disk.Disk) {
 			leftovers(m)
-			m.setHook(func(op, name string) error {
+			m.SetHook(func(op, name string) error {
 				if op == "list" && name == "/db/blob/data" {
 					return syscall.EACCES
 				}
 				return nil
 			})
-		}, want: syscall.EACCES, mended: func(m *memFS) { m.setHook(nil) }},
-		{name: "the lock of the blobs cannot be taken", spoil: func(m *memFS) {
+		}, want: syscall.EACCES, mended: func(m *disk.Disk) { m.SetHook(nil) }},
+		{name: "the lock of the blobs cannot be taken", spoil: func(m *disk.Disk) {
 			leftovers(m)
-			m.setHook(func(op, name string) error {
+			m.SetHook(func(op, name string) error {
 				if op == "lock" && strings.HasPrefix(name, "/db/blob/") {
 					return syscall.ENOLCK
 				}
 				return nil
 			})
-		}, want: syscall.ENOLCK, mended: func(m *memFS) { m.setHook(nil) }},
+		}, want: syscall.ENOLCK, mended: func(m *disk.Disk) { m.SetHook(nil) }},
 		{name: "a config out of range", spoil: leftovers, cfg: func(cfg *persist.Config) { cfg.MaxLogBytes = -1 }, want: persist.ErrInvalid},
 		{name: "options out of range", spoil: leftovers, opts: []Option{SegmentSize(1, 2)}},
 		{name: "an owner of two lines", spoil: leftovers, opts: []Option{LockInfo(storage.LockInfo{Owner: "a\nb"})}},
@@ -123,12 +124,12 @@ func TestRefusedOpeningLeavesNoTrace(t *testing.T) {
 		{name: "no location and options out of range", empty: true, opts: []Option{SegmentSize(1, 2)}},
 		{name: "no location and metrics that are registered", empty: true, cfg: func(cfg *persist.Config) { cfg.Registerer = registered }},
 		{name: "no location and a context that is over", empty: true, ctx: cancelled, want: context.Canceled},
-		{name: "no location and a full disk", empty: true, spoil: func(m *memFS) { m.Capacity = 1000 }, want: syscall.ENOSPC, mended: func(m *memFS) { m.Capacity = 0 }},
+		{name: "no location and a full disk", empty: true, spoil: func(m *disk.Disk) { m.Capacity = 1000 }, want: syscall.ENOSPC, mended: func(m *disk.Disk) { m.Capacity = 0 }},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			m := newMemFS()
+			m := disk.New()
 			if !row.empty {
-				m = s.m.clone()
+				m = s.m.Clone()
 			}
 			if row.spoil != nil {
 				row.spoil(m)
@@ -193,9 +194,9 @@ func TestNewLocationOnAFailingDisk(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			refused := map[string]int{}
 			for at := 1; ; at++ {
-				m := newMemFS()
+				m := disk.New()
 				n, over, last := 0, false, ""
-				m.setHook(func(op, _ string) error {
+				m.SetHook(func(op, _ string) error {
 					if n++; over {
 						return nil
 					}
@@ -229,21 +230,21 @@ func TestNewLocationOnAFailingDisk(t *testing.T) {
 // what was done stays, and the next opening goes on with all data.
 func TestRecoveryOnAFailingDisk(t *testing.T) {
 	s := sharedDamageStore(t)
-	base := s.m.clone()
+	base := s.m.Clone()
 	segments := s.segments()
 	frames := groups(t, s.m, s.lastIndex())
-	clear(base.file(segments[len(segments)-1])[frames[len(frames)-1].off:][:markSize])
-	copy(base.file(segments[len(segments)-1])[frames[len(frames)-1].off:], "torn")
+	clear(base.Edit(segments[len(segments)-1])[frames[len(frames)-1].off:][:markSize])
+	copy(base.Edit(segments[len(segments)-1])[frames[len(frames)-1].off:], "torn")
 	lay(t, base, "/db/log/"+sparePrefix+"short", []byte("short"))
 	lay(t, base, "/db/blob/tmp/77", []byte("half"))
-	want, _, err := s.own(base.clone(), false)
+	want, _, err := s.own(base.Clone(), false)
 	require.NoError(t, err)
 	changes := []string{"create", "write", "sync", "datasync", "syncDir", "rename", "remove"}
 	failed := 0
 	for at := 1; ; at++ {
-		m := base.clone()
+		m := base.Clone()
 		n := 0
-		m.setHook(func(op, _ string) error {
+		m.SetHook(func(op, _ string) error {
 			if !slices.Contains(changes, op) {
 				return nil
 			}
@@ -258,7 +259,7 @@ func TestRecoveryOnAFailingDisk(t *testing.T) {
 		} else {
 			failed++
 		}
-		m.setHook(nil)
+		m.SetHook(nil)
 		reached := n >= at
 		require.Zero(t, m.Handles(), "at %d: %v", at, err)
 		got, _, err := s.own(m, false)
@@ -322,7 +323,7 @@ func TestRefusedOpeningOnDisk(t *testing.T) {
 // has changed nothing either: a log that is not there is made by the first append.
 func TestRefusedByWhoOpensTheParts(t *testing.T) {
 	s := sharedDamageStore(t)
-	m := s.m.clone()
+	m := s.m.Clone()
 	m.Lose("/db/log")
 	before := m.Everything()
 	l, err := logOn(m)
@@ -340,17 +341,17 @@ func TestRefusedByWhoOpensTheParts(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, l.Truncate(ctx0, 0))
 	require.NoError(t, l.Close())
-	require.NotEmpty(t, m.only(segmentName(1)), "it was changed, so it stays")
+	require.NotEmpty(t, m.Names(segmentName(1)), "it was changed, so it stays")
 }
 
 // Background work that begins before an opening is settled, with an edit of the
 // manifest that reflects the last group, which is in the page cache only: the group is
 // made durable first.
 func TestNothingIsBuiltOnWhatIsNotSettled(t *testing.T) {
-	m := newMemFS()
+	m := disk.New()
 	l := openMem(t, m)
 	appendGroups(t, l, []int{10})
-	m.setHook(func(op, _ string) error {
+	m.SetHook(func(op, _ string) error {
 		if op == "datasync" {
 			return syscall.EIO
 		}
@@ -358,7 +359,7 @@ func TestNothingIsBuiltOnWhatIsNotSettled(t *testing.T) {
 	})
 	_, err := l.Append(ctx0, 1, [][]byte{entryData(2, 600)})
 	require.ErrorIs(t, err, syscall.EIO)
-	m.setHook(nil)
+	m.SetHook(nil)
 	require.NoError(t, l.Close())
 
 	o := new(opening)
@@ -370,12 +371,12 @@ func TestNothingIsBuiltOnWhatIsNotSettled(t *testing.T) {
 	require.NoError(t, err)
 	_, err = b.Set(ctx0, "reflects", []byte("2"))
 	require.NoError(t, err)
-	var left *memFS
-	m.Alone(func() { left = m.crash(nil, 0) })
+	var left *disk.Disk
+	m.Alone(func() { left = m.Crash(nil, 0) })
 	require.NoError(t, l.Close())
 	require.NoError(t, b.Close())
 
-	require.NotEmpty(t, left.only("reflects"))
+	require.NotEmpty(t, left.Names("reflects"))
 	l = openMem(t, left)
 	require.EqualValues(t, 2, lastOf(t, l), "a blob reflects what is lost")
 	require.NoError(t, l.Close())
@@ -384,13 +385,13 @@ func TestNothingIsBuiltOnWhatIsNotSettled(t *testing.T) {
 // A reader that saw the first segment of a location that was taken back goes on with the
 // location that is made after it.
 func TestReaderOfALocationThatWasTakenBack(t *testing.T) {
-	m := newMemFS()
+	m := disk.New()
 	l := openMem(t, m)
 	r, err := NewLogReader("/db", withFileSystem(m))
 	require.NoError(t, err)
 	defer func() { require.NoError(t, r.Close()) }()
 	renamed := false
-	m.setHook(func(op, name string) error {
+	m.SetHook(func(op, name string) error {
 		renamed = renamed || op == "rename" && strings.HasSuffix(name, segmentSuffix)
 		if renamed && op == "syncDir" {
 			return syscall.EIO
@@ -402,7 +403,7 @@ func TestReaderOfALocationThatWasTakenBack(t *testing.T) {
 	_, err = r.Bounds(ctx0)
 	require.NoError(t, err)
 	require.True(t, m.Has(seg(1)))
-	m.setHook(nil)
+	m.SetHook(nil)
 	require.NoError(t, l.Close())
 	require.False(t, m.Has(seg(1)))
 
@@ -417,10 +418,10 @@ func TestReaderOfALocationThatWasTakenBack(t *testing.T) {
 
 // Who takes the lock of a location that is being taken back keeps what he has found in it.
 func TestTakenBackWhileAnotherOpens(t *testing.T) {
-	m := newMemFS()
+	m := disk.New()
 	var second *Blob
 	failed, opened := false, false
-	m.setHook(func(op, name string) error {
+	m.SetHook(func(op, name string) error {
 		switch {
 		case op == "list" && name == "/db/blob/tmp" && !failed:
 			failed = true

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tidemark-go/tidemark/file/internal/disk"
 	"github.com/tidemark-go/tidemark/frontier"
 	"github.com/tidemark-go/tidemark/persist"
 	"github.com/tidemark-go/tidemark/persist/codec"
@@ -97,20 +98,20 @@ func TestReaderStuckInReplacedSegment(t *testing.T) {
 
 // What ext4 and btrfs say to fsync after they have gone read-only because of an error.
 func TestReadOnlyAfterError(t *testing.T) {
-	m := newMemFS()
+	m := disk.New()
 	require.NoError(t, m.Mkdir("/data"))
 	b, err := NewBlob("/data/db", withFileSystem(m))
 	require.NoError(t, err)
 	defer func() { _ = b.Close() }()
-	m.setHook(func(op, name string) error {
+	m.SetHook(func(op, name string) error {
 		if op == "syncDir" {
 			return &iofs.PathError{Op: op, Path: name, Err: syscall.EROFS}
 		}
 		return nil
 	})
 	_, err = b.Set(ctx0, "manifest", []byte("x"))
-	m.setHook(nil)
-	cut := m.crash(nil, 0)
+	m.SetHook(nil)
+	cut := m.Crash(nil, 0)
 	require.Error(t, err)
 	require.False(t, cut.Has("/data/db/blob/data/manifest"))
 }
@@ -140,7 +141,7 @@ func TestCursorInReplacedSegment(t *testing.T) {
 // does (errors=remount-ro) and btrfs: the rename that was not committed is lost, and
 // fsync of the directory says EROFS.
 func TestBlobDiskGoesReadOnly(t *testing.T) {
-	m := newMemFS()
+	m := disk.New()
 	c, err := startOwner(m, quietConfig())
 	require.NoError(t, err)
 	w, _, err := persist.CreateOrLoad(ctx0, c, "s", codec.String, codec.Uint64)
@@ -152,7 +153,7 @@ func TestBlobDiskGoesReadOnly(t *testing.T) {
 		rows++
 	}
 	readOnly := false
-	m.setHook(func(op, name string) error {
+	m.SetHook(func(op, name string) error {
 		if !strings.HasPrefix(name, "/db/blob") {
 			return nil
 		}
@@ -167,9 +168,9 @@ func TestBlobDiskGoesReadOnly(t *testing.T) {
 	})
 	require.Error(t, c.Maintain(ctx0))
 	require.True(t, readOnly)
-	cut := m.crash(nil, 0) // power cut, or a reboot with fsck
+	cut := m.Crash(nil, 0) // power cut, or a reboot with fsck
 	_ = c.Stop()
-	m.setHook(nil)
+	m.SetHook(nil)
 	c, err = startOwner(cut, quietConfig())
 	require.NoError(t, err, "acknowledged data is lost")
 	require.NoError(t, c.Stop())

@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tidemark-go/tidemark/file/internal/disk"
 	"github.com/tidemark-go/tidemark/persist"
 	"github.com/tidemark-go/tidemark/persist/codec"
 	"github.com/tidemark-go/tidemark/storage"
@@ -18,30 +19,30 @@ import (
 func TestCallsEndWhileTheDiskHangs(t *testing.T) {
 	s := sharedDamageStore(t)
 	type call = func(ctx context.Context) error
-	owner := func(use func(t *testing.T, c *persist.Client) call) func(t *testing.T, m *memFS) (call, func() error) {
-		return func(t *testing.T, m *memFS) (call, func() error) {
+	owner := func(use func(t *testing.T, c *persist.Client) call) func(t *testing.T, m *disk.Disk) (call, func() error) {
+		return func(t *testing.T, m *disk.Disk) (call, func() error) {
 			c, err := startOwner(m, quietConfig())
 			require.NoError(t, err)
 			return use(t, c), c.Stop
 		}
 	}
-	follower := func(use func(t *testing.T, c *persist.ReadClient) call) func(t *testing.T, m *memFS) (call, func() error) {
-		return func(t *testing.T, m *memFS) (call, func() error) {
+	follower := func(use func(t *testing.T, c *persist.ReadClient) call) func(t *testing.T, m *disk.Disk) (call, func() error) {
+		return func(t *testing.T, m *disk.Disk) (call, func() error) {
 			c, err := startFollower(m, quietConfig())
 			require.NoError(t, err)
 			return use(t, c), c.Stop
 		}
 	}
-	opens := func(open func(ctx context.Context, m *memFS) error) func(t *testing.T, m *memFS) (call, func() error) {
-		return func(t *testing.T, m *memFS) (call, func() error) {
+	opens := func(open func(ctx context.Context, m *disk.Disk) error) func(t *testing.T, m *disk.Disk) (call, func() error) {
+		return func(t *testing.T, m *disk.Disk) (call, func() error) {
 			return func(ctx context.Context) error { return open(ctx, m) }, func() error { return nil }
 		}
 	}
-	opensToWrite := opens(func(ctx context.Context, m *memFS) error {
+	opensToWrite := opens(func(ctx context.Context, m *disk.Disk) error {
 		_, err := Open(ctx, "/db", quietConfig(), withFileSystem(m), withPatience(0))
 		return err
 	})
-	opensToRead := opens(func(ctx context.Context, m *memFS) error {
+	opensToRead := opens(func(ctx context.Context, m *disk.Disk) error {
 		_, err := OpenRead(ctx, "/db", quietConfig(), withFileSystem(m), withPatience(0))
 		return err
 	})
@@ -73,7 +74,7 @@ func TestCallsEndWhileTheDiskHangs(t *testing.T) {
 	for _, row := range []struct {
 		name string
 		at   func(op, name string) bool
-		call func(t *testing.T, m *memFS) (call, func() error)
+		call func(t *testing.T, m *disk.Disk) (call, func() error)
 	}{
 		{"a snapshot", in("read", "/db/blob/data/batch"), owner(func(t *testing.T, c *persist.Client) call {
 			snap := snapshot(t, c)
@@ -113,7 +114,7 @@ func TestCallsEndWhileTheDiskHangs(t *testing.T) {
 		{"OpenRead, the manifest", in("read", "/db/blob/data/manifest"), opensToRead},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			m := s.m.clone()
+			m := s.m.Clone()
 			call, stop := row.call(t, m)
 			reached, letGo := m.Stall(row.at)
 			ctx, cancel := context.WithCancel(ctx0)
@@ -137,7 +138,7 @@ func TestCallsEndWhileTheDiskHangs(t *testing.T) {
 
 // Operations that were given up are bounded: who comes when there are too many begins none.
 func TestOperationsUnderWayAreBounded(t *testing.T) {
-	m := newMemFS()
+	m := disk.New()
 	b, err := blobOn(m)
 	require.NoError(t, err)
 	_, err = b.Set(ctx0, "key", []byte("value"))

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tidemark-go/tidemark/file/internal/disk"
 	"github.com/tidemark-go/tidemark/internal/proof"
 	"github.com/tidemark-go/tidemark/persist"
 	"github.com/tidemark-go/tidemark/storage"
@@ -25,21 +26,21 @@ type storeCheck struct {
 	images, nested       int
 	whole                int // of the images: a reader sees all that the owner sees
 	landed, lost, partly int // commands without an answer: all are there, none, some
-	byKind               map[kind]int
+	byKind               map[disk.Kind]int
 }
 
 // check opens what a crash has left, and holds it against what the client was told.
-func (k *storeCheck) check(t *testing.T, i image) {
-	i.onFailure(t, func() {
+func (k *storeCheck) check(t *testing.T, i disk.Image) {
+	i.OnFailure(t, func() {
 		synctest.Test(t, func(t *testing.T) { k.recovers(t, i) })
 	})
 	k.images++
-	k.byKind[i.kind]++
+	k.byKind[i.Kind]++
 }
 
-func (k *storeCheck) recovers(t *testing.T, i image) {
-	know := i.mark.(told)
-	seen := k.checkReader(t, i.fs)
+func (k *storeCheck) recovers(t *testing.T, i disk.Image) {
+	know := i.Mark.(told)
+	seen := k.checkReader(t, i.Disk)
 	s := k.reopen(t, i)
 	at := s.told.acked
 	require.LessOrEqual(t, seen, at, "a reader saw more than there is")
@@ -47,7 +48,7 @@ func (k *storeCheck) recovers(t *testing.T, i image) {
 		require.Contains(t, k.groups, know.acked)
 		require.GreaterOrEqual(t, seen, k.groups[know.acked]-1, "a reader missed more than the newest of the groups that were acknowledged")
 	}
-	if i.kind == killed && !k.cut {
+	if i.Kind == disk.Killed && !k.cut {
 		require.GreaterOrEqual(t, seen, know.acked, "a reader missed what was acknowledged by a process that died")
 	}
 	if seen == at {
@@ -72,15 +73,15 @@ func (k *storeCheck) recovers(t *testing.T, i image) {
 	}
 	s.wait()
 	synctest.Wait() // what no manifest names is gone
-	second := i.fs
-	if i.rng.IntN(2) == 0 {
-		i.fs.Alone(func() { second = i.fs.crash(nil, 0) })
+	second := i.Disk
+	if i.Rand.IntN(2) == 0 {
+		i.Disk.Alone(func() { second = i.Disk.Crash(nil, 0) })
 	}
 	require.NoError(t, s.c.Close())
 
 	c := openStore(t, second)
 	k.requireText(t, c, s.state(), "the second time")
-	if i.rng.IntN(4) > 0 {
+	if i.Rand.IntN(4) > 0 {
 		require.NoError(t, c.Close())
 		return
 	}
@@ -98,14 +99,14 @@ func (k *storeCheck) recovers(t *testing.T, i image) {
 
 // requireTidy checks that a store that was maintained and closed has no file that
 // nobody needs: opening it again finds none to remove.
-func requireTidy(t *testing.T, m *memFS) {
-	require.Empty(t, m.only(tempPrefix))
-	require.LessOrEqual(t, len(m.only(sparePrefix)), maxSpares)
-	require.LessOrEqual(t, len(m.only(tornPrefix)), maxTorn)
-	before := m.only(blobPath(batchPrefix))
+func requireTidy(t *testing.T, m *disk.Disk) {
+	require.Empty(t, m.Names(tempPrefix))
+	require.LessOrEqual(t, len(m.Names(sparePrefix)), maxSpares)
+	require.LessOrEqual(t, len(m.Names(tornPrefix)), maxTorn)
+	before := m.Names(blobPath(batchPrefix))
 	c := openStore(t, m)
 	synctest.Wait()
-	require.ElementsMatch(t, before, m.only(blobPath(batchPrefix)), "what is left over is not collected")
+	require.ElementsMatch(t, before, m.Names(blobPath(batchPrefix)), "what is left over is not collected")
 	require.NoError(t, c.Close())
 }
 
@@ -113,14 +114,14 @@ func requireTidy(t *testing.T, m *memFS) {
 const batchPrefix = "batch/"
 
 // reopen opens what a crash has left and returns a session that goes on from there.
-func (k *storeCheck) reopen(t *testing.T, i image) *storeSession {
-	s := &storeSession{t: t, m: i.fs, rng: i.rng, did: map[string]int{}}
+func (k *storeCheck) reopen(t *testing.T, i disk.Image) *storeSession {
+	s := &storeSession{t: t, m: i.Disk, rng: i.Rand, did: map[string]int{}}
 	s.open()
 	text, seqno, err := readStore(t.Context(), s.c, createIn(t.Context(), s.c))
 	require.NoError(t, err)
-	at := k.position(t, text, seqno, i.mark.(told))
+	at := k.position(t, text, seqno, i.Mark.(told))
 	s.states, s.told = slices.Clone(k.states[:at+1]), told{at, at}
-	s.m.mark(s.told) // the client has seen it
+	s.m.Mark(s.told) // the client has seen it
 	return s
 }
 
@@ -133,13 +134,13 @@ func (k *storeCheck) requireText(t *testing.T, c *persist.Client, want storeMode
 
 // checkRecovery records what opening does to an image, and life after it, and
 // checks what a crash in the middle of that leaves.
-func (k *storeCheck) checkRecovery(t *testing.T, i image, chosen func(*rand.Rand) bool) {
-	inner := &storeCheck{byKind: map[kind]int{}, cut: i.kind != killed}
-	var j *journal
-	i.onFailure(t, func() {
+func (k *storeCheck) checkRecovery(t *testing.T, i disk.Image, chosen func(*rand.Rand) bool) {
+	inner := &storeCheck{byKind: map[disk.Kind]int{}, cut: i.Kind != disk.Killed}
+	var j *disk.Journal
+	i.OnFailure(t, func() {
 		synctest.Test(t, func(t *testing.T) {
-			j = i.fs.record()
-			i.fs.mark(i.mark)
+			j = i.Disk.Record()
+			i.Disk.Mark(i.Mark)
 			s := k.reopen(t, i)
 			synctest.Wait()
 			s.submit(s.state().next(s.rng))
@@ -147,16 +148,16 @@ func (k *storeCheck) checkRecovery(t *testing.T, i image, chosen func(*rand.Rand
 			s.wait()
 			require.NoError(t, s.c.Maintain(t.Context()))
 			require.NoError(t, s.c.Close())
-			i.fs.end()
+			i.Disk.End()
 			// What the first crash took may have been in states that are gone now.
 			inner.states = s.states
-			if know := i.mark.(told); len(inner.states) <= know.submitted {
+			if know := i.Mark.(told); len(inner.states) <= know.submitted {
 				inner.states = append(inner.states, k.states[len(inner.states):know.submitted+1]...)
 			}
 		})
 		inner.groups = maps.Clone(k.groups)
 		maps.Copy(inner.groups, groupsIn(j))
-		for n := range j.images(i.rng.Uint64(), chosen) {
+		for n := range j.Images(i.Rand.Uint64(), chosen) {
 			inner.check(t, n)
 		}
 	})
@@ -184,7 +185,7 @@ func (k *storeCheck) position(t *testing.T, text string, seqno storage.SeqNo, kn
 
 // checkReader looks at the store as another process does that only reads, which
 // must see a state that there was and change nothing.
-func (k *storeCheck) checkReader(t *testing.T, m *memFS) int {
+func (k *storeCheck) checkReader(t *testing.T, m *disk.Disk) int {
 	t.Helper()
 	before := m.Changes()
 	r, err := OpenRead(t.Context(), "/db", smallConfig(), withFileSystem(m))
@@ -198,14 +199,14 @@ func (k *storeCheck) checkReader(t *testing.T, m *memFS) int {
 }
 
 // groupsIn returns of each command in the log the first one that was written with it.
-func groupsIn(j *journal) map[int]int {
+func groupsIn(j *disk.Journal) map[int]int {
 	firsts := map[int]int{}
-	for _, s := range j.steps {
-		if s.op != "write" || len(s.data) < frameHeaderSize || binary.LittleEndian.Uint32(s.data) != frameMagic|uint32(kindGroup)<<24 {
+	for _, s := range j.Steps() {
+		if s.Op != "write" || len(s.Data) < frameHeaderSize || binary.LittleEndian.Uint32(s.Data) != frameMagic|uint32(kindGroup)<<24 {
 			continue
 		}
-		first := int(binary.LittleEndian.Uint64(s.data[16:]))
-		for n := range int(binary.LittleEndian.Uint32(s.data[4:])) {
+		first := int(binary.LittleEndian.Uint64(s.Data[16:]))
+		for n := range int(binary.LittleEndian.Uint32(s.Data[4:])) {
 			firsts[first+n] = first
 		}
 	}
@@ -224,18 +225,18 @@ func TestStoreCrashAtEveryOperation(t *testing.T) {
 	proof.Run(t, workloads, func(t *testing.T, seed uint64) {
 		r := recordStore(t, seed, 400)
 		r.requireActive(t)
-		k := &storeCheck{states: r.states, groups: groupsIn(r.journal), byKind: map[kind]int{}}
-		for i := range r.journal.images(seed, func(rng *rand.Rand) bool { return rng.IntN(1000) < share }) {
-			if i.rng.IntN(16*share) < 2*nested/perRecovery && k.nested < nested {
+		k := &storeCheck{states: r.states, groups: groupsIn(r.journal), byKind: map[disk.Kind]int{}}
+		for i := range r.journal.Images(seed, func(rng *rand.Rand) bool { return rng.IntN(1000) < share }) {
+			if i.Rand.IntN(16*share) < 2*nested/perRecovery && k.nested < nested {
 				again := i
-				again.fs = i.fs.clone()
+				again.Disk = i.Disk.Clone()
 				k.checkRecovery(t, again, func(rng *rand.Rand) bool { return rng.IntN(30) == 0 })
 			}
 			k.check(t, i)
 		}
 		t.Logf("%d steps, %v; %d images, %v; a reader saw all of %d; unanswered commands: all %d, none %d, some %d; %d nested",
-			len(r.journal.steps), r.did, k.images, k.byKind, k.whole, k.landed, k.lost, k.partly, k.nested)
-		for _, kind := range kinds {
+			len(r.journal.Steps()), r.did, k.images, k.byKind, k.whole, k.landed, k.lost, k.partly, k.nested)
+		for _, kind := range disk.Kinds() {
 			require.NotZero(t, k.byKind[kind], "no image: %s", kind)
 		}
 		require.NotZero(t, k.landed, "no unanswered command was found")
@@ -253,7 +254,7 @@ func TestStoreCrashAtEveryOperation(t *testing.T) {
 // edit of the manifest that reflects the group. To a reader this is no damage.
 func TestReaderAfterPowerCut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := newMemFS()
+		m := disk.New()
 		s := &storeSession{t: t, m: m, rng: rand.New(rand.NewPCG(1, 0)), states: []storeModel{{}}, did: map[string]int{}}
 		s.open()
 		for range 20 {
@@ -261,8 +262,8 @@ func TestReaderAfterPowerCut(t *testing.T) {
 			s.wait()
 		}
 		require.NoError(t, s.c.Maintain(t.Context()))
-		var left *memFS
-		m.Alone(func() { left = m.crash(nil, 0) })
+		var left *disk.Disk
+		m.Alone(func() { left = m.Crash(nil, 0) })
 		require.NoError(t, s.c.Close())
 
 		log, err := NewLogReader("/db", withFileSystem(left))

@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tidemark-go/tidemark/file/internal/disk"
 	"github.com/tidemark-go/tidemark/internal/proof"
 )
 
@@ -43,7 +44,7 @@ func everyByte() bool { return proof.Pick(false, false, true) }
 // the header's page, and most of what no frame takes; and of a run of more than 64
 // equal bytes, as long keys are, seven in eight: a checksum covers the whole of it.
 func (s *damageStore) used(t *testing.T, name string) (offsets []int) {
-	data := s.m.contents(name)
+	data := s.m.Contents(name)
 	index, segment := segmentIndex(filepath.Base(name))
 	if everyByte() || !segment && !strings.HasPrefix(filepath.Base(name), sparePrefix) {
 		for off := range data {
@@ -90,14 +91,14 @@ func TestDamagedBytes(t *testing.T) {
 				rng := rand.New(rand.NewPCG(seed, uint64(n)))
 				for i := 0; i < len(offsets); i += every {
 					off := offsets[i]
-					was := s.m.contents(name)[off]
+					was := s.m.Contents(name)[off]
 					b := []byte{was ^ 1<<rng.IntN(8), 0, 0xff}[rng.IntN(3)]
 					if b == was {
 						b ^= 1 << rng.IntN(8)
 					}
 					all.add(s.judge(t, damage{
 						what: fmt.Sprintf("%#x for %#x at offset %d of %s", b, was, off, name), file: name, from: int64(off),
-						apply: func(m *memFS) { m.file(name)[off] = b },
+						apply: func(m *disk.Disk) { m.Edit(name)[off] = b },
 					}, off%16 == 0))
 					if t.Failed() {
 						return

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tidemark-go/tidemark/file/internal/disk"
 	"github.com/tidemark-go/tidemark/frontier"
 	"github.com/tidemark-go/tidemark/persist"
 	"github.com/tidemark-go/tidemark/storage"
@@ -26,7 +27,7 @@ func smallConfig() persist.Config {
 
 // openStore opens the store of a file system. If the test fails, the store is closed
 // before the test's bubble ends.
-func openStore(t *testing.T, m *memFS) *persist.Client {
+func openStore(t *testing.T, m *disk.Disk) *persist.Client {
 	t.Helper()
 	c, err := Open(t.Context(), "/db", smallConfig(), withFileSystem(m), SegmentSize(MinSegmentSize, MinSegmentSize))
 	require.NoError(t, err)
@@ -41,7 +42,7 @@ type told struct{ acked, submitted int }
 // storeSession is a client at work on a store, and the model of what it has done.
 type storeSession struct {
 	t       *testing.T
-	m       *memFS
+	m       *disk.Disk
 	c       *persist.Client
 	rng     *rand.Rand
 	states  []storeModel // after each command, refused ones left out; [0] is empty
@@ -80,7 +81,7 @@ func (s *storeSession) submit(c storeCommand) {
 	}
 	s.states = append(s.states, before.apply(c))
 	s.told.submitted++
-	s.m.mark(s.told)
+	s.m.Mark(s.told)
 	var f *persist.Future[storage.SeqNo]
 	switch {
 	case c.create != "":
@@ -153,7 +154,7 @@ func (s *storeSession) wait() {
 
 func (s *storeSession) acknowledge() {
 	s.told.acked++
-	s.m.mark(s.told)
+	s.m.Mark(s.told)
 }
 
 // refuse hands over a command that the store must refuse: nothing of it may ever be
@@ -173,7 +174,7 @@ func (s *storeSession) refuse() {
 
 // recording is one run of a workload.
 type recording struct {
-	journal *journal
+	journal *disk.Journal
 	states  []storeModel
 	did     map[string]int
 }
@@ -181,12 +182,12 @@ type recording struct {
 // recordStore runs a workload of so many commands.
 func recordStore(t *testing.T, seed uint64, commands int) (r recording) {
 	synctest.Test(t, func(t *testing.T) {
-		m := newMemFS()
+		m := disk.New()
 		s := &storeSession{
 			t: t, m: m, rng: rand.New(rand.NewPCG(seed, 0)), states: []storeModel{{}}, did: map[string]int{},
 		}
-		r.journal = m.record()
-		m.mark(s.told)
+		r.journal = m.Record()
+		m.Mark(s.told)
 		s.open()
 		for range commands {
 			s.submit(s.state().next(s.rng))
@@ -210,26 +211,26 @@ func recordStore(t *testing.T, seed uint64, commands int) (r recording) {
 		}
 		s.wait()
 		require.NoError(t, s.c.Close())
-		m.end()
+		m.End()
 		r.states, r.did = s.states, s.did
 	})
-	for _, st := range r.journal.steps {
-		switch base := filepath.Base(st.name); {
-		case st.op == "":
-		case st.op == "rename" && strings.HasPrefix(filepath.Base(st.to), sparePrefix) && !strings.HasPrefix(base, tempPrefix):
+	for _, st := range r.journal.Steps() {
+		switch base := filepath.Base(st.Name); {
+		case st.Op == "":
+		case st.Op == "rename" && strings.HasPrefix(filepath.Base(st.To), sparePrefix) && !strings.HasPrefix(base, tempPrefix):
 			r.did["segment truncated"]++
-		case st.op == "rename" && strings.HasPrefix(base, sparePrefix):
+		case st.Op == "rename" && strings.HasPrefix(base, sparePrefix):
 			r.did["segment made"]++
-		case st.op == "rename" && filepath.Base(st.to) == blobPath("manifest/base"):
+		case st.Op == "rename" && filepath.Base(st.To) == blobPath("manifest/base"):
 			r.did["manifest base"]++
-		case st.op == "rename" && strings.Contains(st.to, "manifest"):
+		case st.Op == "rename" && strings.Contains(st.To, "manifest"):
 			r.did["manifest edit"]++
-		case st.op == "rename" && strings.Contains(st.to, "batch"):
+		case st.Op == "rename" && strings.Contains(st.To, "batch"):
 			r.did["batch written"]++
-		case st.op == "remove" && strings.Contains(st.name, "batch"):
+		case st.Op == "remove" && strings.Contains(st.Name, "batch"):
 			r.did["batch removed"]++
 		}
-		r.did["op "+st.op]++
+		r.did["op "+st.Op]++
 	}
 	return r
 }
@@ -244,5 +245,5 @@ func (r recording) requireActive(t *testing.T) {
 	} {
 		require.NotZero(t, r.did[what], "the workload has done too little: no %s among %v", what, r.did)
 	}
-	require.Greater(t, len(r.journal.steps), 2500)
+	require.Greater(t, len(r.journal.Steps()), 2500)
 }

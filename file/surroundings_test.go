@@ -14,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tidemark-go/tidemark/file/internal/disk"
 	"github.com/tidemark-go/tidemark/persist"
 	"github.com/tidemark-go/tidemark/storage"
 )
@@ -38,7 +39,7 @@ func TestNamesOfPrograms(t *testing.T) {
 	} {
 		t.Run(strings.ReplaceAll(name, " ", "-"), func(t *testing.T) {
 			os.Args = row.args
-			m := newMemFS()
+			m := disk.New()
 			c, err := Open(ctx0, "/db", persist.Config{}, withFileSystem(m))
 			require.NoError(t, err)
 			defer func() { require.NoError(t, c.Stop()) }()
@@ -56,10 +57,10 @@ func TestNamesOfPrograms(t *testing.T) {
 	} {
 		for _, open := range []func() error{
 			func() error {
-				_, err := Open(ctx0, "/db", persist.Config{}, withFileSystem(newMemFS()), LockInfo(info))
+				_, err := Open(ctx0, "/db", persist.Config{}, withFileSystem(disk.New()), LockInfo(info))
 				return err
 			},
-			func() error { _, err := NewBlob("/db", withFileSystem(newMemFS()), LockInfo(info)); return err },
+			func() error { _, err := NewBlob("/db", withFileSystem(disk.New()), LockInfo(info)); return err },
 		} {
 			err := open()
 			require.ErrorContains(t, err, "lock owner")

@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tidemark-go/tidemark/file/internal/disk"
 	"github.com/tidemark-go/tidemark/storage"
 )
 
@@ -14,12 +15,12 @@ import (
 // file: they must not come back.
 func TestTornAtEveryByte(t *testing.T) {
 	for _, stale := range []string{"zeros", "recycled", "ones"} {
-		m := newMemFS()
+		m := disk.New()
 		l := openMem(t, m)
 		last := storage.SeqNo(4)
 		appendGroups(t, l, []int{10, 20}, []int{30, 40})
 		if stale == "recycled" {
-			for len(m.only(sparePrefix)) == 0 {
+			for len(m.Names(sparePrefix)) == 0 {
 				appendGroups(t, l, []int{300, 100})
 				b, err := l.Bounds(t.Context())
 				require.NoError(t, err)
@@ -38,22 +39,22 @@ func TestTornAtEveryByte(t *testing.T) {
 		bounds, err := l.Bounds(t.Context())
 		require.NoError(t, err)
 		at := l.write.off
-		before := slices.Clone(m.file(active.name))
+		before := slices.Clone(m.Edit(active.name))
 		if stale == "ones" {
 			for i := at; i < int64(len(before)); i++ {
 				before[i] = 0xff
 			}
 		}
 		appendGroups(t, l, []int{50, 31})
-		group := slices.Clone(m.file(active.name)[at:l.write.off])
+		group := slices.Clone(m.Edit(active.name)[at:l.write.off])
 		require.NoError(t, l.Close())
 
 		for n := 0; n <= len(group); n++ {
-			m := m.clone()
-			copy(m.file(active.name), before)
-			copy(m.file(active.name)[at:], group[:n])
+			m := m.Clone()
+			copy(m.Edit(active.name), before)
+			copy(m.Edit(active.name)[at:], group[:n])
 			want := last
-			whole := slices.Equal(m.file(active.name)[at:][:frameHeaderSize+4+50+4+31], group[:frameHeaderSize+4+50+4+31])
+			whole := slices.Equal(m.Edit(active.name)[at:][:frameHeaderSize+4+50+4+31], group[:frameHeaderSize+4+50+4+31])
 			if whole {
 				want += 2
 			}
@@ -74,7 +75,7 @@ func TestTornAtEveryByte(t *testing.T) {
 				require.Equal(t, active.name, l.Recovery().Segment)
 				if !whole { // else what is kept are bytes of the file's previous life
 					require.Equal(t, at, l.Recovery().Offset)
-					require.Equal(t, group[:min(n, 8)], m.file(kept)[:min(n, 8)])
+					require.Equal(t, group[:min(n, 8)], m.Edit(kept)[:min(n, 8)])
 				}
 			} else {
 				// A group begins as the mark does that it overwrites.
@@ -87,17 +88,17 @@ func TestTornAtEveryByte(t *testing.T) {
 
 // Torn tails are kept aside, but not without bound.
 func TestTornFilesAreBounded(t *testing.T) {
-	m := newMemFS()
+	m := disk.New()
 	for range 3 * maxTorn {
 		l := openMem(t, m)
 		appendGroups(t, l, []int{10})
 		at := l.write.off
 		require.NoError(t, l.Close())
-		b := m.file(seg(1))[at:]
+		b := m.Edit(seg(1))[at:]
 		clear(b[:markSize])
 		copy(b, "torn")
 	}
 	l := openMem(t, m)
-	require.Len(t, m.only(tornPrefix), maxTorn)
-	require.Contains(t, m.only(tornPrefix), l.Recovery().Kept, "the newest is kept")
+	require.Len(t, m.Names(tornPrefix), maxTorn)
+	require.Contains(t, m.Names(tornPrefix), l.Recovery().Kept, "the newest is kept")
 }

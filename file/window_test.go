@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tidemark-go/tidemark/file/internal/disk"
 	"github.com/tidemark-go/tidemark/file/internal/vfs"
 )
 
@@ -32,7 +33,7 @@ func watch(l *Log, read func(s *segment, p []byte, off int64)) {
 // nothing twice.
 func TestLargeGroupsAreReadOnce(t *testing.T) {
 	for _, size := range []int{100 << 10, 280 << 10} {
-		l := openMem(t, newMemFS(), SegmentSize(8<<20, 8<<20))
+		l := openMem(t, disk.New(), SegmentSize(8<<20, 8<<20))
 		appendGroups(t, l, slices.Repeat([][]int{{size}}, 8)...)
 		bytes, reads := 0, 0
 		watch(l, func(_ *segment, p []byte, _ int64) { bytes, reads = bytes+len(p), reads+1 })
@@ -46,7 +47,7 @@ func TestLargeGroupsAreReadOnce(t *testing.T) {
 
 // TestSmallGroupsAreReadTogether: reads grow with what is read in sequence.
 func TestSmallGroupsAreReadTogether(t *testing.T) {
-	l := openMem(t, newMemFS(), SegmentSize(1<<20, 1<<20))
+	l := openMem(t, disk.New(), SegmentSize(1<<20, 1<<20))
 	appendGroups(t, l, slices.Repeat([][]int{{1000}}, 200)...)
 	bytes, reads := 0, 0
 	watch(l, func(_ *segment, p []byte, _ int64) { bytes, reads = bytes+len(p), reads+1 })

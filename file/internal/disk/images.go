@@ -1,4 +1,4 @@
-package file
+package disk
 
 import (
 	"fmt"
@@ -9,120 +9,71 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/cespare/xxhash/v2"
 )
 
-// The crash-state enumerator. A workload runs once on a memFS that keeps a journal
-// of every operation that changes something. From the journal the states of the
-// disk are computed, for a crash after each operation: see kinds.
+// This file is the enumerator of crash states. A workload runs once on a disk that keeps a
+// journal of every operation that changes something. From the journal the states of the
+// disk are computed, for a crash after each operation: see Kinds.
 //
 // They are the states that the assumptions in docs/promises.md allow, "What is assumed
-// of disks and file systems". How those show here:
+// of disks and file systems". These show here so:
 //
 //   - A sector that was written several times since the last flush may hold any of its
 //     contents.
 //   - A file may have any size that it had since its last flush, independently of its
 //     sectors. What it has got from the disk without contents reads as zeros or junk.
 //   - Of a rename, both names may be found, or none; but a name that is replaced refers
-//     to the old file or to the new one. Kind halfOrdered takes a prefix of the changes
+//     to the old file or to the new one. Kind HalfOrdered takes a prefix of the changes
 //     with whole renames, as file systems with a journal do.
-//   - Only the write that the crash interrupts ends within a sector: kind torn.
+//   - Only the write that the crash interrupts ends within a sector: kind Torn.
 //   - What was flushed stays. Damage has tests of its own.
 //
-// What is not produced: a sector that holds neither old nor new contents, a file with
-// the contents of another one, and names that were never given.
+// Not produced are: a sector that holds neither old nor new contents, a file with the
+// contents of another one, and names that were never given.
 
-// kind is a way in which a crash can leave the disk.
-type kind string
+// Kind is a way in which a crash can leave the disk.
+type Kind string
 
+// The kinds of crashes.
 const (
-	synced      kind = "only what was flushed"
-	killed      kind = "everything, and not flushed" // as when the process dies
-	half        kind = "half of the sectors and names"
-	halfOrdered kind = "half of the sectors, names in order"
-	mostOrFew   kind = "most or few of the sectors and names"
-	torn        kind = "last write torn"
-	renameLost  kind = "last renames lost"
-	entryLost   kind = "one name lost"
+	Synced      Kind = "only what was flushed"
+	Killed      Kind = "everything, and not flushed" // as when the process dies
+	Half        Kind = "half of the sectors and names"
+	HalfOrdered Kind = "half of the sectors, names in order"
+	MostOrFew   Kind = "most or few of the sectors and names"
+	Torn        Kind = "last write torn"
+	RenameLost  Kind = "last renames lost"
+	EntryLost   Kind = "one name lost"
 )
 
-var kinds = []kind{synced, killed, half, halfOrdered, mostOrFew, torn, renameLost, entryLost}
+// Kinds returns all kinds.
+func Kinds() []Kind { return slices.Clone(kinds) }
 
-// journal is what has happened to a memFS since record.
-type journal struct {
-	base   *memFS
-	inodes map[*inode]*inode // those that it had, and what they are in base
-	steps  []step
+var kinds = []Kind{Synced, Killed, Half, HalfOrdered, MostOrFew, Torn, RenameLost, EntryLost}
+
+// Image is what a crash has left.
+type Image struct {
+	Disk    *Disk
+	Kind    Kind
+	Mark    any        // the last one before the crash
+	At      int        // step of the journal after which the crash came
+	State   State      // tells it apart from the others of its journal
+	Rand    *rand.Rand // for the test of this image
+	journal *Journal
 }
 
-// step is a change, or, if that has no operation, a mark between two.
-type step struct {
-	change
-	mark any
-}
-
-// record begins a journal.
-func (m *memFS) record() *journal {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.journal = &journal{}
-	m.journal.base, m.journal.inodes = m.cloneInodes()
-	return m.journal
-}
-
-// mark says in the journal what the workload knows from here on.
-func (m *memFS) mark(known any) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.journal != nil {
-		m.journal.steps = append(m.journal.steps, step{mark: known})
-	}
-}
-
-// end ends the journal.
-func (m *memFS) end() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.journal = nil
-}
-
-// image is what a crash has left.
-type image struct {
-	fs      *memFS
-	kind    kind
-	mark    any // the last one before the crash
-	at      int // step of the journal after which the crash came
-	state   state
-	journal *journal
-	rng     *rand.Rand // for the test of this image
-}
-
-func (i image) String() string {
+func (i Image) String() string {
 	var trail strings.Builder
-	for at := max(0, i.at-7); at <= i.at; at++ {
+	for at := max(0, i.At-7); at <= i.At; at++ {
 		fmt.Fprintf(&trail, "\n  %d: %v", at, i.journal.steps[at])
 	}
-	return fmt.Sprintf("crash after step %d of %d: %s%s", i.at, len(i.journal.steps), i.kind, trail.String())
+	return fmt.Sprintf("crash after step %d of %d: %s%s", i.At, len(i.journal.steps), i.Kind, trail.String())
 }
 
-func (s step) String() string {
-	switch s.op {
-	case "":
-		return fmt.Sprintf("mark %+v", s.mark)
-	case "rename":
-		return fmt.Sprintf("rename %s to %s", s.name, s.to)
-	case "write":
-		return fmt.Sprintf("write %d bytes at %d of %s", len(s.data), s.off, s.name)
-	default:
-		return s.op + " " + s.name
-	}
-}
-
-// onFailure runs the test of an image. If it fails, it says which image it was, and
+// OnFailure runs the test of an image. If it fails, it says which image it was, and
 // writes its files to where artifacts of tests go.
-func (i image) onFailure(t testing.TB, test func()) {
-	left := i.fs.clone()
+func (i Image) OnFailure(t testing.TB, test func()) {
+	left := i.Disk.Clone()
 	defer func() {
 		if !t.Failed() {
 			return
@@ -142,25 +93,18 @@ func (i image) onFailure(t testing.TB, test func()) {
 	test()
 }
 
-// state is what tells the images of a journal apart.
-type state struct {
-	sum    uint64 // of the files
-	marks  int    // so far
-	killed bool   // the same files, but not durable
-}
-
-// images yields the states that a crash after any change can leave, each once: a
+// Images yields the states that a crash after any change can leave, each once: a
 // state is left out if an earlier one has the same files and the same mark. Every
 // state depends on the journal, its place there and the seed alone. chosen, if not
 // nil, says which to make at all.
-func (j *journal) images(seed uint64, chosen func(rng *rand.Rand) bool) iter.Seq[image] {
-	return func(yield func(image) bool) {
+func (j *Journal) Images(seed uint64, chosen func(rng *rand.Rand) bool) iter.Seq[Image] {
+	return func(yield func(Image) bool) {
 		m, copies := j.base.cloneInodes()
 		now := map[*inode]*inode{} // recorded -> as of the step
 		for recorded, base := range j.inodes {
 			now[recorded] = copies[base]
 		}
-		seen := map[state]bool{}
+		seen := map[State]bool{}
 		sums := sums{}
 		var mark any
 		marks := 0
@@ -176,27 +120,27 @@ func (j *journal) images(seed uint64, chosen func(rng *rand.Rand) bool) iter.Seq
 				if fs == nil {
 					continue
 				}
-				state := state{sums.of(fs), marks, kind == killed}
+				state := State{sums.of(fs), marks, kind == Killed}
 				if seen[state] {
 					continue
 				}
 				seen[state] = true
-				if !yield(image{fs: fs, kind: kind, mark: mark, at: last, state: state, journal: j, rng: rng}) {
+				if !yield(Image{Disk: fs, Kind: kind, Mark: mark, At: last, State: state, journal: j, Rand: rng}) {
 					return false
 				}
 			}
 			return true
 		}
 		for at, s := range j.steps {
-			if s.op == "" {
-				mark = s.mark
+			if s.Op == "" {
+				mark = s.Mark
 				marks++
 				continue
 			}
 			if !states() {
 				return
 			}
-			c := s.change
+			c := s.Change
 			if c.n != nil {
 				if now[c.n] == nil {
 					now[c.n] = &inode{dir: c.n.dir}
@@ -204,7 +148,7 @@ func (j *journal) images(seed uint64, chosen func(rng *rand.Rand) bool) iter.Seq
 				c.n = now[c.n]
 			}
 			m.apply(c)
-			if last = at; c.op == "write" {
+			if last = at; c.Op == "write" {
 				written = c.n
 			}
 		}
@@ -214,17 +158,17 @@ func (j *journal) images(seed uint64, chosen func(rng *rand.Rand) bool) iter.Seq
 
 // left returns what a crash now can leave, or nil if there is no such thing. The
 // last write was to the file written, if there was one.
-func (m *memFS) left(k kind, rng *rand.Rand, written *inode) *memFS {
+func (m *Disk) left(k Kind, rng *rand.Rand, written *inode) *Disk {
 	switch k {
-	case synced:
+	case Synced:
 		return m.after(nothing)
-	case killed:
-		return m.clone()
-	case half:
+	case Killed:
+		return m.Clone()
+	case Half:
 		c := someOf(rng, 0.5, 0.5)
 		c.stale = staleFrom(rng)
 		return m.after(c)
-	case halfOrdered:
+	case HalfOrdered:
 		c := someOf(rng, 0, 0.5)
 		through := rng.IntN(len(m.unsynced) + 1)
 		for through > 0 && through < len(m.unsynced) && m.unsynced[through].rename != 0 && m.unsynced[through].rename == m.unsynced[through-1].rename {
@@ -232,16 +176,16 @@ func (m *memFS) left(k kind, rng *rand.Rand, written *inode) *memFS {
 		}
 		c.name = func(i int) bool { return i < through }
 		return m.after(c)
-	case mostOrFew:
+	case MostOrFew:
 		c := someOf(rng, 0.1, 0.1)
 		if rng.IntN(2) == 0 {
 			c = someOf(rng, 0.9, 0.9)
 		}
 		c.stale = staleFrom(rng)
 		return m.after(c)
-	case torn:
+	case Torn:
 		return m.tornWrite(rng, written)
-	case renameLost:
+	case RenameLost:
 		var renames []int
 		for _, p := range m.unsynced {
 			if p.rename != 0 && !slices.Contains(renames, p.rename) {
@@ -255,7 +199,7 @@ func (m *memFS) left(k kind, rng *rand.Rand, written *inode) *memFS {
 		c := everything
 		c.name = func(i int) bool { return !slices.Contains(lost, m.unsynced[i].rename) }
 		return m.after(c)
-	case entryLost:
+	case EntryLost:
 		if len(m.unsynced) == 0 {
 			return nil
 		}
@@ -269,7 +213,7 @@ func (m *memFS) left(k kind, rng *rand.Rand, written *inode) *memFS {
 
 // tornWrite returns the state in which the last write has ended at some byte. Of
 // the rest, everything is on the disk, or what was flushed alone.
-func (m *memFS) tornWrite(rng *rand.Rand, n *inode) *memFS {
+func (m *Disk) tornWrite(rng *rand.Rand, n *inode) *Disk {
 	if n == nil || len(n.unsynced) == 0 || n.unsynced[len(n.unsynced)-1].data == nil {
 		return nil
 	}
@@ -310,47 +254,4 @@ func staleFrom(rng *rand.Rand) func([]byte) {
 			b[i] = byte(uint32(i) * junk >> 7)
 		}
 	}
-}
-
-// sums remembers the digests of contents that are shared by many images.
-type sums map[contentsKey]uint64
-
-type contentsKey struct {
-	first *byte
-	size  int
-}
-
-const maxSums = 1 << 14
-
-// of returns a digest of the names and contents of all files.
-func (s sums) of(m *memFS) (sum uint64) {
-	if len(s) > maxSums {
-		clear(s)
-	}
-	var d xxhash.Digest
-	for name, n := range m.names {
-		d.Reset()
-		_, _ = d.WriteString(name)
-		var b [8]byte
-		c := s.contents(n.data)
-		for i := range b {
-			b[i] = byte(c >> (8 * i))
-		}
-		_, _ = d.Write(b[:])
-		sum += d.Sum64()
-	}
-	return sum
-}
-
-func (s sums) contents(b []byte) uint64 {
-	if len(b) == 0 {
-		return 0
-	}
-	key := contentsKey{&b[0], len(b)}
-	sum, ok := s[key]
-	if !ok {
-		sum = xxhash.Sum64(b)
-		s[key] = sum
-	}
-	return sum
 }
