@@ -64,8 +64,9 @@ func TestMuseumIsDocumented(t *testing.T) {
 	require.Greater(t, exhibits, 25)
 }
 
-// TestMap holds the map of docs/design.md to the tree: every file of the engine is in it
-// and no other, and an arrow is drawn where there is an import, and only there.
+// TestMap holds the map of docs/design.md to the tree: every file of the directories that
+// it has a table for is in that table and no other is, and an arrow is drawn where there is
+// an import, and only there.
 func TestMap(t *testing.T) {
 	doc, err := os.ReadFile("docs/design.md")
 	require.NoError(t, err)
@@ -74,21 +75,26 @@ func TestMap(t *testing.T) {
 	text, _, ok = strings.Cut(text, "\n## ")
 	require.True(t, ok)
 
-	named := map[string]bool{}
-	for _, m := range regexp.MustCompile("`(\\w+\\.go)`").FindAllStringSubmatch(text, -1) {
-		named[m[1]] = true
-	}
-	files, err := filepath.Glob("indexed/*.go")
-	require.NoError(t, err)
-	for _, file := range files {
-		name := filepath.Base(file)
-		if strings.HasSuffix(name, "_test.go") || name == "doc.go" {
-			continue
+	tables := regexp.MustCompile("(?m)^\\| question \\| file in `([\\w/]+)/` \\|\n((?:\\|.*\n)+)").FindAllStringSubmatch(text, -1)
+	var dirs []string
+	for _, table := range tables {
+		dir := table[1]
+		dirs = append(dirs, dir)
+		named := map[string]bool{}
+		for _, m := range regexp.MustCompile("`(\\w+\\.go)`").FindAllStringSubmatch(table[2], -1) {
+			named[m[1]] = true
 		}
-		require.True(t, named[name], "the map does not say what %s is for", file)
-		delete(named, name)
+		for _, file := range productFiles(t, dir) {
+			name := filepath.Base(file)
+			if name == "doc.go" {
+				continue
+			}
+			require.True(t, named[name], "the map does not say what %s is for", file)
+			delete(named, name)
+		}
+		require.Empty(t, named, "the map names files that %s does not have", dir)
 	}
-	require.Empty(t, named, "the map names files that indexed does not have")
+	require.Equal(t, []string{"indexed", "indexed/internal/part", "file"}, dirs)
 
 	drawn := regexp.MustCompile(`(?m)^(\w+/(?: \w+/)*) .* <- (.+)$`).FindAllStringSubmatch(text, -1)
 	require.Len(t, drawn, 6)
@@ -108,6 +114,35 @@ func TestMap(t *testing.T) {
 		}
 		require.Equal(t, want, strings.Fields(line[2]), line[1])
 	}
+}
+
+// productFiles returns the Go files of a directory that are no tests.
+func productFiles(t *testing.T, dir string) []string {
+	files, err := filepath.Glob(dir + "/*.go")
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	return slices.DeleteFunc(files, func(name string) bool { return strings.HasSuffix(name, "_test.go") })
+}
+
+// TestFilesAreShort: a file of one idea is short. 450 lines are the most.
+func TestFilesAreShort(t *testing.T) {
+	files := 0
+	require.NoError(t, filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() && (d.Name() == ".git" || d.Name() == "testdata") {
+			return fs.SkipDir
+		}
+		if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		files++
+		text, err := os.ReadFile(path)
+		require.NoError(t, err)
+		if n := strings.Count(string(text), "\n"); n > 450 {
+			t.Errorf("%s has %d lines, more than 450: split it by ideas", path, n)
+		}
+		return nil
+	}))
+	require.Greater(t, files, 150)
 }
 
 // importsBelow adds the directories of this module, by their first names, that the

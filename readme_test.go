@@ -50,9 +50,13 @@ func TestSnippets(t *testing.T) {
 }
 
 func documents(t *testing.T) []string {
-	docs, err := filepath.Glob("docs/*.md")
-	require.NoError(t, err)
-	return append([]string{"README.md"}, docs...)
+	docs := []string{"README.md", "CONTRIBUTING.md", "SECURITY.md"}
+	for _, pattern := range []string{"docs/*.md", "docs/*/*.md"} {
+		found, err := filepath.Glob(pattern)
+		require.NoError(t, err)
+		docs = append(docs, found...)
+	}
+	return docs
 }
 
 func snippets(t *testing.T, doc string) []snippet {

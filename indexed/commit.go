@@ -37,12 +37,7 @@ type committer struct {
 	appends  chan *group // to the append goroutine
 	appended chan *group // back from it
 
-	failed error // why no more commands are accepted
-	// broken says that something durable could not be applied. The plan had accepted it,
-	// so this is a fault of ours, and the state may be half-way between two commands:
-	// nothing is applied to it any more, and no file is written from it.
-	broken   error
-	stopping bool
+	stopping bool // the request to stop was taken: no more is
 
 	buried []StreamID // that the plan may still have; guarded by state.mu
 }
@@ -74,7 +69,7 @@ func newCommitter(e *Engine, last storage.SeqNo) *committer {
 }
 
 func (c *committer) loop() {
-	defer close(c.e.commitDone)
+	defer close(c.e.life.committed)
 	go c.appendLoop()
 	defer func() {
 		close(c.appends)
@@ -190,8 +185,8 @@ func (c *committer) decide(r *request) {
 	if r.read != nil {
 		return
 	}
-	if c.failed != nil {
-		r.err = stoppedError(c.failed)
+	if err := c.e.life.refused(noCommands); err != nil {
+		r.err = err
 		return
 	}
 	if r.isCommand() {
@@ -275,23 +270,30 @@ func (c *committer) split(g *group) {
 // else needed no entry, a registration of a name that the group had registered.
 func (c *committer) fail(g *group) {
 	var answer error // nil: each has its own
+	refuse := func(why string) error {
+		c.e.life.refuse(noCommands, why, g.err)
+		return c.e.life.refused(noCommands)
+	}
 	switch {
-	case errors.Is(g.err, storage.ErrConflict), errors.Is(g.err, storage.ErrClosed):
+	case errors.Is(g.err, storage.ErrConflict):
 		// Someone else owns the location now: what is in it is theirs to tidy up.
 		//museum:paused-owner
-		c.e.endBackground(g.err)
-		c.failed = g.err
-		answer = stoppedError(g.err)
+		c.e.endBackground("somebody else has its log", g.err)
+		answer = refuse("somebody else has its log")
+	case errors.Is(g.err, storage.ErrClosed):
+		c.e.endBackground("its log was closed", g.err)
+		answer = refuse("its log was closed")
 	case errors.Is(g.err, storage.ErrTooLarge): // which says nothing about the log
 	case errors.Is(g.err, storage.ErrNoEffect):
 		c.outage.refused(len(g.entries), g.err)
 		answer = fmt.Errorf("tidemark: %w", notTaken(g.err))
 	default:
-		c.failed = g.err
 		//museum:unknown-taken-for-no-effect
 		answer = outcomeUnknownError(g.err)
+		_ = refuse("its log failed")
 	}
-	if c.failed != nil {
+	refused := c.e.life.refused(noCommands)
+	if refused != nil {
 		c.outage.end()
 		c.e.metrics.logOutage.Set(1)
 		c.e.logger.Error("append to the log failed: no more commands are accepted", "entries", len(g.entries),
@@ -313,10 +315,8 @@ func (c *committer) fail(g *group) {
 		}
 	}
 	c.settle(failed)
-	if c.failed != nil {
-		//museum:waits-for-nobody
-		c.e.refuse(c.failed)
-		c.e.st.endListeners(stoppedError(c.failed))
+	if refused != nil {
+		c.e.st.endListeners(refused)
 	}
 
 	c.plan = newPlan(c.e.st)
@@ -337,6 +337,8 @@ func (c *committer) settle(g *group) {
 	start := time.Now()
 	seqnos := make([]storage.SeqNo, len(g.reqs))
 	st := c.e.st
+	brokenBefore := c.e.life.cause(noState)
+	broken := brokenBefore // why nothing is applied any more
 	st.mu.Lock()
 	positions := g.positions
 	// The first entry bears what the group takes beside its entries.
@@ -357,17 +359,15 @@ func (c *committer) settle(g *group) {
 			seqnos[i] = positions[0]
 			positions = positions[1:]
 			//museum:broken-state
-			if c.broken == nil {
+			if broken == nil {
 				if err := st.applyLocked(seqnos[i], r.ops, start); err != nil {
-					c.broken = unreadableEntry(seqnos[i], err)
+					broken = unreadableEntry(seqnos[i], err)
 					//museum:broken-state/2
-					st.broken = true
-					//museum:broken-state/3
-					c.e.handsOff.Store(true)
+					c.e.life.refuse(noState, "a durable command cannot be applied", broken)
 				}
 			}
-			if c.broken != nil {
-				r.err = outcomeUnknownError(c.broken)
+			if broken != nil {
+				r.err = outcomeUnknownError(broken)
 			}
 			c.e.maintenance.meter.add(seqnos[i], int64(len(r.entry))+around)
 			around = 0
@@ -379,15 +379,12 @@ func (c *committer) settle(g *group) {
 	}
 	c.buried = nil
 	st.mu.Unlock()
-	if c.broken != nil && c.failed == nil {
-		//museum:broken-state/4
-		c.failed = c.broken
-		//museum:broken-state/5
-		c.e.refuse(c.broken)
-		c.e.endBackground(c.broken)
+	//museum:broken-state/3
+	if broken != nil && brokenBefore == nil {
+		c.e.tellBackgroundEnded(broken)
 		c.e.metrics.logOutage.Set(1)
-		c.e.logger.Error("a durable command cannot be applied: no more is accepted", "error", c.broken)
-		st.endListeners(stoppedError(c.broken))
+		c.e.logger.Error("a durable command cannot be applied: no more is accepted", "error", broken)
+		st.endListeners(c.e.life.refused(noState))
 	}
 	if wake {
 		c.e.wakeMaintenance()
@@ -427,19 +424,16 @@ func (c *committer) settle(g *group) {
 
 // shutDown refuses what is still queued. Submitters are gone when it returns.
 func (c *committer) shutDown() {
-	close(c.e.stopping)
 	c.outage.end()
-	c.e.submit.Lock()
-	c.e.submit.closed = true
-	c.e.submit.Unlock()
+	c.e.life.stop()
 	for {
 		select {
 		case r := <-c.e.queue:
 			c.e.inFlight.add(-r.weight)
 			c.e.admission.Release(r.weight)
-			r.answer(0, stoppedError(nil))
+			r.answer(0, stoppedError())
 		default:
-			c.e.st.endListeners(stoppedError(nil))
+			c.e.st.endListeners(stoppedError())
 			return
 		}
 	}

@@ -66,13 +66,9 @@ func (e *Engine) Shutdown(ctx context.Context) error {
 func (e *Engine) end() error {
 	e.ending.at("commands that were submitted before wait for the log")
 	_ = e.enqueue(context.Background(), &request{stop: true})
-	<-e.commitDone
+	<-e.life.committed
 	e.ending.at("a flush, a merge or a deletion waits for the storage")
-	e.beginning.Lock()
-	e.beginning.ended = true
-	e.beginning.Unlock()
-	e.cancel()
-	e.background.Wait()
+	e.life.end()
 	e.unregister()
 	e.ending.at("the log is being closed")
 	err := e.log.Close()
@@ -102,7 +98,7 @@ func (f *Follower) end() error {
 	st := f.view.st
 	f.view.Unlock()
 	f.refresh.Release(1)
-	st.endListeners(stoppedError(nil))
+	st.endListeners(stoppedError())
 	f.unregister()
 	f.ending.at("the storage is being closed")
 	return f.closeStorage()

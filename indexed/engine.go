@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"sync"
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -42,48 +41,12 @@ type Engine struct {
 	admission *semaphore.Weighted
 	inFlight  inFlightBytes
 	waiting   atomic.Int64 // bytes of updates that wait for admission
-	handsOff  atomic.Bool  // no more background work: another owner has the log, or the state is broken
-	handedOff sync.Once    // tells of it
-
-	// submit guards closed: submitters hold it shared while they send to the queue, so
-	// that once closed is set nothing more gets in.
-	submit struct {
-		sync.RWMutex
-		closed bool
-	}
-
-	// ctx is done when the engine stops; background work runs under it.
-	ctx    context.Context
-	cancel context.CancelFunc
-	// refusing is done when no more commands are accepted: nobody makes room any more
-	// for those that wait for it.
-	refusing   context.Context
-	refuse     context.CancelCauseFunc
-	stopping   chan struct{} // closed when the commit goroutine takes no more
-	commitDone chan struct{}
-	background sync.WaitGroup
-	ending     ending
-	// beginning guards ended: goroutines are added to background before that, so that the
-	// end waits for them.
-	beginning struct {
-		sync.Mutex
-		ended bool
-	}
+	life      *lifecycle
+	ending    ending
 
 	maintenance maintenance
 	collector   collector
 	unregister  func()
-}
-
-// begin does something in a goroutine of the engine, which Stop waits for, unless the engine
-// has stopped.
-func (e *Engine) begin(do func()) bool {
-	e.beginning.Lock()
-	defer e.beginning.Unlock()
-	if !e.beginning.ended {
-		e.background.Go(do)
-	}
-	return !e.beginning.ended
 }
 
 // Register returns the id of a stream, which is created if its name is new.

@@ -93,12 +93,21 @@ func (e *UpperMismatchError) Error() string {
 // Unwrap returns ErrUpperMismatch.
 func (e *UpperMismatchError) Unwrap() error { return ErrUpperMismatch }
 
-// stoppedError says why a runtime no longer takes commands.
-func stoppedError(cause error) error {
-	if cause == nil {
-		return fmt.Errorf("tidemark: %w: open the location again", ErrStopped)
+// stoppedError says that a runtime was stopped.
+func stoppedError() error {
+	return fmt.Errorf("tidemark: %w: open the location again", ErrStopped)
+}
+
+// refusedError says what a runtime no longer does, and why.
+func refusedError(s scope, r *refusal) error {
+	what := "it accepts no more writes"
+	switch s {
+	case noRoom:
+		what = "it makes no more room for writes"
+	case noBackground:
+		what = "it flushes, merges and deletes no more"
 	}
-	return fmt.Errorf("tidemark: %w: it accepts no more writes since its log failed; open the location again: %w", ErrStopped, cause)
+	return fmt.Errorf("tidemark: %w: %s since %s; open the location again: %w", ErrStopped, what, r.why, r.cause)
 }
 
 func outcomeUnknownError(cause error) error {

@@ -145,7 +145,7 @@ func (f *Follower) Refresh(ctx context.Context) error {
 	stopped := f.view.stopped
 	f.view.Unlock()
 	if stopped {
-		return stoppedError(nil)
+		return stoppedError()
 	}
 	err := f.catchUp(ctx)
 	if errors.Is(err, storage.ErrTruncated) {

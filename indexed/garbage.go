@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"golang.org/x/sync/semaphore"
-
-	"github.com/tidemark-go/tidemark/storage"
 )
 
 // garbage is a blob that nobody needs any more: a part of a batch that neither the
@@ -65,7 +63,6 @@ func (e *Engine) wakeCollector() {
 // collectLoop is the collect goroutine. It sleeps until there is garbage, or some is to
 // be tried again.
 func (e *Engine) collectLoop() {
-	defer e.background.Done()
 	timer := time.NewTimer(0) // what an earlier opening left is deleted at once
 	defer timer.Stop()
 	var searches, deletions outage
@@ -75,23 +72,23 @@ func (e *Engine) collectLoop() {
 		select {
 		case <-e.collector.wake:
 		case <-timer.C:
-		case <-e.ctx.Done():
+		case <-e.life.work.Done():
 			return
 		}
 		timer.Stop()
 		if !searched && search.due(time.Now()) {
-			if err := e.collectOrphans(e.ctx); err == nil {
+			if err := e.collectOrphans(e.life.work); err == nil {
 				searched = true
 				search.succeeded()
 				searches.over(e.logger, "blobs could be listed again")
-			} else if e.ctx.Err() == nil {
+			} else if e.life.work.Err() == nil {
 				searches.failed(e.logger, slog.LevelWarn, "could not list blobs to find those that no manifest names; it is tried again and again", err)
 				//museum:orphans-given-up
 				search.failed(e.cfg.MinStepInterval)
 			}
 		}
-		err := e.deleteGarbage(e.ctx, false)
-		if e.ctx.Err() != nil || e.handsOff.Load() {
+		err := e.deleteGarbage(e.life.work, false)
+		if e.life.work.Err() != nil || e.life.refused(noBackground) != nil {
 			return
 		}
 		if err != nil {
@@ -131,8 +128,8 @@ func (e *Engine) deleteGarbage(ctx context.Context, force bool) error {
 	var first error
 	failed := 0
 	for range n {
-		if e.handsOff.Load() {
-			return stoppedError(storage.ErrConflict)
+		if err := e.life.refused(noBackground); err != nil {
+			return err
 		}
 		st.mu.Lock()
 		g := t.blobs[0]

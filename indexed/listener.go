@@ -253,7 +253,7 @@ func (l *Listener) takeFromLog(ctx context.Context) error {
 			case errors.Is(err, storage.ErrTruncated):
 				return l.end(streamErrorf(l.stream.name, ErrLagged, "the log after position %s is gone: listen again: %v", from, err))
 			case errors.Is(err, storage.ErrClosed):
-				return l.end(stoppedError(nil))
+				return l.end(stoppedError())
 			}
 			return fmt.Errorf("tidemark: stream %s: read the log after position %s: %w", quoteName(l.stream.name), to, err)
 		}

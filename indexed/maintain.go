@@ -49,7 +49,7 @@ func (e *Engine) initMaintenance(m manifestReader, meter logMeter) {
 	e.maintenance.round, e.maintenance.merge = semaphore.NewWeighted(1), semaphore.NewWeighted(1)
 	e.maintenance.wake = make(chan struct{}, 1)
 	e.maintenance.compact = make(chan struct{}, 1)
-	e.maintenance.manifest = manifestWriter{manifestReader: m, blob: e.blob, metrics: e.metrics}
+	e.maintenance.manifest = manifestWriter{manifestReader: m, blob: e.blob, life: e.life, metrics: e.metrics}
 	e.maintenance.meter = meter
 	e.maintenance.movedInRound = e.cfg.movedInRound()
 	e.maintenance.named = make(map[string]bool)
@@ -93,7 +93,6 @@ func (e *Engine) logTooLongLocked() bool {
 
 // maintainLoop is the maintain goroutine. It sleeps until something may be due.
 func (e *Engine) maintainLoop() {
-	defer e.background.Done()
 	// What an earlier opening left is looked at once: old tails, dropped batches.
 	e.wakeMaintenance()
 	timer := time.NewTimer(0)
@@ -110,7 +109,7 @@ func (e *Engine) maintainLoop() {
 		select {
 		case <-e.maintenance.wake:
 		case <-timer.C:
-		case <-e.ctx.Done():
+		case <-e.life.work.Done():
 			return
 		}
 		// Rounds keep their distance, and more of it after failures. Only a tail that
@@ -124,20 +123,20 @@ func (e *Engine) maintainLoop() {
 			select {
 			case <-pause.C:
 			case <-e.maintenance.wake:
-			case <-e.ctx.Done():
+			case <-e.life.work.Done():
 				return
 			}
 		}
 		last = time.Now()
-		truncated, err := e.step(e.ctx, false, nil)
-		if e.ctx.Err() != nil {
+		truncated, err := e.step(e.life.work, false, nil)
+		if e.life.work.Err() != nil {
 			return
 		}
 		timer.Stop()
 		if failed := errors.Join(truncated, err); errors.Is(failed, storage.ErrFailed) {
-			e.refuse(failed) // nobody will make room any more
+			e.life.refuse(noRoom, "its storage failed", failed)
 		}
-		if e.handsOff.Load() {
+		if e.life.refused(noBackground) != nil {
 			return
 		}
 		if truncated != nil {
@@ -217,14 +216,14 @@ func (e *Engine) Maintain(ctx context.Context) error {
 	// it. Those that callers have left hold round, merge or collector.turn, each of which
 	// one can, and end with the write that hangs.
 	answer := make(chan error, 1)
-	if !e.begin(func() {
+	if !e.life.begin(func() {
 		err := part.ErrGoexit
 		defer func() { answer <- err }()
 		err = e.maintain(ctx)
 	}) {
-		return stoppedError(nil)
+		return stoppedError()
 	}
-	defer context.AfterFunc(e.ctx, func() { cancel(stoppedError(nil)) })()
+	defer context.AfterFunc(e.life.work, func() { cancel(stoppedError()) })()
 	select {
 	case err := <-answer:
 		return causeOf(ctx, err)
@@ -271,18 +270,20 @@ func causeOf(ctx context.Context, err error) error {
 // no more is done here: what is garbage here may be in the manifest of the other.
 func (e *Engine) taken(err error) {
 	if errors.Is(err, storage.ErrConflict) && !errors.Is(err, ErrStopped) {
-		e.endBackground(err)
-		e.refuse(err) // nobody will make room any more
+		e.endBackground("somebody else writes to its location", err)
 	}
 }
 
 // endBackground ends all background work, and tells why.
-func (e *Engine) endBackground(cause error) {
-	e.handsOff.Store(true)
-	e.handedOff.Do(func() {
-		//museum:background-ends-silently
-		e.logger.Error("background work has ended: no more is flushed, merged or deleted until the location is opened again", "error", cause)
-	})
+func (e *Engine) endBackground(why string, cause error) {
+	if e.life.refuse(noBackground, why, cause) {
+		e.tellBackgroundEnded(cause)
+	}
+}
+
+func (e *Engine) tellBackgroundEnded(cause error) {
+	//museum:background-ends-silently
+	e.logger.Error("background work has ended: no more is flushed, merged or deleted until the location is opened again", "error", cause)
 }
 
 // step does one round of maintenance: what is due, or everything if forced. That the log
@@ -294,8 +295,8 @@ func (e *Engine) step(ctx context.Context, force bool, met unread) (truncated, e
 		return nil, err
 	}
 	defer m.round.Release(1)
-	if e.handsOff.Load() {
-		return nil, stoppedError(storage.ErrConflict)
+	if err := e.life.refused(noBackground); err != nil {
+		return nil, err
 	}
 	start := time.Now()
 	e.metrics.steps.Inc()

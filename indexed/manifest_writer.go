@@ -18,13 +18,11 @@ const (
 	minBaseBytes = 64 << 10
 )
 
-// errBroken: the state is not to be written down.
-var errBroken = errors.New("a durable command could not be applied")
-
 // manifestWriter writes the manifest. It is used by one goroutine at a time.
 type manifestWriter struct {
 	manifestReader
 	blob    storage.Blob
+	life    *lifecycle
 	metrics *metrics
 
 	// pending is the edit on its way. If its outcome is not known it is written again
@@ -53,9 +51,9 @@ func (m *manifestWriter) write(ctx context.Context, st *state) error {
 	}
 	st.mu.Lock()
 	//museum:broken-state-written
-	if st.broken {
+	if err := m.life.refused(noState); err != nil {
 		st.mu.Unlock()
-		return stoppedError(errBroken)
+		return err
 	}
 	//museum:leftover-edit
 	if len(st.changed) > 0 {

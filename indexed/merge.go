@@ -44,18 +44,17 @@ const (
 // compactLoop is the compact goroutine: it merges while there is something to
 // merge, and sleeps otherwise.
 func (e *Engine) compactLoop() {
-	defer e.background.Done()
 	var tries retry
 	var merges outage
 	for {
 		select {
 		case <-e.maintenance.compact:
-		case <-e.ctx.Done():
+		case <-e.life.work.Done():
 			return
 		}
 		for {
-			did, err := e.mergeOnce(e.ctx, anything)
-			if e.ctx.Err() != nil || e.handsOff.Load() {
+			did, err := e.mergeOnce(e.life.work, anything)
+			if e.life.work.Err() != nil || e.life.refused(noBackground) != nil {
 				return
 			}
 			if err != nil {
@@ -63,7 +62,7 @@ func (e *Engine) compactLoop() {
 				select {
 				case <-time.After(tries.failed(e.cfg.MinStepInterval)):
 					continue
-				case <-e.ctx.Done():
+				case <-e.life.work.Done():
 					return
 				}
 			}
@@ -111,7 +110,7 @@ func (e *Engine) mergeOnce(ctx context.Context, scope mergeScope) (bool, error) 
 		return false, err
 	}
 	defer e.maintenance.merge.Release(1)
-	if e.handsOff.Load() {
+	if e.life.refused(noBackground) != nil {
 		return false, nil
 	}
 	m, err := e.planMergeIn(ctx, scope)

@@ -26,10 +26,9 @@ func Open(ctx context.Context, log storage.Log, blob storage.Blob, cfg Config) (
 	if err != nil {
 		return nil, err
 	}
-	e.background.Add(3)
-	go e.maintainLoop()
-	go e.compactLoop()
-	go e.collectLoop()
+	e.life.begin(e.maintainLoop)
+	e.life.begin(e.compactLoop)
+	e.life.begin(e.collectLoop)
 	return e, nil
 }
 
@@ -60,10 +59,9 @@ func open(ctx context.Context, log storage.Log, blob storage.Blob, cfg Config) (
 
 	e := &Engine{
 		cfg: cfg, log: log, blob: blob, st: st, logger: cfg.Logger, run: uuid.NewString(),
-		queue:      make(chan *request, cfg.MaxQueuedCommands),
-		admission:  semaphore.NewWeighted(cfg.MaxTailBytes),
-		stopping:   make(chan struct{}),
-		commitDone: make(chan struct{}),
+		queue:     make(chan *request, cfg.MaxQueuedCommands),
+		admission: semaphore.NewWeighted(cfg.MaxTailBytes),
+		life:      newLifecycle(),
 	}
 	e.metrics = newMetrics(func() *state { return st })
 	e.metrics.queue = func() (int, int64) { return len(e.queue), e.inFlight.get() }
@@ -74,8 +72,6 @@ func open(ctx context.Context, log storage.Log, blob storage.Blob, cfg Config) (
 	if e.unregister, err = e.metrics.register(cfg.Registerer); err != nil {
 		return nil, err
 	}
-	e.ctx, e.cancel = context.WithCancel(context.Background())
-	e.refusing, e.refuse = context.WithCancelCause(e.ctx)
 	e.initMaintenance(manifest, meter)
 
 	// The tail that was replayed takes its share of the limit, as far as there is one.

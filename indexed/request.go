@@ -143,13 +143,7 @@ func (e *Engine) admit(ctx context.Context, weight int64) error {
 	e.wakeMaintenance()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	defer context.AfterFunc(e.refusing, func() {
-		if e.ctx.Err() != nil {
-			cancel(stoppedError(nil))
-			return
-		}
-		cancel(stoppedError(context.Cause(e.refusing)))
-	})()
+	defer context.AfterFunc(e.life.room, func() { cancel(e.life.roomEnded()) })()
 	if err := e.admission.Acquire(ctx, weight); err != nil {
 		if cause := context.Cause(ctx); cause != nil {
 			return cause
@@ -160,11 +154,10 @@ func (e *Engine) admit(ctx context.Context, weight int64) error {
 }
 
 func (e *Engine) send(ctx context.Context, r *request) error {
-	e.submit.RLock()
-	defer e.submit.RUnlock()
-	if e.submit.closed {
-		return stoppedError(nil)
+	if err := e.life.enter(); err != nil {
+		return err
 	}
+	defer e.life.leave()
 	e.inFlight.add(r.weight)
 	select {
 	case e.queue <- r:
@@ -177,9 +170,9 @@ func (e *Engine) send(ctx context.Context, r *request) error {
 	case <-ctx.Done():
 		e.inFlight.add(-r.weight)
 		return ctx.Err()
-	case <-e.stopping:
+	case <-e.life.leaving:
 		e.inFlight.add(-r.weight)
-		return stoppedError(nil)
+		return stoppedError()
 	}
 }
 

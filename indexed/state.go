@@ -51,9 +51,6 @@ type state struct {
 
 	// err is why the runtime ended, once it has; listeners and waiting readers see it.
 	err error
-	// broken: a durable command could not be applied. The manifest is not to say what is
-	// here, and the log is not to be truncated by it.
-	broken bool
 
 	trash   trash
 	held    map[*batch]struct{}  // out of their streams, kept for snapshots

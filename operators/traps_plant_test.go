@@ -24,7 +24,7 @@ import (
 )
 
 // The tests TestTrap* are the traps of go-streams, in the numbering of
-// docs/inventory.md, each as what our operators make of it. All of them run in a
+// docs/history/inventory.md, each as what our operators make of it. All of them run in a
 // synctest bubble: a hang is a deadlock that the bubble reports, a goroutine that is
 // left over is too, and time costs nothing. Contexts are those of the background: what
 // ends only because a test has ended is a leak.

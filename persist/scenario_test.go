@@ -16,7 +16,7 @@ import (
 )
 
 // The tests of this file follow updates through the log, the unsealed batches and
-// the trace: see docs/inventory.md for where each scenario comes from.
+// the trace: see docs/history/inventory.md for where each scenario comes from.
 
 // everywhere runs a check in all the states that updates may be stored in: in the
 // log, in batches, and in batches of a runtime that was opened anew.
