@@ -4,13 +4,14 @@ import (
 	"time"
 
 	"github.com/tidemark-go/tidemark/operators"
+	"github.com/tidemark-go/tidemark/operators/internal/order"
 )
 
 // Option changes how a sink writes.
 type Option func(*options)
 
 type options struct {
-	limits      operators.Limits
+	limits      order.Limits
 	inFlight    int
 	acknowledge func(element any, err error)
 	partBytes   int64
@@ -21,7 +22,9 @@ type options struct {
 // HoldBack bounds the batches that the sink holds back while one before them has
 // not come. When they exceed it, the sink makes its upstream wait: see operators.Limits,
 // which also has the defaults. Bytes bounds what is on its way to the log at once, too.
-func HoldBack(limits operators.Limits) Option { return func(o *options) { o.limits = limits } }
+func HoldBack(limits operators.Limits) Option {
+	return func(o *options) { o.limits = order.Limits(limits) }
+}
 
 // InFlight bounds the commands that are on their way to the log at once. The
 // default, for 0 or less, is 64.
