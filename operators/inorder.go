@@ -9,7 +9,7 @@ import (
 )
 
 // Limits bound what an operator holds back until a batch that others wait for has come.
-// Zero values mean the defaults.
+// 0 means the default; less is refused.
 //
 // A batch that takes long is not missing: the operator lets its upstream wait. Since the
 // batch may wait behind others that were done before it, it still takes some, and then
@@ -40,10 +40,15 @@ type Limits struct {
 //
 // When the limits are exceeded it makes its upstream wait, see Limits.
 //
-// Errors: ErrMissing at the end of the input; ErrOverlap; ErrForeignElement.
+// Errors: ErrMissing at the end of the input; ErrOverlap; ErrForeignElement;
+// persist.ErrInvalid if a limit is below 0.
 func InOrder[K, V any](ctx context.Context, from frontier.Antichain, limits Limits) *BatchFlow {
-	most := order.Limits(limits).OrDefault()
+	most, err := order.Limits(limits).OrDefault()
 	return newBatchFlow(ctx, "InOrder", func(f *BatchFlow) {
+		if err != nil {
+			f.fail(err, from)
+			return
+		}
 		held, pace := order.NewBuffer[Batch[K, V]](most), order.NewPace(most)
 		defer pace.Stop()
 		weigh := weight.NewUpdates[K, V]()

@@ -24,6 +24,7 @@ type Sink[K, V any] struct {
 	ctx      context.Context
 	write    *persist.WriteHandle[K, V]
 	opts     options
+	refused  error // why the options cannot be used
 	in       *edge.Inlet
 	progress *progress.Progress
 	done     chan struct{}         // closed when everything is durable or has failed
@@ -94,8 +95,9 @@ func New[K, V any](ctx context.Context, write *persist.WriteHandle[K, V], opts .
 	if write == nil {
 		write = new(persist.WriteHandle[K, V]) // which carries an error
 	}
+	o, err := optionsOf(opts)
 	s := &Sink[K, V]{
-		ctx: ctx, write: write, opts: optionsOf(opts),
+		ctx: ctx, write: write, opts: o, refused: err,
 		progress: progress.New(), done: make(chan struct{}),
 	}
 	s.in = edge.NewInlet(s.run)
@@ -107,6 +109,9 @@ func New[K, V any](ctx context.Context, write *persist.WriteHandle[K, V], opts .
 
 // begin reads where the stream is.
 func (s *Sink[K, V]) begin() error {
+	if s.refused != nil {
+		return s.refused
+	}
 	at, err := s.write.Description(s.ctx)
 	if err != nil {
 		return err

@@ -30,7 +30,7 @@ import (
 type BatchSource[K, V any] struct {
 	ctx      context.Context
 	read     *persist.ReadHandle[K, V]
-	opts     options
+	opts     batchOptions
 	history  history[K, V]
 	position position[K, V]
 	progress *progress.Progress
@@ -53,19 +53,21 @@ var _ streams.Source = (*BatchSource[string, string])(nil)
 // Errors: a batch is complete or not emitted, so the first error is the last thing
 // that happens: the source reports it by Err, Errs and its probe and closes its
 // outlet. They are those of New, and those of From: persist.ErrInvalid and
-// persist.ErrAsOfBeforeSince for a start from which the output would not be exact.
+// persist.ErrAsOfBeforeSince for a start from which the output would not be exact; and
+// persist.ErrInvalid for an option that is refused.
 //
 // Ends:   as a source of New.
 //
 // Holds:  as a source of New; MaxPendingBytes of updates that are not sealed; the
 // batch that the consumer is to take next; of stored history what MaxBatchBytes tells.
-func NewBatches[K, V any](ctx context.Context, read *persist.ReadHandle[K, V], opts ...Option) *BatchSource[K, V] {
+func NewBatches[K, V any](ctx context.Context, read *persist.ReadHandle[K, V], opts ...BatchOption) *BatchSource[K, V] {
 	if read == nil {
 		read = new(persist.ReadHandle[K, V]) // which carries an error
 	}
-	s := &BatchSource[K, V]{
-		ctx: ctx, read: read, opts: optionsOf(opts), progress: progress.New(),
-		position: listen(ctx, read),
+	o, err := batchOptionsOf(opts)
+	s := &BatchSource[K, V]{ctx: ctx, read: read, opts: o, progress: progress.New(), position: position[K, V]{err: err}}
+	if err == nil {
+		s.position = listen(ctx, read)
 	}
 	s.history = history[K, V]{stream: read.StreamName(), asOf: s.opts.asOf, decoder: read.Decoder()}
 	s.errs = edge.NewErrors[operators.Error](ctx.Done(), s.name())

@@ -101,17 +101,17 @@ func TestBatchesCoalesce(t *testing.T) {
 
 func TestBatchErrors(t *testing.T) {
 	for name, tt := range map[string]struct {
-		opts []source.Option
+		opts []source.BatchOption
 		want error
 	}{
-		"as-of before since":  {[]source.Option{source.AsOf(frontier.At(4))}, persist.ErrAsOfBeforeSince},
-		"resume before since": {[]source.Option{source.From(frontier.At(4))}, persist.ErrAsOfBeforeSince},
+		"as-of before since":  {[]source.BatchOption{source.AsOf(frontier.At(4))}, persist.ErrAsOfBeforeSince},
+		"resume before since": {[]source.BatchOption{source.From(frontier.At(4))}, persist.ErrAsOfBeforeSince},
 		// Times 5 and before are one now.
-		"resume at since":   {[]source.Option{source.From(frontier.At(5))}, persist.ErrAsOfBeforeSince},
-		"as-of {}":          {[]source.Option{source.AsOf(frontier.Empty())}, persist.ErrInvalid},
-		"resume past since": {[]source.Option{source.From(frontier.At(6))}, nil},
-		"as-of since":       {[]source.Option{source.AsOf(frontier.At(5))}, nil},
-		"both":              {[]source.Option{source.AsOf(frontier.At(5)), source.From(frontier.At(4))}, persist.ErrAsOfBeforeSince},
+		"resume at since":   {[]source.BatchOption{source.From(frontier.At(5))}, persist.ErrAsOfBeforeSince},
+		"as-of {}":          {[]source.BatchOption{source.AsOf(frontier.Empty())}, persist.ErrInvalid},
+		"resume past since": {[]source.BatchOption{source.From(frontier.At(6))}, nil},
+		"as-of since":       {[]source.BatchOption{source.AsOf(frontier.At(5))}, nil},
+		"both":              {[]source.BatchOption{source.AsOf(frontier.At(5)), source.From(frontier.At(4))}, persist.ErrAsOfBeforeSince},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newStream(t)
@@ -197,7 +197,7 @@ func TestCodecsThatDoNotReturn(t *testing.T) {
 // The last of all times has no time after it to cut at.
 func TestManyUpdatesAtTheLastTime(t *testing.T) {
 	const n = 20
-	for name, opts := range map[string][]source.Option{
+	for name, opts := range map[string][]source.BatchOption{
 		"written there": nil,
 		"as of it":      {source.AsOf(frontier.At(math.MaxUint64))},
 	} {

@@ -61,17 +61,9 @@ func New[K, V any](ctx context.Context, read *persist.ReadHandle[K, V], opts ...
 	if read == nil {
 		read = new(persist.ReadHandle[K, V]) // which carries an error
 	}
-	o := optionsOf(opts)
 	s := &Source[K, V]{
-		ctx: ctx, stream: read.StreamName(), asOf: o.asOf,
+		ctx: ctx, stream: read.StreamName(), asOf: optionsOf(opts).asOf,
 		position: listen(ctx, read), progress: progress.New(),
-	}
-	if o.from != (frontier.Antichain{}) {
-		s.position.close()
-		s.position = position[K, V]{err: &persist.StreamError{
-			Stream: s.stream, Kind: persist.ErrInvalid,
-			Detail: fmt.Sprintf("a source in record mode cannot start from %s: use source.NewBatches", o.from),
-		}}
 	}
 	s.out = edge.NewOutlet(ctx.Done(), s.run, func() any {
 		return s.failure(edge.ConnectedTwice(s.name()))
