@@ -96,7 +96,7 @@ func ExampleWriteHandle_CompareAndAppend() {
 }
 
 // An order and the stock it is taken from change together, or not at all.
-func ExampleMultiWriteHandle() {
+func ExampleAtomic() {
 	ctx := context.Background()
 	client, stock, _ := stock(ctx)
 	defer func() { _ = client.Close() }()
@@ -104,16 +104,12 @@ func ExampleMultiWriteHandle() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	multi, err := persist.NewMultiWriteHandle(stock, orders)
-	if err != nil {
-		log.Fatal(err)
-	}
 
-	_, err = multi.WriteAtomic(ctx, func(b *persist.AtomicWrite) error {
+	_, err = persist.Atomic(ctx, client, func(b *persist.AtomicWrite) error {
 		return errors.Join(
 			persist.AddWrite(b, orders, []persist.Update[uint64, string]{{Key: 17, Val: "apple", Time: 1, Diff: 1}}),
 			persist.AddWrite(b, stock, []persist.Update[string, string]{{Key: "apple", Val: "shelf 1", Time: 1, Diff: -1}}),
-			persist.AddSeal(b, orders, 2),
+			persist.AddFinish(b, orders),
 		)
 	}).Wait(ctx)
 	fmt.Println(err)
@@ -125,8 +121,35 @@ func ExampleMultiWriteHandle() {
 	// Output:
 	// <nil>
 	// stock {0}
-	// orders {2}
+	// orders {}
 	// <nil>
+}
+
+// A list of streams is sealed and compacted together.
+func ExampleMultiWriteHandle() {
+	ctx := context.Background()
+	client, stock, _ := stock(ctx)
+	defer func() { _ = client.Close() }()
+	orders, _, err := persist.CreateOrLoad(ctx, client, "orders", codec.Uint64, codec.String)
+	if err != nil {
+		log.Fatal(err)
+	}
+	both, err := persist.NewMultiWriteHandle(stock, orders)
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	both.SealAll(ctx, 3)
+	_, err = both.AllowCompactionAll(ctx, frontier.At(2)).Wait(ctx)
+	fmt.Println(err)
+	for _, name := range []string{"stock", "orders"} {
+		d, err := client.Description(ctx, name)
+		fmt.Println(name, d.Since, d.Upper, err)
+	}
+	// Output:
+	// <nil>
+	// stock {2} {3} <nil>
+	// orders {2} {3} <nil>
 }
 
 // The contents of a snapshot can be read as they were at any time from its since on.
