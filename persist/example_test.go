@@ -183,3 +183,30 @@ func ExampleSnapshot_AsOf() {
 	// as of 2 apple shelf 1 10 <nil>
 	// as of 3 apple shelf 2 10 <nil>
 }
+
+// The current contents are those at the last complete time. What is written and not sealed
+// is not in them.
+func ExampleSnapshot_Current() {
+	ctx := context.Background()
+	client, write, read := stock(ctx)
+	defer func() { _ = client.Close() }()
+	write.Write(ctx, []persist.Update[string, string]{
+		{Key: "pear", Val: "shelf 2", Time: 1, Diff: 5},
+		{Key: "apple", Val: "shelf 1", Time: 1, Diff: 10},
+		{Key: "apple", Val: "shelf 1", Time: 2, Diff: -3},
+		{Key: "apple", Val: "shelf 1", Time: 3, Diff: -7},
+	})
+	write.Seal(ctx, 3)
+
+	snapshot, err := read.Snapshot(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer func() { _ = snapshot.Close() }()
+	for u, err := range snapshot.Current(ctx) {
+		fmt.Println("as of", u.Time, u.Key, u.Val, u.Diff, err)
+	}
+	// Output:
+	// as of 2 apple shelf 1 7 <nil>
+	// as of 2 pear shelf 2 5 <nil>
+}
