@@ -1,7 +1,6 @@
 package source_test
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"iter"
@@ -336,33 +335,3 @@ func TestBatchesAreTheStream(t *testing.T) {
 		require.Equal(t, want, got)
 	})
 }
-
-func ExampleNewBatches() {
-	ctx := context.Background()
-	s, stop := openStream(ctx, &failed{})
-	defer stop()
-	s.append(at("oslo", "rain", 1, 1), at("rome", "sun", 2, 1))
-	s.seal(2)
-
-	src := source.NewBatches(ctx, s.read)
-	out := src.Out()
-	print := func(b batch) {
-		slices.SortFunc(b.Updates, func(a, b update) int { return cmp.Compare(a.Time, b.Time) })
-		fmt.Println(b.Description, b.Updates)
-	}
-	print((<-out).(batch))
-	s.seal(5)
-	print((<-out).(batch))
-	s.finish()
-	print((<-out).(batch))
-	// Output:
-	// [{0}, {2}) since {0} [{oslo rain 1 1}]
-	// [{2}, {5}) since {0} [{rome sun 2 1}]
-	// [{5}, {}) since {0} []
-}
-
-// failed stops an example whose preparation fails.
-type failed struct{}
-
-func (*failed) Errorf(format string, args ...any) { panic(fmt.Sprintf(format, args...)) }
-func (*failed) FailNow()                          { panic("failed") }
