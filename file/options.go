@@ -1,6 +1,7 @@
 package file
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tidemark-go/tidemark/file/internal/vfs"
+	"github.com/tidemark-go/tidemark/persist"
 	"github.com/tidemark-go/tidemark/storage"
 )
 
@@ -23,7 +25,7 @@ const (
 )
 
 // Option changes how a log or blob store is opened. The zero set of options is
-// the right one for most programs.
+// the right one for most programs. As everywhere, 0 in place of a number means the default.
 type Option func(*config)
 
 // LockInfo sets what the LOCK file says about its holder, for whoever finds the
@@ -55,12 +57,19 @@ func Logger(l *slog.Logger) Option {
 	}
 }
 
-// SegmentSize sets the size in bytes of a log's first segment file and the limit
-// up to which each next one doubles. A group of entries that is larger gets a
-// segment that fits. The defaults, 1 MiB and 32 MiB, keep a small location small
-// and let a busy one change files a few times a second at most.
+// SegmentSize sets the size in bytes of a log's first segment file and the limit up to
+// which each next one doubles. A group of entries that is larger gets a segment that fits.
+// 0 means the default: 1 MiB for first, and for limit 32 MiB, or first if that is more. The
+// defaults keep a small location small and let a busy one change files a few times a second
+// at most.
+//
+// Errors, of what the option is given to: persist.ErrInvalid unless MinSegmentSize <= first
+// <= limit <= MaxSegmentSize.
 func SegmentSize(first, limit int64) Option {
-	return func(c *config) { c.firstSegment, c.lastSegment = first, limit }
+	return func(c *config) {
+		c.firstSegment = cmp.Or(first, defaultFirstSegment)
+		c.lastSegment = cmp.Or(limit, max(c.firstSegment, defaultLastSegment))
+	}
 }
 
 // withFileSystem replaces the operating system's files, in tests.
@@ -126,8 +135,8 @@ func newConfig(opts []Option) (config, error) {
 		return c, err
 	}
 	if c.firstSegment < MinSegmentSize || c.lastSegment < c.firstSegment || c.lastSegment > MaxSegmentSize {
-		return c, fmt.Errorf("segment sizes %d to %d: want %d <= first <= limit <= %d",
-			c.firstSegment, c.lastSegment, MinSegmentSize, MaxSegmentSize)
+		return c, fmt.Errorf("%w: segment sizes %d to %d: want %d <= first <= limit <= %d, or 0 for the default",
+			persist.ErrInvalid, c.firstSegment, c.lastSegment, MinSegmentSize, MaxSegmentSize)
 	}
 	return c, nil
 }

@@ -2,6 +2,7 @@ package frontier
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 )
 
@@ -23,6 +24,19 @@ func Empty() Antichain { return Antichain{empty: true} }
 
 // Elem returns the time of the antichain, and false if it is empty.
 func (a Antichain) Elem() (t uint64, ok bool) { return a.elem, !a.empty }
+
+// Before returns the last time before the antichain, and false if there is none. Of an upper
+// it is the last complete time: t-1 for {t}, the last of all times, math.MaxUint64, for {},
+// and none for {0}.
+func (a Antichain) Before() (t uint64, ok bool) {
+	switch {
+	case a.empty:
+		return math.MaxUint64, true
+	case a.elem == 0:
+		return 0, false
+	}
+	return a.elem - 1, true
+}
 
 // IsEmpty reports whether the antichain is {}: no more times.
 func (a Antichain) IsEmpty() bool { return a.empty }

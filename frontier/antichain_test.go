@@ -2,6 +2,7 @@ package frontier_test
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"testing"
 
@@ -16,6 +17,23 @@ func TestZeroValueIsTheMinimum(t *testing.T) {
 	require.Equal(t, frontier.At(0), zero)
 	require.True(t, zero.Admits(0))
 	require.Equal(t, "[{0}, {0}) since {0}", frontier.Description{}.String())
+}
+
+func TestBefore(t *testing.T) {
+	for _, tt := range []struct {
+		of   frontier.Antichain
+		last uint64
+		ok   bool
+	}{
+		{frontier.At(0), 0, false},
+		{frontier.At(1), 0, true},
+		{frontier.At(math.MaxUint64), math.MaxUint64 - 1, true},
+		{frontier.Empty(), math.MaxUint64, true},
+	} {
+		last, ok := tt.of.Before()
+		require.Equal(t, tt.ok, ok, tt.of)
+		require.Equal(t, tt.last, last, tt.of)
+	}
 }
 
 // The table of spec 1.2, and the order of frontiers.
@@ -51,6 +69,15 @@ func TestOrderAgainstItsDefinition(t *testing.T) {
 		} else {
 			require.Equal(t, x, a.Advance(x))
 		}
+
+		// The last time that is not admitted, if there is one.
+		last, ok := a.Before()
+		require.Equal(t, a != frontier.At(0), ok)
+		if ok {
+			require.False(t, a.Admits(last))
+			require.Equal(t, aok, last < math.MaxUint64 && a.Admits(last+1))
+		}
+		require.Equal(t, aok && !a.Admits(x), ok && !a.IsEmpty() && x <= last)
 
 		text, err := a.MarshalText()
 		require.NoError(t, err)

@@ -45,6 +45,13 @@
 // goes on although the sink has failed: watch the sink's Done, and cancel the
 // source's context.
 //
+// # Options
+//
+// One rule holds for the number that an option or a field of a Config sets. 0 means the
+// default. A number below 0 means none (no limit, never, no retry) where its doc says so.
+// Everywhere else it is refused with persist.ErrInvalid: a runtime does not open, and an
+// operator ends with the error.
+//
 // # Among operators of go-streams
 //
 // These mistakes are not ours to catch:

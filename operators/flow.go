@@ -25,7 +25,7 @@ type BatchFlow struct {
 	cancel context.CancelFunc
 	in     *edge.Inlet
 	out    *edge.Outlet
-	errs   *ErrSide
+	errs   *edge.Errors[Error]
 
 	mu     sync.Mutex
 	err    error // guarded by mu
@@ -37,7 +37,7 @@ var _ streams.Flow = (*BatchFlow)(nil)
 // newBatchFlow makes a flow whose work reads f.in.C, ends at the latest when f.ctx
 // does, and does not send after it has returned.
 func newBatchFlow(ctx context.Context, name string, work func(f *BatchFlow)) *BatchFlow {
-	f := &BatchFlow{errs: NewErrSide(ctx.Done(), name)}
+	f := &BatchFlow{errs: edge.NewErrors[Error](ctx.Done(), name)}
 	run := func() {
 		f.ctx, f.cancel = context.WithCancel(ctx)
 		work(f)
@@ -58,7 +58,7 @@ func newBatchFlow(ctx context.Context, name string, work func(f *BatchFlow)) *Ba
 	}
 	f.in = edge.NewInlet(run)
 	f.out = edge.NewOutlet(ctx.Done(), f.in.Start, func() any {
-		f.report(ConnectedTwice(name), frontier.Antichain{})
+		f.report(edge.ConnectedTwice(name), frontier.Antichain{})
 		return nil
 	})
 	return f
@@ -127,7 +127,7 @@ func (f *BatchFlow) Err() error {
 }
 
 // Errs returns the flow's err side. It may be left alone; Err tells the same.
-func (f *BatchFlow) Errs() *ErrSide { return f.errs }
+func (f *BatchFlow) Errs() *ErrSide { return (*ErrSide)(f.errs) }
 
 // In returns the channel to which the upstream sends batches.
 func (f *BatchFlow) In() chan<- any { return f.in.In() }
@@ -151,7 +151,7 @@ func batchOf[K, V any](element any) (b Batch[K, V], skip bool, err error) {
 	b, ok := element.(Batch[K, V])
 	switch {
 	case !ok:
-		return b, false, ForeignElement(element, typeName[Batch[K, V]]())
+		return b, false, edge.ForeignElement(element, typeName[Batch[K, V]]())
 	case !b.IsEmpty():
 		return b, false, nil
 	case b.Lower == b.Upper && len(b.Updates) == 0:

@@ -9,7 +9,7 @@ import (
 )
 
 // Limits bound what an operator holds back until a batch that others wait for has come.
-// Zero values mean the defaults.
+// 0 means the default; less is refused.
 //
 // A batch that takes long is not missing: the operator lets its upstream wait. Since the
 // batch may wait behind others that were done before it, it still takes some, and then
@@ -29,20 +29,6 @@ type Limits struct {
 	Bytes   int64 // of all of them, about, in memory; 0 means 64 MiB
 }
 
-// OrDefault returns the limits with defaults filled in.
-func (l Limits) OrDefault() Limits {
-	if l.Batches <= 0 {
-		l.Batches = 1024
-	}
-	if l.Updates <= 0 {
-		l.Updates = 1 << 20
-	}
-	if l.Bytes <= 0 {
-		l.Bytes = 64 << 20
-	}
-	return l
-}
-
 // InOrder puts batches back in order that parallel flows have passed on as they
 // were done with them. The sink does so by itself; a stateful operator before it
 // needs this one. The first batch has the lower from: what the source was built
@@ -54,11 +40,16 @@ func (l Limits) OrDefault() Limits {
 //
 // When the limits are exceeded it makes its upstream wait, see Limits.
 //
-// Errors: ErrMissing at the end of the input; ErrOverlap; ErrForeignElement.
+// Errors: ErrMissing at the end of the input; ErrOverlap; ErrForeignElement;
+// persist.ErrInvalid if a limit is below 0.
 func InOrder[K, V any](ctx context.Context, from frontier.Antichain, limits Limits) *BatchFlow {
-	limits = limits.OrDefault()
+	most, err := order.Limits(limits).OrDefault()
 	return newBatchFlow(ctx, "InOrder", func(f *BatchFlow) {
-		held, pace := order.NewBuffer[Batch[K, V]](order.Limits(limits)), order.NewPace(order.Limits(limits))
+		if err != nil {
+			f.fail(err, from)
+			return
+		}
+		held, pace := order.NewBuffer[Batch[K, V]](most), order.NewPace(most)
 		defer pace.Stop()
 		weigh := weight.NewUpdates[K, V]()
 		next := from

@@ -59,14 +59,14 @@ type splitter[K, V any] struct {
 	upstream streams.Outlet
 	done     <-chan struct{}
 	ok       *edge.Outlet
-	errs     *ErrSide
+	errs     *edge.Errors[Error]
 	started  atomic.Bool
 }
 
 func split[K, V any](done <-chan struct{}, outlet streams.Outlet) (ok, errs streams.Flow) {
-	s := &splitter[K, V]{upstream: outlet, done: done, errs: NewErrSide(done, splitName)}
+	s := &splitter[K, V]{upstream: outlet, done: done, errs: edge.NewErrors[Error](done, splitName)}
 	s.ok = edge.NewOutlet(done, s.start, func() any {
-		s.errs.Report(Error{Err: ConnectedTwice(splitName), Diff: 1})
+		s.errs.Report(Error{Err: edge.ConnectedTwice(splitName), Diff: 1})
 		return nil
 	})
 	return s.side(s.ok), s.side(s.errs)
@@ -131,7 +131,7 @@ func (s *splitter[K, V]) pass(element any) bool {
 	case Error:
 		s.errs.Report(e)
 	default:
-		s.errs.Report(Error{Err: ForeignElement(element, typeName[Result[K, V]]()), Diff: 1})
+		s.errs.Report(Error{Err: edge.ForeignElement(element, typeName[Result[K, V]]()), Diff: 1})
 	}
 	return true
 }

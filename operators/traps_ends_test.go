@@ -36,7 +36,7 @@ func TestTrap11FailedWrites(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			trap(t, func(t *testing.T, p *plant) {
 				nth := p.rng.IntN(times)
-				to := p.sink(context.Background(), sink.Retry(0, 0), sink.InFlight(1))
+				to := p.sink(context.Background(), sink.Retry(-1, 0), sink.InFlight(1))
 				p.storage.Inject(mem.Fault{Op: mem.OpAppend, Nth: 1 + nth, Outcome: tt.outcome})
 				from(pieces()...).Via(identity(context.Background())).To(to)
 				require.ErrorIs(t, to.Err(), tt.want)

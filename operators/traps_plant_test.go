@@ -114,8 +114,8 @@ func (p *plant) finish() {
 }
 
 // source is a source of one batch for each time.
-func (p *plant) source(ctx context.Context, opts ...source.Option) *source.BatchSource[string, int] {
-	return source.NewBatches(ctx, p.readIn, append([]source.Option{source.MaxBatchUpdates(1)}, opts...)...)
+func (p *plant) source(ctx context.Context, opts ...source.BatchOption) *source.BatchSource[string, int] {
+	return source.NewBatches(ctx, p.readIn, append([]source.BatchOption{source.MaxBatchUpdates(1)}, opts...)...)
 }
 
 func (p *plant) sink(ctx context.Context, opts ...sink.Option) *sink.Sink[string, int] {

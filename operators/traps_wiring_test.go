@@ -12,6 +12,7 @@ import (
 
 	"github.com/tidemark-go/tidemark/frontier"
 	"github.com/tidemark-go/tidemark/operators"
+	"github.com/tidemark-go/tidemark/operators/internal/edge"
 	"github.com/tidemark-go/tidemark/operators/source"
 )
 
@@ -27,7 +28,7 @@ func TestTrap01BuiltAndNeverWired(t *testing.T) {
 		identity(ctx)
 		operators.InOrder[string, int](ctx, frontier.At(0), operators.Limits{})
 		operators.SplitOkErr[string, int](src)
-		operators.NewErrSide(nil, "nobody's").Report(operators.Error{Err: errBad})
+		edge.NewErrors[operators.Error](nil, "nobody's").Report(operators.Error{Err: errBad})
 		synctest.Wait()
 	})
 }

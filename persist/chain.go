@@ -76,9 +76,5 @@ func (m *MultiWriteHandle) WriteAtomicIn(ctx context.Context, chain *Chain, buil
 	if err := m.Err(); err != nil {
 		return chain.fail(err)
 	}
-	b := &AtomicWrite{multi: m}
-	if err := build(b); err != nil {
-		return chain.fail(err)
-	}
-	return chain.submit(ctx, m.writer, &b.cmd)
+	return atomicIn(ctx, chain, m.writer, &AtomicWrite{runtime: m.owned.id, members: m}, build)
 }

@@ -67,9 +67,13 @@ func TestErrors(t *testing.T) {
 			func(t *testing.T, _ *persist.Client, w *writer, _ *reader) error {
 				return wait(w.CompareAndAppend(t.Context(), nil, frontier.At(6), frontier.At(7)))
 			}},
-		{"ErrInvalid interval", persist.ErrInvalid, []string{`"s"`, "{6}"},
+		{"ErrInvalid interval", persist.ErrInvalid, []string{`"s"`, "{6}", "{5}"},
 			func(t *testing.T, _ *persist.Client, w *writer, _ *reader) error {
-				return wait(w.CompareAndAppend(t.Context(), nil, frontier.At(6), frontier.At(6)))
+				return wait(w.CompareAndAppend(t.Context(), nil, frontier.At(6), frontier.At(5)))
+			}},
+		{"ErrInvalid interval of updates", persist.ErrInvalid, []string{`"s"`, "{6}", "1 updates"},
+			func(t *testing.T, _ *persist.Client, w *writer, _ *reader) error {
+				return wait(w.CompareAndAppend(t.Context(), []update{up("a", "", 6, 1)}, frontier.At(6), frontier.At(6)))
 			}},
 		{"ErrInvalid time", persist.ErrInvalid, []string{`"s"`, "time 8", "{5}", "{8}"},
 			func(t *testing.T, _ *persist.Client, w *writer, _ *reader) error {

@@ -96,7 +96,7 @@ func ExampleWriteHandle_CompareAndAppend() {
 }
 
 // An order and the stock it is taken from change together, or not at all.
-func ExampleMultiWriteHandle() {
+func ExampleAtomic() {
 	ctx := context.Background()
 	client, stock, _ := stock(ctx)
 	defer func() { _ = client.Close() }()
@@ -104,16 +104,12 @@ func ExampleMultiWriteHandle() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	multi, err := persist.NewMultiWriteHandle(stock, orders)
-	if err != nil {
-		log.Fatal(err)
-	}
 
-	_, err = multi.WriteAtomic(ctx, func(b *persist.AtomicWrite) error {
+	_, err = persist.Atomic(ctx, client, func(b *persist.AtomicWrite) error {
 		return errors.Join(
 			persist.AddWrite(b, orders, []persist.Update[uint64, string]{{Key: 17, Val: "apple", Time: 1, Diff: 1}}),
 			persist.AddWrite(b, stock, []persist.Update[string, string]{{Key: "apple", Val: "shelf 1", Time: 1, Diff: -1}}),
-			persist.AddSeal(b, orders, 2),
+			persist.AddFinish(b, orders),
 		)
 	}).Wait(ctx)
 	fmt.Println(err)
@@ -125,8 +121,35 @@ func ExampleMultiWriteHandle() {
 	// Output:
 	// <nil>
 	// stock {0}
-	// orders {2}
+	// orders {}
 	// <nil>
+}
+
+// A list of streams is sealed and compacted together.
+func ExampleMultiWriteHandle() {
+	ctx := context.Background()
+	client, stock, _ := stock(ctx)
+	defer func() { _ = client.Close() }()
+	orders, _, err := persist.CreateOrLoad(ctx, client, "orders", codec.Uint64, codec.String)
+	if err != nil {
+		log.Fatal(err)
+	}
+	both, err := persist.NewMultiWriteHandle(stock, orders)
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	both.SealAll(ctx, 3)
+	_, err = both.AllowCompactionAll(ctx, frontier.At(2)).Wait(ctx)
+	fmt.Println(err)
+	for _, name := range []string{"stock", "orders"} {
+		d, err := client.Description(ctx, name)
+		fmt.Println(name, d.Since, d.Upper, err)
+	}
+	// Output:
+	// <nil>
+	// stock {2} {3} <nil>
+	// orders {2} {3} <nil>
 }
 
 // The contents of a snapshot can be read as they were at any time from its since on.
@@ -159,4 +182,31 @@ func ExampleSnapshot_AsOf() {
 	// as of 1 is before {2}
 	// as of 2 apple shelf 1 10 <nil>
 	// as of 3 apple shelf 2 10 <nil>
+}
+
+// The current contents are those at the last complete time. What is written and not sealed
+// is not in them.
+func ExampleSnapshot_Current() {
+	ctx := context.Background()
+	client, write, read := stock(ctx)
+	defer func() { _ = client.Close() }()
+	write.Write(ctx, []persist.Update[string, string]{
+		{Key: "pear", Val: "shelf 2", Time: 1, Diff: 5},
+		{Key: "apple", Val: "shelf 1", Time: 1, Diff: 10},
+		{Key: "apple", Val: "shelf 1", Time: 2, Diff: -3},
+		{Key: "apple", Val: "shelf 1", Time: 3, Diff: -7},
+	})
+	write.Seal(ctx, 3)
+
+	snapshot, err := read.Snapshot(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer func() { _ = snapshot.Close() }()
+	for u, err := range snapshot.Current(ctx) {
+		fmt.Println("as of", u.Time, u.Key, u.Val, u.Diff, err)
+	}
+	// Output:
+	// as of 2 apple shelf 1 7 <nil>
+	// as of 2 pear shelf 2 5 <nil>
 }

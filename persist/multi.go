@@ -27,8 +27,9 @@ func (w *WriteHandle[K, V]) writeHandle() *handle {
 	return &w.handle
 }
 
-// MultiWriteHandle writes to several streams of one runtime atomically. It may be
-// used by several goroutines at once.
+// MultiWriteHandle is a list of streams of one runtime that are written, sealed and
+// compacted together. A program that has no use for the list calls Atomic. It may be used
+// by several goroutines at once.
 type MultiWriteHandle struct {
 	owned  *owned
 	writer *indexed.Engine
@@ -97,17 +98,6 @@ func (m *MultiWriteHandle) Err() error {
 // errEmptyMulti is carried by a handle that NewMultiWriteHandle has not made.
 var errEmptyMulti = fmt.Errorf("tidemark: %w: an empty multi-write handle: get one from NewMultiWriteHandle", ErrInvalid)
 
-// member checks that a handle may take part.
-func (m *MultiWriteHandle) member(h *handle) error {
-	if err := h.Err(); err != nil {
-		return err
-	}
-	if h.owned.id != m.owned.id {
-		return fmt.Errorf("tidemark: %w: stream %q is of runtime %s, the multi-write handle of %s", ErrDifferentRuntimes, h.name, h.owned.id, m.owned.id)
-	}
-	return m.memberID(h.id)
-}
-
 func (m *MultiWriteHandle) memberID(id StreamID) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -120,59 +110,10 @@ func (m *MultiWriteHandle) memberID(id StreamID) error {
 	return nil
 }
 
-// AtomicWrite collects what becomes durable and visible at once. It is valid during
-// the call of the function that builds it, and for one goroutine.
-type AtomicWrite struct {
-	multi *MultiWriteHandle
-	cmd   indexed.Command
-}
-
-// AddWrite adds updates to a stream. Several for one stream are allowed.
+// WriteAtomic is Atomic for the members alone: what is added of another stream is refused
+// with ErrInvalid.
 //
-// Errors: ErrInvalid if the stream is not a member; the codecs'.
-func AddWrite[K, V any](b *AtomicWrite, w *WriteHandle[K, V], updates []Update[K, V]) error {
-	if err := b.multi.member(&w.handle); err != nil {
-		return err
-	}
-	return w.encode(&b.cmd, updates, nil)
-}
-
-// AddCompareAndAppend adds a CompareAndAppend to one of the streams: if its upper
-// is not the expected one, nothing of the whole atomic write takes effect. So the
-// state of an operator and its position in the input can be kept in two streams.
-//
-// Errors: as AddWrite and WriteHandle.CompareAndAppend.
-func AddCompareAndAppend[K, V any](b *AtomicWrite, w *WriteHandle[K, V], updates []Update[K, V], expected, next frontier.Antichain) error {
-	if err := b.multi.member(&w.handle); err != nil {
-		return err
-	}
-	return w.addCompareAndAppend(&b.cmd, updates, expected, next)
-}
-
-// AddSeal adds a seal to {upper}, which takes effect after all writes of the
-// atomic write, whatever the order they were added in.
-func AddSeal(b *AtomicWrite, s Stream, upper uint64) error {
-	if err := b.multi.member(s.writeHandle()); err != nil {
-		return err
-	}
-	b.cmd.Seal(s.writeHandle().id, frontier.At(upper))
-	return nil
-}
-
-// AddAllowCompaction adds an allowed compaction.
-func AddAllowCompaction(b *AtomicWrite, s Stream, since frontier.Antichain) error {
-	if err := b.multi.member(s.writeHandle()); err != nil {
-		return err
-	}
-	b.cmd.AllowCompaction(s.writeHandle().id, since)
-	return nil
-}
-
-// WriteAtomic makes everything that build adds durable and visible at one SeqNo, or
-// nothing of it. If build returns an error, nothing is written, and the future has
-// that error.
-//
-// Errors: build's; as WriteHandle.Write and Seal.
+// Errors: the handle's; as Atomic.
 func (m *MultiWriteHandle) WriteAtomic(ctx context.Context, build func(*AtomicWrite) error) *Future[storage.SeqNo] {
 	return m.WriteAtomicIn(ctx, nil, build)
 }

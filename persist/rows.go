@@ -56,7 +56,7 @@ func EncodeRow[K, V any](dst []byte, kc Codec[K], vc Codec[V], u *Update[K, V]) 
 // Errors: as AddWrite.
 func AddRows(b *AtomicWrite, s Stream, rows []Row) error {
 	h := s.writeHandle()
-	if err := b.multi.member(h); err != nil {
+	if err := b.admit(h); err != nil {
 		return err
 	}
 	var columns indexed.ColumnsBuilder
@@ -83,10 +83,10 @@ func whichRow(i int, rows []Row) string {
 // AddExpectUpper makes the whole atomic write fail with ErrUpperMismatch unless the upper
 // of the stream is the expected one.
 //
-// Errors: ErrInvalid if the stream is not a member.
+// Errors: as AddFinish.
 func AddExpectUpper(b *AtomicWrite, s Stream, expected frontier.Antichain) error {
 	h := s.writeHandle()
-	if err := b.multi.member(h); err != nil {
+	if err := b.admit(h); err != nil {
 		return err
 	}
 	b.cmd.ExpectUpper(h.id, expected)

@@ -195,16 +195,26 @@ func (w *WriteHandle[K, V]) command(ctx context.Context, build func(*indexed.Com
 // crash or a lost answer is safe: if the first try has landed, the second finds
 // that the upper is next already.
 //
+// Without updates, and with next as expected, it asserts the upper: it fails if the upper is
+// another, and else changes nothing, writes nothing, and no listener hears of it. The
+// position is that of the newest command before it.
+//
 // Errors: ErrUpperMismatch, and errors.As gives an *UpperMismatchError with the
 // upper in force; ErrInvalid if an update lies outside [expected, next), or next is
-// not in advance of expected; as Write.
+// before expected; as Write.
 func (w *WriteHandle[K, V]) CompareAndAppend(ctx context.Context, updates []Update[K, V], expected, next frontier.Antichain) *Future[storage.SeqNo] {
 	return w.CompareAndAppendIn(ctx, nil, updates, expected, next)
 }
 
 func (w *WriteHandle[K, V]) addCompareAndAppend(c *indexed.Command, updates []Update[K, V], expected, next frontier.Antichain) error {
-	if !expected.LessThan(next) {
-		return w.invalid("compare-and-append from %s to %s: the next upper must be in advance of the expected one", expected, next)
+	switch {
+	case expected == next && len(updates) == 0:
+		// Not a seal to the upper in force: in a command that changes something else
+		// listeners would hear of it.
+		c.ExpectUpper(w.id, expected)
+		return nil
+	case !expected.LessThan(next):
+		return w.invalid("compare-and-append of %d updates from %s to %s: the next upper must be in advance of the expected one, or the same to assert it without updates", len(updates), expected, next)
 	}
 	if err := w.encode(c, updates, func(i int, u *Update[K, V]) error {
 		if !expected.Admits(u.Time) || next.Admits(u.Time) {

@@ -263,6 +263,16 @@ func (g *generator) change(kind Kind, name string) Change {
 		if g.random.IntN(40) == 0 {
 			next = frontier.Empty() // the last one
 		}
+		if g.rare.IntN(12) == 0 {
+			expect, next = d.Upper, d.Upper // an assertion, if it has no updates
+			if g.rare.IntN(3) > 0 {
+				ch.Updates = nil
+			}
+			if g.rare.IntN(4) == 0 {
+				expect = frontier.At(g.rare.Uint64N(30)) // most likely wrong
+				next = expect
+			}
+		}
 	}
 	return ch
 }

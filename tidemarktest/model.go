@@ -24,8 +24,22 @@ type Change struct {
 	// Seal is the new upper, Allow the new since.
 	Seal, Allow *frontier.Antichain
 	// Expect makes the change a compare-and-append: the stream's upper has to be Expect,
-	// and the updates have to lie in [Expect, Seal). It needs a Seal.
+	// and the updates have to lie in [Expect, Seal). It needs a Seal. Without updates, and
+	// with Seal as Expect, it asserts the upper and does nothing else.
 	Expect *frontier.Antichain
+}
+
+// asserts says that the change is about the upper in force alone.
+func (c *Change) asserts() bool {
+	return c.Expect != nil && c.Seal != nil && *c.Expect == *c.Seal && len(c.Updates) == 0
+}
+
+// seal returns the upper that the change seals to, or nil.
+func (c *Change) seal() *frontier.Antichain {
+	if c.asserts() {
+		return nil
+	}
+	return c.Seal
 }
 
 // Command is a run of changes that take effect together or not at all.
@@ -198,7 +212,7 @@ func (m *Model) Apply(c Command) error {
 	after := make(map[string]*stream)
 	for _, ch := range c {
 		if ch.Expect != nil { // what it says of itself is looked at first
-			refuse(ch.Seal == nil || !ch.Expect.LessThan(*ch.Seal), persist.ErrInvalid)
+			refuse(ch.Seal == nil || !ch.asserts() && !ch.Expect.LessThan(*ch.Seal), persist.ErrInvalid)
 			refuse(slices.ContainsFunc(ch.Updates, func(u Update) bool {
 				return !ch.Expect.Admits(u.Time) || ch.Seal != nil && ch.Seal.Admits(u.Time)
 			}), persist.ErrInvalid)
@@ -226,7 +240,7 @@ func (m *Model) Apply(c Command) error {
 		var seal, allow *frontier.Antichain
 		for _, ch := range c {
 			if ch.Stream == name {
-				seal, allow = latest(seal, ch.Seal), latest(allow, ch.Allow)
+				seal, allow = latest(seal, ch.seal()), latest(allow, ch.Allow)
 			}
 		}
 		s.upper, s.since, s.moved = before.upper, before.since, before.moved
@@ -273,7 +287,7 @@ func (c Command) Events(name string) []persist.ListenEvent[string, string] {
 	var seal *frontier.Antichain
 	for _, ch := range c {
 		if ch.Stream == name {
-			updates, seal = append(updates, ch.Updates...), latest(seal, ch.Seal)
+			updates, seal = append(updates, ch.Updates...), latest(seal, ch.seal())
 		}
 	}
 	var events []persist.ListenEvent[string, string]

@@ -67,14 +67,10 @@ func currentQuakes(ctx context.Context, read readQuakes) (map[string]Quake, fron
 	defer snapshot.Close()
 	known := make(map[string]Quake)
 	upper := snapshot.Upper()
-	t, ok := upper.Elem()
-	if !ok {
+	if upper.IsEmpty() {
 		return nil, upper, fmt.Errorf("stream %q is finished", read.StreamName())
 	}
-	if t == 0 {
-		return known, upper, nil
-	}
-	for u, err := range snapshot.AsOf(ctx, t-1) {
+	for u, err := range snapshot.Current(ctx) {
 		if err != nil {
 			return nil, upper, err
 		}

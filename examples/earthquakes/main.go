@@ -105,14 +105,14 @@ func run(ctx context.Context, dir, feed string, crash *crasher, out io.Writer) (
 // compact lets both streams forget times before the last sealed one, which is as
 // far as a resumed pipeline looks back.
 func compact(ctx context.Context, upper frontier.Antichain, streams ...persist.Stream) error {
-	t, ok := upper.Elem()
-	if !ok || t == 0 {
+	last, ok := upper.Before()
+	if !ok {
 		return nil
 	}
 	both, err := persist.NewMultiWriteHandle(streams...)
 	if err != nil {
 		return err
 	}
-	_, err = both.AllowCompactionAll(ctx, frontier.At(t-1)).Wait(ctx)
+	_, err = both.AllowCompactionAll(ctx, frontier.At(last)).Wait(ctx)
 	return err
 }

@@ -53,8 +53,8 @@ type summaries struct {
 // restore builds the state as of the time before upper.
 func restore(ctx context.Context, read readQuakes, upper frontier.Antichain) (*summaries, error) {
 	s := &summaries{groups: make(map[Group]map[float64]int64)}
-	t, ok := upper.Elem()
-	if !ok || t == 0 {
+	last, ok := upper.Before()
+	if !ok {
 		return s, nil
 	}
 	snapshot, err := read.Snapshot(ctx)
@@ -62,7 +62,7 @@ func restore(ctx context.Context, read readQuakes, upper frontier.Antichain) (*s
 		return nil, err
 	}
 	defer snapshot.Close()
-	for u, err := range snapshot.AsOf(ctx, t-1) {
+	for u, err := range snapshot.AsOf(ctx, last) {
 		if err != nil {
 			return nil, err
 		}

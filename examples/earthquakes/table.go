@@ -28,12 +28,8 @@ func printTable(ctx context.Context, out io.Writer, read readSummaries) error {
 		return err
 	}
 	defer snapshot.Close()
-	t, ok := snapshot.Upper().Elem()
-	if !ok || t == 0 {
-		return nil
-	}
 	fmt.Fprintf(out, "\n%-8s %-10s %8s %10s\n", "network", "day", "count", "strongest")
-	for u, err := range snapshot.AsOf(ctx, t-1) {
+	for u, err := range snapshot.Current(ctx) {
 		if err != nil {
 			return err
 		}

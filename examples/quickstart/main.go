@@ -59,7 +59,7 @@ func main() {
 	snapshot, err := readLoud.Snapshot(ctx)
 	check(err)
 	defer snapshot.Close()
-	for u, err := range snapshot.AsOf(ctx, 2) {
+	for u, err := range snapshot.Current(ctx) {
 		check(err)
 		fmt.Println("read:", u.Key, u.Diff)
 	}

@@ -125,7 +125,7 @@ func TestAcknowledgeBatches(t *testing.T) {
 				s.unreliable.SetDown()
 			}
 			var got answers
-			to := sink.New(s.ctx, s.write, got.option(), sink.Retry(0, 0))
+			to := sink.New(s.ctx, s.write, got.option(), sink.Retry(-1, 0))
 			feed(to, batchOf(0, 8), batchOf(12, 13), tt.last)
 			require.Len(t, got.errs, 3)
 			require.NoError(t, got.errs[0])

@@ -94,7 +94,7 @@ func Example() {
 		panic(err)
 	}
 	defer snapshot.Close()
-	for u, err := range snapshot.AsOf(ctx, 1) {
+	for u, err := range snapshot.Current(ctx) {
 		fmt.Println(u.Key, u.Diff, err)
 	}
 	// Output:

@@ -51,7 +51,7 @@ func (w *writer[K, V]) backOff(err error) error {
 
 // tryAgain returns how long to wait before the next try, or why there is none.
 func (w *writer[K, V]) tryAgain(err error) (time.Duration, error) {
-	if w.opts.retries >= 0 && w.attempts >= w.opts.retries {
+	if most := w.opts.retries; most != 0 && w.attempts >= most {
 		return 0, fmt.Errorf("tidemark: sink of stream %q: given up after %d retries: %w", w.write.StreamName(), w.attempts, err)
 	}
 	w.refused(err)

@@ -411,7 +411,7 @@ func TestSinkThatBeganBeforeTheParts(t *testing.T) {
 		two.In() <- batchOf(lower, 2, at("first", 1, 1))
 		require.NoError(t, two.Probe().Wait(s.ctx, 2))
 		s.unreliable.Inject(mem.Fault{Op: mem.OpAppend, Nth: 5, Outcome: mem.Refused})
-		one := sink.New(s.ctx, s.write, sink.PartBytes(2<<10), sink.Retry(0, 1))
+		one := sink.New(s.ctx, s.write, sink.PartBytes(2<<10), sink.Retry(-1, 1))
 		feed(one, batchOf(2, 10, rowsOf(60, 400, 3)...))
 		require.ErrorContains(t, one.Err(), "given up", "in the middle of its parts")
 		feed(two, batchOf(2, 10, at("small", 3, 1)))

@@ -12,6 +12,7 @@ import (
 	"github.com/tidemark-go/tidemark/frontier"
 	"github.com/tidemark-go/tidemark/operators"
 	"github.com/tidemark-go/tidemark/operators/internal/edge"
+	"github.com/tidemark-go/tidemark/operators/internal/progress"
 	"github.com/tidemark-go/tidemark/persist"
 )
 
@@ -23,8 +24,9 @@ type Sink[K, V any] struct {
 	ctx      context.Context
 	write    *persist.WriteHandle[K, V]
 	opts     options
+	refused  error // why the options cannot be used
 	in       *edge.Inlet
-	progress *operators.Progress
+	progress *progress.Progress
 	done     chan struct{}         // closed when everything is durable or has failed
 	start    *frontier.Description // of the stream when New asked; nil if there was no answer
 	sideName string                // of the side stream
@@ -93,9 +95,10 @@ func New[K, V any](ctx context.Context, write *persist.WriteHandle[K, V], opts .
 	if write == nil {
 		write = new(persist.WriteHandle[K, V]) // which carries an error
 	}
+	o, err := optionsOf(opts)
 	s := &Sink[K, V]{
-		ctx: ctx, write: write, opts: optionsOf(opts),
-		progress: operators.NewProgress(), done: make(chan struct{}),
+		ctx: ctx, write: write, opts: o, refused: err,
+		progress: progress.New(), done: make(chan struct{}),
 	}
 	s.in = edge.NewInlet(s.run)
 	// go-streams asks for the inlet with the first element only, and there may be none
@@ -106,6 +109,9 @@ func New[K, V any](ctx context.Context, write *persist.WriteHandle[K, V], opts .
 
 // begin reads where the stream is.
 func (s *Sink[K, V]) begin() error {
+	if s.refused != nil {
+		return s.refused
+	}
 	at, err := s.write.Description(s.ctx)
 	if err != nil {
 		return err
@@ -187,7 +193,7 @@ func (s *Sink[K, V]) Err() error {
 // ends with its error, or with operators.ErrEnded.
 func (s *Sink[K, V]) Probe() *operators.Probe {
 	s.endWithContext()
-	return s.progress.Probe()
+	return (*operators.Probe)(s.progress.Probe())
 }
 
 func (s *Sink[K, V]) addErr(err error) {

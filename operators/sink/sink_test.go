@@ -55,12 +55,22 @@ func TestRetries(t *testing.T) {
 		require.Equal(t, want, s.contents())
 		require.Equal(t, frontier.At(20), s.upper())
 
+		records := len(want)
+		for name, opts := range map[string][]sink.Option{"no option": nil, "0 is the default": {sink.Retry(0, 0)}} {
+			s.unreliable.Inject(mem.Fault{Op: mem.OpAppend})
+			s.unreliable.Inject(mem.Fault{Op: mem.OpAppend, Nth: 2})
+			to = sink.New(t.Context(), s.write, opts...)
+			feed(to, at("a"+name, 30, 1), at("b"+name, 30, 1), at("c"+name, 30, 1))
+			require.NoError(t, to.Err(), name)
+			records += 3
+			require.Len(t, s.contents(), records, name)
+		}
+
 		s.unreliable.Inject(mem.Fault{Op: mem.OpAppend})
-		s.unreliable.Inject(mem.Fault{Op: mem.OpAppend, Nth: 2})
-		to = sink.New(t.Context(), s.write)
-		feed(to, at("a", 30, 1), at("b", 30, 1), at("c", 30, 1))
-		require.NoError(t, to.Err())
-		require.Len(t, s.contents(), 23)
+		never := sink.New(t.Context(), s.write, sink.Retry(-1, 0))
+		feed(never, at("a", 30, 1))
+		require.ErrorIs(t, never.Err(), storage.ErrNoEffect)
+		require.Len(t, s.contents(), records)
 
 		for name, element := range map[string]any{"batch": batchOf(20, 21), "record": at("x", 40, 1)} {
 			s.unreliable.SetDown()
@@ -72,7 +82,7 @@ func TestRetries(t *testing.T) {
 			require.Equal(t, 7*time.Second, time.Since(start), "1s, 2s and 4s")
 			s.unreliable.SetUp()
 			require.Equal(t, frontier.At(20), s.upper())
-			require.Len(t, s.contents(), 23)
+			require.Len(t, s.contents(), records)
 		}
 	})
 }

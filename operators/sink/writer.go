@@ -66,10 +66,10 @@ type flying[K, V any] struct {
 func newWriter[K, V any](s *Sink[K, V]) *writer[K, V] {
 	return &writer[K, V]{
 		Sink: s, open: true,
-		held:  order.NewBuffer[operators.Batch[K, V]](order.Limits(s.opts.limits)),
-		pace:  order.NewPace(order.Limits(s.opts.limits)),
+		held:  order.NewBuffer[operators.Batch[K, V]](s.opts.limits),
+		pace:  order.NewPace(s.opts.limits),
 		weigh: weight.NewUpdates[K, V](),
-		acks:  acks{call: s.opts.acknowledge, limits: order.Limits(s.opts.limits)},
+		acks:  acks{call: s.opts.acknowledge, limits: s.opts.limits},
 	}
 }
 
@@ -195,7 +195,7 @@ func (w *writer[K, V]) receive(element any) error {
 	case operators.Batch[K, V]:
 		return w.receiveBatch(a, e)
 	default:
-		w.fault(a, operators.ForeignElement(element, fmt.Sprintf("%T or %T", operators.Result[K, V]{}, operators.Batch[K, V]{})))
+		w.fault(a, edge.ForeignElement(element, fmt.Sprintf("%T or %T", operators.Result[K, V]{}, operators.Batch[K, V]{})))
 	}
 	return nil
 }

@@ -14,18 +14,15 @@ import (
 // Any number is one: what a source emits does not depend on its limits, and what it takes
 // does not follow them.
 func TestAnyLimit(t *testing.T) {
-	limits := map[string]source.Option{
+	limits := map[string]source.BatchOption{
 		"no option":                source.MaxBatchUpdates(0),
 		"updates, most":            source.MaxBatchUpdates(math.MaxInt),
 		"updates, nearly":          source.MaxBatchUpdates(math.MaxInt/2 + 1),
-		"updates, less than none":  source.MaxBatchUpdates(math.MinInt),
 		"updates, one":             source.MaxBatchUpdates(1),
 		"bytes, most":              source.MaxBatchBytes(math.MaxInt64),
 		"bytes, nearly":            source.MaxBatchBytes(math.MaxInt64/2 + 1),
-		"bytes, less than none":    source.MaxBatchBytes(math.MinInt64),
 		"bytes, one":               source.MaxBatchBytes(1),
 		"pending, most":            source.MaxPendingBytes(math.MaxInt64),
-		"pending, less than none":  source.MaxPendingBytes(math.MinInt64),
 		"pending, one":             source.MaxPendingBytes(1),
 		"as of the last time":      source.AsOf(frontier.At(math.MaxUint64)),
 		"as of the time before it": source.AsOf(frontier.At(math.MaxUint64 - 1)),

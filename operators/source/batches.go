@@ -11,6 +11,7 @@ import (
 
 	"github.com/tidemark-go/tidemark/operators"
 	"github.com/tidemark-go/tidemark/operators/internal/edge"
+	"github.com/tidemark-go/tidemark/operators/internal/progress"
 	"github.com/tidemark-go/tidemark/persist"
 )
 
@@ -29,12 +30,12 @@ import (
 type BatchSource[K, V any] struct {
 	ctx      context.Context
 	read     *persist.ReadHandle[K, V]
-	opts     options
+	opts     batchOptions
 	history  history[K, V]
 	position position[K, V]
-	progress *operators.Progress
+	progress *progress.Progress
 	out      *edge.Outlet
-	errs     *operators.ErrSide
+	errs     *edge.Errors[operators.Error]
 	refused  atomic.Bool // a second consumer came
 }
 
@@ -52,25 +53,27 @@ var _ streams.Source = (*BatchSource[string, string])(nil)
 // Errors: a batch is complete or not emitted, so the first error is the last thing
 // that happens: the source reports it by Err, Errs and its probe and closes its
 // outlet. They are those of New, and those of From: persist.ErrInvalid and
-// persist.ErrAsOfBeforeSince for a start from which the output would not be exact.
+// persist.ErrAsOfBeforeSince for a start from which the output would not be exact; and
+// persist.ErrInvalid for an option that is refused.
 //
 // Ends:   as a source of New.
 //
 // Holds:  as a source of New; MaxPendingBytes of updates that are not sealed; the
 // batch that the consumer is to take next; of stored history what MaxBatchBytes tells.
-func NewBatches[K, V any](ctx context.Context, read *persist.ReadHandle[K, V], opts ...Option) *BatchSource[K, V] {
+func NewBatches[K, V any](ctx context.Context, read *persist.ReadHandle[K, V], opts ...BatchOption) *BatchSource[K, V] {
 	if read == nil {
 		read = new(persist.ReadHandle[K, V]) // which carries an error
 	}
-	s := &BatchSource[K, V]{
-		ctx: ctx, read: read, opts: optionsOf(opts), progress: operators.NewProgress(),
-		position: listen(ctx, read),
+	o, err := batchOptionsOf(opts)
+	s := &BatchSource[K, V]{ctx: ctx, read: read, opts: o, progress: progress.New(), position: position[K, V]{err: err}}
+	if err == nil {
+		s.position = listen(ctx, read)
 	}
 	s.history = history[K, V]{stream: read.StreamName(), asOf: s.opts.asOf, decoder: read.Decoder()}
-	s.errs = operators.NewErrSide(ctx.Done(), s.name())
+	s.errs = edge.NewErrors[operators.Error](ctx.Done(), s.name())
 	s.out = edge.NewOutlet(ctx.Done(), s.run, func() any {
 		s.refused.Store(true)
-		s.report(operators.ConnectedTwice(s.name()))
+		s.report(edge.ConnectedTwice(s.name()))
 		return nil
 	})
 	s.progress.Advance(s.opts.from)
@@ -85,7 +88,7 @@ func (s *BatchSource[K, V]) name() string {
 // Probe tells what the consumer has taken: it is the upper of the last batch that
 // was. Waiting ends with the source's error when it fails, and with the context's
 // when that ends.
-func (s *BatchSource[K, V]) Probe() *operators.Probe { return s.progress.Probe() }
+func (s *BatchSource[K, V]) Probe() *operators.Probe { return (*operators.Probe)(s.progress.Probe()) }
 
 // Err returns why the source has ended, or nil while it has not and if the stream
 // was finished. If a second consumer was refused, it matches operators.ErrConnected,
@@ -93,14 +96,14 @@ func (s *BatchSource[K, V]) Probe() *operators.Probe { return s.progress.Probe()
 func (s *BatchSource[K, V]) Err() error {
 	err := s.progress.Probe().Err()
 	if s.refused.Load() {
-		err = errors.Join(err, operators.ConnectedTwice(s.name()))
+		err = errors.Join(err, edge.ConnectedTwice(s.name()))
 	}
 	return err
 }
 
 // Errs returns the source's err side, for pipelines that collect errors. It may be
 // left alone. It closes when the source has ended.
-func (s *BatchSource[K, V]) Errs() *operators.ErrSide { return s.errs }
+func (s *BatchSource[K, V]) Errs() *operators.ErrSide { return (*operators.ErrSide)(s.errs) }
 
 // Out returns the channel of batches, the same one every time.
 func (s *BatchSource[K, V]) Out() <-chan any { return s.out.Out() }

@@ -1,7 +1,6 @@
 package source_test
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"iter"
@@ -101,17 +100,17 @@ func TestBatchesCoalesce(t *testing.T) {
 
 func TestBatchErrors(t *testing.T) {
 	for name, tt := range map[string]struct {
-		opts []source.Option
+		opts []source.BatchOption
 		want error
 	}{
-		"as-of before since":  {[]source.Option{source.AsOf(frontier.At(4))}, persist.ErrAsOfBeforeSince},
-		"resume before since": {[]source.Option{source.From(frontier.At(4))}, persist.ErrAsOfBeforeSince},
+		"as-of before since":  {[]source.BatchOption{source.AsOf(frontier.At(4))}, persist.ErrAsOfBeforeSince},
+		"resume before since": {[]source.BatchOption{source.From(frontier.At(4))}, persist.ErrAsOfBeforeSince},
 		// Times 5 and before are one now.
-		"resume at since":   {[]source.Option{source.From(frontier.At(5))}, persist.ErrAsOfBeforeSince},
-		"as-of {}":          {[]source.Option{source.AsOf(frontier.Empty())}, persist.ErrInvalid},
-		"resume past since": {[]source.Option{source.From(frontier.At(6))}, nil},
-		"as-of since":       {[]source.Option{source.AsOf(frontier.At(5))}, nil},
-		"both":              {[]source.Option{source.AsOf(frontier.At(5)), source.From(frontier.At(4))}, persist.ErrAsOfBeforeSince},
+		"resume at since":   {[]source.BatchOption{source.From(frontier.At(5))}, persist.ErrAsOfBeforeSince},
+		"as-of {}":          {[]source.BatchOption{source.AsOf(frontier.Empty())}, persist.ErrInvalid},
+		"resume past since": {[]source.BatchOption{source.From(frontier.At(6))}, nil},
+		"as-of since":       {[]source.BatchOption{source.AsOf(frontier.At(5))}, nil},
+		"both":              {[]source.BatchOption{source.AsOf(frontier.At(5)), source.From(frontier.At(4))}, persist.ErrAsOfBeforeSince},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newStream(t)
@@ -197,7 +196,7 @@ func TestCodecsThatDoNotReturn(t *testing.T) {
 // The last of all times has no time after it to cut at.
 func TestManyUpdatesAtTheLastTime(t *testing.T) {
 	const n = 20
-	for name, opts := range map[string][]source.Option{
+	for name, opts := range map[string][]source.BatchOption{
 		"written there": nil,
 		"as of it":      {source.AsOf(frontier.At(math.MaxUint64))},
 	} {
@@ -336,33 +335,3 @@ func TestBatchesAreTheStream(t *testing.T) {
 		require.Equal(t, want, got)
 	})
 }
-
-func ExampleNewBatches() {
-	ctx := context.Background()
-	s, stop := openStream(ctx, &failed{})
-	defer stop()
-	s.append(at("oslo", "rain", 1, 1), at("rome", "sun", 2, 1))
-	s.seal(2)
-
-	src := source.NewBatches(ctx, s.read)
-	out := src.Out()
-	print := func(b batch) {
-		slices.SortFunc(b.Updates, func(a, b update) int { return cmp.Compare(a.Time, b.Time) })
-		fmt.Println(b.Description, b.Updates)
-	}
-	print((<-out).(batch))
-	s.seal(5)
-	print((<-out).(batch))
-	s.finish()
-	print((<-out).(batch))
-	// Output:
-	// [{0}, {2}) since {0} [{oslo rain 1 1}]
-	// [{2}, {5}) since {0} [{rome sun 2 1}]
-	// [{5}, {}) since {0} []
-}
-
-// failed stops an example whose preparation fails.
-type failed struct{}
-
-func (*failed) Errorf(format string, args ...any) { panic(fmt.Sprintf(format, args...)) }
-func (*failed) FailNow()                          { panic("failed") }

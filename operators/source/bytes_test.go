@@ -48,7 +48,7 @@ func TestBatchesAreBoundedInBytes(t *testing.T) {
 	for name, tt := range map[string]struct {
 		updates []update
 		batches int // at least
-		opts    []source.Option
+		opts    []source.BatchOption
 	}{
 		"rows of 4 KiB":                     {many(400, 4<<10, 40), 25, nil},
 		"times larger than the bound":       {many(40, 32<<10, 10), 10, nil},
@@ -56,9 +56,9 @@ func TestBatchesAreBoundedInBytes(t *testing.T) {
 		"one large row among small ones":    {append(many(500, 100, 50), update{Key: "00000", Val: strings.Repeat("v", 256<<10), Time: 25, Diff: 1}), 3, nil},
 		"the large row is of the last time": {append(many(500, 100, 50), update{Key: "00000", Val: strings.Repeat("v", 256<<10), Time: 59, Diff: 1}), 2, nil},
 		"large keys first, of a late time":  {append(many(200, 1000, 20), update{Key: strings.Repeat("!", 70<<10), Time: 19, Diff: 1}), 3, nil},
-		"an as-of":                          {many(400, 4<<10, 40), 10, []source.Option{source.AsOf(frontier.At(20))}},
-		"any number of updates":             {many(400, 4<<10, 40), 25, []source.Option{source.MaxBatchUpdates(math.MaxInt)}},
-		"few updates as well":               {many(400, 100, 40), 40, []source.Option{source.MaxBatchUpdates(10)}},
+		"an as-of":                          {many(400, 4<<10, 40), 10, []source.BatchOption{source.AsOf(frontier.At(20))}},
+		"any number of updates":             {many(400, 4<<10, 40), 25, []source.BatchOption{source.MaxBatchUpdates(math.MaxInt)}},
+		"few updates as well":               {many(400, 100, 40), 40, []source.BatchOption{source.MaxBatchUpdates(10)}},
 	} {
 		for when, write := range map[string]func(s *stream, from func()){
 			"stored":   func(s *stream, from func()) { s.append(tt.updates...); s.finish(); from() },

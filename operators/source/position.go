@@ -5,8 +5,8 @@ import (
 	"runtime"
 	"weak"
 
-	"github.com/tidemark-go/tidemark/operators"
 	"github.com/tidemark-go/tidemark/operators/internal/edge"
+	"github.com/tidemark-go/tidemark/operators/internal/progress"
 	"github.com/tidemark-go/tidemark/persist"
 )
 
@@ -46,7 +46,7 @@ type idle interface {
 func releaseWhenDone[S any, P interface {
 	*S
 	idle
-}](ctx context.Context, source P, progress *operators.Progress) {
+}](ctx context.Context, source P, progress *progress.Progress) {
 	w := weak.Make((*S)(source))
 	stop := context.AfterFunc(ctx, func() {
 		if s := P(w.Value()); s != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/tidemark-go/tidemark/frontier"
 	"github.com/tidemark-go/tidemark/operators"
 	"github.com/tidemark-go/tidemark/operators/internal/edge"
+	"github.com/tidemark-go/tidemark/operators/internal/progress"
 	"github.com/tidemark-go/tidemark/persist"
 )
 
@@ -31,7 +32,7 @@ type Source[K, V any] struct {
 	stream   string
 	asOf     frontier.Antichain
 	position position[K, V]
-	progress *operators.Progress
+	progress *progress.Progress
 	out      *edge.Outlet
 }
 
@@ -60,20 +61,12 @@ func New[K, V any](ctx context.Context, read *persist.ReadHandle[K, V], opts ...
 	if read == nil {
 		read = new(persist.ReadHandle[K, V]) // which carries an error
 	}
-	o := optionsOf(opts)
 	s := &Source[K, V]{
-		ctx: ctx, stream: read.StreamName(), asOf: o.asOf,
-		position: listen(ctx, read), progress: operators.NewProgress(),
-	}
-	if o.from != (frontier.Antichain{}) {
-		s.position.close()
-		s.position = position[K, V]{err: &persist.StreamError{
-			Stream: s.stream, Kind: persist.ErrInvalid,
-			Detail: fmt.Sprintf("a source in record mode cannot start from %s: use source.NewBatches", o.from),
-		}}
+		ctx: ctx, stream: read.StreamName(), asOf: optionsOf(opts).asOf,
+		position: listen(ctx, read), progress: progress.New(),
 	}
 	s.out = edge.NewOutlet(ctx.Done(), s.run, func() any {
-		return s.failure(operators.ConnectedTwice(s.name()))
+		return s.failure(edge.ConnectedTwice(s.name()))
 	})
 	releaseWhenDone(ctx, s, s.progress)
 	return s
@@ -85,7 +78,7 @@ func (s *Source[K, V]) name() string { return fmt.Sprintf("source of stream %q",
 // it were, and the upper of the stream has passed it. It is {} when the stream is
 // finished and all of it was taken. Waiting ends with the source's error when it
 // fails, and with the context's when that ends.
-func (s *Source[K, V]) Probe() *operators.Probe { return s.progress.Probe() }
+func (s *Source[K, V]) Probe() *operators.Probe { return (*operators.Probe)(s.progress.Probe()) }
 
 // Err returns why the source has ended, or nil while it has not and if the stream
 // was finished.
@@ -111,7 +104,7 @@ func (s *Source[K, V]) Done() <-chan struct{} { return s.out.Done() }
 func (s *Source[K, V]) All() iter.Seq2[persist.Update[K, V], error] {
 	return func(yield func(persist.Update[K, V], error) bool) {
 		if !s.out.Occupy() {
-			r := s.failure(operators.ConnectedTwice(s.name()))
+			r := s.failure(edge.ConnectedTwice(s.name()))
 			yield(r.Update, r.Err)
 			return
 		}

@@ -142,9 +142,6 @@ func TestSourceErrors(t *testing.T) {
 			require.NoError(s.t, s.client.Stop())
 			return source.New(s.ctx, s.read)
 		}, want: persist.ErrStopped},
-		"from": {open: func(s *stream) *source.Source[string, string] {
-			return source.New(s.ctx, s.read, source.From(frontier.At(3)))
-		}, want: persist.ErrInvalid},
 		"stopped": {fail: func(s *stream, _ *source.Source[string, string]) {
 			require.NoError(s.t, s.client.Stop())
 		}, want: persist.ErrStopped, time: 2},

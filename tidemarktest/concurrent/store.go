@@ -104,7 +104,7 @@ func (o Options) validate(store Store) error {
 	switch {
 	case store.Open == nil:
 		return fmt.Errorf("concurrent: %w: Store.Open is nil: set it", persist.ErrInvalid)
-	case o.Operations < 0 || o.Writers < 0 || o.Listeners < 0 || o.Followers < 0 || o.Streams < 0:
+	case o.Operations < 0 || o.Writers < 0 || o.Listeners < 0 || o.Followers < 0 || o.Streams < 0 || o.MinRate < 0:
 		return fmt.Errorf("concurrent: %w: %+v: counts must not be negative; 0 means the default", persist.ErrInvalid, o)
 	case o.CompactEvery < 0 || o.Pause < 0 || o.Patience < 0 || o.CheckTimeout < 0:
 		return fmt.Errorf("concurrent: %w: %+v: durations must not be negative; 0 means the default", persist.ErrInvalid, o)

@@ -1,18 +1,44 @@
 package edge
 
-import "sync"
+import (
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/reugn/go-streams"
+)
+
+// ErrDropped: an err side was drained too slowly; the error says how many errors it
+// stands for.
+var ErrDropped = errors.New("errors dropped")
 
 // MaxErrors is how many errors wait for a slow or absent consumer of an err side.
 const MaxErrors = 1024
 
-// Errors is the outlet of an err side. Reporting never blocks and takes bounded
+// Failure is what an err side sends: operators.Error, which this package cannot name.
+type Failure interface {
+	~struct {
+		Err  error
+		Time uint64
+		Diff int64
+	}
+}
+
+// failure has the fields of every Failure, so that these can be read and set.
+type failure struct {
+	Err  error
+	Time uint64
+	Diff int64
+}
+
+// Errors is the err side of an operator. Reporting never blocks and takes bounded
 // memory: when MaxErrors wait, further ones are counted, and the consumer gets one
-// error that sums them up.
+// error that sums them up. It matches ErrDropped.
 //
-// E is what a consumer gets. All methods may be called by any goroutine.
-type Errors[E any] struct {
-	*Outlet
-	sum func(first E, dropped int) E
+// All methods may be called by any goroutine.
+type Errors[E Failure] struct {
+	out      *Outlet
+	operator string
 
 	wake chan struct{} // capacity 1
 	mu   struct {
@@ -25,13 +51,25 @@ type Errors[E any] struct {
 	}
 }
 
-// NewErrors returns an err side. sum makes the error that stands for those dropped,
-// of which it gets the first and the number.
-func NewErrors[E any](done <-chan struct{}, refusal func() any, sum func(first E, dropped int) E) *Errors[E] {
-	q := &Errors[E]{sum: sum, wake: make(chan struct{}, 1)}
-	q.Outlet = NewOutlet(done, q.run, refusal)
+// NewErrors returns the err side of the named operator. It sends nothing once done is
+// closed; a nil done never closes.
+func NewErrors[E Failure](done <-chan struct{}, operator string) *Errors[E] {
+	q := &Errors[E]{operator: operator, wake: make(chan struct{}, 1)}
+	q.out = NewOutlet(done, q.run, func() any { return E(failure{Err: ConnectedTwice(operator), Diff: 1}) })
 	return q
 }
+
+// Out returns the channel of errors, the same one every time.
+func (q *Errors[E]) Out() <-chan any { return q.out.Out() }
+
+// Via wires the errors to a flow and returns it.
+func (q *Errors[E]) Via(flow streams.Flow) streams.Flow { return q.out.Via(flow) }
+
+// To wires the errors to a sink and blocks until it has completed.
+func (q *Errors[E]) To(sink streams.Sink) { q.out.To(sink) }
+
+// Done is closed when the context of the operator has ended.
+func (q *Errors[E]) Done() <-chan struct{} { return q.out.Done() }
 
 // Report queues an error, or counts it. After Finish it does so for as long as the
 // consumer has not taken everything, since a second consumer may come to an operator
@@ -70,12 +108,12 @@ func (q *Errors[E]) signal() {
 
 // run is the goroutine of the outlet. It ends after Finish, or with the context.
 func (q *Errors[E]) run() {
-	defer q.Close()
+	defer q.out.Close()
 	for {
 		e, ok, over := q.next()
 		switch {
 		case ok:
-			if !q.Send(e) {
+			if !q.out.Send(e) {
 				return
 			}
 		case over:
@@ -83,7 +121,7 @@ func (q *Errors[E]) run() {
 		default:
 			select {
 			case <-q.wake:
-			case <-q.Done():
+			case <-q.out.Done():
 				return
 			}
 		}
@@ -101,10 +139,20 @@ func (q *Errors[E]) next() (e E, ok, over bool) {
 		q.mu.waiting = q.mu.waiting[1:]
 		return e, true, false
 	case q.mu.dropped > 0:
-		e = q.sum(q.mu.first, q.mu.dropped)
+		e = q.sumDroppedLocked()
 		q.mu.first, q.mu.dropped = zero, 0
 		return e, true, false
 	}
 	q.mu.over = q.mu.finished
 	return e, false, q.mu.over
+}
+
+// sumDroppedLocked returns the error that stands for those that were dropped.
+func (q *Errors[E]) sumDroppedLocked() E {
+	first := failure(q.mu.first)
+	return E(failure{
+		Err:  fmt.Errorf("tidemark: %s: %w: %d, as its err side was not drained; the first was: %w", q.operator, ErrDropped, q.mu.dropped, first.Err),
+		Time: first.Time,
+		Diff: int64(q.mu.dropped),
+	})
 }

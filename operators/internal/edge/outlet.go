@@ -1,34 +1,10 @@
 package edge
 
 import (
-	"errors"
-	"fmt"
-	"runtime/debug"
-	"strings"
 	"sync"
 
 	"github.com/reugn/go-streams"
 )
-
-var (
-	// ErrInletClosed: the inlet downstream was closed by somebody else.
-	ErrInletClosed = errors.New("inlet closed by another upstream")
-	// ErrPanic: a function that the operator was given panicked.
-	ErrPanic = errors.New("panic")
-)
-
-// PanicError turns what recover returned into an error with the stack. It matches
-// ErrPanic, or ErrInletClosed if it was a send on a channel that is closed.
-func PanicError(r any) error {
-	err, ok := r.(error)
-	switch {
-	case !ok:
-		return fmt.Errorf("tidemark: %w: %v\n%s", ErrPanic, r, debug.Stack())
-	case strings.Contains(err.Error(), "closed channel"):
-		return fmt.Errorf("tidemark: %w: wire one upstream to an inlet: %w", ErrInletClosed, err)
-	}
-	return fmt.Errorf("tidemark: %w: %w\n%s", ErrPanic, err, debug.Stack())
-}
 
 // Outlet is the open output of an operator. It is wired to one consumer: the first
 // call of Out, Via or To decides. It sends to that consumer's channel itself, so an

@@ -16,13 +16,6 @@ var (
 	ErrMissing = errors.New("batch missing")
 )
 
-// Limits bound a buffer.
-type Limits struct {
-	Batches int
-	Updates int
-	Bytes   int64
-}
-
 // Size is how much there is of a batch.
 type Size struct {
 	Updates int

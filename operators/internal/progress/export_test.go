@@ -1,6 +1,6 @@
-package operators
+package progress
 
-// Waiting returns how many wait for the probe.
+// Waiting returns how many calls of Wait block for the probe.
 func (p *Probe) Waiting() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()

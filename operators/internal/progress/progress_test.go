@@ -1,23 +1,25 @@
-package operators_test
+package progress_test
 
 import (
 	"context"
 	"errors"
-	"fmt"
 	"testing"
 	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 
 	"github.com/tidemark-go/tidemark/frontier"
-	"github.com/tidemark-go/tidemark/operators"
+	"github.com/tidemark-go/tidemark/operators/internal/progress"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // Every waiter is woken by the first frontier that passes its time, and not before.
 func TestProbeWakesEachWaiterInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		progress := operators.NewProgress()
-		probe := progress.Probe()
+		p := progress.New()
+		probe := p.Probe()
 		woken := make([]bool, 20)
 		for i := range woken {
 			go func() {
@@ -27,7 +29,7 @@ func TestProbeWakesEachWaiterInTime(t *testing.T) {
 			}()
 		}
 		for _, upTo := range []uint64{0, 1, 2, 9, 5, 15} {
-			progress.Advance(frontier.At(upTo))
+			p.Advance(frontier.At(upTo))
 			synctest.Wait()
 			at, _ := probe.Frontier().Elem()
 			for i := range woken {
@@ -36,7 +38,7 @@ func TestProbeWakesEachWaiterInTime(t *testing.T) {
 			}
 		}
 		require.Equal(t, frontier.At(15), probe.Frontier(), "an advance to 5 after 9 changes nothing")
-		progress.Advance(frontier.Empty())
+		p.Advance(frontier.Empty())
 		synctest.Wait()
 		require.NotContains(t, woken, false)
 		require.False(t, probe.LessThan(1<<63))
@@ -48,9 +50,9 @@ func TestProbeEnds(t *testing.T) {
 	cause := errors.New("cause")
 	for _, end := range []error{nil, cause} {
 		synctest.Test(t, func(t *testing.T) {
-			progress := operators.NewProgress()
-			probe := progress.Probe()
-			progress.Advance(frontier.At(3))
+			p := progress.New()
+			probe := p.Probe()
+			p.Advance(frontier.At(3))
 
 			cancelled, cancel := context.WithCancel(t.Context())
 			answers := make(chan error, 2)
@@ -62,13 +64,13 @@ func TestProbeEnds(t *testing.T) {
 
 			go func() { answers <- probe.Wait(t.Context(), 4) }()
 			synctest.Wait()
-			progress.End(end)
+			p.End(end)
 			<-probe.Done()
-			progress.End(errors.New("too late"))
-			progress.Advance(frontier.At(9))
+			p.End(errors.New("too late"))
+			p.Advance(frontier.At(9))
 			want := end
 			if want == nil {
-				want = operators.ErrEnded
+				want = progress.ErrEnded
 			}
 			require.ErrorIs(t, <-answers, want)
 			require.ErrorIs(t, probe.Wait(t.Context(), 4), want)
@@ -77,17 +79,4 @@ func TestProbeEnds(t *testing.T) {
 			require.Equal(t, frontier.At(3), probe.Frontier())
 		})
 	}
-}
-
-func ExampleProbe() {
-	progress := operators.NewProgress()
-	probe := progress.Probe()
-	fmt.Println(probe.Frontier(), probe.LessThan(5))
-	progress.Advance(frontier.At(5))
-	fmt.Println(probe.Frontier(), probe.LessThan(5))
-	fmt.Println(probe.Wait(context.Background(), 5))
-	// Output:
-	// {0} true
-	// {5} false
-	// <nil>
 }
