@@ -96,8 +96,8 @@ func TestMap(t *testing.T) {
 	}
 	require.Equal(t, []string{"indexed", "indexed/internal/part", "file"}, dirs)
 
-	drawn := regexp.MustCompile(`(?m)^(\w+/(?: \w+/)*) .* <- (.+)$`).FindAllStringSubmatch(text, -1)
-	require.Len(t, drawn, 6)
+	drawn := regexp.MustCompile(`(?m)^([.\w]+/(?: \w+/)*) .* <- (.+)$`).FindAllStringSubmatch(text, -1)
+	require.Len(t, drawn, 7)
 	for _, line := range drawn {
 		imports := map[string]bool{}
 		for _, dir := range strings.Fields(line[1]) {
@@ -149,6 +149,9 @@ func TestFilesAreShort(t *testing.T) {
 // packages in a directory import, without internal ones and those of tests.
 func importsBelow(t *testing.T, dir string, imports map[string]bool) {
 	require.NoError(t, filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() && dir == "./" && path != dir {
+			return fs.SkipDir // the packages below the root have lines of their own
+		}
 		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
 			return err
 		}

@@ -25,10 +25,10 @@ type frameReader struct {
 }
 
 const (
-	minRead  = 512
-	maxRead  = 256 << 10
+	minRead    = 512
+	maxRead    = 256 << 10
 	largeGroup = maxRead / 4 // bytes of payload
-	maxPiece   = 4 << 20       // of a large group, read at once
+	maxPiece   = 4 << 20     // of a large group, read at once
 )
 
 func newFrameReader(s *segment) *frameReader { return &frameReader{s: s} }

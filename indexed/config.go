@@ -10,74 +10,23 @@ import (
 	"github.com/tidemark-go/tidemark/indexed/internal/part"
 )
 
-// Config holds the limits and schedules of a runtime. The zero value means the
-// defaults. A number out of its range is refused with ErrInvalid when the runtime is
-// opened. Package persist re-exports it.
+// Config is persist.Config, which documents the fields: package persist converts the one to
+// the other, so both have the same fields in the same order. 0 means the default.
 type Config struct {
-	// MinStepInterval is the least time between two rounds of maintenance. It delays
-	// neither answers nor events. 0 means 1s; at most 365 days.
-	MinStepInterval time.Duration
-
-	// CacheSizeLimit bounds the decoded batch parts kept in memory, in bytes.
-	// 0 means 64 MiB, < 0 no limit; at most 1 PiB.
-	CacheSizeLimit int64
-
-	// Registerer receives the metrics; they are unregistered when the runtime stops.
-	// nil: metrics are kept but not registered. Two runtimes that share one need
-	// distinguishing labels: see prometheus.WrapRegistererWith.
-	Registerer prometheus.Registerer
-
-	// Logger receives structured logs; nil: discard.
-	Logger *slog.Logger
-
-	// MaxTailBytes bounds the updates that are queued, on their way to the log, or in
-	// the log and not yet in a batch, in bytes of their encoding. Writers wait for
-	// room under their context, and a larger command is refused. 0 means 64 MiB; at most
-	// 1 PiB.
-	MaxTailBytes int64
-
-	// MaxQueuedCommands bounds the commands that wait for the log. 0 means 4096; at most
-	// 1,048,576.
-	MaxQueuedCommands int
-
-	// MaxGroupBytes is the size at which a group of commands that share one flush is
-	// closed. The command that reaches it is part of the group, whatever its size, unless
-	// the group would be more than the log takes at a time: then it begins the next one.
-	// 0 means 4 MiB; at most 1 GiB.
-	MaxGroupBytes int
-
-	// FlushBytes is the size of a stream's tail that is worth a batch. 0 means 8 MiB; at
-	// most 1 PiB, of which never more than half of MaxTailBytes is used.
-	FlushBytes int64
-
-	// FlushInterval is the age at which a tail of any size is moved to a batch. 0
-	// means 1 minute, < 0 never: object count then follows bytes alone, but readers
-	// of blobs alone may never see the last few updates. At most 365 days.
-	FlushInterval time.Duration
-
-	// MaxLogBytes is the size of the log, as it is stored, at which the oldest tails are
-	// flushed so that it can be truncated; it bounds the time to open. 0 means 64 MiB; at
-	// most 1 PiB.
-	MaxLogBytes int64
-
-	// PartBytes is the size of encoded updates at which a batch is split into another
-	// part. A flush and a merge hold two parts of their output in memory, compressed.
-	// 0 means 4 MiB; at most 1 GiB, or 32 MiB in a 32-bit program.
-	PartBytes int
-
-	// ListenerWindowBytes bounds the events kept in memory for listeners, over all
-	// streams. A listener that falls further behind reads from the log. 0 means 16 MiB; at
-	// most 1 PiB.
+	MinStepInterval     time.Duration // at least between two rounds of maintenance
+	CacheSizeLimit      int64         // bytes of decoded parts kept for readers; < 0: no limit
+	Registerer          prometheus.Registerer
+	Logger              *slog.Logger
+	MaxTailBytes        int64 // of updates that are in no batch; writers wait
+	MaxQueuedCommands   int
+	MaxGroupBytes       int           // at which a group of commands is closed
+	FlushBytes          int64         // at which a tail is due
+	FlushInterval       time.Duration // at which a tail is due; < 0: never
+	MaxLogBytes         int64         // at which the oldest tails are due
+	PartBytes           int           // at which a batch begins another part
 	ListenerWindowBytes int64
-
-	// MaxListenerLag bounds the bytes of log that a slow listener may hold back from
-	// truncation, or in a read-only runtime keep of what the owner has truncated; one that falls further behind gets ErrLagged. 0 means 16 GiB, < 0
-	// no limit; at most 1 PiB.
-	MaxListenerLag int64
-
-	// FollowInterval is the time between two looks of a read-only runtime at the
-	// location. 0 means 100ms; at most 365 days.
-	FollowInterval time.Duration
+	MaxListenerLag      int64 // bytes of log that a listener may hold back; < 0: no limit
+	FollowInterval      time.Duration
 }
 
 // Validate returns the error with which a runtime would refuse the configuration, or

@@ -1,29 +1,19 @@
 package indexed
 
 import (
-	"fmt"
-
 	"github.com/tidemark-go/tidemark/frontier"
 )
 
-// StreamInfo describes a live stream.
+// StreamInfo describes a live stream: see persist.StreamInfo.
 type StreamInfo struct {
 	ID                 StreamID
 	Name               string
 	KeyCodec, ValCodec string
 	frontier.Description
-	// TailBytes are the encoded updates that are in the log and not yet in a batch.
-	TailBytes int64
-	// Batches, Rows and BatchBytes count the immutable batches, their updates, and
-	// the bytes of their blobs.
+	TailBytes  int64
 	Batches    int
 	Rows       int64
 	BatchBytes int64
-}
-
-func (i StreamInfo) String() string {
-	//museum:name-as-a-whole
-	return fmt.Sprintf("stream %s, %s: upper %s, since %s, %d updates in %d batches, and %d bytes of updates in the log", quoteName(i.Name), i.ID, i.Upper, i.Since, i.Rows, i.Batches, i.TailBytes)
 }
 
 func (s *stream) infoLocked() StreamInfo {

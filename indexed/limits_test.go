@@ -16,6 +16,7 @@ import (
 	"github.com/tidemark-go/tidemark/frontier"
 	"github.com/tidemark-go/tidemark/indexed"
 	"github.com/tidemark-go/tidemark/mem"
+	"github.com/tidemark-go/tidemark/persist"
 	"github.com/tidemark-go/tidemark/storage"
 )
 
@@ -198,15 +199,15 @@ func TestConfigRanges(t *testing.T) {
 			if reflect.ValueOf(set(v)).FieldByName(n.Name).Int() != v {
 				continue // it does not fit the field
 			}
-			_, err := mem.NewRegistry().Runtime(t.Context(), set(v))
+			_, err := mem.NewRegistry().Runtime(t.Context(), persist.Config(set(v)))
 			require.ErrorIs(t, err, indexed.ErrInvalid, "%s = %d", n.Name, v)
 			require.ErrorContains(t, err, fmt.Sprintf("Config.%s is %d: ", n.Name, v))
 			require.ErrorContains(t, err, fmt.Sprintf("to %d, or 0 for its default", n.Most))
-			_, err = mem.NewRegistry().ReadRuntime(t.Context(), set(v))
+			_, err = mem.NewRegistry().ReadRuntime(t.Context(), persist.Config(set(v)))
 			require.ErrorIs(t, err, indexed.ErrInvalid, "%s = %d", n.Name, v)
 		}
 		for _, v := range right {
-			c, err := mem.NewRegistry().Runtime(t.Context(), set(v))
+			c, err := mem.NewRegistry().Runtime(t.Context(), persist.Config(set(v)))
 			require.NoError(t, err, "%s = %d", n.Name, v)
 			require.NoError(t, c.Stop())
 		}

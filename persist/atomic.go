@@ -25,7 +25,7 @@ import (
 // than a command may have; as the methods of WriteHandle.
 func Atomic(ctx context.Context, c *Client, build func(*AtomicWrite) error) *Future[storage.SeqNo] {
 	if c == nil || c.owned == nil {
-		return indexed.Failed[storage.SeqNo](fmt.Errorf("tidemark: %w: an atomic write without a client: get one from file.Open or another package that opens a location", ErrInvalid))
+		return failed(fmt.Errorf("tidemark: %w: an atomic write without a client: get one from file.Open or another package that opens a location", ErrInvalid))
 	}
 	return atomicIn(ctx, nil, c.writer, &AtomicWrite{runtime: c.ID()}, build)
 }
@@ -110,7 +110,7 @@ func (b *AtomicWrite) seal(s Stream, upper frontier.Antichain) error {
 	if err := b.admit(h); err != nil {
 		return err
 	}
-	b.cmd.Seal(h.id, upper)
+	b.cmd.Seal(h.engineID(), upper)
 	return nil
 }
 
@@ -122,6 +122,6 @@ func AddAllowCompaction(b *AtomicWrite, s Stream, since frontier.Antichain) erro
 	if err := b.admit(h); err != nil {
 		return err
 	}
-	b.cmd.AllowCompaction(h.id, since)
+	b.cmd.AllowCompaction(h.engineID(), since)
 	return nil
 }

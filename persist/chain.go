@@ -35,15 +35,15 @@ func (c *Chain) fail(err error) *Future[storage.SeqNo] {
 	if c != nil && c.failed == nil {
 		c.failed = err
 	}
-	return indexed.Failed[storage.SeqNo](err)
+	return failed(err)
 }
 
 func (c *Chain) submit(ctx context.Context, to *indexed.Engine, cmd *indexed.Command) *Future[storage.SeqNo] {
 	switch {
 	case c == nil:
-		return to.Submit(ctx, cmd)
+		return submit(ctx, to, cmd)
 	case c.failed != nil:
-		return indexed.Failed[storage.SeqNo](fmt.Errorf("tidemark: %w: %w", ErrPrevious, c.failed))
+		return failed(fmt.Errorf("tidemark: %w: %w", ErrPrevious, c.failed))
 	case c.last != nil:
 		//museum:chain-broken
 		cmd.Follow(c.last)
@@ -52,7 +52,7 @@ func (c *Chain) submit(ctx context.Context, to *indexed.Engine, cmd *indexed.Com
 		cmd.ExpectUpperOf(c.name, c.expected)
 	}
 	c.last = cmd
-	return to.Submit(ctx, cmd)
+	return submit(ctx, to, cmd)
 }
 
 // CompareAndAppendIn is CompareAndAppend as the next command of a chain; nil is none.

@@ -17,12 +17,13 @@
 //
 // # Runtimes, clients and handles
 //
-// A runtime owns a location: a log and a store of blobs. Packages file and mem open
-// one and return a [Client]. A client has a reference count: Clone adds an owner,
-// Close gives one up, and the last one stops the runtime; Stop stops it for all, and
-// Shutdown does so within the time of a context. Handles are cheap, may be copied, used by many goroutines, and forgotten.
+// A runtime owns a location: a log and a store of blobs. tidemark.Open opens one by its
+// name and returns a [Client]; packages file and mem do so with options of their own. A
+// client has a reference count: Clone adds an owner, Close gives one up, and the last one
+// stops the runtime; Stop stops it for all, and Shutdown does so within the time of a
+// context. Handles are cheap, and may be copied, used by many goroutines, and forgotten.
 //
-//	client, err := file.Open(ctx, "quakes.db", persist.Config{})
+//	client, err := tidemark.Open(ctx, "quakes.db", persist.Config{})
 //	defer client.Close()
 //	write, read, err := persist.CreateOrLoad(ctx, client, "quakes", codec.String, codec.Uint64)
 //
@@ -35,7 +36,8 @@
 // is refused with an error that says why, and then nothing changed. If the log
 // fails while a command is on its way, its future says [ErrOutcomeUnknown], and the
 // runtime accepts no more writes until it is opened again. Its reads go on, and show
-// what had been acknowledged; a follower may show the command already.
+// what had been acknowledged; a follower may show the command already. [IsRetryable] says
+// of which errors the same call may be made again.
 //
 // docs/design.md in the repository tells how this works, docs/time.md what upper and
 // since are for.

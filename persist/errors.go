@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/tidemark-go/tidemark/frontier"
 	"github.com/tidemark-go/tidemark/indexed"
 	"github.com/tidemark-go/tidemark/internal/brief"
+	"github.com/tidemark-go/tidemark/persist/codec"
 	"github.com/tidemark-go/tidemark/storage"
 )
 
@@ -42,7 +44,8 @@ var (
 	// ErrInvalid: a request that can never succeed as it is.
 	ErrInvalid = indexed.ErrInvalid
 	// ErrTooLarge: a command larger than Config.MaxTailBytes, or than the log takes at a
-	// time (file.MaxAppendSize). Nothing of it was written. Split it.
+	// time (file.MaxAppendSize). Nothing of it was written. Split it. It is the same value as
+	// storage.ErrTooLarge.
 	ErrTooLarge = indexed.ErrTooLarge
 	// ErrLagged: a listener was cut off because it had fallen too far behind.
 	ErrLagged = indexed.ErrLagged
@@ -66,16 +69,40 @@ var (
 	// ErrDifferentRuntimes: handles of two runtimes in one atomic command.
 	ErrDifferentRuntimes = errors.New("handles of different runtimes")
 	// ErrDecode: a stored key or value that its codec does not accept; errors.As gives
-	// a *DecodeError.
-	ErrDecode = errors.New("cannot decode")
+	// a *DecodeError. It is the same value as codec.ErrDecode.
+	ErrDecode = codec.ErrDecode
+	// ErrNoEffect: the storage could not take a command, of which nothing was written. The
+	// same command may succeed later: see IsRetryable. It is the same value as
+	// storage.ErrNoEffect.
+	ErrNoEffect = storage.ErrNoEffect
 )
 
-// StreamError is an error about one stream.
-type StreamError = indexed.StreamError
+// StreamError is an error about one stream. It matches its Kind with errors.Is.
+type StreamError struct {
+	Stream string // its name
+	Kind   error  // one of the errors of this package, such as ErrSealed
+	Detail string // the times asked for, the times in force, and what to do
+}
 
-// UpperMismatchError is the answer to a compare-and-append whose expected upper is
-// not in force. It matches ErrUpperMismatch.
-type UpperMismatchError = indexed.UpperMismatchError
+// Error names the stream, the kind and the details.
+func (e *StreamError) Error() string { return (*indexed.StreamError)(e).Error() }
+
+// Unwrap returns the kind.
+func (e *StreamError) Unwrap() error { return e.Kind }
+
+// UpperMismatchError is the answer to a command that expected another upper than the stream
+// has: see WriteHandle.CompareAndAppend. It matches ErrUpperMismatch. Nothing was written.
+type UpperMismatchError struct {
+	Stream   string             // its name
+	Expected frontier.Antichain // what the caller expected
+	Upper    frontier.Antichain // what is in force; the caller goes on from here
+}
+
+// Error names the stream and both uppers.
+func (e *UpperMismatchError) Error() string { return (*indexed.UpperMismatchError)(e).Error() }
+
+// Unwrap returns ErrUpperMismatch.
+func (e *UpperMismatchError) Unwrap() error { return ErrUpperMismatch }
 
 // DecodeError says which update could not be decoded. It matches ErrDecode.
 type DecodeError struct {
@@ -94,8 +121,8 @@ func (e *DecodeError) Error() string {
 	if e.KeyBytes > len(e.Key) {
 		key = fmt.Sprintf("%q... (%d bytes)", e.Key, e.KeyBytes)
 	}
-	return fmt.Sprintf("tidemark: stream %q: %v the %s of update of key %s at time %d with diff %d: %v",
-		e.Stream, ErrDecode, e.Part, key, e.Time, e.Diff, e.Err)
+	return fmt.Sprintf("tidemark: stream %q: cannot decode the %s of update of key %s at time %d with diff %d: %v",
+		e.Stream, e.Part, key, e.Time, e.Diff, e.Err)
 }
 
 // Unwrap returns ErrDecode and the codec's error.

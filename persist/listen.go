@@ -49,7 +49,7 @@ type Listener[K, V any] struct {
 
 func newListener[K, V any](r *ReadHandle[K, V], inner *indexed.Listener) *Listener[K, V] {
 	l := &Listener[K, V]{read: r, inner: inner, decoder: r.decoder()}
-	l.open = &leaseable{what: "listener", stream: indexed.ShownName(r.id, r.name), logger: r.owned.logger, close: inner.Close}
+	l.open = &leaseable{what: "listener", stream: r.shownName(), logger: r.owned.logger, close: inner.Close}
 	runtime.AddCleanup(l, (*leaseable).forgotten, l.open)
 	return l
 }
@@ -96,7 +96,7 @@ func (l *Listener[K, V]) Next(ctx context.Context) (ListenEvent[K, V], error) {
 func (l *Listener[K, V]) take(ctx context.Context) error {
 	events, err := l.inner.NextEvents(ctx, l.events)
 	if err != nil {
-		return err
+		return translate(err)
 	}
 	l.events, l.at = events, 0
 	n, keyBytes, valBytes := 0, 0, 0

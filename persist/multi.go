@@ -122,7 +122,7 @@ func (m *MultiWriteHandle) WriteAtomic(ctx context.Context, build func(*AtomicWr
 //
 // Errors: ErrInvalid if one is not a member; as WriteHandle.Seal.
 func (m *MultiWriteHandle) Seal(ctx context.Context, ids []StreamID, upper uint64) *Future[storage.SeqNo] {
-	return m.each(ctx, ids, func(c *indexed.Command, id StreamID) { c.Seal(id, frontier.At(upper)) })
+	return m.each(ctx, ids, func(c *indexed.Command, id indexed.StreamID) { c.Seal(id, frontier.At(upper)) })
 }
 
 // SealAll seals every member to {upper}, all or none.
@@ -134,7 +134,7 @@ func (m *MultiWriteHandle) SealAll(ctx context.Context, upper uint64) *Future[st
 //
 // Errors: ErrInvalid if one is not a member; as WriteHandle.AllowCompaction.
 func (m *MultiWriteHandle) AllowCompaction(ctx context.Context, ids []StreamID, since frontier.Antichain) *Future[storage.SeqNo] {
-	return m.each(ctx, ids, func(c *indexed.Command, id StreamID) { c.AllowCompaction(id, since) })
+	return m.each(ctx, ids, func(c *indexed.Command, id indexed.StreamID) { c.AllowCompaction(id, since) })
 }
 
 // AllowCompactionAll advances the since of every member, all or none.
@@ -142,18 +142,18 @@ func (m *MultiWriteHandle) AllowCompactionAll(ctx context.Context, since frontie
 	return m.AllowCompaction(ctx, m.ids(), since)
 }
 
-func (m *MultiWriteHandle) each(ctx context.Context, ids []StreamID, add func(*indexed.Command, StreamID)) *Future[storage.SeqNo] {
+func (m *MultiWriteHandle) each(ctx context.Context, ids []StreamID, add func(*indexed.Command, indexed.StreamID)) *Future[storage.SeqNo] {
 	if err := m.Err(); err != nil {
-		return indexed.Failed[storage.SeqNo](err)
+		return failed(err)
 	}
 	var c indexed.Command
 	for _, id := range ids {
 		if err := m.memberID(id); err != nil {
-			return indexed.Failed[storage.SeqNo](err)
+			return failed(err)
 		}
-		add(&c, id)
+		add(&c, indexed.StreamID(id))
 	}
-	return m.writer.Submit(ctx, &c)
+	return submit(ctx, m.writer, &c)
 }
 
 func (m *MultiWriteHandle) ids() []StreamID {

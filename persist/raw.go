@@ -6,6 +6,7 @@ import (
 	"runtime"
 
 	"github.com/tidemark-go/tidemark/frontier"
+	"github.com/tidemark-go/tidemark/indexed"
 )
 
 // RawSorted yields what Between yields, without decoding it. Key and Val are valid until the
@@ -14,7 +15,7 @@ import (
 func (s *Snapshot[K, V]) RawSorted(ctx context.Context, lower, upper frontier.Antichain) iter.Seq2[Row, error] {
 	return func(yield func(Row, error) bool) {
 		defer runtime.KeepAlive(s)
-		s.inner.Between(ctx, lower, upper)(yield)
+		raw(s.inner.Between(ctx, lower, upper), yield)
 	}
 }
 
@@ -22,7 +23,15 @@ func (s *Snapshot[K, V]) RawSorted(ctx context.Context, lower, upper frontier.An
 func (s *Snapshot[K, V]) RawAsOf(ctx context.Context, t uint64) iter.Seq2[Row, error] {
 	return func(yield func(Row, error) bool) {
 		defer runtime.KeepAlive(s)
-		s.inner.AsOf(ctx, t)(yield)
+		raw(s.inner.AsOf(ctx, t), yield)
+	}
+}
+
+func raw(rows iter.Seq2[indexed.Row, error], yield func(Row, error) bool) {
+	for row, err := range rows {
+		if !yield(Row(row), translate(err)) {
+			return
+		}
 	}
 }
 

@@ -22,7 +22,8 @@ import (
 // Errors: ErrUnknownStream, ErrCodecMismatch, ErrDestroyed, ErrStopped, ErrCorrupt.
 func Load[K, V any](ctx context.Context, c *ReadClient, name string, kc Codec[K], vc Codec[V]) (*ReadHandle[K, V], error) {
 	id, err := c.reader.Lookup(ctx, name, kc.Name(), vc.Name())
-	return &ReadHandle[K, V]{handle: handle{owned: c.owned, name: name, id: id, err: err}, kc: kc, vc: vc}, err
+	err = translate(err)
+	return &ReadHandle[K, V]{handle: handle{owned: c.owned, name: name, id: StreamID(id), err: err}, kc: kc, vc: vc}, err
 }
 
 // ReadHandle reads a stream. It may be used by several goroutines at once.
@@ -41,9 +42,9 @@ func (r *ReadHandle[K, V]) Snapshot(ctx context.Context) (*Snapshot[K, V], error
 	if err := r.Err(); err != nil {
 		return nil, err
 	}
-	s, err := r.owned.engine.Snapshot(ctx, r.id)
+	s, err := r.owned.engine.Snapshot(ctx, r.engineID())
 	if err != nil {
-		return nil, err
+		return nil, translate(err)
 	}
 	return newSnapshot(r, s), nil
 }
@@ -57,9 +58,9 @@ func (r *ReadHandle[K, V]) Listen(ctx context.Context) (*Snapshot[K, V], *Listen
 	if err := r.Err(); err != nil {
 		return nil, nil, err
 	}
-	s, l, err := r.owned.engine.Listen(ctx, r.id)
+	s, l, err := r.owned.engine.Listen(ctx, r.engineID())
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, translate(err)
 	}
 	return newSnapshot(r, s), newListener(r, l), nil
 }
@@ -72,7 +73,7 @@ type decoder[K, V any] struct {
 }
 
 func (r *ReadHandle[K, V]) decoder() *decoder[K, V] {
-	return &decoder[K, V]{stream: indexed.ShownName(r.id, r.name), keys: newSideDecoder(r.kc), vals: newSideDecoder(r.vc)}
+	return &decoder[K, V]{stream: r.shownName(), keys: newSideDecoder(r.kc), vals: newSideDecoder(r.vc)}
 }
 
 // decode returns one update, or a *DecodeError. If lasting, key and val are never changed,
@@ -151,7 +152,7 @@ func (l *leaseable) forgotten() {
 
 func newSnapshot[K, V any](r *ReadHandle[K, V], inner *indexed.Snapshot) *Snapshot[K, V] {
 	s := &Snapshot[K, V]{read: r, inner: inner}
-	s.open = &leaseable{what: "snapshot", stream: indexed.ShownName(r.id, r.name), logger: r.owned.logger, close: inner.Close}
+	s.open = &leaseable{what: "snapshot", stream: r.shownName(), logger: r.owned.logger, close: inner.Close}
 	runtime.AddCleanup(s, (*leaseable).forgotten, s.open)
 	return s
 }
@@ -187,7 +188,7 @@ func (s *Snapshot[K, V]) All(ctx context.Context) iter.Seq2[Update[K, V], error]
 		d := s.read.decoder()
 		for chunk, err := range s.inner.Chunks(ctx) {
 			if err != nil {
-				yield(Update[K, V]{}, err)
+				yield(Update[K, V]{}, translate(err))
 				return
 			}
 			for i := range chunk.Len() {
@@ -199,10 +200,6 @@ func (s *Snapshot[K, V]) All(ctx context.Context) iter.Seq2[Update[K, V], error]
 		}
 	}
 }
-
-// Row is one update of a snapshot, encoded. Snapshot.Raw yields rows as they are stored,
-// neither sorted nor consolidated as a whole.
-type Row = indexed.Row
 
 // Raw yields what All yields, without decoding it: to copy it elsewhere, to count, or to
 // decode what is wanted. Key and Val are valid until the next row is asked for, and must
@@ -218,7 +215,7 @@ func (s *Snapshot[K, V]) RawBetween(ctx context.Context, lower, upper frontier.A
 		defer runtime.KeepAlive(s)
 		for chunk, err := range s.inner.ChunksBetween(ctx, lower, upper) {
 			if err != nil {
-				yield(Row{}, err)
+				yield(Row{}, translate(err))
 				return
 			}
 			for i := range chunk.Len() {
@@ -264,7 +261,7 @@ func (s *Snapshot[K, V]) rows(rows iter.Seq2[indexed.Row, error]) iter.Seq2[Upda
 		d := s.read.decoder()
 		for row, err := range rows {
 			if err != nil {
-				yield(Update[K, V]{}, err)
+				yield(Update[K, V]{}, translate(err))
 				return
 			}
 			if !yield(d.decode(row.Key, row.Val, row.Time, row.Diff, false)) {

@@ -9,6 +9,14 @@ import (
 	"github.com/tidemark-go/tidemark/internal/brief"
 )
 
+// Row is one update, encoded. Whatever yields rows says whether they are sorted, whether equal
+// ones are added up, and how long Key and Val are valid. They must not be changed.
+type Row struct {
+	Key, Val []byte // as the codecs of the stream encode them
+	Time     uint64
+	Diff     int64
+}
+
 // Codecs returns the codecs of the stream's keys and values, for operators that write
 // encoded rows: see EncodeRow.
 func (w *WriteHandle[K, V]) Codecs() (Codec[K], Codec[V]) { return w.kc, w.vc }
@@ -39,12 +47,12 @@ func (w *WriteHandle[K, V]) MaxCommandBytes() int64 {
 // Errors, which name the key: the codecs'; ErrInvalid names one that does not append to what
 // it is handed.
 func EncodeRow[K, V any](dst []byte, kc Codec[K], vc Codec[V], u *Update[K, V]) (Row, []byte, error) {
-	row, dst, err := indexed.AppendRow(dst, kc, vc, u.Key, u.Val)
+	row, dst, err := indexed.AppendRow[K, V](dst, kc, vc, u.Key, u.Val)
 	if err != nil {
 		return Row{}, dst, fmt.Errorf("update of key %s at time %d: %w", brief.Value(u.Key), u.Time, err)
 	}
 	row.Time, row.Diff = u.Time, u.Diff
-	return row, dst, nil
+	return Row(row), dst, nil
 }
 
 // AddRows adds updates in the encoding of the stream, such as Snapshot.Raw yields, whose
@@ -72,7 +80,7 @@ func AddRows(b *AtomicWrite, s Stream, rows []Row) error {
 			return fmt.Errorf("tidemark: stream %q: %s: %w", h.name, whichRow(i, rows), err)
 		}
 	}
-	b.cmd.WriteFrom(h.id, &columns)
+	b.cmd.WriteFrom(h.engineID(), &columns)
 	return nil
 }
 
@@ -89,6 +97,6 @@ func AddExpectUpper(b *AtomicWrite, s Stream, expected frontier.Antichain) error
 	if err := b.admit(h); err != nil {
 		return err
 	}
-	b.cmd.ExpectUpper(h.id, expected)
+	b.cmd.ExpectUpper(h.engineID(), expected)
 	return nil
 }

@@ -25,7 +25,8 @@ import (
 // ErrStopped, ErrOutcomeUnknown; the context's.
 func CreateOrLoad[K, V any](ctx context.Context, c *Client, name string, kc Codec[K], vc Codec[V]) (*WriteHandle[K, V], *ReadHandle[K, V], error) {
 	id, err := c.writer.Register(ctx, name, kc.Name(), vc.Name())
-	h := handle{owned: c.owned, writer: c.writer, name: name, id: id, err: err}
+	err = translate(err)
+	h := handle{owned: c.owned, writer: c.writer, name: name, id: StreamID(id), err: err}
 	return &WriteHandle[K, V]{handle: h, kc: kc, vc: vc}, &ReadHandle[K, V]{handle: h, kc: kc, vc: vc}, err
 }
 
@@ -61,8 +62,13 @@ func (h *handle) Description(ctx context.Context) (frontier.Description, error) 
 	if err := h.Err(); err != nil {
 		return frontier.Description{}, err
 	}
-	return h.owned.engine.Describe(ctx, h.name)
+	return h.owned.describe(ctx, h.name)
 }
+
+func (h *handle) engineID() indexed.StreamID { return indexed.StreamID(h.id) }
+
+// shownName is what the stream is called where others read it.
+func (h *handle) shownName() string { return indexed.ShownName(h.engineID(), h.name) }
 
 // WriteHandle writes to a stream. It may be used by several goroutines at once.
 //
@@ -121,7 +127,7 @@ func (w *WriteHandle[K, V]) encode(c *indexed.Command, updates []Update[K, V], c
 			return fmt.Errorf("tidemark: stream %q: %s: %w", w.name, which(i, updates), err)
 		}
 	}
-	c.WriteFrom(w.id, b)
+	c.WriteFrom(w.engineID(), b)
 	return nil
 }
 
@@ -141,16 +147,16 @@ func which[K, V any](i int, updates []Update[K, V]) string {
 // Errors: ErrSealed if the time of one is before the upper, and then none is
 // written; ErrInvalid if the diff of one is math.MinInt64, which has no negation, or if
 // a codec does not append to what it is handed; ErrTooLarge; ErrDestroyed, ErrStopped, ErrOutcomeUnknown; the codecs'
-// and the context's; storage errors that match storage.ErrNoEffect.
+// and the context's; those of the storage that match ErrNoEffect.
 func (w *WriteHandle[K, V]) Write(ctx context.Context, updates []Update[K, V]) *Future[storage.SeqNo] {
 	if err := w.Err(); err != nil {
-		return indexed.Failed[storage.SeqNo](err)
+		return failed(err)
 	}
 	var c indexed.Command
 	if err := w.encode(&c, updates, nil); err != nil {
-		return indexed.Failed[storage.SeqNo](err)
+		return failed(err)
 	}
-	return w.writer.Submit(ctx, &c)
+	return submit(ctx, w.writer, &c)
 }
 
 // Seal advances the upper of the stream to {upper}: all updates before that time
@@ -159,7 +165,7 @@ func (w *WriteHandle[K, V]) Write(ctx context.Context, updates []Update[K, V]) *
 //
 // Errors: ErrSealRegression; ErrDestroyed, ErrStopped, ErrOutcomeUnknown.
 func (w *WriteHandle[K, V]) Seal(ctx context.Context, upper uint64) *Future[storage.SeqNo] {
-	return w.command(ctx, func(c *indexed.Command) { c.Seal(w.id, frontier.At(upper)) })
+	return w.command(ctx, func(c *indexed.Command) { c.Seal(w.engineID(), frontier.At(upper)) })
 }
 
 // Finish seals the stream to the empty antichain: nothing is ever written again,
@@ -167,7 +173,7 @@ func (w *WriteHandle[K, V]) Seal(ctx context.Context, upper uint64) *Future[stor
 //
 // Errors: as Seal.
 func (w *WriteHandle[K, V]) Finish(ctx context.Context) *Future[storage.SeqNo] {
-	return w.command(ctx, func(c *indexed.Command) { c.Seal(w.id, frontier.Empty()) })
+	return w.command(ctx, func(c *indexed.Command) { c.Seal(w.engineID(), frontier.Empty()) })
 }
 
 // AllowCompaction advances the since of the stream: reads as of earlier times will
@@ -177,16 +183,16 @@ func (w *WriteHandle[K, V]) Finish(ctx context.Context) *Future[storage.SeqNo] {
 // Errors: ErrSinceRegression; ErrInvalid for a since more than half of all times, 1<<63,
 // in advance of the upper, as upper-1 is at an upper of 0; ErrDestroyed, ErrStopped, ErrOutcomeUnknown.
 func (w *WriteHandle[K, V]) AllowCompaction(ctx context.Context, since frontier.Antichain) *Future[storage.SeqNo] {
-	return w.command(ctx, func(c *indexed.Command) { c.AllowCompaction(w.id, since) })
+	return w.command(ctx, func(c *indexed.Command) { c.AllowCompaction(w.engineID(), since) })
 }
 
 func (w *WriteHandle[K, V]) command(ctx context.Context, build func(*indexed.Command)) *Future[storage.SeqNo] {
 	if err := w.Err(); err != nil {
-		return indexed.Failed[storage.SeqNo](err)
+		return failed(err)
 	}
 	var c indexed.Command
 	build(&c)
-	return w.writer.Submit(ctx, &c)
+	return submit(ctx, w.writer, &c)
 }
 
 // CompareAndAppend writes updates with times in [expected, next) and seals the
@@ -211,7 +217,7 @@ func (w *WriteHandle[K, V]) addCompareAndAppend(c *indexed.Command, updates []Up
 	case expected == next && len(updates) == 0:
 		// Not a seal to the upper in force: in a command that changes something else
 		// listeners would hear of it.
-		c.ExpectUpper(w.id, expected)
+		c.ExpectUpper(w.engineID(), expected)
 		return nil
 	case !expected.LessThan(next):
 		return w.invalid("compare-and-append of %d updates from %s to %s: the next upper must be in advance of the expected one, or the same to assert it without updates", len(updates), expected, next)
@@ -224,8 +230,8 @@ func (w *WriteHandle[K, V]) addCompareAndAppend(c *indexed.Command, updates []Up
 	}); err != nil {
 		return err
 	}
-	c.ExpectUpper(w.id, expected)
-	c.Seal(w.id, next)
+	c.ExpectUpper(w.engineID(), expected)
+	c.Seal(w.engineID(), next)
 	return nil
 }
 

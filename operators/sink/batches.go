@@ -111,7 +111,7 @@ func (w *writer[K, V]) settleBatch(b operators.Batch[K, V], bytes int64, err err
 		return w.putBack(b, bytes)
 	case errors.As(err, &mismatch):
 		return fmt.Errorf("batch [%s, %s): %w", b.Lower, b.Upper, w.explain(err))
-	case tooLarge(err):
+	case errors.Is(err, persist.ErrTooLarge):
 		w.oversized = b.Upper // to be written in several commands, when its turn comes again
 		return w.putBack(b, bytes)
 	case w.transient(err):

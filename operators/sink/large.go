@@ -12,7 +12,6 @@ import (
 	"github.com/tidemark-go/tidemark/internal/brief"
 	"github.com/tidemark-go/tidemark/operators"
 	"github.com/tidemark-go/tidemark/persist"
-	"github.com/tidemark-go/tidemark/storage"
 )
 
 // A batch that does not fit into a command is written in several, one after the other,
@@ -20,11 +19,6 @@ import (
 
 // rowOverhead is what an update takes in a command beside its key and value.
 const rowOverhead = 24
-
-// tooLarge says that a command was refused for its size.
-func tooLarge(err error) bool {
-	return errors.Is(err, persist.ErrTooLarge) || errors.Is(err, storage.ErrTooLarge)
-}
 
 // large is a batch being written in several commands.
 type large[K, V any] struct {

@@ -12,23 +12,21 @@ import (
 
 // transient says that the command had no effect because of the storage, and may
 // have one later.
-func (w *writer[K, V]) transient(err error) bool {
-	return errors.Is(err, storage.ErrNoEffect) && !errors.Is(err, storage.ErrTooLarge) && !w.fatal(err)
-}
+func (w *writer[K, V]) transient(err error) bool { return persist.IsRetryable(err) && !w.fatal(err) }
 
 // fatal says that no command will succeed any more. A context that ended counts if it is
 // the sink's: storage has some of its own.
 func (w *writer[K, V]) fatal(err error) bool {
 	for _, kind := range []error{
 		persist.ErrStopped, persist.ErrOutcomeUnknown, persist.ErrDestroyed, persist.ErrUnknownStream,
-		persist.ErrReadOnly,
+		persist.ErrReadOnly, storage.ErrFailed,
 	} {
 		if errors.Is(err, kind) {
 			return true
 		}
 	}
 	ended := errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
-	return ended && (w.ctx.Err() != nil || !errors.Is(err, storage.ErrNoEffect))
+	return ended && (w.ctx.Err() != nil || !errors.Is(err, persist.ErrNoEffect))
 }
 
 // maxBackoff bounds the wait between two tries: so soon is it noticed at the latest that

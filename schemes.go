@@ -1,0 +1,126 @@
+package tidemark
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/url"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"github.com/tidemark-go/tidemark/file"
+	"github.com/tidemark-go/tidemark/mem"
+	"github.com/tidemark-go/tidemark/persist"
+)
+
+// fileOpener opens directories of the local disk by their URLs.
+type fileOpener struct{}
+
+func (fileOpener) Open(ctx context.Context, location *url.URL, cfg persist.Config) (*persist.Client, error) {
+	dir, err := directory(location, runtime.GOOS)
+	if err != nil {
+		return nil, fmt.Errorf("tidemark: open: %w", err)
+	}
+	return file.Open(ctx, dir, cfg)
+}
+
+func (fileOpener) OpenRead(ctx context.Context, location *url.URL, cfg persist.Config) (*persist.ReadClient, error) {
+	dir, err := directory(location, runtime.GOOS)
+	if err != nil {
+		return nil, fmt.Errorf("tidemark: open for reading: %w", err)
+	}
+	return file.OpenRead(ctx, dir, cfg)
+}
+
+// drive is how the path of a file URL begins that names a Windows drive.
+var drive = regexp.MustCompile(`^/[A-Za-z]:(/|$)`)
+
+// directory returns the directory that a file URL names on an operating system.
+func directory(u *url.URL, goos string) (string, error) {
+	path, err := plain(u)
+	switch {
+	case err != nil:
+		return "", err
+	case u.Host != "" && !strings.EqualFold(u.Host, "localhost"):
+		return "", fmt.Errorf("%w: the file URL has the host %q: write file:%s for a relative path, and file:///... for an absolute one",
+			ErrLocation, u.Host, u.Host+u.EscapedPath())
+	case path == "":
+		return "", fmt.Errorf("%w: the file URL names no directory: write file:shop.db or file:///data/shop", ErrLocation)
+	case goos == "windows" && drive.MatchString(path):
+		path = path[1:]
+	}
+	return filepath.FromSlash(path), nil
+}
+
+// memOpener opens places in the memory of this process by their names.
+type memOpener struct{}
+
+// places are the places of mem: URLs. They live as long as the process, as a directory
+// outlives its runtimes.
+var places = mem.NewMultiRegistry()
+
+// openings counts the openings of places: each is another owner, or a place would take it for
+// the same one come back, and fence the runtime before.
+var openings atomic.Uint64
+
+func (memOpener) Open(ctx context.Context, location *url.URL, cfg persist.Config) (*persist.Client, error) {
+	name, err := placeName(location)
+	if err != nil {
+		return nil, fmt.Errorf("tidemark: open: %w", err)
+	}
+	return places.Open(ctx, name, fmt.Sprintf("runtime %d of this process", openings.Add(1)), cfg)
+}
+
+func (memOpener) OpenRead(ctx context.Context, location *url.URL, cfg persist.Config) (*persist.ReadClient, error) {
+	name, err := placeName(location)
+	if err != nil {
+		return nil, fmt.Errorf("tidemark: open for reading: %w", err)
+	}
+	return places.OpenRead(ctx, name, cfg)
+}
+
+func placeName(u *url.URL) (string, error) {
+	name, err := plain(u)
+	switch {
+	case err != nil:
+		return "", err
+	case u.Opaque == "" || name == "":
+		return "", fmt.Errorf("%w: the mem URL names no place: write mem:NAME, without a slash before the name", ErrLocation)
+	}
+	return name, nil
+}
+
+// plain returns the unescaped path of a URL that has nothing else: no parameter, user or
+// fragment, which would be ignored.
+func plain(u *url.URL) (string, error) {
+	parameters, err := url.ParseQuery(u.RawQuery)
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("%w: parameters of the %s URL that cannot be read: %w", ErrLocation, u.Scheme, err)
+	case len(parameters) > 0:
+		return "", fmt.Errorf("%w: %s URLs have no parameter %s: leave it out, or write %%3F for a question mark in a name",
+			ErrLocation, u.Scheme, quoted(slices.Sorted(maps.Keys(parameters))))
+	case u.User != nil:
+		return "", fmt.Errorf("%w: %s URLs have no user: write %%40 for an @ in a name", ErrLocation, u.Scheme)
+	case u.Fragment != "":
+		return "", fmt.Errorf("%w: %s URLs have no fragment %q: write %%23 for a # in a name", ErrLocation, u.Scheme, "#"+u.Fragment)
+	case u.Opaque == "":
+		return u.Path, nil
+	}
+	path, err := url.PathUnescape(u.Opaque)
+	if err != nil {
+		return "", fmt.Errorf("%w: a %s URL that cannot be read: %w", ErrLocation, u.Scheme, err)
+	}
+	return path, nil
+}
+
+func quoted(names []string) string {
+	for i, n := range names {
+		names[i] = fmt.Sprintf("%q", n)
+	}
+	return strings.Join(names, ", ")
+}
