@@ -45,7 +45,7 @@ var valuesExhibits = []exhibit{
 	{
 		name: "name-as-a-whole", bug: "a name of a megabyte, of an old store, is whole in each text about its stream", origin: ours, tier: b,
 		plants: changes{swap("indexed.ShownName(indexed.StreamID(i.ID), i.Name)", "i.Name")},
-		pkg:    "./persist", test: "TestStreams",
+		pkg:    "./persist", test: "TestStreamInfoPrintsAnyName",
 	},
 	{
 		name: "codec-trusted-in-parts", bug: "a batch that is written in parts has other rows than those it was given, of a codec that does not append", origin: ours, tier: b,
