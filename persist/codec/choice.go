@@ -17,7 +17,7 @@ func Some[T any](v T) Optional[T] { return Optional[T]{Value: v, Valid: true} }
 // Option encodes an [Optional]: the byte 0 if the value is missing, or the byte 1
 // and then the value. A missing value sorts first.
 func Option[T any](c Codec[T]) Codec[Optional[T]] {
-	return optionCodec[T]{name: "option(" + c.Name() + ")", value: inner(c)}
+	return optionCodec[T]{named: named{"option(" + c.Name() + ")"}, value: inner(c)}
 }
 
 // Outcome is a value, or the error that came in its place. The zero value is the
@@ -38,7 +38,7 @@ func Failure[T, E any](err E) Outcome[T, E] { return Outcome[T, E]{Err: err, Fai
 // then the error. Values sort before errors.
 func Result[T, E any](value Codec[T], err Codec[E]) Codec[Outcome[T, E]] {
 	return resultCodec[T, E]{
-		name:  "result(" + value.Name() + "," + err.Name() + ")",
+		named: named{"result(" + value.Name() + "," + err.Name() + ")"},
 		value: inner(value),
 		err:   inner(err),
 	}
@@ -58,11 +58,9 @@ var errNoTag = errors.New("want a tag byte, got no bytes")
 func errTag(tag byte) error { return fmt.Errorf("want the tag 0 or 1, got %d", tag) }
 
 type optionCodec[T any] struct {
-	name  string
+	named
 	value Codec[T]
 }
-
-func (c optionCodec[T]) Name() string { return c.name }
 
 func (c optionCodec[T]) Append(dst []byte, v Optional[T]) ([]byte, error) {
 	if !v.Valid {
@@ -98,12 +96,10 @@ func (c optionCodec[T]) Decode(src []byte) (Optional[T], error) {
 }
 
 type resultCodec[T, E any] struct {
-	name  string
+	named
 	value Codec[T]
 	err   Codec[E]
 }
-
-func (c resultCodec[T, E]) Name() string { return c.name }
 
 func (c resultCodec[T, E]) Append(dst []byte, v Outcome[T, E]) ([]byte, error) {
 	var out []byte

@@ -71,16 +71,20 @@ func Func[T any](
 	appendTo func(dst []byte, v T) ([]byte, error),
 	decode func(src []byte) (T, error),
 ) Codec[T] {
-	return funcCodec[T]{name: name, appendTo: appendTo, decode: decode}
+	return funcCodec[T]{named: named{name}, appendTo: appendTo, decode: decode}
 }
 
+// named is a codec's name, which is also what the codec prints as.
+type named struct{ name string }
+
+func (n named) Name() string   { return n.name }
+func (n named) String() string { return n.name }
+
 type funcCodec[T any] struct {
-	name     string
+	named
 	appendTo func([]byte, T) ([]byte, error)
 	decode   func([]byte) (T, error)
 }
-
-func (c funcCodec[T]) Name() string { return c.name }
 
 func (c funcCodec[T]) Append(dst []byte, v T) ([]byte, error) {
 	out, err := c.appendTo(dst, v)

@@ -3,6 +3,7 @@ package codec_test
 import (
 	"bytes"
 	"cmp"
+	"fmt"
 	"math"
 	"strings"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"go.uber.org/goleak"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/structpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 	"pgregory.net/rapid"
 
 	"github.com/tidemark-go/tidemark/persist/codec"
@@ -253,5 +255,19 @@ func TestEmptyBytesComeBackEmpty(t *testing.T) {
 		v, err := codec.Bytes.Decode(src)
 		require.NoError(t, err)
 		require.Equal(t, []byte{}, v, "empty, and not nil")
+	}
+}
+
+// A codec prints as its name, not as what it is made of.
+func TestCodecsPrintAsTheirNames(t *testing.T) {
+	mine := codec.Func("mine", codec.Bool.Append, codec.Bool.Decode)
+	for _, c := range []interface{ Name() string }{
+		codec.Unit, codec.Bool, codec.String, codec.Bytes, codec.Uint32, codec.Uint64, codec.Int32, codec.Int64,
+		codec.Float64, codec.Time, codec.Pair(codec.String, mine), codec.Option(codec.Uint64),
+		codec.Result(codec.String, mine), codec.JSON[map[string]int](), codec.Proto[*wrapperspb.StringValue](),
+		codec.Keep(codec.JSON[[]int]()), codec.Keep(mine), mine,
+	} {
+		require.Equal(t, c.Name(), fmt.Sprint(c))
+		require.Equal(t, c.Name(), fmt.Sprintf("%+v", c))
 	}
 }

@@ -8,16 +8,45 @@ import (
 )
 
 // Unit encodes struct{} as no bytes at all: the value of a stream that has only keys.
-var Unit = fixedCodec[struct{}]{
-	name:  "unit",
+var Unit Codec[struct{}] = unitCodec
+
+// Bool encodes false as the byte 0 and true as the byte 1.
+var Bool Codec[bool] = boolCodec
+
+// Uint32 encodes a uint32 as 4 bytes, big endian, which sort as the numbers do.
+var Uint32 Codec[uint32] = uint32Codec
+
+// Uint64 encodes a uint64 as 8 bytes, big endian, which sort as the numbers do.
+var Uint64 Codec[uint64] = uint64Codec
+
+// Int32 encodes an int32 as 4 bytes, big endian with the sign bit flipped, which
+// sort as the numbers do.
+var Int32 Codec[int32] = int32Codec
+
+// Int64 encodes an int64 as 8 bytes, big endian with the sign bit flipped, which
+// sort as the numbers do.
+var Int64 Codec[int64] = int64Codec
+
+// Float64 encodes every float64 bit for bit, as 8 bytes that sort by the total
+// order of IEEE 754: negative NaNs, -Inf, ..., -0, +0, ..., +Inf, positive NaNs.
+// -0 and +0 are two different keys here, although Go's == calls them equal.
+var Float64 Codec[float64] = float64Codec
+
+// Time encodes an instant as 12 bytes that sort as instants do: seconds since the
+// year 1 as [Int64] does, then nanoseconds as [Uint32] does. Every time.Time has
+// an encoding. Instants come back in UTC: the location and the monotonic clock
+// reading are not kept, so times for which Equal holds encode equally.
+var Time Codec[time.Time] = timeCodec
+
+var unitCodec = fixedCodec[struct{}]{
+	named: named{"unit"},
 	width: 0,
 	put:   func(dst []byte, _ struct{}) []byte { return dst },
 	get:   func([]byte) (struct{}, error) { return struct{}{}, nil },
 }
 
-// Bool encodes false as the byte 0 and true as the byte 1.
-var Bool = fixedCodec[bool]{
-	name:  "bool",
+var boolCodec = fixedCodec[bool]{
+	named: named{"bool"},
 	width: 1,
 	put: func(dst []byte, v bool) []byte {
 		if v {
@@ -33,26 +62,22 @@ var Bool = fixedCodec[bool]{
 	},
 }
 
-// Uint32 encodes a uint32 as 4 bytes, big endian, which sort as the numbers do.
-var Uint32 = fixedCodec[uint32]{
-	name:  "uint32",
+var uint32Codec = fixedCodec[uint32]{
+	named: named{"uint32"},
 	width: 4,
 	put:   binary.BigEndian.AppendUint32,
 	get:   func(src []byte) (uint32, error) { return binary.BigEndian.Uint32(src), nil },
 }
 
-// Uint64 encodes a uint64 as 8 bytes, big endian, which sort as the numbers do.
-var Uint64 = fixedCodec[uint64]{
-	name:  "uint64",
+var uint64Codec = fixedCodec[uint64]{
+	named: named{"uint64"},
 	width: 8,
 	put:   binary.BigEndian.AppendUint64,
 	get:   func(src []byte) (uint64, error) { return binary.BigEndian.Uint64(src), nil },
 }
 
-// Int32 encodes an int32 as 4 bytes, big endian with the sign bit flipped, which
-// sort as the numbers do.
-var Int32 = fixedCodec[int32]{
-	name:  "int32",
+var int32Codec = fixedCodec[int32]{
+	named: named{"int32"},
 	width: 4,
 	put: func(dst []byte, v int32) []byte {
 		return binary.BigEndian.AppendUint32(dst, uint32(v)^signBit32)
@@ -62,20 +87,15 @@ var Int32 = fixedCodec[int32]{
 	},
 }
 
-// Int64 encodes an int64 as 8 bytes, big endian with the sign bit flipped, which
-// sort as the numbers do.
-var Int64 = fixedCodec[int64]{
-	name:  "int64",
+var int64Codec = fixedCodec[int64]{
+	named: named{"int64"},
 	width: 8,
 	put:   appendInt64,
 	get:   func(src []byte) (int64, error) { return int64At(src), nil },
 }
 
-// Float64 encodes every float64 bit for bit, as 8 bytes that sort by the total
-// order of IEEE 754: negative NaNs, -Inf, ..., -0, +0, ..., +Inf, positive NaNs.
-// -0 and +0 are two different keys here, although Go's == calls them equal.
-var Float64 = fixedCodec[float64]{
-	name:  "float64",
+var float64Codec = fixedCodec[float64]{
+	named: named{"float64"},
 	width: 8,
 	put: func(dst []byte, v float64) []byte {
 		// Larger magnitudes of positive numbers have larger bits: set the sign bit to
@@ -99,12 +119,8 @@ var Float64 = fixedCodec[float64]{
 	},
 }
 
-// Time encodes an instant as 12 bytes that sort as instants do: seconds since the
-// year 1 as [Int64] does, then nanoseconds as [Uint32] does. Every time.Time has
-// an encoding. Instants come back in UTC: the location and the monotonic clock
-// reading are not kept, so times for which Equal holds encode equally.
-var Time = fixedCodec[time.Time]{
-	name:  "time",
+var timeCodec = fixedCodec[time.Time]{
+	named: named{"time"},
 	width: 12,
 	put: func(dst []byte, v time.Time) []byte {
 		// time.Time counts seconds from the year 1 in an int64. Unix moves the origin,
@@ -137,13 +153,11 @@ func int64At(src []byte) int64 { return int64(binary.BigEndian.Uint64(src) ^ sig
 
 // fixedCodec encodes every value in width bytes. get is called with width bytes.
 type fixedCodec[T any] struct {
-	name  string
+	named
 	width int
 	put   func(dst []byte, v T) []byte
 	get   func(src []byte) (T, error)
 }
-
-func (c fixedCodec[T]) Name() string { return c.name }
 
 func (c fixedCodec[T]) Append(dst []byte, v T) ([]byte, error) { return c.put(dst, v), nil }
 

@@ -54,7 +54,7 @@ func JSON[T any](opts ...JSONOption) Codec[T] {
 		opt(&cfg)
 	}
 	return jsonCodec[T]{
-		name:       "json(" + cfg.typeName + ")",
+		named:      named{"json(" + cfg.typeName + ")"},
 		interfaces: hasInterface(reflect.TypeFor[T](), map[reflect.Type]bool{}),
 	}
 }
@@ -87,7 +87,7 @@ var replaced = []byte(`\ufffd`)
 var errReplaced = errors.New("a string is not valid UTF-8 (use a []byte field)")
 
 type jsonCodec[T any] struct {
-	name       string
+	named
 	interfaces bool // T has values of interface types
 }
 
@@ -111,8 +111,6 @@ func hasInterface(t reflect.Type, seen map[reflect.Type]bool) bool {
 	}
 	return false
 }
-
-func (c jsonCodec[T]) Name() string { return c.name }
 
 func (c jsonCodec[T]) Append(dst []byte, v T) ([]byte, error) {
 	text, err := json.Marshal(v)

@@ -57,6 +57,7 @@ type keptCodec[T any] struct {
 }
 
 func (c keptCodec[T]) Name() string            { return c.inner.Name() }
+func (c keptCodec[T]) String() string          { return c.inner.Name() }
 func (c keptCodec[T]) fixedWidth() (int, bool) { return fixedWidth(c.inner) }
 
 func (c keptCodec[T]) Append(dst []byte, v Kept[T]) ([]byte, error) {

@@ -45,13 +45,11 @@ const (
 var errNoDelimiter = errors.New("no delimiter after the first component")
 
 type pairCodec[A, B any] struct {
-	name       string
+	named
 	first      Codec[A]
 	second     Codec[B]
 	firstWidth int // bytes; -1 when the first component is delimited
 }
-
-func (c pairCodec[A, B]) Name() string { return c.name }
 
 func (c pairCodec[A, B]) Append(dst []byte, v Tuple[A, B]) ([]byte, error) {
 	start := len(dst)

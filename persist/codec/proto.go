@@ -29,10 +29,10 @@ import (
 func Proto[T proto.Message]() Codec[T] {
 	message, err := messageType[T]()
 	if err != nil {
-		return protoCodec[T]{name: "proto(invalid)", err: err}
+		return protoCodec[T]{named: named{"proto(invalid)"}, err: err}
 	}
 	return protoCodec[T]{
-		name:    fmt.Sprintf("proto(%s)", message.Descriptor().FullName()),
+		named:   named{fmt.Sprintf("proto(%s)", message.Descriptor().FullName())},
 		message: message,
 	}
 }
@@ -40,7 +40,7 @@ func Proto[T proto.Message]() Codec[T] {
 var errNilMessage = errors.New("the message is nil")
 
 type protoCodec[T proto.Message] struct {
-	name    string
+	named
 	message protoreflect.MessageType // nil if err is not
 	err     error                    // what is wrong with T
 }
@@ -56,8 +56,6 @@ func messageType[T proto.Message]() (message protoreflect.MessageType, err error
 	var zero T
 	return zero.ProtoReflect().Type(), nil
 }
-
-func (c protoCodec[T]) Name() string { return c.name }
 
 func (c protoCodec[T]) Append(dst []byte, v T) ([]byte, error) {
 	if c.err != nil {

@@ -9,27 +9,25 @@ import (
 
 // String encodes a string as its UTF-8 bytes. A string that is not valid UTF-8
 // is refused on both ways: use [Bytes] for those.
-var String stringCodec
+var String Codec[string] = stringCodec{named{"string"}}
 
 // Bytes encodes a byte slice as it is. A nil slice comes back as an empty one.
-var Bytes bytesCodec
+var Bytes Codec[[]byte] = bytesCodec{named{"bytes"}}
 
 var errNotUTF8 = errors.New("not valid UTF-8 (codec bytes takes any bytes)")
 
-type stringCodec struct{}
-
-func (stringCodec) Name() string { return "string" }
+type stringCodec struct{ named }
 
 func (c stringCodec) Append(dst []byte, v string) ([]byte, error) {
 	if !utf8.ValidString(v) {
-		return dst, encodeErrorf(c.Name(), "%w", errNotUTF8)
+		return dst, encodeErrorf(c.name, "%w", errNotUTF8)
 	}
 	return append(dst, v...), nil
 }
 
 func (c stringCodec) Decode(src []byte) (string, error) {
 	if !utf8.Valid(src) {
-		return "", decodeErrorf(c.Name(), "%w", errNotUTF8)
+		return "", decodeErrorf(c.name, "%w", errNotUTF8)
 	}
 	return string(src), nil
 }
@@ -40,14 +38,12 @@ func (c stringCodec) DecodeOwned(src []byte) (string, error) { return c.DecodeSh
 // DecodeShared implements [SharedDecoder].
 func (c stringCodec) DecodeShared(src []byte) (string, error) {
 	if !utf8.Valid(src) {
-		return "", decodeErrorf(c.Name(), "%w", errNotUTF8)
+		return "", decodeErrorf(c.name, "%w", errNotUTF8)
 	}
 	return kept.String(src), nil
 }
 
-type bytesCodec struct{}
-
-func (bytesCodec) Name() string { return "bytes" }
+type bytesCodec struct{ named }
 
 func (bytesCodec) Append(dst, v []byte) ([]byte, error) { return append(dst, v...), nil }
 
