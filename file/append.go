@@ -72,21 +72,23 @@ var (
 	_ storage.LogSizer = (*LogReader)(nil)
 )
 
-// MaxAppend implements [storage.LogSizer].
-func (*Log) MaxAppend() int64 { return frameSize(MaxAppendSize) }
+// MaxAppend returns the most that StoredBytes may be for one Append: the frame of
+// MaxAppendSize bytes. It implements [storage.LogSizer].
+func (l *Log) MaxAppend() int64 { return frameSize(MaxAppendSize) }
 
-// StoredBytes implements [storage.LogSizer]: a group is one frame, and writes over the
-// mark of the one before.
-func (*Log) StoredBytes(entries int, bytes int64) int64 {
+// StoredBytes returns how many bytes of the log one Append of so many entries, of so many
+// bytes in all, takes: one frame, which writes over the mark of the one before. It implements
+// [storage.LogSizer].
+func (l *Log) StoredBytes(entries int, bytes int64) int64 { return storedBytes(entries, bytes) }
+
+// MaxAppend returns what Log.MaxAppend returns. It implements [storage.LogSizer].
+func (r *LogReader) MaxAppend() int64 { return frameSize(MaxAppendSize) }
+
+// StoredBytes returns what Log.StoredBytes returns. It implements [storage.LogSizer].
+func (r *LogReader) StoredBytes(entries int, bytes int64) int64 { return storedBytes(entries, bytes) }
+
+func storedBytes(entries int, bytes int64) int64 {
 	return frameSize(entryHeaderSize*int64(entries) + bytes)
-}
-
-// MaxAppend implements [storage.LogSizer], as Log does.
-func (*LogReader) MaxAppend() int64 { return (*Log)(nil).MaxAppend() }
-
-// StoredBytes implements [storage.LogSizer], as Log does.
-func (*LogReader) StoredBytes(entries int, bytes int64) int64 {
-	return (*Log)(nil).StoredBytes(entries, bytes)
 }
 
 // payloadSize is the size of the payload that entries make.

@@ -21,6 +21,31 @@ var (
 // Blob is the blobs of a Place, open for writing. Place.OpenBlob makes it.
 type Blob struct{ blobView }
 
+// Get returns the whole blob; see storage.BlobReader.
+func (b *Blob) Get(ctx context.Context, key string) ([]byte, storage.Version, error) {
+	value, err := b.find(ctx, OpGet, key)
+	return bytes.Clone(value.data), value.version, err
+}
+
+// GetRange returns the bytes [offset, offset+length) of the blob; see storage.BlobReader.
+func (b *Blob) GetRange(ctx context.Context, key string, offset, length int64) ([]byte, error) {
+	value, err := b.find(ctx, OpGetRange, key)
+	if err != nil {
+		return nil, err
+	}
+	return cut(value, key, offset, length)
+}
+
+// List yields the blobs that exist when the sequence starts, in order; see
+// storage.BlobReader.
+func (b *Blob) List(ctx context.Context, prefix string) iter.Seq2[storage.BlobInfo, error] {
+	return b.list(ctx, prefix)
+}
+
+// Close gives the blobs and their lock up. A second call does nothing, nor does a call on a
+// handle that was taken over. It never fails.
+func (b *Blob) Close() error { return b.handle.close() }
+
 // Set stores value under key; see storage.Blob. It blocks only while flushes are
 // held.
 //
@@ -90,24 +115,7 @@ func (b *Blob) Delete(ctx context.Context, key string) error {
 // blobView is the reading half of a blob handle.
 type blobView struct{ handle *handle }
 
-// Get returns the whole blob; see storage.BlobReader.
-func (v blobView) Get(ctx context.Context, key string) ([]byte, storage.Version, error) {
-	value, err := v.find(ctx, OpGet, key)
-	return bytes.Clone(value.data), value.version, err
-}
-
-// GetRange returns the bytes [offset, offset+length); see storage.BlobReader.
-func (v blobView) GetRange(ctx context.Context, key string, offset, length int64) ([]byte, error) {
-	value, err := v.find(ctx, OpGetRange, key)
-	if err != nil {
-		return nil, err
-	}
-	return cut(value, key, offset, length)
-}
-
-// List yields the blobs that exist when the sequence starts, in order; see
-// storage.BlobReader.
-func (v blobView) List(ctx context.Context, prefix string) iter.Seq2[storage.BlobInfo, error] {
+func (v blobView) list(ctx context.Context, prefix string) iter.Seq2[storage.BlobInfo, error] {
 	return func(yield func(storage.BlobInfo, error) bool) {
 		if err := v.handle.enter(ctx, OpList); err != nil {
 			yield(storage.BlobInfo{}, err)
@@ -126,10 +134,6 @@ func (v blobView) List(ctx context.Context, prefix string) iter.Seq2[storage.Blo
 		}
 	}
 }
-
-// Close gives the handle up: a writer's lock, a reader's pins. A second call does
-// nothing, nor does a call on a handle that was superseded. It never fails.
-func (v blobView) Close() error { return v.handle.close() }
 
 // find returns a stored value, which the caller must not change.
 func (v blobView) find(ctx context.Context, op Op, key string) (blobValue, error) {

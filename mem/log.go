@@ -27,6 +27,19 @@ type Log struct {
 	unknown error
 }
 
+// Bounds returns what can be read now; see storage.LogReader.
+func (l *Log) Bounds(ctx context.Context) (storage.Bounds, error) { return l.bounds(ctx) }
+
+// Read yields the entries in advance of after that are durable when the sequence starts; see
+// storage.LogReader. A truncation meanwhile does not disturb it.
+func (l *Log) Read(ctx context.Context, after storage.SeqNo) iter.Seq2[storage.Entry, error] {
+	return l.read(ctx, after)
+}
+
+// Close gives the log and its lock up. A second call does nothing, nor does a call on a
+// handle that was taken over. It never fails.
+func (l *Log) Close() error { return l.handle.close() }
+
 // Append appends entries if the newest position is expected; see storage.Log. It
 // blocks only while flushes are held.
 //
@@ -101,6 +114,19 @@ func (l *Log) Truncate(ctx context.Context, through storage.SeqNo) error {
 // LogReader reads the log of a Place. Place.OpenLogReader makes it.
 type LogReader struct{ logView }
 
+// Bounds returns what can be read now; see storage.LogReader. Entries that were truncated and
+// that the reader holds count as readable.
+func (r *LogReader) Bounds(ctx context.Context) (storage.Bounds, error) { return r.bounds(ctx) }
+
+// Read yields the entries in advance of after that are durable when the sequence starts; see
+// storage.LogReader. A truncation meanwhile does not disturb it.
+func (r *LogReader) Read(ctx context.Context, after storage.SeqNo) iter.Seq2[storage.Entry, error] {
+	return r.read(ctx, after)
+}
+
+// Close gives up the reader and what it holds. A second call does nothing. It never fails.
+func (r *LogReader) Close() error { return r.handle.close() }
+
 // Hold keeps the entries in advance of after readable until this reader is closed
 // or holds a later position. A place sets no time limit.
 func (r *LogReader) Hold(_ context.Context, after storage.SeqNo) {
@@ -115,9 +141,7 @@ func (r *LogReader) Hold(_ context.Context, after storage.SeqNo) {
 // logView is the reading half of a log handle.
 type logView struct{ handle *handle }
 
-// Bounds returns what can be read now; see storage.LogReader. Entries that were
-// truncated and that a reader holds count as readable.
-func (v logView) Bounds(ctx context.Context) (storage.Bounds, error) {
+func (v logView) bounds(ctx context.Context) (storage.Bounds, error) {
 	if err := v.handle.enter(ctx, OpBounds); err != nil {
 		return storage.Bounds{}, err
 	}
@@ -126,9 +150,7 @@ func (v logView) Bounds(ctx context.Context) (storage.Bounds, error) {
 	return storage.Bounds{After: p.log.after, Last: p.log.last}, nil
 }
 
-// Read yields the entries in advance of after that are durable when the sequence
-// starts; see storage.LogReader. A truncation meanwhile does not disturb it.
-func (v logView) Read(ctx context.Context, after storage.SeqNo) iter.Seq2[storage.Entry, error] {
+func (v logView) read(ctx context.Context, after storage.SeqNo) iter.Seq2[storage.Entry, error] {
 	return func(yield func(storage.Entry, error) bool) {
 		if err := v.handle.enter(ctx, OpRead); err != nil {
 			yield(storage.Entry{}, err)
@@ -152,10 +174,6 @@ func (v logView) Read(ctx context.Context, after storage.SeqNo) iter.Seq2[storag
 		}
 	}
 }
-
-// Close gives the handle up: a writer's lock, a reader's hold. A second call does
-// nothing, nor does a call on a handle that was superseded. It never fails.
-func (v logView) Close() error { return v.handle.close() }
 
 // logContents is what a place's log holds. Guarded by Place.mu.
 type logContents struct {

@@ -3,6 +3,7 @@ package mem
 import (
 	"bytes"
 	"context"
+	"iter"
 	"slices"
 
 	"github.com/tidemark-go/tidemark/storage"
@@ -66,6 +67,16 @@ func (r *BlobReader) GetRange(ctx context.Context, key string, offset, length in
 	}
 	return cut(value, key, offset, length)
 }
+
+// List yields the blobs that exist when the sequence starts, in order; see
+// storage.BlobReader. One that is gone is not in it, although this reader has pinned it.
+func (r *BlobReader) List(ctx context.Context, prefix string) iter.Seq2[storage.BlobInfo, error] {
+	return r.list(ctx, prefix)
+}
+
+// Close gives up the reader and what it has pinned. A second call does nothing. It never
+// fails.
+func (r *BlobReader) Close() error { return r.handle.close() }
 
 // findPinned is find with this reader's pins before the store.
 func (r *BlobReader) findPinned(ctx context.Context, op Op, key string) (blobValue, error) {

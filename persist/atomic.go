@@ -49,7 +49,7 @@ type AtomicWrite struct {
 
 // admit returns why a stream cannot take part, or nil.
 func (b *AtomicWrite) admit(h *handle) error {
-	if err := h.Err(); err != nil {
+	if err := h.usable(); err != nil {
 		return err
 	}
 	if h.owned.id != b.runtime {

@@ -74,7 +74,7 @@ func (m *MultiWriteHandle) AddStream(s Stream) error {
 	case m.members == nil:
 		return errEmptyMulti
 	case h.owned == nil:
-		m.err = h.Err()
+		m.err = h.usable()
 	case h.owned.id != m.owned.id:
 		return fmt.Errorf("tidemark: %w: stream %q is of runtime %s, the others of %s: open them through one client", ErrDifferentRuntimes, h.name, h.owned.id, m.owned.id)
 	case h.err != nil:

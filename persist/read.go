@@ -33,6 +33,25 @@ type ReadHandle[K, V any] struct {
 	vc Codec[V]
 }
 
+// StreamName returns the name of the stream, also of a handle that carries an error.
+func (r *ReadHandle[K, V]) StreamName() string { return r.name }
+
+// StreamID returns the id of the stream, or the error that the handle carries.
+func (r *ReadHandle[K, V]) StreamID() (StreamID, error) { return r.id, r.usable() }
+
+// Err returns the error that the handle carries, if any. One that neither CreateOrLoad nor
+// Load has returned carries ErrInvalid.
+func (r *ReadHandle[K, V]) Err() error { return r.usable() }
+
+// Description returns the frontiers of the stream, as of every command whose call returned
+// before; in a read-only runtime, as ReadClient.Description says.
+//
+// Errors: the handle's; ErrDestroyed, ErrStopped; the context's; in a read-only runtime also
+// ErrCorrupt and the storage's.
+func (r *ReadHandle[K, V]) Description(ctx context.Context) (frontier.Description, error) {
+	return r.describe(ctx)
+}
+
 // Snapshot returns what was durable when the call had its turn: it reflects every
 // command whose call returned before. It copies no update, and keeps the files it
 // refers to until it is closed.

@@ -30,46 +30,6 @@ func CreateOrLoad[K, V any](ctx context.Context, c *Client, name string, kc Code
 	return &WriteHandle[K, V]{handle: h, kc: kc, vc: vc}, &ReadHandle[K, V]{handle: h, kc: kc, vc: vc}, err
 }
 
-// handle is what all handles of a stream have in common.
-type handle struct {
-	owned  *owned          // nil for a handle that nobody has made
-	writer *indexed.Engine // nil for handles of a read-only runtime
-	name   string
-	id     StreamID
-	err    error // why the handle is of no use
-}
-
-// StreamName returns the name of the stream, also of a handle that carries an error.
-func (h *handle) StreamName() string { return h.name }
-
-// StreamID returns the id of the stream, or the error that the handle carries.
-func (h *handle) StreamID() (StreamID, error) { return h.id, h.Err() }
-
-// Err returns the error that the handle carries, if any. One that neither
-// CreateOrLoad nor Load has returned carries ErrInvalid.
-func (h *handle) Err() error {
-	if h.err == nil && h.owned == nil {
-		return fmt.Errorf("tidemark: %w: an empty handle: get one from CreateOrLoad or Load", ErrInvalid)
-	}
-	return h.err
-}
-
-// Description returns the frontiers of the stream, as of every command whose call
-// returned before: where a writer or reader that was stopped goes on.
-//
-// Errors: the handle's; ErrDestroyed, ErrStopped; the context's.
-func (h *handle) Description(ctx context.Context) (frontier.Description, error) {
-	if err := h.Err(); err != nil {
-		return frontier.Description{}, err
-	}
-	return h.owned.describe(ctx, h.name)
-}
-
-func (h *handle) engineID() indexed.StreamID { return indexed.StreamID(h.id) }
-
-// shownName is what the stream is called where others read it.
-func (h *handle) shownName() string { return indexed.ShownName(h.engineID(), h.name) }
-
 // WriteHandle writes to a stream. It may be used by several goroutines at once.
 //
 // Its methods return once the command has its place in the order of commands. They
@@ -79,6 +39,24 @@ type WriteHandle[K, V any] struct {
 	handle
 	kc Codec[K]
 	vc Codec[V]
+}
+
+// StreamName returns the name of the stream, also of a handle that carries an error.
+func (w *WriteHandle[K, V]) StreamName() string { return w.name }
+
+// StreamID returns the id of the stream, or the error that the handle carries.
+func (w *WriteHandle[K, V]) StreamID() (StreamID, error) { return w.id, w.usable() }
+
+// Err returns the error that the handle carries, if any. One that CreateOrLoad has not
+// returned carries ErrInvalid.
+func (w *WriteHandle[K, V]) Err() error { return w.usable() }
+
+// Description returns the frontiers of the stream, as of every command whose call returned
+// before: where a writer that was stopped goes on.
+//
+// Errors: the handle's; ErrDestroyed, ErrStopped; the context's.
+func (w *WriteHandle[K, V]) Description(ctx context.Context) (frontier.Description, error) {
+	return w.describe(ctx)
 }
 
 // builders recycles the scratch space of encoding.
@@ -233,8 +211,4 @@ func (w *WriteHandle[K, V]) addCompareAndAppend(c *indexed.Command, updates []Up
 	c.ExpectUpper(w.engineID(), expected)
 	c.Seal(w.engineID(), next)
 	return nil
-}
-
-func (h *handle) invalid(format string, args ...any) error {
-	return &StreamError{Stream: h.name, Kind: ErrInvalid, Detail: fmt.Sprintf(format, args...)}
 }
