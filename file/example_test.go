@@ -2,12 +2,113 @@ package file_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"log"
 	"os"
 	"strings"
 
 	"github.com/tidemark-go/tidemark/file"
+	"github.com/tidemark-go/tidemark/persist"
+	"github.com/tidemark-go/tidemark/persist/codec"
+	"github.com/tidemark-go/tidemark/storage"
 )
+
+// A directory is opened by one owner at a time. What was acknowledged is there when it is
+// opened again.
+func ExampleOpen() {
+	ctx := context.Background()
+	dir, err := os.MkdirTemp("", "tidemark")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir) //nolint:errcheck // an example's directory
+
+	client, err := file.Open(ctx, dir, persist.Config{}, file.LockInfo(storage.LockInfo{Owner: "importer"}))
+	if err != nil {
+		log.Fatal(err)
+	}
+	write, _, err := persist.CreateOrLoad(ctx, client, "stock", codec.String, codec.Unit)
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, err = write.Write(ctx, []persist.Update[string, struct{}]{{Key: "apple", Time: 1, Diff: 3}}).Wait(ctx)
+	fmt.Println("write:", err) // nil: it is on the disk
+
+	_, err = file.Open(ctx, dir, persist.Config{})
+	var locked *storage.LockedError
+	fmt.Println("locked by the importer:", errors.As(err, &locked) && locked.Holder.Owner == "importer")
+	if err := client.Close(); err != nil {
+		log.Fatal(err)
+	}
+
+	client, err = file.Open(ctx, dir, persist.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close()
+	_, read, err := persist.CreateOrLoad(ctx, client, "stock", codec.String, codec.Unit)
+	if err != nil {
+		log.Fatal(err)
+	}
+	snapshot, err := read.Snapshot(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer snapshot.Close()
+	updates, err := snapshot.ReadToEnd(ctx)
+	fmt.Println(updates, err)
+	// Output:
+	// write: <nil>
+	// locked by the importer: true
+	// [{apple {} 1 3}] <nil>
+}
+
+// A reader needs no lock. It follows the owner, which may be another process.
+func ExampleOpenRead() {
+	ctx := context.Background()
+	dir, err := os.MkdirTemp("", "tidemark")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir) //nolint:errcheck // an example's directory
+	owner, err := file.Open(ctx, dir, persist.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer owner.Close()
+	write, _, err := persist.CreateOrLoad(ctx, owner, "stock", codec.String, codec.Unit)
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	client, err := file.OpenRead(ctx, dir, persist.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close()
+	read, err := persist.Load(ctx, client, "stock", codec.String, codec.Unit)
+	if err != nil {
+		log.Fatal(err)
+	}
+	snapshot, listener, err := read.Listen(ctx) // what is there, and what comes after
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer snapshot.Close()
+	defer listener.Close()
+	updates, err := snapshot.ReadToEnd(ctx)
+	fmt.Println(len(updates), err)
+
+	if _, err := write.Write(ctx, []persist.Update[string, struct{}]{{Key: "apple", Time: 1, Diff: 3}}).Wait(ctx); err != nil {
+		log.Fatal(err)
+	}
+	event, err := listener.Next(ctx)
+	fmt.Println(event.Updates, err)
+	// Output:
+	// 0 <nil>
+	// [{apple {} 1 3}] <nil>
+}
 
 func ExampleNewLog() {
 	ctx := context.Background()
@@ -18,13 +119,13 @@ func ExampleNewLog() {
 	}
 	defer os.RemoveAll(dir) //nolint:errcheck // an example's directory
 
-	log, err := file.NewLog(dir)
+	entries, err := file.NewLog(dir)
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	// Both entries are durable when Append returns. 0 is where the log ended.
-	positions, err := log.Append(ctx, 0, [][]byte{[]byte("first"), []byte("second")})
+	positions, err := entries.Append(ctx, 0, [][]byte{[]byte("first"), []byte("second")})
 	fmt.Println(positions, err)
 
 	// Only one handle writes, and the error says which.
@@ -40,7 +141,7 @@ func ExampleNewLog() {
 	for entry, err := range reader.Read(ctx, 1) {
 		fmt.Println(entry.SeqNo, string(entry.Data), err)
 	}
-	fmt.Println(reader.Close(), log.Close())
+	fmt.Println(reader.Close(), entries.Close())
 	// Output:
 	// [1 2] <nil>
 	// true

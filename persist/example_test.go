@@ -14,7 +14,7 @@ import (
 
 // stock is a stream of articles with a shelf each, in memory.
 func stock(ctx context.Context) (*persist.Client, *persist.WriteHandle[string, string], *persist.ReadHandle[string, string]) {
-	client, err := mem.NewRegistry().Runtime(ctx, persist.Config{}) // or file.Open
+	client, err := mem.NewRegistry().Runtime(ctx, persist.Config{}) // or tidemark.Open
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -93,6 +93,60 @@ func ExampleWriteHandle_CompareAndAppend() {
 	// Output:
 	// first wrote up to 5
 	// second goes on from {5}
+}
+
+// The log fails while a command is on its way. The command may be durable or not, so it must
+// not simply be written again. Close the client, open the location again, and repeat the
+// command as a CompareAndAppend: it takes effect if it has not yet, and else says so.
+func ExampleWriteHandle_CompareAndAppend_outcomeUnknown() {
+	ctx := context.Background()
+	registry, faults := mem.NewRegistry(), mem.NewUnreliable()
+	client, err := registry.RuntimeUnreliable(ctx, faults, persist.Config{}) // or tidemark.Open
+	if err != nil {
+		log.Fatal(err)
+	}
+	write, _, err := persist.CreateOrLoad(ctx, client, "stock", codec.String, codec.String)
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	updates := []persist.Update[string, string]{{Key: "apple", Val: "shelf 1", Time: 0, Diff: 10}}
+	faults.Inject(mem.Fault{Op: mem.OpAppend, Outcome: mem.AnswerLost}) // it lands, but nobody is told
+	_, err = write.CompareAndAppend(ctx, updates, frontier.At(0), frontier.At(1)).Wait(ctx)
+	fmt.Println("unknown:", errors.Is(err, persist.ErrOutcomeUnknown), "retryable:", persist.IsRetryable(err))
+
+	_ = client.Close() // it takes no more writes
+	client, err = registry.Runtime(ctx, persist.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer func() { _ = client.Close() }()
+	write, read, err := persist.CreateOrLoad(ctx, client, "stock", codec.String, codec.String)
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, err = write.CompareAndAppend(ctx, updates, frontier.At(0), frontier.At(1)).Wait(ctx)
+	var mismatch *persist.UpperMismatchError
+	switch {
+	case err == nil:
+		fmt.Println("it had not landed, and has now")
+	case errors.As(err, &mismatch) && mismatch.Upper == frontier.At(1):
+		fmt.Println("it had landed")
+	default:
+		log.Fatal(err) // another writer was there, or the storage still fails
+	}
+
+	snapshot, err := read.Snapshot(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer func() { _ = snapshot.Close() }()
+	contents, err := snapshot.ReadToEnd(ctx)
+	fmt.Println(contents, err) // once
+	// Output:
+	// unknown: true retryable: false
+	// it had landed
+	// [{apple shelf 1 0 10}] <nil>
 }
 
 // An order and the stock it is taken from change together, or not at all.
