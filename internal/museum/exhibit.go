@@ -15,7 +15,7 @@ type exhibit struct {
 	plants changes
 	pkg    string // of the test, as "./file"
 	test   string // its name
-	goarch string // for which the test is built; "" is that of this machine
+	narrow bool   // the test is built for a processor whose int has 32 bits
 }
 
 // changes plant a bug. The first one changes what the marker of the exhibit's name is

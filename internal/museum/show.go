@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/tidemark-go/tidemark/internal/proof"
@@ -49,10 +50,10 @@ func show(ctx context.Context, root string, x exhibit) (verdict, error) {
 
 // run runs the test once.
 func (x exhibit) run(ctx context.Context, root, overlay string, tier proof.Tier) (verdict, error) {
-	cmd := exec.CommandContext(ctx, "go", "test", "-vet=off", "-overlay", overlay, "-count=1", "-timeout=2m", "-failfast",
-		"-run", "^"+x.test+"$", x.pkg)
+	args := []string{"test", "-vet=off", "-overlay", overlay, "-count=1", "-timeout=2m", "-failfast", "-run", "^" + x.test + "$"}
+	cmd := exec.CommandContext(ctx, "go", append(append(args, execFor(x.narrow)...), x.pkg)...)
 	cmd.Dir = root
-	cmd.Env = append(environment(x.goarch), "TIDEMARK_TIER="+string(tier), "TMPDIR="+filepath.Dir(overlay))
+	cmd.Env = append(environment(x.narrow), "TIDEMARK_TIER="+string(tier), "TMPDIR="+filepath.Dir(overlay))
 	var output bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &output, &output
 	err := cmd.Run()
@@ -75,19 +76,23 @@ func (x exhibit) run(ctx context.Context, root, overlay string, tier proof.Tier)
 // control runs the exhibits' tests without their bugs: one that fails anyhow would
 // seem to catch everything.
 func control(ctx context.Context, root string, shown []exhibit) error {
-	type binary struct{ pkg, goarch string }
+	type binary struct {
+		pkg    string
+		narrow bool
+	}
 	tests := map[binary][]string{}
 	for _, x := range shown {
-		of := binary{x.pkg, x.goarch}
+		of := binary{x.pkg, x.narrow}
 		if !slices.Contains(tests[of], x.test) {
 			tests[of] = append(tests[of], x.test)
 		}
 	}
-	byName := func(a, b binary) int { return strings.Compare(a.pkg+" "+a.goarch, b.pkg+" "+b.goarch) }
+	byName := func(a, b binary) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) }
 	for _, of := range slices.SortedFunc(maps.Keys(tests), byName) {
-		cmd := exec.CommandContext(ctx, "go", "test", "-vet=off", "-count=1", "-run", "^("+strings.Join(tests[of], "|")+")$", of.pkg)
+		args := []string{"test", "-vet=off", "-count=1", "-run", "^(" + strings.Join(tests[of], "|") + ")$"}
+		cmd := exec.CommandContext(ctx, "go", append(append(args, execFor(of.narrow)...), of.pkg)...)
 		cmd.Dir = root
-		cmd.Env = append(environment(of.goarch), "TIDEMARK_TIER=")
+		cmd.Env = append(environment(of.narrow), "TIDEMARK_TIER=")
 		if output, err := cmd.CombinedOutput(); err != nil {
 			return fmt.Errorf("without a bug, %s: %w\n%s", strings.Join(cmd.Args, " "), err, output)
 		}
@@ -95,15 +100,50 @@ func control(ctx context.Context, root string, shown []exhibit) error {
 	return nil
 }
 
+// narrow is a processor whose int has 32 bits, and how go test is to run programs for it:
+// 386, unless the kernel runs no programs for it, and arm with QEMU's user-mode emulator then.
+var narrow = sync.OnceValues(func() (goarch string, args []string) {
+	emulator, err := exec.LookPath("qemu-arm")
+	if err != nil || runs386() {
+		return "386", nil
+	}
+	return "arm", []string{"-exec", emulator}
+})
+
+// execFor returns the arguments for go test to run programs for a narrow processor.
+func execFor(isNarrow bool) []string {
+	if !isNarrow {
+		return nil
+	}
+	_, args := narrow()
+	return args
+}
+
+func runs386() bool {
+	dir, err := os.MkdirTemp("", "museum")
+	if err != nil {
+		return false
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	program := filepath.Join(dir, "main.go")
+	if err := os.WriteFile(program, []byte("package main\n\nfunc main() {}\n"), 0o600); err != nil {
+		return false
+	}
+	cmd := exec.Command("go", "run", program)
+	cmd.Env = append(os.Environ(), "GOARCH=386", "CGO_ENABLED=0")
+	return cmd.Run() == nil
+}
+
 // environment is ours without what would change the tests. Property tests have the seed
 // of tier A, and do not keep what they find: it belongs to a program with a bug in it.
-// A machine that runs programs for another goarch as well is asked to.
-func environment(goarch string) []string {
+// For a test of 32 bits it asks for a processor that has them.
+func environment(isNarrow bool) []string {
 	ours := slices.DeleteFunc(os.Environ(), func(variable string) bool {
 		return strings.HasPrefix(variable, "TIDEMARK") || strings.HasPrefix(variable, "RAPID")
 	})
 	ours = append(ours, "RAPID_SEED=1", "RAPID_NOFAILFILE=true")
-	if goarch != "" {
+	if isNarrow {
+		goarch, _ := narrow()
 		ours = append(ours, "GOARCH="+goarch, "CGO_ENABLED=0")
 	}
 	return ours
