@@ -49,6 +49,32 @@ func TestSnippets(t *testing.T) {
 	vet(t, programs)
 }
 
+// TestQuickstart holds the README to the program in examples/quickstart, and that to what the
+// README makes of it: a page of code that needs five packages of ours.
+func TestQuickstart(t *testing.T) {
+	text, err := os.ReadFile("examples/quickstart/main.go")
+	require.NoError(t, err)
+	_, code, ok := strings.Cut(string(text), "\npackage main\n")
+	require.True(t, ok)
+	code = "package main\n" + code
+	shown := snippets(t, "README.md")
+	require.Equal(t, code, shown[0].code, "README.md shows another program")
+
+	lines, imports := 0, 0
+	for line := range strings.Lines(code) {
+		line = strings.TrimSpace(line)
+		if line != "" && !strings.HasPrefix(line, "//") {
+			lines++
+		}
+		if strings.HasPrefix(line, `"`+module) {
+			imports++
+		}
+	}
+	require.LessOrEqual(t, lines, 45, "lines of Go")
+	require.LessOrEqual(t, imports, 5, "imports of ours")
+	require.Contains(t, code, "tidemark.Open(")
+}
+
 func documents(t *testing.T) []string {
 	docs := []string{"README.md", "CONTRIBUTING.md", "SECURITY.md"}
 	for _, pattern := range []string{"docs/*.md", "docs/*/*.md"} {
@@ -96,7 +122,6 @@ func vet(t *testing.T, programs []snippet) {
 		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
 	}
 
-	const module = "github.com/tidemark-go/tidemark"
 	mod, err := os.ReadFile("go.mod")
 	require.NoError(t, err)
 	sum, err := os.ReadFile("go.sum")

@@ -15,6 +15,10 @@ import (
 	"github.com/tidemark-go/tidemark/persist"
 )
 
+// Batch is operators.Batch, what a BatchSource emits, by a name in this package: a flow of
+// one's own between a source and a sink needs nothing else of package operators.
+type Batch[K, V any] = operators.Batch[K, V]
+
 // BatchSource emits a stream in batch mode: sealed updates alone, one batch for
 // every advance of the upper, each with the description of what it covers.
 //
