@@ -39,7 +39,9 @@ func workload(m *disk.Disk, p *progress, seed uint64) error {
 	p.say(m)
 	for session := range 2 {
 		if session > 0 {
-			m.Leave("/db/log/" + tempPrefix + "left")
+			for i := range 4 { // so many that one of their removals is met in each run
+				m.Leave(fmt.Sprint("/db/log/", tempPrefix, "left", i))
+			}
 		}
 		l, err := tryOpenMem(m)
 		if err != nil {
