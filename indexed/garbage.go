@@ -88,7 +88,7 @@ func (e *Engine) collectLoop() {
 			}
 		}
 		err := e.deleteGarbage(e.life.work, false)
-		if e.life.work.Err() != nil || e.life.refused(noBackground) != nil {
+		if e.life.work.Err() != nil || e.life.refuses(noBackground) {
 			return
 		}
 		if err != nil {

@@ -103,6 +103,9 @@ func (l *lifecycle) refuse(s scope, why string, cause error) (first bool) {
 	return first
 }
 
+// refuses reports whether a scope is refused.
+func (l *lifecycle) refuses(s scope) bool { return l.refusals[s].Load() != nil }
+
 // refused returns why a scope is refused, as ErrStopped, or nil.
 func (l *lifecycle) refused(s scope) error {
 	r := l.refusals[s].Load()

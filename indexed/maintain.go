@@ -136,7 +136,7 @@ func (e *Engine) maintainLoop() {
 		if failed := errors.Join(truncated, err); errors.Is(failed, storage.ErrFailed) {
 			e.life.refuse(noRoom, "its storage failed", failed)
 		}
-		if e.life.refused(noBackground) != nil {
+		if e.life.refuses(noBackground) {
 			return
 		}
 		if truncated != nil {

@@ -54,7 +54,7 @@ func (e *Engine) compactLoop() {
 		}
 		for {
 			did, err := e.mergeOnce(e.life.work, anything)
-			if e.life.work.Err() != nil || e.life.refused(noBackground) != nil {
+			if e.life.work.Err() != nil || e.life.refuses(noBackground) {
 				return
 			}
 			if err != nil {
@@ -110,7 +110,7 @@ func (e *Engine) mergeOnce(ctx context.Context, scope mergeScope) (bool, error) 
 		return false, err
 	}
 	defer e.maintenance.merge.Release(1)
-	if e.life.refused(noBackground) != nil {
+	if e.life.refuses(noBackground) {
 		return false, nil
 	}
 	m, err := e.planMergeIn(ctx, scope)

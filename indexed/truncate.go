@@ -57,7 +57,7 @@ func (e *Engine) truncateLog(ctx context.Context) error {
 		}
 	}
 	keep = min(keep, st.cutLaggedLocked(&m.meter, &e.cfg))
-	truncated, broken := m.meter.truncated, e.life.refused(noState) != nil
+	truncated, broken := m.meter.truncated, e.life.refuses(noState)
 	st.mu.Unlock()
 	if keep <= truncated || broken {
 		return nil

@@ -110,7 +110,7 @@ func reachable(names map[string]*inode, name string) bool {
 // what was not flushed, each sector, size and name is kept with the probability keep. A
 // sector or size that is not kept is what it was at some time before. With 0 only what was
 // flushed is left, with 1 everything; random is not used then, and may be nil. It takes no
-// lock: see Disk.
+// lock.
 func (m *Disk) Crash(random *rand.Rand, keep float64) *Disk {
 	switch keep {
 	case 0:
@@ -122,7 +122,7 @@ func (m *Disk) Crash(random *rand.Rand, keep float64) *Disk {
 }
 
 // CrashKeepingNames is Crash for a power cut that takes all contents that were not flushed,
-// and no name. It takes no lock: see Disk.
+// and no name. It takes no lock.
 func (m *Disk) CrashKeepingNames() *Disk {
 	return m.after(cut{name: everything.name, sector: nothing.sector, size: nothing.size})
 }
@@ -144,7 +144,7 @@ func someOf(random *rand.Rand, names, sectors float64) cut {
 }
 
 // Clone returns what a killed process leaves: another disk, with files and page cache as
-// they are, without hook, Capacity and locks. It takes no lock: see Disk.
+// they are, without hook, Capacity and locks. It takes no lock.
 func (m *Disk) Clone() *Disk {
 	c, _ := m.cloneInodes()
 	return c

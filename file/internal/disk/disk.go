@@ -10,19 +10,21 @@ import (
 	"github.com/tidemark-go/tidemark/file/internal/vfs"
 )
 
-// Disk is a file system in memory: see the package. New makes one.
+// Disk is a file system in memory, which New makes. The page of the package says what it
+// can do.
 //
-// Methods that say so in their group look at it or change it from outside, as no program
-// can: they take no lock. Call them in a hook, in Alone, or while nobody else uses the
-// disk. All others may be called at any time but in a hook or in Alone, where they hang.
+// Some methods take no lock; their docs say so. Call these in a hook, in Alone, or while
+// nobody else uses the disk. Call all others at any time, but not in a hook and not in Alone:
+// there they hang.
 type Disk struct {
 	// Capacity, if it is not 0, is how many bytes all files may have together. A write
-	// that needs more ends where the disk is full, with ENOSPC. Set it as Alone says.
+	// that needs more ends where the disk is full, with ENOSPC. Set it in a hook, in Alone,
+	// or while nobody else uses the disk.
 	Capacity int
-	// NoLinks makes it say of each file that it has no name, as some file systems do. Set it
-	// while nobody uses the disk.
+	// NoLinks: the disk says of each file that it has no name, as some file systems do. Set
+	// it while nobody uses the disk.
 	NoLinks bool
-	// NoByteLocks makes it have no locks on bytes, as systems other than Linux. Set it while
+	// NoByteLocks: the disk has no locks on bytes, as systems other than Linux. Set it while
 	// nobody uses the disk.
 	NoByteLocks bool
 

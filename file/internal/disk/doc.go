@@ -1,7 +1,7 @@
 // Package disk is a disk in memory for the tests of package file. It knows what a power cut
 // would leave, it fails where a test wants it to, and it counts what is open.
 //
-// A [Disk] is a [vfs.FS], so a log, a blob store or a whole runtime works on it as on the
+// A [Disk] is a vfs.FS, so a log, a blob store or a whole runtime works on it as on the
 // operating system's files. A test looks as follows. It runs something, stops the world at a
 // moment, and opens what is left:
 //
@@ -72,6 +72,6 @@
 //
 // Operations may be called by several goroutines at once, and follow one another. A hook runs
 // with the disk locked: it must call no operation, or it hangs. The methods that take no lock
-// (they say so) are for hooks, for Alone, and for a disk that nobody else uses. A hook that
+// (their docs say so) are for hooks, for Alone, and for a disk that nobody else uses. A hook that
 // needs an operation calls it within Meanwhile.
 package disk

@@ -1,16 +1,14 @@
 package disk
 
-import (
-	"sync"
-)
+import "sync"
 
-// SetHook has a function called before every operation, instead of the one before; nil: none.
-// It may fail the operation: then the operation has no effect, but for a write, half of
-// which is done, a flush of a file, which makes it clean and not durable, and a close or an
-// unlock, which let go all the same. Whatever else it does happens just before the operation.
+// SetHook sets the function that is called before every operation, instead of the one that
+// was set before; nil: none. It is given the operation and a name: the page of the package
+// lists them. While it runs, no operation does; see Meanwhile.
 //
-// op is the operation and name the file or directory: the table of the package has them.
-// Calls of the hook follow one another: while it runs, so does no operation. See Meanwhile.
+// An error of the hook is the error of the operation, which then has no effect, except that
+// half of a write is done, that a flush of a file makes it clean and not durable, and that a
+// close or an unlock gives up what it should.
 func (m *Disk) SetHook(hook func(op, name string) error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -25,8 +23,8 @@ func (m *Disk) Alone(f func()) {
 	f()
 }
 
-// Meanwhile is for a hook that wants to do something with the disk itself: f may call
-// operations, and so may others while it runs.
+// Meanwhile is for a hook that itself needs operations of the disk: f may call them, and so
+// may others while f runs.
 func (m *Disk) Meanwhile(f func()) {
 	m.mu.Unlock()
 	defer m.mu.Lock()

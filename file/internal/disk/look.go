@@ -10,7 +10,7 @@ import (
 )
 
 // The methods of this file look at a disk. Those of the first group may be called at any
-// time, but in a hook and in Alone.
+// time, but not in a hook and not in Alone.
 
 // Everything is all that the disk holds, as name and contents: "dir", or "file " and the
 // bytes of the file.
@@ -54,21 +54,22 @@ func (m *Disk) Changes() int {
 	return m.changes
 }
 
-// Those of the second group take no lock: see Disk.
+// Those of the second group take no lock.
 
-// All yields the names of all files and directories, in any order.
+// All yields the names of all files and directories, in any order. It takes no lock.
 func (m *Disk) All() iter.Seq[string] { return maps.Keys(m.names) }
 
-// Has reports whether there is a file or directory of this name.
+// Has reports whether there is a file or directory of this name. It takes no lock.
 func (m *Disk) Has(name string) bool { return m.names[name] != nil }
 
-// IsDir reports whether there is a directory of this name.
+// IsDir reports whether there is a directory of this name. It takes no lock.
 func (m *Disk) IsDir(name string) bool { return m.names[name] != nil && m.names[name].dir }
 
-// Contents returns the contents of a file, to be read. The file must be there.
+// Contents returns the contents of a file, to be read. The file must be there. It takes no
+// lock.
 func (m *Disk) Contents(name string) []byte { return m.at(name).data }
 
-// Used returns how many bytes all files have together.
+// Used returns how many bytes all files have together. It takes no lock.
 func (m *Disk) Used() (n int) {
 	for _, inode := range m.names {
 		n += len(inode.data)

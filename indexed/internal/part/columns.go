@@ -28,6 +28,8 @@ type Columns struct {
 	minTime, maxTime uint64 // meaningful when n > 0
 }
 
+// RowOverhead is what an update takes in Columns beside its key and value, in bytes: a
+// time, a diff, and the ends of key and value.
 const RowOverhead = 8 + 8 + 4 + 4
 
 // Len returns the number of updates.
@@ -151,6 +153,7 @@ func (c *Columns) AppendTo(dst []byte) []byte {
 	return append(c.AppendCounts(dst), c.buf...)
 }
 
+// AppendCounts writes how many updates and bytes of keys and values there are.
 func (c *Columns) AppendCounts(dst []byte) []byte {
 	dst = binary.AppendUvarint(dst, uint64(c.n))
 	dst = binary.AppendUvarint(dst, uint64(c.keyBytes))

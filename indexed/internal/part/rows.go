@@ -199,8 +199,10 @@ func (m *rowMerge) down() {
 // TimeFilter admits the times in [lower, upper).
 type TimeFilter struct{ Lower, Upper frontier.Antichain }
 
+// AllTimes admits every time.
 var AllTimes = TimeFilter{Upper: frontier.Empty()}
 
+// Admits reports whether a time is in [Lower, Upper).
 func (f TimeFilter) Admits(t uint64) bool { return f.Lower.Admits(t) && !f.Upper.Admits(t) }
 
 // sortedColumns yields the rows of one run of columns that is already sorted.

@@ -53,6 +53,7 @@ type sampledRow struct {
 	folds, negative bool
 }
 
+// Add takes a row. folds says whether its key and value are those of the row before.
 func (s *Sampler) Add(r *Row, folds bool) {
 	if s.at == s.pick {
 		s.kept = append(s.kept, sampledRow{r.Time, folds, r.Diff < 0})

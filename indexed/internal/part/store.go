@@ -32,6 +32,7 @@ type Metrics struct {
 	FetchedBytes, ReadErrors prometheus.Counter
 }
 
+// NewStore returns a store of the parts in blob. It owns no goroutine and is not closed.
 func NewStore(blob storage.BlobReader, cfg Config, m Metrics) (*Store, error) {
 	b := &Store{blob: blob, metrics: m, groupBytes: cfg.groupBytes(), heldBytes: cfg.HeldBytes()}
 	maximum := uint64(math.MaxInt64)
@@ -177,6 +178,7 @@ func ErrGone(key string, err error) error {
 	return storage.Corruptf(key, -1, "the manifest names this blob, but it is gone: %w", err)
 }
 
+// Forget takes a part out of the cache: it is about to be deleted.
 func (b *Store) Forget(key string) { b.cache.Invalidate(key) }
 
 // cacheStats feeds the cache's own counts into the metrics.
