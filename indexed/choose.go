@@ -24,12 +24,11 @@ import (
 //	 2 2   1 1 1 1 1   1
 //
 // So n flushed batches give about log16(n) levels. A row is rewritten once for each level,
-// and at most 15 batches of each level stay. Lower levels go first: when merges cannot keep
-// up with writers, they remove the most batches for the fewest bytes.
+// and at most 15 batches of each level stay. The lowest level goes first: when merges cannot
+// keep up, it removes the most batches for the fewest bytes.
 //
-// INVARIANT: levels do not grow from one batch to the next. A batch of a low level between
-// two of a higher level would never find 16 neighbours. maxLevel keeps it so: see
-// lowestRun.
+// INVARIANT: levels do not grow from one batch to the next (maxLevel). A batch of a low
+// level between two of a higher level would never find 16 neighbours.
 //
 // # What the since lets fold
 //
@@ -270,7 +269,7 @@ func (c *candidate) foldPart(m *merge, whole []*batch) *merge {
 	return nil
 }
 
-// last makes m a merge of the last mergeWidth batches of a run that begins its list.
+// last makes m a merge of the last mergeWidth batches of run, which begins its list.
 func (m *merge) last(run []*batch) *merge {
 	if n := len(run) - mergeWidth; n > 0 {
 		run, m.maxLevel = run[n:], run[n-1].level
@@ -384,8 +383,8 @@ func lowestRun(list []*batch, limit uint64) (run []*batch) {
 	return run
 }
 
-// folding returns the first batches of the trace, as far as the since makes all their times
-// equal.
+// folding returns the first batches of the trace, as long as the since makes all their
+// times equal.
 func (c *candidate) folding() []*batch {
 	for i, b := range c.set.trace {
 		if b.newest >= c.limit || b.rows > 0 && (c.since.IsEmpty() || c.since.Advance(b.maxTime) != c.since.Advance(0)) {

@@ -15,12 +15,10 @@ import (
 	"github.com/tidemark-go/tidemark/storage"
 )
 
-// maintenance is the state of background work of an engine.
-//
-// A round does three things in this order: it flushes tails to batches, writes the
-// manifest, and truncates the log. Each makes the next one possible. How long a writer can
-// wait depends on rounds, so what a round does is bounded: see round and movedInRound.
-// Merges, large moves and deletions are no part of rounds.
+// maintenance is the state of background work. A round flushes tails to batches, writes the
+// manifest, and truncates the log, in this order: each makes the next one possible. Writers
+// may wait for a round, so its work is bounded: see round and movedInRound. Merges, large
+// moves and deletions are no part of rounds.
 type maintenance struct {
 	wake    chan struct{} // one token: something may be due
 	compact chan struct{} // one token: a merge may be possible
@@ -33,8 +31,8 @@ type maintenance struct {
 	// semaphore: callers wait for it under their contexts.
 	round    *semaphore.Weighted
 	manifest manifestWriter
-	// movedInRound is Config.movedInRound. moveLeft is what this round may still read for
-	// moves, and moveLater says that this was not enough. round guards them.
+	// movedInRound is Config.movedInRound. moveLeft is how much of it this round still has;
+	// moveLater says that it was not enough. round guards them.
 	movedInRound, moveLeft int64
 	moveLater              bool
 
@@ -81,8 +79,7 @@ func (e *Engine) wakeCompaction() {
 	}
 }
 
-// maintenanceDueLocked reports whether the maintain goroutine must look: a limit was
-// reached, or there is a tail and no timer for it.
+// maintenanceDueLocked reports whether a limit was reached, or a tail has no timer.
 func (e *Engine) maintenanceDueLocked() bool {
 	st := e.st
 	return st.tailBytes >= e.cfg.FlushBytes || st.untidy || e.logTooLongLocked() ||
