@@ -9,8 +9,8 @@ import (
 	"github.com/tidemark-go/tidemark/indexed/internal/part"
 )
 
-// This file chooses which batches are merged, and why. choose_unsealed.go has the choice
-// that depends on equal times; merge.go and move.go do the work.
+// This file chooses which batches are merged. choose_unsealed.go has the choice by equal
+// times; merge.go and move.go do the work.
 //
 // # Levels
 //
@@ -32,17 +32,16 @@ import (
 //
 // # What the since lets fold
 //
-// Times before the since read as the since. So rows with equal key and value, all of whose
-// times are at or before the since, are one row after a merge: their diffs are added up,
-// and a sum of zero disappears. Nothing else frees the space of what was deleted or
-// overwritten. Merges by level do that on their way, but a batch of a high level waits long
-// for its next merge. So folding has rules of its own:
+// Times before the since read as the since. So rows of equal key and value at or before it
+// become one row in a merge: their diffs are added up, and a sum of zero disappears. Only
+// this frees the space of what was deleted or overwritten. Merges by level do it too, but a
+// batch of a high level waits long for its next merge. So folding has rules of its own:
 //
 //	trace   | B: oldest | R: those after it, wholly before the since |  later batches
 //	        |     b     |                      r                     |
 //	                                                           since ^
 //
-// B and R are merged when r > b/3, in bytes of memory.
+// B and R are merged when r > b/3, in bytes of memory; of more than 16 batches the last 16.
 //
 // # Why that is at most twice what is live
 //
@@ -65,15 +64,14 @@ import (
 //    intervals, or with a row far away, may never be before the since as a whole;
 //  - unsealed batches (foldUnsealed).
 //
-// What is after the since is history, and counts as live. Each bound is that of one rule,
-// once merges have caught up.
+// What is after the since counts as live. Each rule has its own bound, after catching up.
 //
 // # How a choice is made
 //
 // A choice looks at many batches, without state.mu. So it uses a copy of what was true a
 // moment ago. takeMerge compares that with the state, and an overtaken choice is made again.
 
-// candidate is what the choice knows about one stream.
+// candidate is what a choice knows about a stream.
 type candidate struct {
 	stream   *stream
 	set      *batchSet
@@ -278,7 +276,7 @@ func (m *merge) last(run []*batch) *merge {
 	return m
 }
 
-// learn returns work that reads how the times of a batch are distributed.
+// learn returns a read of a batch for how its times are distributed.
 func (c *candidate) learn(b *batch) *merge {
 	return &merge{stream: c.stream, set: c.set, work: workLearn, inputs: []*batch{b}}
 }
