@@ -64,7 +64,7 @@ import (
 //    intervals, or with a row far away, may never be before the since as a whole;
 //  - unsealed batches (foldUnsealed).
 //
-// What is after the since counts as live. Each rule has its own bound, after catching up.
+// What is after the since counts as live. Each bound is that of one rule, when merges keep up.
 //
 // # How a choice is made
 //
