@@ -13,19 +13,19 @@ import (
 	"github.com/tidemark-go/tidemark/storage"
 )
 
-// batch describes an immutable run of updates, sorted by (key, val, time) and
-// consolidated, in one or more blobs (parts). Its fields do not change after it
-// was built, but for those that are marked.
+// batch describes an immutable run of updates, sorted by (key, val, time) and consolidated.
+// Its blobs are its parts, one or more. The fields do not change once it is built, except
+// times and the fields under state.mu.
 type batch struct {
 	id uint64 // unique within the location, never used again
-	// newest is the id of the newest batch that a flush of this opening wrote and that
-	// was merged into this one; 0 if there is none.
+	// newest is the newest batch id, of a batch that a flush of this opening has written,
+	// of which this batch has the rows; 0 if there is none.
 	newest uint64
 	trace  bool // a trace batch; otherwise an unsealed batch
 
-	// desc is the interval of times and the since of a trace batch. An unsealed batch
-	// has Lower {0}, Upper {} and only its since, up to which times were advanced: it holds
-	// whatever was written.
+	// desc of a trace batch is its interval of times and its since. An unsealed batch may
+	// hold any time: it has Lower {0}, Upper {}, and the since that its times were advanced
+	// to.
 	desc frontier.Description
 	// An unsealed batch holds updates of the commands in (after, through].
 	after, through storage.SeqNo
@@ -33,17 +33,17 @@ type batch struct {
 	level            int // grows when the result of a merge outgrew its inputs
 	rows             int64
 	minTime, maxTime uint64 // of the rows, when there are any
-	// foldable counts the rows whose (key, val) is that of the row before: those
-	// that advancing their times may consolidate away.
+	// foldable counts the rows with the (key, val) of the row before. Advancing times may
+	// make such a row equal to that row.
 	foldable int64
 	parts    []part.Part
-	// times is nil until it is known, which it is from the beginning for a batch that this
-	// opening has written.
+	// times is how the times of the rows are distributed; nil until that is known. A batch
+	// that this opening has written has it from the start.
 	times atomic.Pointer[part.Spread]
 
 	// Guarded by state.mu.
-	sets     int  // batch sets that hold it
-	unlisted bool // no durable manifest names it any more, or none ever did
+	sets     int  // batch sets that hold the batch
+	unlisted bool // the durable manifest does not name it
 }
 
 // size returns the bytes of all the batch's blobs.
@@ -69,7 +69,7 @@ func (b *batch) kind() string {
 	return kindUnsealed
 }
 
-// hasTimesIn reports whether some row may have a time the filter admits.
+// hasTimesIn reports whether some row may have a time that the filter admits.
 func (b *batch) hasTimesIn(f part.TimeFilter) bool {
 	return b.rows > 0 && f.Lower.Admits(b.maxTime) && !f.Upper.Admits(b.minTime)
 }
@@ -108,7 +108,7 @@ func (b *batch) appendTo(dst []byte) []byte {
 	return dst
 }
 
-// The least that appendTo writes for a batch without parts, and for a part.
+// The least number of bytes that appendTo writes for a batch without parts, and for a part.
 const (
 	minBatchBytes = 1 + 1 + 3 + 8
 	minPartBytes  = 1 + 1 + 8 + 1 + 1
@@ -150,7 +150,7 @@ func decodeBatch(r *wire.Reader) *batch {
 	return b
 }
 
-// validate checks what can be known of a batch without reading it.
+// validate checks what can be checked without reading the batch.
 func (b *batch) validate() error {
 	rows := int64(0)
 	for i := range b.parts {
@@ -182,17 +182,17 @@ func (b *batch) validate() error {
 	return nil
 }
 
-// batchSet is one version of a stream's batches. It never changes; maintenance
-// replaces it. Snapshots share it, which is what makes them cheap, and hold its
-// blobs by holding it.
+// batchSet is one version of the batches of a stream. It never changes: background work
+// replaces it by another. A snapshot shares the set, so it copies nothing, and its
+// reference to the set keeps the blobs.
 type batchSet struct {
 	trace    []*batch // by time, contiguous
 	unsealed []*batch // by position
-	refs     int      // the stream's own and its snapshots'; guarded by state.mu
+	refs     int      // one of the stream while it is current, and one of each holder; guarded by state.mu
 }
 
-// traceUpper is the physical border: everything before it is in the trace, and
-// nothing before it counts in the unsealed batches and the tail.
+// traceUpper is the border between the places of an update. An update before it is in the
+// trace, and does not count in unsealed batches or in the tail.
 func (s *batchSet) traceUpper() frontier.Antichain {
 	if n := len(s.trace); n > 0 {
 		return s.trace[n-1].desc.Upper
@@ -202,8 +202,8 @@ func (s *batchSet) traceUpper() frontier.Antichain {
 
 func (s *batchSet) all() []*batch { return slices.Concat(s.trace, s.unsealed) }
 
-// replaceRun returns list with the run of old replaced by with, or false if old
-// is not there as one run any more.
+// replaceRun returns list with the run old replaced by with. It returns false if list does
+// not hold old as one run.
 func replaceRun(list, old []*batch, with ...*batch) ([]*batch, bool) {
 	if len(old) == 0 {
 		return append(slices.Clone(list), with...), true

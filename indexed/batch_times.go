@@ -7,14 +7,16 @@ import (
 	"github.com/tidemark-go/tidemark/indexed/internal/part"
 )
 
-// How the rows of a batch are distributed over times, by its spread where that is known.
+// This file tells how the rows of a batch are distributed over times: from its spread, if
+// that is known, and otherwise from its least and greatest time.
 
 // count is a number of rows, and how many of them are foldable.
 type count struct{ rows, folds int64 }
 
 func (c count) minus(d count) count { return count{max(0, c.rows-d.rows), max(0, c.folds-d.folds)} }
 
-// atMost returns how many rows have times up to t: exactly if all or none do.
+// atMost returns how many rows have times up to t. It is exact if the answer is all or
+// none, or if the spread has every row; otherwise it is an estimate.
 func (b *batch) atMost(t uint64) count {
 	switch {
 	case b.rows == 0 || t < b.minTime:
@@ -24,14 +26,14 @@ func (b *batch) atMost(t uint64) count {
 	}
 	s := b.times.Load()
 	//museum:far-row-hides-others
-	if s == nil { // nothing is known of what could fold
+	if s == nil { // a guess, and no row counts as foldable
 		return b.some(part.ShareUpTo(b.minTime, b.maxTime, t), 0)
 	}
 	rows, folds := s.AtMost(t)
 	return b.some(rows/float64(s.Total()), folds/float64(s.Total()))
 }
 
-// some returns the count for shares of the rows. They are neither all nor none.
+// some turns shares of the rows into a count. REQUIRES: the answer is neither all nor none.
 func (b *batch) some(rows, folds float64) count {
 	return count{
 		rows:  min(max(1, int64(math.Round(rows*float64(b.rows)))), b.rows-1),
@@ -51,24 +53,24 @@ func (b *batch) before(f frontier.Antichain) count {
 	return b.atMost(t - 1)
 }
 
-// unknown reports whether nothing is known of how the times of a batch are distributed.
+// unknown reports whether it is not known how the times of a batch are distributed.
 func (b *batch) unknown() bool {
 	return b.rows > 0 && b.minTime < b.maxTime && b.times.Load() == nil
 }
 
-// guessed reports whether some rows may have times up to t, and others do not, and how many
-// is a guess: see atMost.
+// guessed reports whether the answer of atMost for t is a guess: some rows may have times
+// up to t, others have not, and the spread is not known.
 func (b *batch) guessed(t uint64) bool {
 	return b.unknown() && b.minTime <= t && t < b.maxTime
 }
 
-// splitBy is guessed for the times before a frontier.
+// splitBy reports whether the number of rows before a frontier is a guess.
 func (b *batch) splitBy(f frontier.Antichain) bool {
 	t, ok := f.Elem()
 	return ok && t > 0 && b.guessed(t-1)
 }
 
-// bytesOf returns what so many rows take of the batch in memory, on average.
+// bytesOf returns how many bytes of memory so many rows of the batch take, on average.
 func (b *batch) bytesOf(rows int64) int64 {
 	if b.rows == 0 {
 		return 0

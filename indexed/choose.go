@@ -9,25 +9,84 @@ import (
 	"github.com/tidemark-go/tidemark/indexed/internal/part"
 )
 
-// Which batches are merged. A choice looks at many batches of many streams, so it is made
-// from what was true a moment ago, without state.mu, and compared with what is true then.
+// This file chooses which batches are merged. choose_unsealed.go has the choice by equal
+// times; merge.go and move.go do the work.
+//
+// # Levels
+//
+// Levels keep few batches at the price of few rewrites. A flush or a move writes a batch of level 0. The first mergeWidth (16) neighbours
+// of one level, the lowest that has so many, are merged into one. Its level is one more, if
+// it is larger than each of its inputs.
+//
+//	oldest                                            newest
+//	 2 2   1 1 1 1 1   0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0
+//	                   \____________ 16 _____________/
+//	 2 2   1 1 1 1 1   1
+//
+// So n flushed batches give about log16(n) levels. A row is rewritten once for each level,
+// and at most 15 batches of each level stay. The lowest level goes first: when merges cannot
+// keep up, it removes the most batches for the fewest bytes.
+//
+// INVARIANT: levels do not grow from one batch to the next (maxLevel). A batch of a low
+// level between two of a higher level would never find 16 neighbours.
+//
+// # What the since lets fold
+//
+// Times before the since read as the since. So rows of equal key and value at or before it
+// become one row in a merge: their diffs are added up, and a sum of zero disappears. Only
+// this frees the space of what was deleted or overwritten. Merges by level do it too, but a
+// batch of a high level waits long for its next merge. So folding has rules of its own:
+//
+//	trace   | B: oldest | R: those after it, wholly before the since |  later batches
+//	        |     b     |                      r                     |
+//	                                                           since ^
+//
+// B and R are merged when r > b/3, in bytes of memory; of more than 16 batches the last 16.
+//
+// # Why that is at most twice what is live
+//
+// Suppose that B has nothing to fold by itself, and the rule does not hold: r <= b/3. B and
+// R take b+r. A row of R can cancel one row of B, which has the same key and value and so
+// the same size. Then both are garbage. In the worst case every row of R does that:
+//
+//	live    = b - r  >= b - b/3 = 2/3 b
+//	stored  = b + r  <= b + b/3 = 4/3 b
+//	stored / live    <= 2
+//
+// The other rules use a quarter, for the same reason. Each row that can fold takes at most
+// one other row with it. While less than a quarter s/4 of s bytes can fold, live is more
+// than s - 2 s/4 = s/2, so stored is less than twice live. This holds for
+//
+//  - a single batch before the since that was never advanced to it: it is rewritten once a
+//    quarter of its rows is foldable;
+//  - the batch in which the since lies (foldPart): it is folded in part once what can fold
+//    there and after the oldest batch is a quarter of the whole trace. A batch of long
+//    intervals, or with a row far away, may never be before the since as a whole;
+//  - unsealed batches (foldUnsealed).
+//
+// What is after the since counts as live. Each bound is that of one rule, when merges keep up.
+//
+// # How a choice is made
+//
+// A choice looks at many batches, without state.mu. So it uses a copy of what was true a
+// moment ago. takeMerge compares that with the state, and an overtaken choice is made again.
 
-// candidate is what decides whether a stream has something to merge.
+// candidate is what a choice knows about a stream.
 type candidate struct {
 	stream   *stream
 	set      *batchSet
 	since    frontier.Antichain
 	upper    frontier.Antichain
 	movable  frontier.Antichain // everything before it is in batches
-	claimed  bool               // somebody else holds stream.moving
-	forced   frontier.Antichain // what is sealed before it is to be moved in any case
-	inRounds int64              // moves that read no more than this are for rounds
+	claimed  bool               // a flush or another merge holds stream.moving
+	forced   frontier.Antichain // sealed times before it are moved even if that is not worth it
+	inRounds int64              // bytes; rounds do the moves that read no more than this
 	limit    uint64             // see mergeScope
-	all      bool               // what can be known by reading alone is worth it as well
+	all      bool               // count also rows of which only a merge can tell whether they fold
 }
 
-// idleMerge is a state of a stream in which there was nothing to merge. Most streams have
-// nothing to merge most of the time, and are not looked at again and again.
+// idleMerge is the state of a stream in which there was nothing to merge. Most streams are
+// in such a state most of the time, and the choice skips them.
 type idleMerge struct {
 	set                   *batchSet
 	since, upper, movable frontier.Antichain
@@ -46,11 +105,12 @@ func (e *Engine) candidateLocked(s *stream, scope *mergeScope) candidate {
 	return c
 }
 
-// learnShare is by how much reading a row costs less than merging it does.
+// learnShare is how many times cheaper it is to read a row than to merge it.
 const learnShare = 8
 
-// planMerge chooses a merge: the smallest that some stream has, so that many small
-// batches do not wait for one large merge. What it returns is to be ended.
+// planMerge chooses the smallest merge that some stream needs, so that many small batches
+// do not wait for one large merge. It returns nil if there is none. The caller must call
+// endMerge.
 func (e *Engine) planMerge(scope mergeScope) *merge {
 	for {
 		var candidates []candidate
@@ -90,7 +150,7 @@ func (e *Engine) planMerge(scope mergeScope) *merge {
 			for _, b := range m.inputs {
 				rows += b.rows
 			}
-			if m.work == workLearn { // it writes nothing, and others rest on it
+			if m.work == workLearn { // it writes nothing, and other choices depend on it
 				rows /= learnShare
 			}
 			if best == nil || rows < bestRows {
@@ -103,8 +163,8 @@ func (e *Engine) planMerge(scope mergeScope) *merge {
 	}
 }
 
-// takeMerge takes what a merge needs, if the choice was not overtaken, and notes the
-// streams with nothing to merge.
+// takeMerge takes what a merge needs, and notes the streams with nothing to merge. current
+// is false if the stream has changed since the choice.
 func (e *Engine) takeMerge(m *merge, nothing []*candidate) (_ *merge, current bool) {
 	st := e.st
 	st.mu.Lock()
@@ -126,7 +186,7 @@ func (e *Engine) takeMerge(m *merge, nothing []*candidate) (_ *merge, current bo
 	return m, true
 }
 
-// merge returns the merge that a stream needs, if any.
+// merge returns the merge that a stream needs, or nil.
 func (c *candidate) merge() *merge {
 	if m := c.mergeTrace(); m != nil {
 		return m
@@ -140,18 +200,14 @@ func (c *candidate) merge() *merge {
 	return c.mergeUnsealed()
 }
 
-// mergeTrace returns
+// mergeTrace returns the first of these that applies (the essay above says why):
 //
-//  1. the first mergeWidth neighbours in the trace of equal level, of the lowest such
-//     level: since a batch that has grown is of the next level, that leaves less than
-//     mergeWidth batches on each of about log(n) levels, and when merges cannot keep up
-//     with writers there are as few batches as can be;
-//  2. the last mergeWidth of those that the since lets fold, if without the oldest they
-//     are more than a third of it: what they overwrite or delete there is still there,
-//     so that a third keeps what is stored below twice what is live;
-//  3. a trace batch that lies wholly before the since, was never advanced to it,
-//     and has enough rows that may become equal;
-//  4. the same as 2 and 3, for a batch that the since lets fold in part.
+//  1. the first mergeWidth neighbours of equal level, of the lowest level that has so many;
+//  2. the last mergeWidth of the batches that the since lets fold, if those after the oldest
+//     are more than a third of it;
+//  3. a batch that lies wholly before the since, was never advanced to it, and whose foldable
+//     rows are a quarter or more;
+//  4. a batch that the since lets fold in part: see foldPart.
 func (c *candidate) mergeTrace() *merge {
 	trace := c.set.trace
 	m := &merge{stream: c.stream, set: c.set, since: c.since, maxLevel: math.MaxInt}
@@ -173,10 +229,10 @@ func (c *candidate) mergeTrace() *merge {
 	return c.foldPart(m, whole)
 }
 
-// foldPart makes m a merge of the batch that the since lets fold in part, with those before
-// it, which it lets fold as a whole. It counts what that would save of the whole trace: of
-// a since that follows at a distance the batch is soon behind it as a whole, and would be
-// written twice.
+// foldPart makes m a merge of the batch in which the since lies, together with the batches
+// before it, which fold as a whole. It counts the bytes that may fold as a share of the
+// whole trace. It does not fold earlier: a since that follows the upper at a distance has
+// soon passed the whole batch, and the batch would be written twice.
 func (c *candidate) foldPart(m *merge, whole []*batch) *merge {
 	since, ok := c.since.Elem()
 	n := len(whole)
@@ -211,7 +267,7 @@ func (c *candidate) foldPart(m *merge, whole []*batch) *merge {
 	return nil
 }
 
-// last makes a merge one of the last mergeWidth of a run that is the first of its list.
+// last makes m a merge of the last mergeWidth batches of run, which begins its list.
 func (m *merge) last(run []*batch) *merge {
 	if n := len(run) - mergeWidth; n > 0 {
 		run, m.maxLevel = run[n:], run[n-1].level
@@ -220,12 +276,12 @@ func (m *merge) last(run []*batch) *merge {
 	return m
 }
 
-// learn is to find out how the times of a batch are distributed.
+// learn returns a read of a batch for how its times are distributed.
 func (c *candidate) learn(b *batch) *merge {
 	return &merge{stream: c.stream, set: c.set, work: workLearn, inputs: []*batch{b}}
 }
 
-// move returns the move that is due, if it is none for a round.
+// move returns the move that is due, or nil. Small moves are left to rounds, unless forced.
 func (c *candidate) move() *merge {
 	if c.claimed {
 		return nil
@@ -252,15 +308,16 @@ func (c *candidate) move() *merge {
 	return m
 }
 
-// mergeUnsealed returns
+// mergeUnsealed returns the first of these that applies:
 //
 //  1. neighbours of one level, chosen as in the trace;
-//  2. neighbours of which three eighths or more are in the trace already: each row is
-//     left behind by a move once, and pays for less than two that are written again. What
-//     remains is less than that, and together with pending.worthIt less than half;
-//  3. neighbours a quarter of whose rows may be equal to others of them.
+//  2. neighbours of which three eighths or more of the rows are in the trace already. A move
+//     leaves a row behind once, and such a row pays for less than two rows that are written
+//     again. What stays in vain is less than three eighths here, and less than half together
+//     with pending.worthIt;
+//  3. neighbours of which a quarter of the rows may be equal to other rows of them.
 //
-// Times that the since is in advance of are advanced on the way.
+// If the since is after the upper, the merge also advances times to the since.
 func (c *candidate) mergeUnsealed() *merge {
 	lower, list := c.set.traceUpper(), c.set.unsealed
 	m := &merge{stream: c.stream, set: c.set, lower: lower, maxLevel: math.MaxInt}
@@ -292,23 +349,24 @@ func (c *candidate) mergeUnsealed() *merge {
 	return c.foldUnsealed(m)
 }
 
-// foldsUnsealed reports whether unsealed times are advanced to the since: what is sealed
-// before it goes to the trace, and is advanced there.
+// foldsUnsealed reports whether unsealed times are advanced to the since. If the upper is
+// at or after the since there is no need: times before the since go to the trace, and are
+// advanced there.
 func foldsUnsealed(upper, since frontier.Antichain) bool {
 	//museum:never-sealed-never-folded
 	return upper.LessThan(since) && !since.IsEmpty()
 }
 
-// mergeWidth is how many neighbours of equal level are merged into one. A row is
-// written once for each level, and there are log(n) levels to the base of this number;
-// a merge holds a row group of each of its inputs.
+// mergeWidth is how many neighbours of equal level are merged into one. A larger number
+// gives fewer levels, so fewer rewrites of a row, but more batches, and more memory: a
+// merge holds a row group of each input.
 const mergeWidth = 16
 
 // lowestRun returns the first mergeWidth neighbours of equal level, of the lowest level
 // that has so many; nil if none has.
 //
-// INVARIANT: levels do not grow along the list. A run that is the first of its level
-// keeps it so, whatever level the result has, of the two that it may have.
+// INVARIANT: levels do not grow along the list. A run that is the first of its level keeps
+// that, for each of the two levels that the result may have.
 func lowestRun(list []*batch, limit uint64) (run []*batch) {
 	for from := 0; from < len(list); {
 		n := 1
@@ -323,8 +381,8 @@ func lowestRun(list []*batch, limit uint64) (run []*batch) {
 	return run
 }
 
-// folding returns the trace batches that may be merged all of whose times the since makes
-// equal: the first ones.
+// folding returns the first batches of the trace, as long as the since makes all their
+// times equal.
 func (c *candidate) folding() []*batch {
 	for i, b := range c.set.trace {
 		if b.newest >= c.limit || b.rows > 0 && (c.since.IsEmpty() || c.since.Advance(b.maxTime) != c.since.Advance(0)) {

@@ -6,13 +6,16 @@ import (
 	"github.com/tidemark-go/tidemark/indexed/internal/part"
 )
 
-// foldUnsealed makes m a merge of neighbours in which enough rows may be equal to others.
-// Each row that may cancel takes at most one other one with it, so a quarter of them keeps
-// what is stored below twice what is live; and who is written again is paid for by those
-// that came since. These are rows that the since makes equal, as in the trace, and those
-// with a time that an earlier batch has as well. Of the latter only negative ones count,
-// or a table that is loaded at one time would be written again and again in vain; that
-// positive ones are written twice is found out by merges by level, or for Maintain.
+// foldUnsealed makes m a merge of neighbours in which enough rows may be equal to other
+// rows. A row that may cancel takes at most one other row with it. So a limit of a quarter
+// keeps what is stored below twice what is live, and new rows pay for the old ones that are
+// written again.
+//
+// Two kinds of rows count. The since makes the first equal, as in the trace. The others
+// have a time that an earlier batch has too, and a negative diff. A positive diff at such a
+// time counts as new: otherwise a table that is loaded at one time would be written again
+// and again in vain. If positive rows are equal after all, a merge by level finds that, or
+// Maintain, which looks (candidate.all).
 func (c *candidate) foldUnsealed(m *merge) *merge {
 	list := c.set.unsealed
 	for i, b := range list {
@@ -21,15 +24,17 @@ func (c *candidate) foldUnsealed(m *merge) *merge {
 			break
 		}
 	}
-	// What there is at least by what is known. It only grows with what is known, so that an
-	// opening which has read nothing yet does not merge what the one before has left.
+	// First count what folds at least, by what is known. This number only grows as more is
+	// known. So an opening that has read nothing yet does not merge what the last opening
+	// left alone.
 	if first, run := foldable(m, list, c.all, false).best(); run != nil {
 		if first > 0 {
 			m.maxLevel = list[first-1].level
 		}
 		return m.last(run)
 	}
-	// What there may be at most: whether it is worth it to read what is not known.
+	// Then count what may fold at most. If that is enough, it is worth it to read a batch
+	// of which nothing is known.
 	if !slices.ContainsFunc(list, (*batch).unknown) {
 		return nil
 	}
@@ -44,27 +49,27 @@ func (c *candidate) foldUnsealed(m *merge) *merge {
 // of the same one.
 type overlap struct {
 	merge *merge
-	// all: rows with a positive diff count as well.
+	// all says that rows with a positive diff count too.
 	all bool
-	// optimistic: what is not known of a batch may be anything.
+	// optimistic says that an unknown batch counts as the best that it may be.
 	optimistic bool
-	unknown    []int // batches
+	unknown    []int // batches whose times are not known
 
 	list    []*batch
-	times   map[uint64]int // the last batch so far that has it
+	times   map[uint64]int // the last batch so far that has the time
 	settled int            // the last batch so far with a row that the since makes equal; -1: none
-	rows    []int64        // of the batch that is added, by the last batch with rows equal to them
+	rows    []int64        // rows of the batch that is added, by the last batch with rows equal to them
 	pairs   []foldablePair
 }
 
-// foldablePair says how many bytes of a batch fold if it is merged with one before it, or
-// with one that comes after that: with is the last that has rows equal to these.
+// foldablePair says how many bytes of a batch fold in a merge that reaches back to another
+// batch: with is the last batch with rows equal to these.
 type foldablePair struct {
 	batch, with int
 	bytes       int64
 }
 
-// foldable returns what may fold in a list of unsealed batches.
+// foldable counts what may fold in a list of unsealed batches.
 func foldable(m *merge, list []*batch, all, optimistic bool) *overlap {
 	o := &overlap{merge: m, list: list, all: all, optimistic: optimistic, times: make(map[uint64]int), settled: -1}
 	for i := range list {
@@ -102,7 +107,8 @@ func (o *overlap) add(i int) {
 		}
 		o.times[p.First] = i
 	}
-	// What folds with a nearer batch folds in more of the runs: of more than there are it counts.
+	// A run that reaches back to an early batch also has all nearer ones. So partners are
+	// counted from the nearest on, and never for more rows than the batch has.
 	rows, bytes := int64(0), int64(0)
 	for with := i; with >= 0; with-- {
 		rows = min(rows+o.rows[with], b.rows)
@@ -116,16 +122,16 @@ func (o *overlap) add(i int) {
 // addSettled adds the rows of batch i that the since makes equal to others.
 func (o *overlap) addSettled(i int) {
 	b := o.list[i]
-	beyond, _ := o.merge.since.Elem() // times from here on are told apart
+	beyond, _ := o.merge.since.Elem() // times after it stay apart
 	if !o.merge.claims || b.minTime > beyond {
 		return
 	}
-	live := b.atMost(beyond).minus(b.before(o.merge.lower)) // what is before lower was learnt by now
+	live := b.atMost(beyond).minus(b.before(o.merge.lower)) // mergeUnsealed has learnt what is before lower
 	switch {
 	case !b.guessed(beyond): // exact, or from a sample
 	case o.optimistic:
 		live = count{b.rows, b.foldable}
-	default: // the row with the least time; no guess: a merge in vain costs more than a look
+	default: // count the row with the least time, guess no more: a merge in vain costs more than a look
 		//museum:guess-for-knowledge
 		live = count{rows: 1}
 	}
@@ -133,7 +139,7 @@ func (o *overlap) addSettled(i int) {
 		return
 	}
 	own := live.folds
-	if b.minTime == beyond { // then equal rows are the pieces of a sum: see splitSum
+	if b.minTime == beyond { // equal rows of one time are the pieces of a large sum: see splitSum
 		own = 0
 	}
 	o.rows[i] += own
@@ -143,7 +149,7 @@ func (o *overlap) addSettled(i int) {
 	o.settled = i
 }
 
-// lastWith returns the last batch so far that has a time, or may have it; -1 if none has.
+// lastWith returns the last batch so far that has, or may have, a time; -1 if none.
 func (o *overlap) lastWith(t uint64) int {
 	last, ok := o.times[t]
 	if !ok {
@@ -157,11 +163,11 @@ func (o *overlap) lastWith(t uint64) int {
 	return last
 }
 
-// best returns the neighbours whose merge is most worth it, and the place of the first of
-// them; nil if no merge is. It looks at all runs, since one that is worth it may lie in a
-// longer one that is not.
+// best returns the neighbours whose merge is worth most, and the place of the first of
+// them; nil if no merge is worth it. It looks at all runs: a good run may be part of a
+// longer one that is not worth it.
 func (o *overlap) best() (first int, run []*batch) {
-	bytes := make([]int64, len(o.list)) // of each batch that folds with those from first on
+	bytes := make([]int64, len(o.list)) // of each batch: what folds in a run that begins at from
 	surplus := int64(-1)
 	byPartner := make([][]foldablePair, len(o.list))
 	for _, p := range o.pairs {
@@ -176,8 +182,9 @@ func (o *overlap) best() (first int, run []*batch) {
 		for to := from; to < len(o.list); to++ {
 			folds += bytes[to]
 			size += o.list[to].memBytes()
-			// A batch is written again for a quarter of it, neighbours for more than that: or
-			// those whose equal rows turn out to be others' would be merged again and again.
+			// A single batch is written again for a quarter of it. Neighbours need more
+			// than a quarter. Otherwise batches whose rows equal those of others would be
+			// merged again and again.
 			more := 4*folds - size
 			if folds > 0 && more > surplus && (more > 0 || to == from) {
 				surplus, first, run = more, from, o.list[from:to+1]
@@ -187,7 +194,7 @@ func (o *overlap) best() (first int, run []*batch) {
 	return first, run
 }
 
-// points returns what is known of the times of a batch; nil: nothing.
+// points returns what is known of the times of a batch; nil if nothing is.
 func (b *batch) points() []part.SpreadPoint {
 	if s := b.times.Load(); s != nil {
 		return s.Points
@@ -198,7 +205,7 @@ func (b *batch) points() []part.SpreadPoint {
 	return nil
 }
 
-// scaled returns how many rows of the batch so many of the sample stand for.
+// scaled returns how many rows of the batch stand for so many rows of the sample.
 func (b *batch) scaled(rows uint32) int64 {
 	total := uint32(1)
 	if s := b.times.Load(); s != nil {

@@ -14,16 +14,16 @@ import (
 	"github.com/tidemark-go/tidemark/storage"
 )
 
-// StreamID numbers the streams of a location from 0 on, in order of their
-// registration. An id is never used again, also not after a destroy.
+// StreamID numbers the streams of a location from 0 on, in the order of their registration.
+// An id is never used again, not even after the stream was destroyed.
 type StreamID uint64
 
 // String returns "Id(0)".
 func (id StreamID) String() string { return "Id(" + strconv.FormatUint(uint64(id), 10) + ")" }
 
-// opKind is part of the log's format: numbers are never changed or used again.
-// Within a command operations are ordered by kind, so that data comes before the
-// seal that covers it.
+// opKind is part of the format of the log: its numbers never change and are never used
+// again. Within a command operations are in the order of their kinds, so that updates come
+// before the seal that covers them.
 type opKind byte
 
 const (
@@ -46,22 +46,23 @@ type op struct {
 
 type registration struct{ name, keyCodec, valCodec string }
 
-// Command is an atomic set of changes, built by one goroutine and then handed over to
-// Engine.Submit, once. All of it becomes durable and visible at one SeqNo, or none.
+// Command is an atomic set of changes. One goroutine builds it and hands it to
+// Engine.Submit, once. The whole command becomes durable and visible at one SeqNo, or no
+// part of it does.
 //
-// All its writes are checked against the uppers from before the command; then its
-// seals and allowed compactions apply. The zero value is an empty command. It must not
-// be copied.
+// All writes are checked against the uppers from before the command. Seals and allowed
+// compactions take effect after the writes. The zero value is an empty command. A Command
+// must not be copied.
 type Command struct {
 	request // one allocation is enough for most commands and their answers
 
-	few  [2]op  // where ops are, unless there are more
-	room []byte // where cols of the first write are, with room around them; nil if there is none
+	few  [2]op  // the memory of ops, if there are at most two
+	room []byte // the columns of the first write, with room around them; nil if there are none
 }
 
 type expectedUpper struct {
 	stream StreamID
-	name   string // of the stream, instead of its id, if it may not be there
+	name   string // of the stream; used instead of the id if the stream may not exist
 	upper  frontier.Antichain
 }
 
@@ -72,13 +73,13 @@ func (c *Command) add(o op) {
 	c.ops = append(c.ops, o)
 }
 
-// Write adds updates to a stream. Adding several to one stream is allowed.
+// Write adds updates to a stream. A command may have several writes to one stream.
 func (c *Command) Write(id StreamID, cols Columns) {
 	c.add(op{kind: opWrite, stream: id, cols: cols})
 }
 
-// WriteFrom is Write of what a builder holds, which keeps it. The updates are laid out
-// where the log will take them from.
+// WriteFrom adds the updates that a builder holds. It copies them to the place from which
+// the log will take them. The builder keeps its updates.
 func (c *Command) WriteFrom(id StreamID, b *ColumnsBuilder) {
 	room := make([]byte, roomBefore, roomBefore+b.Size()+roomAfter)
 	if len(c.ops) == 0 {
@@ -87,39 +88,41 @@ func (c *Command) WriteFrom(id StreamID, b *ColumnsBuilder) {
 	c.add(op{kind: opWrite, stream: id, cols: b.AppendColumns(room)})
 }
 
-// Seal advances the upper of a stream. Of several seals of one stream the last in
-// time counts.
+// Seal advances the upper of a stream. Of several seals of one stream the greatest upper
+// counts.
 func (c *Command) Seal(id StreamID, upper frontier.Antichain) {
 	c.add(op{kind: opSeal, stream: id, frontier: upper})
 }
 
-// AllowCompaction advances the since of a stream. Of several for one stream the
-// last in time counts.
+// AllowCompaction advances the since of a stream. Of several for one stream the greatest
+// since counts.
 func (c *Command) AllowCompaction(id StreamID, since frontier.Antichain) {
 	c.add(op{kind: opAllowCompaction, stream: id, frontier: since})
 }
 
-// ExpectUpper makes the whole command fail with ErrUpperMismatch unless the upper
-// of the stream is the expected one when the command's turn comes.
+// ExpectUpper sets a condition: the upper of the stream must be this one when the turn of
+// the command comes. Otherwise the whole command fails with ErrUpperMismatch.
 func (c *Command) ExpectUpper(id StreamID, upper frontier.Antichain) {
 	c.expected = append(c.expected, expectedUpper{stream: id, upper: upper})
 }
 
-// ExpectUpperOf is ExpectUpper of a stream that need not be there: one that was never
-// registered, or was destroyed, counts as one with the upper {0}. So whoever finds that a
-// stream is not there can rely on it, until the command's turn comes.
+// ExpectUpperOf is ExpectUpper for a stream that may not exist. A stream that was never
+// registered, or that was destroyed, counts as one with the upper {0}. So a caller that has
+// found no stream can make sure that this still holds when the turn of the command comes.
 func (c *Command) ExpectUpperOf(name string, upper frontier.Antichain) {
 	c.expected = append(c.expected, expectedUpper{name: name, upper: upper})
 }
 
-// Follow makes the command fail with ErrPrevious if the other one fails, whatever for.
-// The other one must have been submitted, to the same engine. An expected upper alone
-// does not tell who has brought it about: of several commands on their way one after
-// the other, a later one could go on where somebody else has gone.
+// Follow makes the command fail with ErrPrevious if the command previous fails, for any
+// reason. previous must have been submitted to the same engine.
+//
+// An expected upper is not enough for a row of commands that are under way at once. If one
+// of them fails, another writer may bring the upper to the expected value, and a later
+// command would then continue the work of that writer.
 func (c *Command) Follow(previous *Command) { c.after = &previous.request }
 
-// normalise orders the operations by kind and folds repeated frontiers of one
-// stream into the latest.
+// normalise orders the operations by kind, and joins several frontiers for one stream into
+// the greatest.
 func (c *Command) normalise() {
 	if len(c.ops) < 2 {
 		return
@@ -152,10 +155,10 @@ func (c *Command) normalise() {
 	c.ops = kept
 }
 
-// fewOps is how many operations are looked through faster than a map of them is made.
+// fewOps is the number of operations up to which a search is faster than a map.
 const fewOps = 16
 
-// frontierOf is what a command has one frontier for.
+// frontierOf names one frontier of a command: at most one operation sets it.
 type frontierOf struct {
 	kind   opKind
 	stream StreamID
@@ -164,17 +167,21 @@ type frontierOf struct {
 // entryVersion is the first byte of every log entry.
 const entryVersion = 1
 
-// The room around the updates of Command.WriteFrom, in bytes: for what an entry begins
-// with, unless numbers are very large, and for a seal or an allowed compaction behind.
+// The room around the updates of Command.WriteFrom, in bytes. The beginning of a log entry
+// fits before them, unless numbers are very large. A seal or an allowed compaction fits
+// behind them.
 const (
 	roomBefore = 32
 	roomAfter  = 24
 )
 
-// encode returns the log entry of the command, and makes its columns refer to it, so that
-// the encoded updates exist once. REQUIRES: the operations are in order.
+// encode returns the log entry of the command. The columns of the command refer to the
+// entry after that, so that the encoded updates exist once in memory.
+//
+// REQUIRES: the operations are in order.
 func (c *Command) encode() []byte {
-	// With more behind it the room would grow, and columns would keep what it was before.
+	// More operations would make the room grow, that is, move; the columns would keep the
+	// old one.
 	if c.room != nil && (len(c.ops) == 1 || len(c.ops) == 2 && c.ops[1].kind != opWrite) {
 		if dst, ok := c.ops[0].encodeInPlace(c.room, len(c.ops)); ok {
 			return appendOps(dst, c.ops[1:])
@@ -183,7 +190,7 @@ func (c *Command) encode() []byte {
 	return encodeEntry(c.ops)
 }
 
-// encodeEntry returns a log entry, to which the columns then refer.
+// encodeEntry returns a log entry. The columns of ops refer to it after that.
 func encodeEntry(ops []op) []byte {
 	size := 2 + binary.MaxVarintLen64
 	for i := range ops {
@@ -196,8 +203,8 @@ func encodeEntry(ops []op) []byte {
 	return appendOps(binary.AppendUvarint(dst, uint64(len(ops))), ops)
 }
 
-// encodeInPlace puts the beginning of an entry of n operations, of which this is the
-// first, into the room before its updates, if it fits.
+// encodeInPlace writes the beginning of an entry of n operations, of which o is the first,
+// into the room before its updates. It returns false if the beginning does not fit.
 func (o *op) encodeInPlace(room []byte, n int) ([]byte, bool) {
 	var begin [roomBefore]byte
 	b := binary.AppendUvarint(append(begin[:0], entryVersion), uint64(n))
@@ -229,7 +236,7 @@ func appendOps(dst []byte, ops []op) []byte {
 	return dst
 }
 
-// decodeEntry reads a log entry. Columns refer to data.
+// decodeEntry reads a log entry. The columns of the operations refer to data.
 func decodeEntry(data []byte) ([]op, error) {
 	r := wire.NewReader(data, 0)
 	switch v := r.Byte(); {

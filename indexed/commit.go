@@ -12,62 +12,6 @@ import (
 	"github.com/tidemark-go/tidemark/storage"
 )
 
-// committer is owned by the commit goroutine. It turns the queue into groups: one
-// is on its way to the log while the next is being decided and packed, so that the
-// commands that arrive during a flush share the next one.
-//
-//	queue -> next --(log is free)--> inFlight --(durable)--> applied, answered
-//
-// INVARIANT: at most one append is outstanding, and its expected position is the
-// last one acknowledged. So a writer that was replaced cannot append anything.
-type committer struct {
-	e    *Engine
-	plan *plan
-	last storage.SeqNo // newest position acknowledged by the log
-
-	next     *group
-	rest     []*request // decided, in order behind next, which has no room for them
-	inFlight *group
-	size     logSize
-	most     int64 // what the log takes at a time
-	// fewest bounds the entries of a group while it is looked for what a log calls too
-	// large although it did not say so before: see split.
-	fewest   int
-	outage   logOutage
-	appends  chan *group // to the append goroutine
-	appended chan *group // back from it
-
-	stopping bool // the request to stop was taken: no more is
-
-	buried []StreamID // that the plan may still have; guarded by state.mu
-}
-
-// group is a run of requests that share one append.
-type group struct {
-	reqs     []*request
-	entries  [][]byte
-	bytes    int64 // of the entries
-	expected storage.SeqNo
-
-	// Set by the append goroutine.
-	positions []storage.SeqNo
-	err       error
-	took      time.Duration
-}
-
-func newCommitter(e *Engine, last storage.SeqNo) *committer {
-	c := &committer{
-		e: e, plan: newPlan(e.st), last: last, next: &group{}, size: sizeOf(e.log), fewest: math.MaxInt,
-		outage:  logOutage{logger: e.logger, metrics: e.metrics},
-		appends: make(chan *group, 1), appended: make(chan *group, 1),
-	}
-	c.most = c.size.max()
-	e.st.mu.Lock()
-	e.st.onBury = func(id StreamID) { c.buried = append(c.buried, id) }
-	e.st.mu.Unlock()
-	return c
-}
-
 func (c *committer) loop() {
 	defer close(c.e.life.committed)
 	go c.appendLoop()
@@ -98,13 +42,13 @@ func (c *committer) loop() {
 	}
 }
 
-// appendLoop is the append goroutine: it ends when the committer closes appends.
+// appendLoop is the append goroutine. It ends when the committer closes appends.
 func (c *committer) appendLoop() {
 	defer close(c.appended)
 	for g := range c.appends {
 		start := time.Now()
-		// The engine's own context does not reach here: an append that has begun is always
-		// waited for, so that its outcome is known.
+		// No context of the engine ends an append: once it has begun, its outcome must be
+		// known.
 		g.positions, g.err = c.e.log.Append(context.Background(), g.expected, g.entries)
 		g.took = time.Since(start)
 		c.appended <- g
@@ -115,7 +59,8 @@ func (c *committer) full() bool {
 	return c.stopping || len(c.rest) > 0 || c.next.bytes >= int64(c.e.cfg.MaxGroupBytes) || len(c.next.reqs) >= c.e.cfg.MaxQueuedCommands
 }
 
-// drain takes what is queued without waiting, and returns how many that were.
+// drain takes the requests that are in the queue, without waiting, and returns their
+// number.
 func (c *committer) drain() (taken int) {
 	for !c.full() {
 		select {
@@ -129,9 +74,8 @@ func (c *committer) drain() (taken int) {
 	return taken
 }
 
-// take decides a request and adds it to the next group. Refusals wait for their
-// turn as well: they may rest on a command before them that fails, and then are
-// decided again.
+// take decides a request and adds it to the next group. A refusal also waits for its turn:
+// it may depend on an earlier command that fails, and is then decided again.
 func (c *committer) take(r *request) {
 	if r.stop {
 		c.stopping = true
@@ -153,9 +97,9 @@ func (g *group) add(r *request) {
 	}
 }
 
-// fits reports whether the next group has room for a request: a group is never more than
-// the log takes at a time. An empty one has room for everything, so that what the log
-// does not take at all is refused alone.
+// fits reports whether the next group has room for a request. A group is never more than
+// the log takes in one append. An empty group has room for any request, so that a request
+// that the log never takes is refused alone.
 func (c *committer) fits(r *request) bool {
 	n := len(c.next.entries)
 	if n == 0 || !r.appends() {
@@ -165,7 +109,7 @@ func (c *committer) fits(r *request) bool {
 	return n < c.fewest && c.size.stored(n+1, c.next.bytes+int64(len(r.entry))) <= c.most
 }
 
-// takeNext returns the next group and begins another one with what it had no room for.
+// takeNext returns the next group, and begins another one with the requests in rest.
 func (c *committer) takeNext() *group {
 	g := c.next
 	c.next = &group{}
@@ -201,7 +145,7 @@ func (c *committer) decide(r *request) {
 	}
 }
 
-// advance sends the next group on its way if the log is free.
+// advance starts the next group if no append is outstanding.
 func (c *committer) advance() {
 	for c.inFlight == nil && len(c.next.reqs) > 0 {
 		g := c.takeNext()
@@ -220,7 +164,7 @@ func (c *committer) start(g *group) {
 	c.appends <- g
 }
 
-// finish deals with the outcome of an append.
+// finish deals with the outcome of an append: see committer.
 func (c *committer) finish(g *group) {
 	if g.err == nil && len(g.positions) != len(g.entries) {
 		g.err = fmt.Errorf("the log returned %d positions for %d entries", len(g.positions), len(g.entries))
@@ -235,12 +179,13 @@ func (c *committer) finish(g *group) {
 		} else {
 			c.fewest = math.MaxInt
 		}
-		// The log goes on with the next group while this one is applied and answered.
+		// Start the next append first: the log works while this group is applied and
+		// answered.
 		if len(c.next.entries) > 0 {
 			c.start(c.takeNext())
-			// The append goroutine would wait for this one's processor until everybody has
-			// his answer, and then behind those who have got it. What it does before it
-			// waits for the disk takes less.
+			// Yield now. Otherwise the next append waits until every waiter of this group
+			// has been answered and scheduled. The append goroutine itself soon waits for
+			// the disk.
 			runtime.Gosched()
 		}
 		c.settle(g)
@@ -254,10 +199,9 @@ func (c *committer) finish(g *group) {
 	c.fail(g)
 }
 
-// split puts the commands of a group that the log called too large back, to be appended
-// in groups of half as many: nothing has happened, so what was decided holds. A command
-// that is too large by itself comes to be alone at last, and fails alone. After that
-// groups may grow again.
+// split puts a group that the log called too large back, to be appended in groups of half
+// as many entries. Nothing has happened, so the decisions hold. A command that is too large
+// is alone in the end, and fails alone. After that groups may grow again.
 func (c *committer) split(g *group) {
 	c.fewest = len(g.entries) / 2
 	c.rest = slices.Concat(g.reqs, c.next.reqs, c.rest)
@@ -265,25 +209,26 @@ func (c *committer) split(g *group) {
 	c.takeNext()
 }
 
-// fail answers the commands that the log did not take, and decides again what was
-// decided as if it had: the next group, and of this one the refusals and whatever
-// else needed no entry, a registration of a name that the group had registered.
+// fail answers the commands that the log did not take. It decides all other requests again,
+// because they were decided as if those commands had happened: the next group, and from
+// this group the refusals and the commands without an entry. An example of the last is a
+// registration of a name that a failed command of the group registers.
 func (c *committer) fail(g *group) {
-	var answer error // nil: each has its own
+	var answer error // nil: each command has its own
 	refuse := func(why string) error {
 		c.e.life.refuse(noCommands, why, g.err)
 		return c.e.life.refused(noCommands)
 	}
 	switch {
 	case errors.Is(g.err, storage.ErrConflict):
-		// Someone else owns the location now: what is in it is theirs to tidy up.
+		// Somebody else owns the location now, and alone may delete what is in it.
 		//museum:paused-owner
 		c.e.endBackground("somebody else has its log", g.err)
 		answer = refuse("somebody else has its log")
 	case errors.Is(g.err, storage.ErrClosed):
 		c.e.endBackground("its log was closed", g.err)
 		answer = refuse("its log was closed")
-	case errors.Is(g.err, storage.ErrTooLarge): // which says nothing about the log
+	case errors.Is(g.err, storage.ErrTooLarge): // says nothing about the health of the log
 	case errors.Is(g.err, storage.ErrNoEffect):
 		c.outage.refused(len(g.entries), g.err)
 		answer = fmt.Errorf("tidemark: %w", notTaken(g.err))
@@ -338,13 +283,13 @@ func (c *committer) settle(g *group) {
 	seqnos := make([]storage.SeqNo, len(g.reqs))
 	st := c.e.st
 	brokenBefore := c.e.life.cause(noState)
-	broken := brokenBefore // why nothing is applied any more
+	broken := brokenBefore // why no entry is applied any more
 	st.mu.Lock()
 	positions := g.positions
-	// The first entry bears what the group takes beside its entries.
+	// The first entry counts for the bytes that the log adds to the whole group.
 	//museum:log-of-frames
 	around := c.size.stored(len(g.entries), g.bytes) - g.bytes
-	st.holdWakes = true // writers come first: there may be very many listeners
+	st.holdWakes = true // answer writers first: there may be very many listeners
 	for i, r := range g.reqs {
 		r.settled = true
 		switch {
@@ -399,7 +344,7 @@ func (c *committer) settle(g *group) {
 			writes++
 		}
 		if r.err != nil {
-			// Nothing of it went to the tail, which would have kept its share.
+			// No update of it went to the tail, so its share of MaxTailBytes is free.
 			refused += r.weight
 			continue
 		}
@@ -422,7 +367,8 @@ func (c *committer) settle(g *group) {
 	m.applySeconds.Add(time.Since(start).Seconds())
 }
 
-// shutDown refuses what is still queued. Submitters are gone when it returns.
+// shutDown answers what is still in the queue with ErrStopped. It first makes sure that no
+// sender is left: see lifecycle.stop.
 func (c *committer) shutDown() {
 	c.outage.end()
 	c.e.life.stop()

@@ -10,34 +10,34 @@ import (
 	"github.com/tidemark-go/tidemark/indexed/internal/part"
 )
 
-// Config is persist.Config, which documents the fields: package persist converts the one to
-// the other, so both have the same fields in the same order. 0 means the default.
+// Config has the fields of persist.Config, in the same order, so that package persist can
+// convert one to the other. persist.Config documents them. 0 means the default.
 type Config struct {
-	MinStepInterval     time.Duration // at least between two rounds of maintenance
+	MinStepInterval     time.Duration // least time from one round to the next
 	CacheSizeLimit      int64         // bytes of decoded parts kept for readers; < 0: no limit
 	Registerer          prometheus.Registerer
 	Logger              *slog.Logger
-	MaxTailBytes        int64 // of updates that are in no batch; writers wait
+	MaxTailBytes        int64 // bytes of updates that are in no batch; above it writers wait
 	MaxQueuedCommands   int
-	MaxGroupBytes       int           // at which a group of commands is closed
-	FlushBytes          int64         // at which a tail is due
-	FlushInterval       time.Duration // at which a tail is due; < 0: never
-	MaxLogBytes         int64         // at which the oldest tails are due
-	PartBytes           int           // at which a batch begins another part
+	MaxGroupBytes       int           // size at which a group of commands is closed
+	FlushBytes          int64         // size at which a tail is due
+	FlushInterval       time.Duration // age at which a tail is due; < 0: never
+	MaxLogBytes         int64         // size of the log at which the oldest tails are due
+	PartBytes           int           // size at which a batch begins another part
 	ListenerWindowBytes int64
 	MaxListenerLag      int64 // bytes of log that a listener may hold back; < 0: no limit
 	FollowInterval      time.Duration
 }
 
-// Validate returns the error with which a runtime would refuse the configuration, or
-// nil. It matches ErrInvalid and names the field and its range.
+// Validate returns the error that an opening would return for this configuration, or nil.
+// The error matches ErrInvalid and names the field and its range.
 func (c Config) Validate() error {
 	_, err := c.withDefaults()
 	return err
 }
 
-// withDefaults returns a copy with every default filled in, or an error that names
-// the field and its range.
+// withDefaults returns a copy with all defaults filled in, or an error that names the field
+// and its range.
 func (c Config) withDefaults() (Config, error) {
 	for _, f := range c.numbers() {
 		if err := f.check(); err != nil {
@@ -51,24 +51,24 @@ func (c Config) withDefaults() (Config, error) {
 	return c, nil
 }
 
-// What numbers may be at most: enough for everybody, and little enough that sums,
-// multiples and shifted copies of them do not wrap, nor a make of so many panics.
+// The largest values of the fields. They are more than anybody needs, and small enough that
+// sums, multiples and shifted copies do not wrap, and that make does not panic.
 const (
 	maxBytes       = 1 << 50
-	maxInterval    = 365 * 24 * time.Hour // retry takes 64 times as much
+	maxInterval    = 365 * 24 * time.Hour // retry multiplies it by up to 64
 	maxQueued      = 1 << 20
 	maxGroupCommit = 1 << 30
 )
 
-// number is a field of a Config and its range: from 1, or from below 0 if that has a
-// meaning, to most.
+// number is a field of Config and its range: from 1 to most. Values below 0 are allowed if
+// they have a meaning.
 type number struct {
 	name     string
 	value    int64
 	set      func(int64)
 	standard int64 // in place of 0
 	most     int64
-	negative string // what less than 0 means; "": it is not allowed
+	negative string // what a value below 0 means; "": not allowed
 }
 
 func numberOf[T int | int64 | time.Duration](name string, field *T, standard, most int64, negative string) number {
@@ -93,7 +93,7 @@ func (c *Config) numbers() []number {
 	}
 }
 
-// check fills in the default, or refuses what is out of range.
+// check fills in the default, or refuses a value out of range.
 func (n number) check() error {
 	switch {
 	case n.value == 0:
@@ -110,14 +110,14 @@ func (n number) check() error {
 	return nil
 }
 
-// parts returns what package part is to know.
+// parts returns the configuration of package part.
 func (c *Config) parts() part.Config {
 	return part.Config{PartBytes: c.PartBytes, CacheBytes: c.CacheSizeLimit, LeastGroup: leastGroupBytes}
 }
 
-// leastGroupBytes is 0, but in tests, whose parts are small: see partConfig.
+// leastGroupBytes is 0, except in tests, which use small parts: see part.Config.LeastGroup.
 var leastGroupBytes int
 
-// movedInRound is how many bytes of unsealed batches, in memory, the moves of one round
-// read.
+// movedInRound returns how many bytes of unsealed batches, in memory, the moves of one
+// round may read.
 func (c *Config) movedInRound() int64 { return max(2*c.FlushBytes, 16<<20) }

@@ -11,26 +11,31 @@ import (
 	"github.com/tidemark-go/tidemark/storage"
 )
 
-// A batch that cannot be read fails its own stream's reads. Background work that met
-// it goes round it: other streams are flushed and merged as ever, and of this one the
-// tail still goes to unsealed batches, which reads no old ones, so that the log can be
-// truncated and writers are not held up. Damage, and a format that this program does
-// not know, last until the next opening, when the file may have been restored; what
-// the store merely could not read is tried again after a while, by a round.
+// A batch that cannot be read fails the reads of its own stream. Background work skips what
+// needs that batch, so that one bad file does not stop the rest:
+//
+//  - Other streams are flushed and merged as usual.
+//  - The tail of this stream still goes to unsealed batches, which needs no old batch. So the
+//    log can be truncated, and writers do not wait.
+//
+// Damage lasts until the next opening, when the file may have been restored, and so does a
+// format that this program does not know. If the store only failed to read, a round tries
+// again after a while.
 
-// unread is what a call of Maintain could not read, and goes round until it ends,
-// although others may try it again meanwhile: so it ends, and reports it.
+// unread is the streams that one call of Maintain could not read. The call skips them to
+// its end, even if a round tries them again meanwhile. So the call terminates, and reports
+// them.
 type unread map[*stream]error
 
-// noteLocked notes what others have met in a stream, because of which it is left out.
+// noteLocked notes the damage that other background work has found in a stream.
 func (u unread) noteLocked(s *stream) {
 	if u != nil && u[s] == nil && s.damage != nil {
 		u[s] = s.damage
 	}
 }
 
-// foundDamage notes that background work could not read a stream's batches, and
-// reports whether err is that. Only the first error is kept and logged.
+// foundDamage notes that background work could not read a batch of a stream. It returns
+// false if err has another reason. Only the first error is kept and logged.
 func (e *Engine) foundDamage(s *stream, err error, met unread) bool {
 	lasting := errors.Is(err, storage.ErrCorrupt) || errors.Is(err, storage.ErrNewerFormat)
 	//museum:bad-sector-holds-up-others
@@ -58,15 +63,15 @@ func (e *Engine) foundDamage(s *stream, err error, met unread) bool {
 	return true
 }
 
-// couldBeRead notes, with state.mu held, that all batches that background work needed of
-// the stream could be read.
+// couldBeRead notes that background work could read all batches that it needed of the
+// stream. REQUIRES: state.mu is held.
 func (s *stream) couldBeRead() {
 	s.damage = nil
 	s.reading.succeeded()
 }
 
-// readAgain makes background work look again at batches that could not be read, for
-// another reason than damage, and were to be tried again by now; the zero time means all.
+// readAgain lets background work try the batches again that the store failed to read, if
+// their time has come by now; a zero now means all of them. Damage stays as it is.
 func (e *Engine) readAgain(now time.Time) {
 	e.st.mu.Lock()
 	defer e.st.mu.Unlock()
@@ -77,8 +82,8 @@ func (e *Engine) readAgain(now time.Time) {
 	}
 }
 
-// damage returns what background work has met, or a call of Maintain, over all live
-// streams.
+// damage returns the errors of all live streams with a batch that cannot be read: those
+// that met has, and those of background work.
 func (e *Engine) damage(met unread) error {
 	e.st.mu.Lock()
 	defer e.st.mu.Unlock()

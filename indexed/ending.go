@@ -8,20 +8,19 @@ import (
 	"sync/atomic"
 )
 
-// ending is the end of a runtime. Whoever asks first begins it, and everybody waits for
-// it under his own context: it may take as long as the storage does, and goes on when
-// nobody waits.
+// ending is the end of a runtime. The first call of Stop or Shutdown begins it, and every
+// call waits for it under its own context. It may take as long as the storage does, and it
+// goes on when no caller waits.
 type ending struct {
 	once  sync.Once
-	done  chan struct{}          // closed when it has ended
-	over  atomic.Bool            // it is closed: who asks later need not touch it
-	under atomic.Pointer[string] // what is under way
-	err   error                  // of the end; guarded by done and over
+	done  chan struct{}          // closed when the runtime has ended
+	over  atomic.Bool            // done is closed; later calls look at this first
+	under atomic.Pointer[string] // the step that is under way, for errors
+	err   error                  // result of the end; readable once done or over says so
 }
 
-// within begins the end, unless it has begun, and returns when it has ended or the context
-// has. The goroutine is the runtime's, since its end must not depend on who waits; it ends
-// with the runtime.
+// within begins the end, unless it has begun. It returns when the runtime has ended, or ctx
+// is done. The end runs in a goroutine of its own, so that it does not depend on a caller.
 func (n *ending) within(ctx context.Context, end func() error) error {
 	n.once.Do(func() {
 		n.done = make(chan struct{})
@@ -29,7 +28,7 @@ func (n *ending) within(ctx context.Context, end func() error) error {
 		go func() {
 			defer close(n.done)
 			defer n.over.Store(true)
-			n.err = errors.New("a call into the storage has ended its goroutine") // until it returns
+			n.err = errors.New("a call into the storage has ended its goroutine") // overwritten when end returns
 			n.err = end()
 		}()
 	})
@@ -44,20 +43,19 @@ func (n *ending) within(ctx context.Context, end func() error) error {
 	}
 }
 
-// at notes what is under way.
+// at notes the step that is under way.
 func (n *ending) at(what string) { n.under.Store(&what) }
 
-// Stop is Shutdown without a limit of time.
+// Stop is Shutdown without a time limit.
 func (e *Engine) Stop() error { return e.Shutdown(context.Background()) }
 
-// Shutdown stops the engine: it commits what was submitted before, refuses what comes
-// after, ends the listeners and all goroutines, and closes the storage. It may be
-// called more than once; every call returns when the engine has stopped, and
-// with the same error.
+// Shutdown stops the engine. It commits what was submitted before, refuses what comes
+// after, ends listeners and goroutines, and closes the storage. It may be called several
+// times. Every call returns when the engine has stopped, with the same error.
 //
-// All of that waits for the storage. If the context ends first, Shutdown returns with an
-// error that matches the context's and says what is under way. The engine goes on stopping
-// by itself, and closes the storage once that answers; another call waits for it.
+// All of this waits for the storage. If ctx ends first, Shutdown returns an error that
+// matches the context's and names the step under way. The engine continues to stop, and
+// closes the storage as soon as the storage answers. Another call waits for that.
 func (e *Engine) Shutdown(ctx context.Context) error {
 	//museum:shutdown-without-end
 	return e.ending.within(ctx, e.end)
@@ -78,12 +76,12 @@ func (e *Engine) end() error {
 	return err
 }
 
-// Stop is Shutdown without a limit of time.
+// Stop is Shutdown without a time limit.
 func (f *Follower) Stop() error { return f.Shutdown(context.Background()) }
 
-// Shutdown ends the listeners and the goroutine and closes the storage readers. It may
-// be called more than once; every call returns when the follower has stopped, or, as
-// Engine.Shutdown does, when its context has ended.
+// Shutdown ends the listeners and the goroutine, and closes the storage readers. It may be
+// called several times. Every call returns when the follower has stopped, or when its
+// context has ended, as for Engine.Shutdown.
 func (f *Follower) Shutdown(ctx context.Context) error {
 	return f.ending.within(ctx, f.end)
 }
@@ -92,7 +90,7 @@ func (f *Follower) end() error {
 	f.ending.at("a refresh waits for the storage")
 	f.cancel()
 	f.background.Wait()
-	_ = f.refresh.Acquire(context.Background(), 1) // which does not end before
+	_ = f.refresh.Acquire(context.Background(), 1) // waits for a refresh that a caller still runs
 	f.view.Lock()
 	f.view.stopped = true
 	st := f.view.st

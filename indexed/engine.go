@@ -14,19 +14,20 @@ import (
 	"github.com/tidemark-go/tidemark/storage"
 )
 
-// Engine is the one owner of a location: it takes commands, answers reads and
-// keeps the place tidy. Its methods may be called by several goroutines at once.
+// Engine is the one owner of a location: it takes commands, answers reads and does the
+// background work. Its methods may be called by several goroutines at once.
 //
-// Goroutines, all started by Open and ended by Stop, which is one more while it lasts:
+// Open starts these goroutines, and Stop ends them:
 //
 //	commit    decides commands, in order, and applies what is durable
-//	append    writes and flushes groups; owned by commit
-//	maintain  rounds of maintenance: flush, manifest, truncation
+//	append    appends groups of commands to the log; belongs to commit
+//	maintain  rounds: flush, manifest, truncation
 //	compact   merges batches
-//	collect   deletes blobs that nobody needs any more
+//	collect   deletes blobs that are not needed any more
 //
-// and one for each call of Maintain, which ends when its caller's context has, and the
-// write that is then under way.
+// Stop has a goroutine of its own, and so has each call of Maintain. The goroutine of a
+// call of Maintain ends when the work is done, or when the context of the call and the
+// write that is then under way have ended.
 type Engine struct {
 	cfg     Config
 	log     storage.Log
@@ -49,11 +50,12 @@ type Engine struct {
 	unregister  func()
 }
 
-// Register returns the id of a stream, which is created if its name is new.
+// Register returns the id of a stream. If no stream has the name, Register creates one. It
+// blocks until the stream is durable.
 //
-// Errors: ErrInvalid if a new stream or its codecs have names that are not valid UTF-8, of
-// 1 to 1,024 bytes for the stream and to 4,096 for a codec; ErrCodecMismatch,
-// ErrDestroyed; as Submit.
+// Errors: ErrInvalid if a new stream or its codecs have names that are not valid UTF-8 of 1
+// to 1,024 bytes for the stream, and of 1 to 4,096 for a codec; ErrCodecMismatch;
+// ErrDestroyed; the errors of Submit.
 func (e *Engine) Register(ctx context.Context, name, keyCodec, valCodec string) (StreamID, error) {
 	var id StreamID
 	if err := e.do(ctx, &request{plan: func(p *plan) (ops []op, err error) {
@@ -65,10 +67,10 @@ func (e *Engine) Register(ctx context.Context, name, keyCodec, valCodec string) 
 	return id, nil
 }
 
-// Destroy destroys a stream for good: its data is deleted, its name and id are
-// never used again. It reports whether the stream was there.
+// Destroy destroys a stream for ever: its data is deleted, and its name and id are never
+// used again. It reports whether the stream was there.
 //
-// Errors: ErrUnknownStream; as Submit.
+// Errors: ErrUnknownStream; the errors of Submit.
 func (e *Engine) Destroy(ctx context.Context, name string) (bool, error) {
 	var destroyed bool
 	if err := e.do(ctx, &request{plan: func(p *plan) (ops []op, err error) {
@@ -80,33 +82,37 @@ func (e *Engine) Destroy(ctx context.Context, name string) (bool, error) {
 	return destroyed, nil
 }
 
-// Submit hands a command over, which is not to be used again. It returns once the command has its place in the
-// order of commands: whatever is submitted after sees it. It blocks while the
-// queue or the tail is full, under the context; the future is filled when the
-// command is durable and applied, or was refused. A command that changes nothing is
-// answered in its turn, with the position of the newest command before it, and is not
-// written.
+// Submit hands a command over. The caller must not use the command again. When Submit
+// returns, the command has its place in the order of commands: every later request sees its
+// effect.
 //
-// Errors, in the future: ErrSealed, ErrSealRegression, ErrSinceRegression,
-// ErrUpperMismatch, ErrPrevious, ErrUnknownStream, ErrDestroyed, ErrTooLarge: refused,
-// nothing changed. ErrStopped and the context's: not taken, nothing changed. An error that
-// matches storage.ErrNoEffect: the log could not take it, nothing changed.
-// ErrOutcomeUnknown.
+// Submit blocks while the queue or the tail is full, until ctx is done. The future is
+// filled when the command is durable and applied, or has failed. A command that changes
+// nothing is not written; in its turn it gets the position of the newest command before it.
+//
+// Errors, all of them in the future:
+//
+//	ErrSealed, ErrSealRegression, ErrSinceRegression,   refused, nothing changed
+//	ErrUpperMismatch, ErrPrevious, ErrUnknownStream,
+//	ErrDestroyed, ErrInvalid, ErrTooLarge
+//	ErrStopped, the context's                           not taken, nothing changed
+//	storage.ErrNoEffect                                 the log did not take it, nothing changed
+//	ErrOutcomeUnknown                                   durable or not: open the location again
 func (e *Engine) Submit(ctx context.Context, c *Command) *Future[storage.SeqNo] {
 	if c.submitted {
 		return Failed[storage.SeqNo](fmt.Errorf("tidemark: %w: a command was submitted twice: make another one", ErrInvalid))
 	}
 	c.submitted = true
 	if err := e.enqueueCommand(ctx, c); err != nil {
-		c.err = err // for those that follow
+		c.err = err // for commands that follow this one
 		c.answer(0, err)
 	}
 	return &c.future
 }
 
-// Describe returns the description of a stream, as of all commands before.
+// Describe returns the upper and the since of a stream, after all commands before the call.
 //
-// Errors: ErrUnknownStream, ErrDestroyed, ErrStopped.
+// Errors: ErrUnknownStream, ErrDestroyed, ErrStopped; the context's.
 func (e *Engine) Describe(ctx context.Context, name string) (frontier.Description, error) {
 	var d frontier.Description
 	var err error
@@ -116,7 +122,9 @@ func (e *Engine) Describe(ctx context.Context, name string) (frontier.Descriptio
 	return d, err
 }
 
-// Streams lists the live streams in order of their ids, as of all commands before.
+// Streams lists the live streams by id, as they are after all commands before the call.
+//
+// Errors: ErrStopped; the context's.
 func (e *Engine) Streams(ctx context.Context) ([]StreamInfo, error) {
 	var infos []StreamInfo
 	if err := e.do(ctx, &request{read: func(st *state) { infos = st.infosLocked() }}); err != nil {
@@ -125,20 +133,19 @@ func (e *Engine) Streams(ctx context.Context) ([]StreamInfo, error) {
 	return infos, nil
 }
 
-// Snapshot returns the contents of a stream as of all commands before. It is to
-// be closed.
+// Snapshot returns the contents of a stream after all commands before the call. The caller
+// must close it.
 //
-// Errors: ErrUnknownStream, ErrDestroyed, ErrStopped.
+// Errors: ErrUnknownStream, ErrDestroyed, ErrStopped; the context's.
 func (e *Engine) Snapshot(ctx context.Context, id StreamID) (*Snapshot, error) {
 	s, _, err := e.snapshot(ctx, id, false)
 	return s, err
 }
 
-// Listen returns a snapshot and a listener, in one step: whatever is in the
-// snapshot is never delivered, and whatever comes after it is. Both are to be
-// closed.
+// Listen returns a snapshot and a listener that begins exactly there: the listener delivers
+// everything that the snapshot does not have, and nothing else. The caller must close both.
 //
-// Errors: as Snapshot.
+// Errors: those of Snapshot.
 func (e *Engine) Listen(ctx context.Context, id StreamID) (*Snapshot, *Listener, error) {
 	return e.snapshot(ctx, id, true)
 }
@@ -163,8 +170,8 @@ func (e *Engine) snapshot(ctx context.Context, id StreamID, listen bool) (snap *
 	return snap, l, err
 }
 
-// do hands a request over and waits for its answer. If the context ends before its
-// turn, a read is abandoned and has no effect.
+// do hands a request over and waits for its answer. If ctx ends before the turn of the
+// request, a read is abandoned and has no effect.
 func (e *Engine) do(ctx context.Context, r *request) error {
 	if err := e.enqueue(ctx, r); err != nil {
 		return err

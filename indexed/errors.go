@@ -9,49 +9,51 @@ import (
 	"github.com/tidemark-go/tidemark/storage"
 )
 
-// The errors of the engine. Package persist offers them under the same names to
-// its users; match them with errors.Is.
+// The errors of the engine. Match them with errors.Is. Package persist has the same errors
+// under the same names.
 var (
-	// ErrStopped: the runtime was stopped, or stopped accepting writes after its log
-	// failed. Open it again; retrying on this one cannot help.
+	// ErrStopped: the runtime was stopped, or accepts no more writes because its log failed
+	// or another writer owns its location. A retry on this runtime cannot succeed: open the
+	// location again.
 	ErrStopped = errors.New("runtime stopped")
 	// ErrCodecMismatch: the stream was registered with other codecs.
 	ErrCodecMismatch = errors.New("codec mismatch")
 	// ErrSealed: a write at a time before the upper. Write at the upper or later.
 	ErrSealed = errors.New("time already sealed")
-	// ErrSealRegression: a seal to a time before the upper.
+	// ErrSealRegression: a seal to a time before the upper. An upper never goes back.
 	ErrSealRegression = errors.New("seal before the upper")
-	// ErrSinceRegression: an allowed compaction to a time before the since.
+	// ErrSinceRegression: an allowed compaction to a time before the since. A since never
+	// goes back.
 	ErrSinceRegression = errors.New("compaction before the since")
-	// ErrAsOfBeforeSince: a read as of a time that compaction has passed. Read at
-	// the since or later.
+	// ErrAsOfBeforeSince: a read as of a time before the since. Compaction may have merged
+	// what was different then. Read at the since or later.
 	ErrAsOfBeforeSince = errors.New("as-of before the since")
-	// ErrUpperMismatch: a compare-and-append whose expected upper is not in force.
-	// errors.As gives an UpperMismatchError with the upper that is.
+	// ErrUpperMismatch: the upper is not the one that a compare-and-append expects.
+	// errors.As gives an UpperMismatchError, which has the upper in force.
 	ErrUpperMismatch = errors.New("upper mismatch")
-	// ErrPrevious: the command that this one was to follow has failed.
+	// ErrPrevious: the command that this one follows has failed: see Command.Follow.
 	ErrPrevious = errors.New("the command before it failed")
-	// ErrUnknownStream: no stream was registered under this name or id.
+	// ErrUnknownStream: no stream has this name or id.
 	ErrUnknownStream = errors.New("unknown stream")
 	// ErrDestroyed: the stream was destroyed. Its name cannot be used again.
 	ErrDestroyed = errors.New("stream destroyed")
-	// ErrOutcomeUnknown: the log failed while the command was on its way: it may or
-	// may not be durable. Open the location again to find out.
+	// ErrOutcomeUnknown: the log failed during the append. The command may or may not be
+	// durable. Open the location again to find out.
 	ErrOutcomeUnknown = errors.New("outcome unknown")
 	// ErrReadOnly: a mutation on a read-only runtime.
 	ErrReadOnly = errors.New("runtime is read-only")
-	// ErrInvalid: a request that can never succeed: an update outside the interval of
-	// its compare-and-append, a stream twice in one request, an empty interval.
+	// ErrInvalid: a request that can never succeed. Examples are an update outside the
+	// interval of its compare-and-append, a stream twice in one request, an empty interval.
 	ErrInvalid = part.ErrInvalid
-	// ErrTooLarge: a command larger than Config.MaxTailBytes, or than the log takes at a
-	// time. It is the same value as storage.ErrTooLarge. Split the command.
+	// ErrTooLarge: a command larger than Config.MaxTailBytes, or than the log takes in one
+	// append. Split the command. It is the same value as storage.ErrTooLarge.
 	ErrTooLarge = storage.ErrTooLarge
-	// ErrLagged: a listener was cut off because it held back more of the log than
-	// Config.MaxListenerLag, or because the log was truncated under a read-only
-	// runtime that was away. Listen again for a new snapshot.
+	// ErrLagged: a listener was cut off. It held back more of the log than
+	// Config.MaxListenerLag, or it reads beside the owner and the log was truncated before
+	// the listener had read it. Listen again for a new snapshot.
 	ErrLagged = errors.New("listener lagged too far behind")
-	// ErrOverflow: the diffs of equal updates add up to more than an int64 holds. What is
-	// stored is exact: once updates that retract some of it are written, the sum can be
+	// ErrOverflow: the diffs of equal updates add up to more than an int64 holds. The
+	// stored updates are exact: write updates that retract some of them, and the sum can be
 	// read again. Snapshot.Chunks yields updates that are not added up.
 	ErrOverflow = errors.New("sum of diffs overflows")
 )
@@ -76,8 +78,8 @@ func streamErrorf(stream string, kind error, format string, args ...any) error {
 	return &StreamError{Stream: stream, Kind: kind, Detail: fmt.Sprintf(format, args...)}
 }
 
-// UpperMismatchError is the answer to a compare-and-append that came too late or
-// too early. It matches ErrUpperMismatch.
+// UpperMismatchError says that the upper of a compare-and-append is not in force: another
+// write came first, or is still missing. It matches ErrUpperMismatch.
 type UpperMismatchError struct {
 	Stream   string
 	Expected frontier.Antichain // what the caller expected
@@ -98,7 +100,7 @@ func stoppedError() error {
 	return fmt.Errorf("tidemark: %w: open the location again", ErrStopped)
 }
 
-// refusedError says what a runtime no longer does, and why.
+// refusedError says which work a runtime no longer does, and why.
 func refusedError(s scope, r *refusal) error {
 	what := "it accepts no more writes"
 	switch s {

@@ -11,14 +11,17 @@ import (
 	"github.com/tidemark-go/tidemark/storage"
 )
 
-// A flush moves the tail of a stream to batches: what is sealed goes straight to
-// the trace, together with what the unsealed batches hold of the same times, and
-// the rest becomes an unsealed batch.
+// flushPlan is one flush. A flush moves the tail of a stream to batches. Updates whose
+// times are sealed go directly to the trace, together with what unsealed batches hold of
+// the same times. The other updates become an unsealed batch.
 //
 //	           trace upper      upper
 //	               |              |
 //	trace          |  new trace   |  new unsealed batch
 //	---------------|--------------|-----------------------> time
+//
+// If most of what must be read for the trace is not sealed yet, the trace waits (see
+// pending), and the whole tail becomes an unsealed batch: reads do not depend on the move.
 type flushPlan struct {
 	stream   *stream
 	set      *batchSet
@@ -28,18 +31,18 @@ type flushPlan struct {
 	upper    frontier.Antichain
 	since    frontier.Antichain
 	claimed  bool // holds stream.moving
-	drain    bool // write a trace batch up to upper
+	drain    bool // write a trace batch up to upper: the flush does a move as well
 	traceID  uint64
 	unsealID uint64
 }
 
-// sealed admits the times that the new trace batch takes.
+// sealed admits the times of the new trace batch.
 func (p *flushPlan) sealed() part.TimeFilter {
 	return part.TimeFilter{Lower: p.set.traceUpper(), Upper: p.upper}
 }
 
-// flush flushes a stream's tail, if there is anything to do. If that needs batches that
-// cannot be read, it goes round them.
+// flush flushes the tail of a stream, if there is anything to do. If it cannot read a
+// batch, it flushes without moving anything to the trace.
 func (e *Engine) flush(ctx context.Context, s *stream, force bool, met unread) error {
 	e.st.mu.Lock()
 	met.noteLocked(s)
@@ -85,8 +88,8 @@ func (e *Engine) flushTail(ctx context.Context, s *stream, force, drain bool) er
 	return nil
 }
 
-// planFlush returns what there may be to do, or nil; drain says whether batches may be
-// read. What it returns is to be ended.
+// planFlush returns a flush that may have something to do, or nil. drain says whether it
+// may read batches. The caller must call endFlush.
 func (e *Engine) planFlush(s *stream, drain bool) *flushPlan {
 	st := e.st
 	st.mu.Lock()
@@ -94,7 +97,7 @@ func (e *Engine) planFlush(s *stream, drain bool) *flushPlan {
 	if s.destroyed {
 		return nil
 	}
-	s.tail.pack() // so that it can be dropped up to here
+	s.tail.pack() // so that no chunk straddles through, where the flush drops the tail
 	p := &flushPlan{
 		stream: s, set: s.set, tail: s.tail, through: st.applied, after: s.flushed,
 		upper: s.upper, since: s.since,
@@ -121,14 +124,14 @@ func (e *Engine) endFlush(p *flushPlan) {
 	e.st.releaseSetLocked(p.set)
 }
 
-// moveInRound decides whether this round moves what is pending, beside so many rows of a
-// tail. REQUIRES: round is held.
+// moveInRound decides whether this round moves what is pending, together with so many rows
+// of a tail. REQUIRES: round is held.
 func (e *Engine) moveInRound(p pending, tail int, force bool) bool {
 	m := &e.maintenance
 	switch {
 	//museum:large-move-in-a-round
 	case !p.worthIt(tail, force) || p.bytes > m.movedInRound:
-		return false // or it is for the compact goroutine
+		return false // not worth it, or work for the compact goroutine
 	//museum:large-move-in-a-round/2
 	case p.bytes > m.moveLeft:
 		m.moveLater = true
@@ -139,8 +142,8 @@ func (e *Engine) moveInRound(p pending, tail int, force bool) bool {
 	return true
 }
 
-// writeTrace writes everything sealed that is not in the trace yet. If it cancels
-// out, the batch has no rows, but it still says that the interval is complete.
+// writeTrace writes all sealed updates that are not in the trace yet. If they cancel out,
+// the batch has no rows. It is needed all the same: it moves the trace upper.
 func (e *Engine) writeTrace(ctx context.Context, p *flushPlan) (*batch, error) {
 	filter := p.sealed()
 	var sources []part.Source
@@ -158,7 +161,7 @@ func (e *Engine) writeTrace(ctx context.Context, p *flushPlan) (*batch, error) {
 	})
 }
 
-// writeUnsealed writes what is left of the tail, or returns nil if nothing is.
+// writeUnsealed writes the rest of the tail. It returns nil if nothing is left.
 func (e *Engine) writeUnsealed(ctx context.Context, p *flushPlan) (*batch, error) {
 	filter := part.TimeFilter{Lower: p.set.traceUpper(), Upper: frontier.Empty()}
 	if p.drain {
@@ -171,7 +174,7 @@ func (e *Engine) writeUnsealed(ctx context.Context, p *flushPlan) (*batch, error
 	}) {
 		return nil, nil
 	}
-	// Those that the since is in advance of are read at the since, sealed or not.
+	// Reads show unsealed times before the since at the since, so they are stored there.
 	since := frontier.Antichain{}
 	if foldsUnsealed(p.upper, p.since) {
 		since = p.since
@@ -185,9 +188,12 @@ func (e *Engine) writeUnsealed(ctx context.Context, p *flushPlan) (*batch, error
 	return b, nil
 }
 
-// commitFlush makes the result part of the state, unless the stream is gone. Merges
-// that were applied meanwhile do not matter: they do not change contents. Nor does a move,
-// which takes nothing that was in the tail: there is none while this one moves.
+// commitFlush makes the result part of the state. It returns false if the stream is gone or
+// the result does not fit any more.
+//
+// A merge that was applied meanwhile does not matter: it does not change contents. A move
+// takes nothing that was in the tail; if this flush moves as well, it holds stream.moving,
+// and there is no other.
 func (e *Engine) commitFlush(p *flushPlan, trace, unsealed *batch) bool {
 	st, s := e.st, p.stream
 	st.mu.Lock()
@@ -196,7 +202,7 @@ func (e *Engine) commitFlush(p *flushPlan, trace, unsealed *batch) bool {
 		return false
 	}
 	if trace != nil {
-		s.couldBeRead() // all it needed could be read
+		s.couldBeRead() // all batches that the flush needed could be read
 	}
 	next := s.set.withTrace(trace)
 	if unsealed != nil {
@@ -211,7 +217,7 @@ func (e *Engine) commitFlush(p *flushPlan, trace, unsealed *batch) bool {
 	return true
 }
 
-// discard hands a batch that became part of nothing over for deletion.
+// discard hands a batch that is part of no set over for deletion.
 func (e *Engine) discard(b *batch) {
 	if b == nil || len(b.parts) == 0 {
 		return

@@ -15,14 +15,14 @@ import (
 	"github.com/tidemark-go/tidemark/storage"
 )
 
-// Follower is a read-only view of a location that another process, or another
-// engine of this one, writes to. It computes the same state from the same log and
-// manifest, needs no lock and writes nothing. Its methods may be called by several
-// goroutines at once.
+// Follower is a read-only view of a location that another process, or another engine of
+// this process, writes to. It computes the same state from the same log and manifest. It
+// takes no lock and writes nothing. Its methods may be called by several goroutines at
+// once.
 //
-// With a log every read reflects what was acknowledged before it. Without one (a
-// reader of blobs alone) it reflects what the owner has flushed; listeners are
-// then refused, since blobs do not tell the order of events.
+// With a log, every read reflects what was acknowledged before the read. Without a log (a
+// reader of blobs alone), a read reflects what the owner has flushed. Such a reader has no
+// listeners, because blobs do not tell the order of events.
 type Follower struct {
 	cfg      Config
 	log      storage.LogReader // nil for a reader of blobs alone
@@ -32,8 +32,9 @@ type Follower struct {
 	logger   *slog.Logger
 	reported error // newest failure of the follow goroutine, so that it is logged once
 
-	// refresh is held by the one refresh that runs; it guards manifest, pending and meter.
-	// It is waited for under a context, since a refresh takes as long as the storage does.
+	// refresh is held by the one refresh that runs. It guards manifest, pending and meter.
+	// It is a semaphore because a refresh takes as long as the storage does: callers wait
+	// for it under their contexts.
 	refresh  *semaphore.Weighted
 	manifest manifestReader
 	pending  []*edit // fetched and not applied yet
@@ -41,10 +42,10 @@ type Follower struct {
 
 	view struct {
 		sync.Mutex
-		st      *state // replaced when the log was truncated under us
+		st      *state // replaced when the log was truncated before it was read
 		stopped bool
 	}
-	meter logMeter // of what the view has read; guarded by refresh
+	meter logMeter // of the entries that the view has read; guarded by refresh
 
 	ctx        context.Context
 	cancel     context.CancelFunc
@@ -53,12 +54,11 @@ type Follower struct {
 	unregister func()
 }
 
-// OpenRead opens a location for reading. log may be nil. It takes ownership of
-// both readers: Stop closes them, and so does OpenRead when it fails. A location
-// that was never written is empty, not an error.
+// OpenRead opens a location for reading. log may be nil. OpenRead owns both readers from
+// now on: Stop closes them, and OpenRead closes them if it fails. A location that was never
+// written opens as an empty one.
 //
-// Errors: storage.CorruptError; ErrInvalid for a config out of range; the
-// storage's own.
+// Errors: storage.CorruptError; ErrInvalid for a config out of range; the storage's own.
 func OpenRead(ctx context.Context, log storage.LogReader, blob storage.BlobReader, cfg Config) (_ *Follower, err error) {
 	f := &Follower{log: log, blob: blob, refresh: semaphore.NewWeighted(1)}
 	defer func() {
@@ -88,8 +88,8 @@ func OpenRead(ctx context.Context, log storage.LogReader, blob storage.BlobReade
 	return f, nil
 }
 
-// followLoop is the follow goroutine: it looks at the location in intervals, for
-// the sake of listeners and of the tail's size; reads look for themselves.
+// followLoop is the follow goroutine. It refreshes in intervals, so that listeners get
+// events and the tail stays small. Reads refresh by themselves.
 func (f *Follower) followLoop() {
 	defer f.background.Done()
 	ticker := time.NewTicker(f.cfg.FollowInterval)
@@ -125,16 +125,15 @@ func (f *Follower) current() *state {
 	return f.view.st
 }
 
-// maxReloads bounds how often one refresh starts over because the owner went on
-// faster than it was read.
+// maxReloads bounds how often one call starts again because the owner was faster than it.
 const maxReloads = 10
 
-// Refresh brings the view up to date with the location: afterwards it reflects
-// everything that was acknowledged before the call.
+// Refresh brings the view up to date. Afterwards it reflects everything that was
+// acknowledged before the call.
 //
-// Errors: ErrStopped, also if the storage was closed, which ends the listeners;
-// storage.CorruptError; the storage's own and the context's, after which a later call
-// may succeed.
+// Errors: ErrStopped if the follower was stopped, or if the storage was closed, which also
+// ends the listeners; storage.CorruptError. After an error of the storage or the context a
+// later call may succeed.
 func (f *Follower) Refresh(ctx context.Context) error {
 	//museum:refresh-behind-refresh
 	if err := f.refresh.Acquire(ctx, 1); err != nil {
@@ -153,16 +152,16 @@ func (f *Follower) Refresh(ctx context.Context) error {
 		err = f.reload(ctx)
 	}
 	if errors.Is(err, storage.ErrClosed) {
-		// Nothing more can come, and listeners would wait for it.
+		// Nothing more can come. Without an end, listeners would wait for ever.
 		err = fmt.Errorf("tidemark: %w: the storage that it reads was closed; open the location again: %w", ErrStopped, err)
 		f.current().endListeners(err)
 	}
 	return err
 }
 
-// catchUp applies what is new. The edits of the manifest are fetched first and
-// applied last: the log then reaches at least as far as they reflect it, so that
-// whatever they cover has been seen as events before.
+// catchUp applies what is new. It fetches new edits of the manifest first, reads the log
+// after that, and applies the edits last. So the log was read at least as far as the edits
+// reflect it, and whatever an edit moves into batches was seen as an event before.
 func (f *Follower) catchUp(ctx context.Context) error {
 	st := f.current()
 	if err := f.fetchEdits(ctx); err != nil {
@@ -196,8 +195,8 @@ func (f *Follower) catchUp(ctx context.Context) error {
 	return nil
 }
 
-// fetchEdits adds what the manifest has that is new to pending. A base that took
-// the place of edits is followed by others, so it is looked at again after one.
+// fetchEdits appends new edits of the manifest to pending. If a base has replaced the next
+// edits, pending becomes that base and the edits after it.
 func (f *Follower) fetchEdits(ctx context.Context) error {
 	for {
 		replaced, err := f.manifest.follow(ctx, func(e *edit) error {
@@ -215,7 +214,7 @@ func (f *Follower) fetchEdits(ctx context.Context) error {
 	}
 }
 
-// readLog applies the entries after those that the state has.
+// readLog applies the entries of the log after those that the state has.
 func (f *Follower) readLog(ctx context.Context, st *state) error {
 	st.mu.Lock()
 	applied := st.applied
@@ -239,15 +238,15 @@ func (f *Follower) readLog(ctx context.Context, st *state) error {
 	return nil
 }
 
-// confirmLog tells the log what the manifest proves: an edit is written after the
-// entries that it reflects were durable.
+// confirmLog tells the log which entries are proven durable: the owner writes an edit only
+// after the entries that the edit reflects are durable.
 func (f *Follower) confirmLog(applied storage.SeqNo) {
 	if confirmer, ok := f.log.(storage.LogConfirmer); ok {
 		confirmer.Confirm(applied)
 	}
 }
 
-// holdLog keeps readable what this view and its listeners have yet to read, and cuts off
+// holdLog keeps readable what this view and its listeners have not read yet. It cuts off
 // listeners that would hold too much of what the owner has truncated.
 func (f *Follower) holdLog(ctx context.Context, st *state) {
 	holder, ok := f.log.(storage.LogHolder)
@@ -262,8 +261,8 @@ func (f *Follower) holdLog(ctx context.Context, st *state) {
 	holder.Hold(ctx, hold)
 }
 
-// reload loads the location anew, again if the owner truncates its log meanwhile,
-// and ends the listeners of the view before.
+// reload loads the location from the beginning, and again if the owner truncates its log
+// meanwhile. It ends the listeners of the old view.
 func (f *Follower) reload(ctx context.Context) error {
 	err := f.load(ctx)
 	for range maxReloads {
@@ -284,7 +283,7 @@ func (f *Follower) load(ctx context.Context) error {
 	var meter logMeter
 	if f.log != nil {
 		f.confirmLog(st.applied)
-		f.holdLog(ctx, st) // so that what the manifest does not reflect stays while it is replayed
+		f.holdLog(ctx, st) // the entries that replay needs must stay until it has read them
 		var err error
 		if meter, _, err = replay(ctx, st, f.log); err != nil {
 			return err
@@ -299,9 +298,9 @@ func (f *Follower) load(ctx context.Context) error {
 	return nil
 }
 
-// loadManifest loads the manifest to its end. An edit that is missing before others is
-// damage if it is missing at a second look as well: at the first the owner may have
-// been about to write more, or to put a base in place of them.
+// loadManifest loads the manifest up to its newest edit. A missing edit before another one
+// is damage only if it is missing at a second look too: at the first look the owner may
+// have been writing edits, or replacing them by a base.
 func (f *Follower) loadManifest(ctx context.Context, m *manifestReader) (*state, error) {
 	for seen, again := uint64(0), false; ; seen, again = m.version, true {
 		*m = manifestReader{blob: f.blob}

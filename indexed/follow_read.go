@@ -10,9 +10,9 @@ import (
 	"github.com/tidemark-go/tidemark/storage"
 )
 
-// Lookup returns the id of a stream that exists.
+// Lookup returns the id of a live stream.
 //
-// Errors: ErrUnknownStream, ErrDestroyed, ErrCodecMismatch; as Refresh.
+// Errors: ErrUnknownStream, ErrDestroyed, ErrCodecMismatch; those of Refresh.
 func (f *Follower) Lookup(ctx context.Context, name, keyCodec, valCodec string) (StreamID, error) {
 	var id StreamID
 	err := f.readLocked(ctx, func(st *state) error {
@@ -26,9 +26,10 @@ func (f *Follower) Lookup(ctx context.Context, name, keyCodec, valCodec string) 
 	return id, err
 }
 
-// Describe returns the description of a stream.
+// Describe returns the upper and the since of a stream. A reader of blobs alone returns the
+// upper of the newest flush.
 //
-// Errors: ErrUnknownStream, ErrDestroyed; as Refresh.
+// Errors: ErrUnknownStream, ErrDestroyed; those of Refresh.
 func (f *Follower) Describe(ctx context.Context, name string) (d frontier.Description, err error) {
 	err = f.readLocked(ctx, func(st *state) error {
 		s, err := st.liveLocked(name)
@@ -44,7 +45,9 @@ func (f *Follower) Describe(ctx context.Context, name string) (d frontier.Descri
 	return d, err
 }
 
-// Streams lists the live streams in order of their ids.
+// Streams lists the live streams by id.
+//
+// Errors: those of Refresh.
 func (f *Follower) Streams(ctx context.Context) (infos []StreamInfo, err error) {
 	err = f.readLocked(ctx, func(st *state) error {
 		infos = st.infosLocked()
@@ -69,17 +72,18 @@ func (f *Follower) readLocked(ctx context.Context, read func(*state) error) erro
 	return read(st)
 }
 
-// Snapshot returns the contents of a stream. It is to be closed.
+// Snapshot returns the contents of a stream. The caller must close it.
 //
-// Errors: ErrUnknownStream, ErrDestroyed; as Refresh.
+// Errors: ErrUnknownStream, ErrDestroyed; those of Refresh.
 func (f *Follower) Snapshot(ctx context.Context, id StreamID) (*Snapshot, error) {
 	s, _, err := f.snapshot(ctx, id, false)
 	return s, err
 }
 
-// Listen returns a snapshot and a listener in one step, as Engine.Listen.
+// Listen returns a snapshot and a listener that begins exactly there, as Engine.Listen
+// does.
 //
-// Errors: as Snapshot; ErrReadOnly if this is a reader of blobs alone.
+// Errors: those of Snapshot; ErrReadOnly for a reader of blobs alone.
 func (f *Follower) Listen(ctx context.Context, id StreamID) (*Snapshot, *Listener, error) {
 	if f.log == nil {
 		return nil, nil, fmt.Errorf("tidemark: listen: %w: it reads blobs alone, which do not tell the order of events: open it with its log", ErrReadOnly)
@@ -116,8 +120,9 @@ func (f *Follower) snapshot(ctx context.Context, id StreamID, listen bool) (*Sna
 		if l != nil {
 			_ = l.Close()
 		}
-		// The owner may have replaced and deleted a batch after the view was refreshed. A
-		// blob that a newer view names as well was not deleted: it is lost.
+		// The owner may have replaced and deleted a batch after the refresh. Then a newer
+		// view does not name it. If the newer view names the same blob again, the blob is
+		// lost.
 		if errors.Is(err, storage.ErrNotFound) && key == missing {
 			err = fmt.Errorf("tidemark: snapshot of stream %s: %w", quoteName(snap.stream), part.ErrGone(key, err))
 		} else if errors.Is(err, storage.ErrNotFound) && attempt < maxReloads {
@@ -128,9 +133,9 @@ func (f *Follower) snapshot(ctx context.Context, id StreamID, listen bool) (*Sna
 	}
 }
 
-// pin keeps the blobs of a snapshot from vanishing when the owner deletes them, if
-// the store can do that; otherwise reading them late may fail. It returns the key of
-// the blob that an error is about.
+// pin keeps the blobs of a snapshot readable when the owner deletes them. A store that
+// cannot pin gives no such promise: a late read may fail. key is the blob that an error is
+// about.
 func (f *Follower) pin(ctx context.Context, snap *Snapshot) (key string, err error) {
 	pinner, ok := f.blob.(storage.Pinner)
 	if !ok {

@@ -6,21 +6,21 @@ import (
 	"sync/atomic"
 )
 
-// Future is the answer to a command that may not be there yet. It may be used by
-// several goroutines at once, and be dropped: that cancels nothing.
+// Future is the answer to a command; the answer may come later. Several goroutines may use
+// it at once. Dropping a future cancels nothing.
 type Future[T any] struct {
-	filled atomic.Bool // set after val and err, which then never change
+	filled atomic.Bool // set after val and err, which never change after that
 	val    T
 	err    error
 
 	mu   sync.Mutex    // guards done, and the change of filled
-	done chan struct{} // made by the first who waits: most answers are there before
+	done chan struct{} // made by the first call that waits: most answers are there before
 }
 
-// NewFuture returns a future that is filled by the first call of Fill.
+// NewFuture returns a future that has no answer yet. The first call of Fill gives it one.
 func NewFuture[T any]() *Future[T] { return new(Future[T]) }
 
-// Failed returns a future that holds an error.
+// Failed returns a future with an error as its answer.
 func Failed[T any](err error) *Future[T] {
 	f := NewFuture[T]()
 	var zero T
@@ -28,7 +28,7 @@ func Failed[T any](err error) *Future[T] {
 	return f
 }
 
-// Fill answers the future. Calls after the first do nothing.
+// Fill gives the future its answer. Calls after the first do nothing.
 func (f *Future[T]) Fill(val T, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -42,9 +42,8 @@ func (f *Future[T]) Fill(val T, err error) {
 	}
 }
 
-// Wait blocks until the future is filled or the context is done, and returns the
-// answer or the context's error. A cancelled wait does not cancel the command: its
-// outcome can still be waited for.
+// Wait blocks until the future has its answer or ctx is done. It returns the answer or the
+// context's error. If ctx ends, the command goes on, and a later Wait returns its outcome.
 func (f *Future[T]) Wait(ctx context.Context) (T, error) {
 	if f.filled.Load() {
 		return f.val, f.err
@@ -58,7 +57,7 @@ func (f *Future[T]) Wait(ctx context.Context) (T, error) {
 	}
 }
 
-// Done returns a channel that is closed when the future is filled.
+// Done returns a channel that is closed when the future has its answer.
 func (f *Future[T]) Done() <-chan struct{} {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -10,21 +10,21 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// garbage is a blob that nobody needs any more: a part of a batch that neither the
-// durable manifest nor a snapshot needs, or that no manifest ever named, or an edit that
-// the manifest's base contains.
+// garbage is a blob that is not needed any more: a part of a batch that neither the durable
+// manifest nor a snapshot needs, a part that no manifest has named, or an edit that the
+// base of the manifest contains.
 type garbage struct {
 	key  string
-	kind string // as metrics tell kinds apart
+	kind string // the label in metrics
 	size int64  // 0: not known
 }
 
 // trash is the garbage of a state.
 type trash struct {
 	blobs []garbage
-	kept  []garbage // what could not be deleted
-	tries retry     // of deleting that; its again is zero if kept is empty
-	// onMore, if set, hears of more. It must not block.
+	kept  []garbage // blobs that could not be deleted
+	tries retry     // of deleting kept; its again is zero if kept is empty
+	// onMore, if set, is told of new garbage. It must not block.
 	onMore func()
 }
 
@@ -35,7 +35,7 @@ func (t *trash) add(blobs ...garbage) {
 	}
 }
 
-// addBatch REQUIRES: the batch is in no set and in no manifest.
+// addBatch adds the parts of a batch. REQUIRES: the batch is in no set and in no manifest.
 func (t *trash) addBatch(b *batch) {
 	blobs := make([]garbage, len(b.parts))
 	for i := range b.parts {
@@ -46,8 +46,9 @@ func (t *trash) addBatch(b *batch) {
 
 func (t *trash) count() int { return len(t.blobs) + len(t.kept) }
 
-// collector deletes garbage. It is apart from the rounds of maintenance, so that deleting
-// much, or in vain, holds up no flush, and that on a full disk what can go does go.
+// collector deletes garbage. It is apart from rounds for two reasons: deleting much, or
+// failing to delete, delays no flush; and on a full disk it frees space even if a round
+// cannot write the manifest.
 type collector struct {
 	wake chan struct{} // one token: there is garbage
 	turn *semaphore.Weighted
@@ -60,8 +61,8 @@ func (e *Engine) wakeCollector() {
 	}
 }
 
-// collectLoop is the collect goroutine. It sleeps until there is garbage, or some is to
-// be tried again.
+// collectLoop is the collect goroutine. It sleeps until there is garbage, or until a failed
+// deletion is due again.
 func (e *Engine) collectLoop() {
 	timer := time.NewTimer(0) // what an earlier opening left is deleted at once
 	defer timer.Stop()
@@ -109,8 +110,8 @@ func (e *Engine) collectLoop() {
 	}
 }
 
-// deleteGarbage deletes the garbage that there is. What cannot be deleted is tried again
-// after a while, or now if forced.
+// deleteGarbage deletes the garbage that there is. A blob that cannot be deleted is tried
+// again later, or now if force is set.
 func (e *Engine) deleteGarbage(ctx context.Context, force bool) error {
 	if err := e.collector.turn.Acquire(ctx, 1); err != nil {
 		return err
@@ -122,7 +123,7 @@ func (e *Engine) deleteGarbage(ctx context.Context, force bool) error {
 	if again {
 		t.blobs, t.kept = append(t.blobs, t.kept...), nil
 	}
-	n := len(t.blobs) // what comes meanwhile is for the next turn
+	n := len(t.blobs) // later garbage is for the next call
 	st.mu.Unlock()
 
 	var first error
@@ -134,7 +135,7 @@ func (e *Engine) deleteGarbage(ctx context.Context, force bool) error {
 		st.mu.Lock()
 		g := t.blobs[0]
 		if t.blobs = t.blobs[1:]; len(t.blobs) == 0 {
-			t.blobs = nil // and the memory behind it
+			t.blobs = nil // frees the memory
 		}
 		st.mu.Unlock()
 		start := time.Now()
@@ -174,9 +175,9 @@ func (e *Engine) deleteGarbage(ctx context.Context, force bool) error {
 	return first
 }
 
-// collectOrphans finds the blobs of batches that earlier openings wrote and never
-// named in a manifest, because they ended in between. It is safe because the
-// location has one owner, and the blobs of this opening are told by their key.
+// collectOrphans finds the blobs of batches that no manifest names, because an earlier
+// opening ended after it wrote them and before it wrote the edit. This is safe: the
+// location has one owner, and the keys of this opening's blobs contain its id.
 func (e *Engine) collectOrphans(ctx context.Context) error {
 	m := &e.maintenance
 	var orphans []garbage

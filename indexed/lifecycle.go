@@ -6,41 +6,62 @@ import (
 	"sync/atomic"
 )
 
-// lifecycle is the one place that knows what a runtime still does, and why not the rest.
+// lifecycle is the one place that knows which work a runtime still does, and why it does
+// not do the rest. Every part of the engine asks it.
 //
 //	accepting ---refuse(scope, why)---> refusing ---stop---> stopping ---end---> stopped
 //	     |                              |  ^  |                  ^
 //	     |                              |  +--+ refuse another   |
 //	     +------------------------------+--------- stop ---------+
 //
-// In accepting and refusing, requests enter the queue. Refusing means that some of what
-// they ask for is refused, by scope:
+//	phase      requests enter the queue   goroutines begin   background work runs
+//	accepting  yes                        yes                yes
+//	refusing   yes                        yes                unless noBackground
+//	stopping   no                         yes                unless noBackground
+//	stopped    no                         no                 no, end waits for it
 //
-//	noRoom        nobody makes room for more updates, so that writers do not wait for it
-//	noCommands    no more is appended to the log: the commit goroutine refuses commands
-//	noBackground  nothing is flushed, merged or deleted any more
-//	noState       what was applied last is not whole: it is not written down
+// Phase and refusal are two things. The phase only moves to the right, and stop and end are
+// the only calls that move it. In the field phase, accepting and refusing are one value:
+// requests enter the queue in both. A refusal takes away a part of the work, its scope:
 //
-// Each scope has those above it, but for noBackground, which leaves noCommands to the log:
-// that refuses an owner who was replaced. Reads go on in all of them. The first cause of
-// each scope stays.
+//	scope         what the runtime no longer does                        also refuses
+//	noRoom        free room for updates, so writers must not wait for it
+//	noCommands    append to the log; the commit goroutine refuses them   noRoom
+//	noBackground  flush, merge, delete                                   noRoom
+//	noState       write the state down: the newest entry was not         noRoom, noCommands,
+//	              applied as a whole                                     noBackground
 //
-// In stopping no request enters the queue any more: the commit goroutine refuses what is in
-// it, and ends. In stopped no goroutine begins any more, and background work ends; then the
-// storage is closed (see ending).
+// Rules, each with its reason:
+//
+//   - A refusal is for ever: only a new opening finds out what is durable.
+//   - The first cause of each scope stays. Later failures mostly follow from the first.
+//   - Reads go on in every scope: what was applied before is correct.
+//   - noBackground does not refuse commands. Another owner may have caused it; then the log
+//     refuses the next append, and the log is the authority for that.
+//   - noState refuses everything that writes. A state that lost part of an entry must not
+//     reach the manifest: the log is truncated after that, and the lost part with it.
+//
+// The end of a runtime: Shutdown puts a request with stop set into the queue. The commit
+// goroutine answers everything before it, and calls stop. stop makes sure that no request
+// is still on its way into the queue, so the commit goroutine can refuse what the queue
+// holds, and end. Then Shutdown calls end: no goroutine begins any more, background work is
+// cancelled and waited for. Then the storage is closed (see ending).
 type lifecycle struct {
 	refusals [scopes]atomic.Pointer[refusal]
 
-	// entering guards phase. It is held, shared, while a request is sent to the queue, and
-	// while a goroutine begins: so both are over when the next phase begins.
+	// entering guards phase. A sender holds it, shared, while it sends a request to the
+	// queue, and so does a caller of begin while it starts a goroutine. So a change of
+	// phase waits for both, and none of them can be half done in the next phase.
 	entering sync.RWMutex
 	phase    phase
-	// leaving is closed when stopping begins: those that wait for a full queue give up.
+	// leaving is closed when stopping begins. Senders that wait for a full queue give up
+	// then.
 	leaving chan struct{}
 	// committed is closed when the commit goroutine has ended.
 	committed chan struct{}
 
-	// work is done when background work is to end, room when nobody makes room any more.
+	// work is done when background work must end. room is done when nobody frees room any
+	// more.
 	work, room context.Context
 	endWork    context.CancelFunc
 	endRoom    context.CancelFunc
@@ -66,7 +87,7 @@ const (
 	scopes // how many there are
 )
 
-// implied returns what else is refused with a scope.
+// implied returns the scopes that are refused together with s.
 func (s scope) implied() []scope {
 	switch s {
 	case noCommands, noBackground:
@@ -79,7 +100,7 @@ func (s scope) implied() []scope {
 
 // refusal is why something is refused.
 type refusal struct {
-	why   string // what has failed, to end "it accepts no more writes since" with
+	why   string // what failed; it ends the sentence "it accepts no more writes since"
 	cause error
 }
 
@@ -90,8 +111,8 @@ func newLifecycle() *lifecycle {
 	return l
 }
 
-// refuse refuses a scope, and what it implies, from now on. It reports whether that was
-// not refused before.
+// refuse refuses a scope, and the scopes that it implies, from now on. first is false if
+// the scope was refused before.
 func (l *lifecycle) refuse(s scope, why string, cause error) (first bool) {
 	r := &refusal{why, cause}
 	for _, implied := range s.implied() {
@@ -106,7 +127,8 @@ func (l *lifecycle) refuse(s scope, why string, cause error) (first bool) {
 // refuses reports whether a scope is refused.
 func (l *lifecycle) refuses(s scope) bool { return l.refusals[s].Load() != nil }
 
-// refused returns why a scope is refused, as ErrStopped, or nil.
+// refused returns nil, or an error that matches ErrStopped and says why the scope is
+// refused.
 func (l *lifecycle) refused(s scope) error {
 	r := l.refusals[s].Load()
 	if r == nil {
@@ -123,7 +145,7 @@ func (l *lifecycle) cause(s scope) error {
 	return nil
 }
 
-// roomEnded returns why nobody makes room. REQUIRES: room is done.
+// roomEnded returns the reason why nobody frees room. REQUIRES: room is done.
 func (l *lifecycle) roomEnded() error {
 	if err := l.refused(noRoom); err != nil && l.work.Err() == nil {
 		return err
@@ -131,8 +153,8 @@ func (l *lifecycle) roomEnded() error {
 	return stoppedError()
 }
 
-// enter reports, with entering held, whether a request may enter the queue. If so the
-// caller must leave.
+// enter returns nil if a request may enter the queue. Then entering is held, and the caller
+// must call leave.
 func (l *lifecycle) enter() error {
 	l.entering.RLock()
 	if l.phase == accepting {
@@ -144,7 +166,7 @@ func (l *lifecycle) enter() error {
 
 func (l *lifecycle) leave() { l.entering.RUnlock() }
 
-// stop begins stopping: when it returns no request is on its way into the queue.
+// stop begins the phase stopping. When it returns, no request is on its way into the queue.
 func (l *lifecycle) stop() {
 	close(l.leaving)
 	l.entering.Lock()
@@ -152,8 +174,8 @@ func (l *lifecycle) stop() {
 	l.entering.Unlock()
 }
 
-// begin does something in a goroutine of the runtime, which its end waits for, unless it is
-// stopped.
+// begin runs do in a goroutine of the runtime, and end waits for that goroutine. If the
+// runtime is stopped, begin runs nothing and returns false.
 func (l *lifecycle) begin(do func()) bool {
 	l.entering.RLock()
 	defer l.entering.RUnlock()
@@ -163,7 +185,8 @@ func (l *lifecycle) begin(do func()) bool {
 	return l.phase != stopped
 }
 
-// end ends background work and waits for it. REQUIRES: committed is closed.
+// end begins the phase stopped, cancels background work and waits for it. REQUIRES:
+// committed is closed.
 func (l *lifecycle) end() {
 	l.entering.Lock()
 	l.phase = stopped

@@ -13,33 +13,36 @@ import (
 	"github.com/tidemark-go/tidemark/storage"
 )
 
-// Event is something that happened to one stream at one SeqNo: updates, or a seal.
-// Updates of at most kept.MaxBlock bytes are in no larger block of memory.
+// Event is something that happened to one stream at one SeqNo: updates, or a seal. Updates
+// of at most kept.MaxBlock bytes lie in a block of memory that is no larger than that, so
+// keeping them keeps little else.
 type Event struct {
 	SeqNo   storage.SeqNo
 	Updates []Columns          // nil when the event is a seal
 	Sealed  frontier.Antichain // meaningful when Updates is nil
 }
 
-// Listener delivers what happens to a stream after a snapshot, in log order and
-// each event once. It holds at most 64 KiB of what it has not delivered, or 1 MiB while
-// it catches up from the log, or one event if that is larger. The rest is in a window
-// shared by all listeners, or in the log.
+// Listener delivers what happens to one stream after a snapshot: in the order of the log,
+// each event once. Its methods may be called by several goroutines at once.
+//
+// A listener holds at most 64 KiB of events that it has not delivered, 1 MiB while it
+// catches up from the log, or one event if that is larger. All other events are in a window
+// that all listeners share, or in the log: see eventWindow.
 type Listener struct {
 	st      *state
 	stream  *stream
 	log     storage.LogReader
 	metrics *metrics
 
-	next   *semaphore.Weighted // held by the one Next that runs
-	queue  []Event             // guarded by next: events already taken for delivery
+	next   *semaphore.Weighted // held by the call of Next or NextEvents that runs
+	queue  []Event             // guarded by next: events that were taken for delivery
 	notify chan struct{}
 
 	// Guarded by state.mu.
-	cursor   storage.SeqNo // everything up to here was delivered or taken for delivery
+	cursor   storage.SeqNo // everything at or before it was delivered or is in queue
 	waiting  bool
-	err      error // why it ended, once it has
-	finished bool  // the empty antichain was taken for delivery
+	err      error // why the listener ended; nil before
+	finished bool  // the seal to the empty antichain was taken for delivery
 }
 
 func (st *state) newListenerLocked(s *stream, log storage.LogReader, m *metrics) *Listener {
@@ -59,7 +62,7 @@ func (l *Listener) wake() {
 	}
 }
 
-// advanceLocked moves the cursor and lets the window forget what no listener needs.
+// advanceLocked moves the cursor, and drops events that every listener has passed.
 func (l *Listener) advanceLocked(to storage.SeqNo) {
 	s := l.stream
 	for _, e := range s.events[s.firstAfterLocked(l.cursor):] {
@@ -74,8 +77,8 @@ func (l *Listener) advanceLocked(to storage.SeqNo) {
 	}
 }
 
-// lowWaterLocked returns the position up to which the log is of no more use to
-// the listener: everything, if what it has not read is in no log entry.
+// lowWaterLocked returns the position up to which this listener does not need the log. If
+// nothing after its cursor is for it, it needs nothing that was applied.
 func (l *Listener) lowWaterLocked() storage.SeqNo {
 	if l.err != nil || l.finished || l.nothingLeftLocked() {
 		return l.st.applied
@@ -83,28 +86,28 @@ func (l *Listener) lowWaterLocked() storage.SeqNo {
 	return l.cursor
 }
 
-// nothingLeftLocked reports whether nothing behind the cursor is for this listener.
+// nothingLeftLocked reports whether no event after the cursor is for this listener.
 func (l *Listener) nothingLeftLocked() bool {
 	s := l.stream
 	//museum:quiet-listener
 	return l.cursor >= s.windowAfter && s.firstAfterLocked(l.cursor) == len(s.events)
 }
 
-// passOthersLocked moves the cursor past what was done to other streams, before the log
-// is truncated there: a later read of the log must not begin in what is gone.
+// passOthersLocked moves the cursor past entries of other streams. It is called before the
+// log is truncated: otherwise a later read of the log would begin in entries that are gone.
 func (l *Listener) passOthersLocked() {
 	if l.err == nil && !l.finished && l.nothingLeftLocked() {
 		l.cursor = l.st.applied
 	}
 }
 
-// Next returns the next event. It blocks until there is one, and may be called by
-// one goroutine at a time; others wait.
+// Next returns the next event. It blocks until there is one. Calls run one at a time;
+// others wait, under their contexts.
 //
-// Errors: io.EOF after the stream was sealed to the empty antichain and everything
-// before was delivered; ErrDestroyed, ErrStopped, ErrLagged, which end the
-// listener; storage.ErrClosed after Close; storage.CorruptError; the context's
-// error, which does not end it.
+// Errors: io.EOF after a seal to the empty antichain, once everything before it was
+// delivered. ErrDestroyed, ErrStopped and ErrLagged end the listener, and so does an entry of
+// the log that is missing or cannot be decoded (storage.CorruptError). storage.ErrClosed after Close.
+// The context's error does not end the listener, nor do other errors of the storage.
 func (l *Listener) Next(ctx context.Context) (Event, error) {
 	if err := l.takeTurn(ctx); err != nil {
 		return Event{}, err
@@ -119,14 +122,15 @@ func (l *Listener) Next(ctx context.Context) (Event, error) {
 	return e, nil
 }
 
-// NextEvents is Next of the events that are there, some of them if they are many. It
-// returns them in place of what is in buf, for whose memory it has use.
+// NextEvents blocks until there is at least one event, and returns a bounded run of them,
+// in order. It may reuse the memory of buf, and drops what buf holds. Errors are those of
+// Next.
 func (l *Listener) NextEvents(ctx context.Context, buf []Event) ([]Event, error) {
 	if err := l.takeTurn(ctx); err != nil {
 		return nil, err
 	}
 	defer l.next.Release(1)
-	if len(l.queue) == 0 && cap(buf) <= 2*takeEvents { // more was for what came from the log
+	if len(l.queue) == 0 && cap(buf) <= 2*takeEvents { // a larger buf comes from a read of the log
 		l.queue = buf[:0]
 	}
 	if err := l.fill(ctx); err != nil {
@@ -138,7 +142,8 @@ func (l *Listener) NextEvents(ctx context.Context, buf []Event) ([]Event, error)
 	return events, nil
 }
 
-// takeTurn waits until no other Next runs: that may wait for the storage, or for an event.
+// takeTurn waits until no other call runs. Such a call may wait for the storage or for an
+// event, so the wait is bounded by ctx.
 func (l *Listener) takeTurn(ctx context.Context) error {
 	if l.next.TryAcquire(1) {
 		return nil
@@ -146,7 +151,7 @@ func (l *Listener) takeTurn(ctx context.Context) error {
 	return l.next.Acquire(ctx, 1)
 }
 
-// fill waits until there is something in the queue.
+// fill waits until the queue has an event.
 func (l *Listener) fill(ctx context.Context) error {
 	for len(l.queue) == 0 {
 		if err := ctx.Err(); err != nil {
@@ -173,16 +178,17 @@ func (l *Listener) fill(ctx context.Context) error {
 	return nil
 }
 
-// takeEvents and takeBytes are how much a listener takes from the window at a time: enough
-// that many listeners of small events do not meet at the lock for each.
+// takeEvents and takeBytes bound what a listener takes from the window at once. It takes
+// several events: with many listeners of small events, each would otherwise take state.mu
+// once for each event.
 const (
 	takeEvents = 64
 	takeBytes  = 64 << 10
 )
 
-// take takes the next events from the window. If there is none, the listener is
-// registered to be woken; if the window does not reach back far enough, readLog
-// is true.
+// take takes the next events from the window. If there are none, it puts the listener into
+// stream.waiting, so that the next event wakes it. readLog is true if the window does not
+// reach back to the cursor.
 func (l *Listener) take() (readLog bool, err error) {
 	l.stream.turn.Lock()
 	defer l.stream.turn.Unlock()
@@ -227,14 +233,15 @@ func (l *Listener) take() (readLog bool, err error) {
 	return false, nil
 }
 
-// A read from the log stops after about this many bytes of the listener's own
-// events, or of anybody's, so that it holds little and lets go of the log soon.
+// A read from the log stops after about this many bytes of events of the listener's own
+// stream, or of entries of any stream. So it holds little memory, and does not hold the log
+// back for long.
 const (
 	catchUpEventBytes = 1 << 20
 	catchUpLogBytes   = 16 << 20
 )
 
-// takeFromLog reads the events that have left the window.
+// takeFromLog reads events that have left the window from the log.
 func (l *Listener) takeFromLog(ctx context.Context) error {
 	l.st.mu.Lock()
 	from, until := l.cursor, l.stream.windowAfter
@@ -289,8 +296,8 @@ func (l *Listener) takeFromLog(ctx context.Context) error {
 	return nil
 }
 
-// Close ends the listener; a Next that waits returns storage.ErrClosed. It always
-// returns nil, and may be called more than once.
+// Close ends the listener. A call of Next that waits returns storage.ErrClosed. Close
+// always returns nil, and may be called more than once.
 func (l *Listener) Close() error {
 	_ = l.end(fmt.Errorf("tidemark: listener of stream %s: %w", quoteName(l.stream.name), storage.ErrClosed))
 	return nil
@@ -303,7 +310,7 @@ func (l *Listener) end(err error) error {
 	return l.err
 }
 
-// endLocked takes the listener out of its stream; the first reason stays.
+// endLocked ends the listener and takes it out of its stream. The first reason stays.
 func (l *Listener) endLocked(err error) {
 	if l.err != nil {
 		return
@@ -319,8 +326,8 @@ func (l *Listener) endLocked(err error) {
 	}
 }
 
-// endListeners ends the runtime for its listeners: each delivers what is left in
-// the window and then returns err.
+// endListeners ends all listeners of a runtime: each delivers what is left in the window
+// and then returns err.
 func (st *state) endListeners(err error) {
 	st.mu.Lock()
 	defer st.mu.Unlock()

@@ -6,8 +6,8 @@ import (
 	"github.com/tidemark-go/tidemark/storage"
 )
 
-// logMeter knows about how many bytes of log lie after a position, as the log stores them:
-// from a sample per MiB appended.
+// logMeter tells how many bytes of log are after a position, as the log stores them, to
+// within 1 MiB. It takes a sample for each MiB appended.
 type logMeter struct {
 	truncated storage.SeqNo // everything up to here has been truncated
 	total     int64         // bytes appended since the meter began
@@ -28,13 +28,13 @@ func (m *logMeter) add(seqno storage.SeqNo, bytes int64) {
 	}
 }
 
-// read counts an entry that was read, of which nobody knows what else its append had: as
-// if it had been alone, so never less than what is stored.
+// read counts an entry that was read from the log. Which entries shared its append is not
+// known, so it counts as an append of its own. That is never less than what is stored.
 func (m *logMeter) read(entry storage.Entry, size logSize) {
 	m.add(entry.SeqNo, size.stored(1, int64(len(entry.Data))))
 }
 
-// after returns the bytes after a position, to within a sample: 1 MiB.
+// after returns the bytes after a position, to within one sample (1 MiB).
 func (m *logMeter) after(seqno storage.SeqNo) int64 {
 	i := sort.Search(len(m.samples), func(i int) bool { return m.samples[i].seqno > seqno })
 	if i == 0 {
@@ -43,7 +43,7 @@ func (m *logMeter) after(seqno storage.SeqNo) int64 {
 	return m.total - m.samples[i-1].total
 }
 
-// dropped returns the bytes before the first sample that is still kept.
+// dropped returns the bytes before the first sample.
 func (m *logMeter) dropped() int64 {
 	if len(m.samples) == 0 {
 		return 0
@@ -51,9 +51,9 @@ func (m *logMeter) dropped() int64 {
 	return m.samples[0].total
 }
 
-// cutLaggedLocked ends the listeners that hold back more of the log than they may, and
-// returns the position up to which the others need none of it. The meter is that of what
-// was applied.
+// cutLaggedLocked ends the listeners that hold back more of the log than they may. It
+// returns the position up to which the other listeners do not need the log. m is the meter
+// of what st has applied.
 func (st *state) cutLaggedLocked(m *logMeter, cfg *Config) storage.SeqNo {
 	keep := st.applied
 	//museum:destroyed-stream
@@ -72,7 +72,7 @@ func (st *state) cutLaggedLocked(m *logMeter, cfg *Config) storage.SeqNo {
 	return keep
 }
 
-// truncate forgets the samples before a position.
+// truncate drops the samples before a position.
 func (m *logMeter) truncate(through storage.SeqNo) {
 	m.truncated = max(m.truncated, through)
 	i := sort.Search(len(m.samples), func(i int) bool { return m.samples[i].seqno > through })

@@ -6,7 +6,8 @@ import (
 	"github.com/tidemark-go/tidemark/storage"
 )
 
-// logSize knows what a log takes: what the engine counts is what is stored.
+// logSize tells how many bytes a log stores for an append, so that the engine counts what
+// is stored.
 type logSize struct{ sizer storage.LogSizer } // nil: the log does not tell
 
 func sizeOf(log storage.LogReader) logSize {
@@ -14,7 +15,7 @@ func sizeOf(log storage.LogReader) logSize {
 	return logSize{sizer}
 }
 
-// max is the most that one append may store.
+// max returns the most bytes that one append may store.
 func (s logSize) max() int64 {
 	if s.sizer == nil {
 		return math.MaxInt64
@@ -22,7 +23,7 @@ func (s logSize) max() int64 {
 	return s.sizer.MaxAppend()
 }
 
-// stored returns what one append of so many entries and bytes takes.
+// stored returns how many bytes one append stores for so many entries and bytes.
 func (s logSize) stored(entries int, bytes int64) int64 {
 	if s.sizer == nil {
 		return bytes + unknownOverhead*int64(entries)
@@ -30,6 +31,6 @@ func (s logSize) stored(entries int, bytes int64) int64 {
 	return s.sizer.StoredBytes(entries, bytes)
 }
 
-// unknownOverhead is what an entry is taken to cost beside its bytes in a log that does
-// not tell: a length and a position.
+// unknownOverhead is an estimate of what a log stores for an entry beside its bytes, a
+// length and a position, if the log does not tell.
 const unknownOverhead = 16

@@ -15,29 +15,30 @@ import (
 	"github.com/tidemark-go/tidemark/storage"
 )
 
-// maintenance is what the background work of an engine needs. A round of it
-// moves tails to batches, writes the manifest and truncates the log, in that order: each
-// makes the next one possible.
+// maintenance is the state of background work. A round flushes tails to batches, writes the
+// manifest, and truncates the log, in this order: each makes the next one possible. Writers
+// may wait for a round, so its work is bounded: see round and movedInRound. Merges, large
+// moves and deletions are no part of rounds.
 type maintenance struct {
 	wake    chan struct{} // one token: something may be due
 	compact chan struct{} // one token: a merge may be possible
-	// armed says that the maintain goroutine has a timer for the oldest tail, so that
-	// an idle runtime is woken once and a busy one not by every command.
+	// armed says that the maintain goroutine has a timer for the oldest tail. So an idle
+	// runtime is woken once, and a busy one is not woken by every command.
 	armed atomic.Bool
 
-	// round is held by the one round that runs, for no longer than it takes to write what
-	// tails hold and to read movedInRound; it guards manifest. Like merge it is
-	// waited for under a context.
+	// round is held by the one round that runs. A round takes no longer than to write what
+	// tails hold and to read movedInRound. round guards manifest. Like merge it is a
+	// semaphore: callers wait for it under their contexts.
 	round    *semaphore.Weighted
 	manifest manifestWriter
-	// movedInRound is Config.movedInRound, moveLeft what this round has left of it, and
-	// moveLater says that it was not enough. Guarded by round.
+	// movedInRound is Config.movedInRound. moveLeft is how much of it this round still has;
+	// moveLater says that it was not enough. round guards them.
 	movedInRound, moveLeft int64
 	moveLater              bool
 
 	truncation retry // of the log; guarded by state.mu
 
-	// merge is held by the one merge that runs; merges counts those that were applied.
+	// merge is held by the one merge that runs. merges counts the merges that were applied.
 	merge  *semaphore.Weighted
 	merges atomic.Uint64
 
@@ -53,8 +54,8 @@ func (e *Engine) initMaintenance(m manifestReader, meter logMeter) {
 	e.maintenance.meter = meter
 	e.maintenance.movedInRound = e.cfg.movedInRound()
 	e.maintenance.named = make(map[string]bool)
-	// What the log has destroyed is named until the next edit, and readers of blobs
-	// alone may be reading it.
+	// The manifest names batches of a destroyed stream until the next edit, and a reader of
+	// blobs alone may be reading them.
 	for _, s := range e.st.names {
 		for _, b := range slices.Concat(s.set.all(), s.manifest.dropped) {
 			for i := range b.parts {
@@ -78,8 +79,7 @@ func (e *Engine) wakeCompaction() {
 	}
 }
 
-// maintenanceDueLocked reports whether the maintain goroutine has to look: a limit
-// was reached, or there is a tail and no timer for it.
+// maintenanceDueLocked reports whether a limit was reached, or a tail has no timer.
 func (e *Engine) maintenanceDueLocked() bool {
 	st := e.st
 	return st.tailBytes >= e.cfg.FlushBytes || st.untidy || e.logTooLongLocked() ||
@@ -93,7 +93,7 @@ func (e *Engine) logTooLongLocked() bool {
 
 // maintainLoop is the maintain goroutine. It sleeps until something may be due.
 func (e *Engine) maintainLoop() {
-	// What an earlier opening left is looked at once: old tails, dropped batches.
+	// Look first at what an earlier opening has left: old tails, dropped batches.
 	e.wakeMaintenance()
 	timer := time.NewTimer(0)
 	if !timer.Stop() {
@@ -112,8 +112,8 @@ func (e *Engine) maintainLoop() {
 		case <-e.life.work.Done():
 			return
 		}
-		// Rounds keep their distance, and more of it after failures. Only a tail that
-		// would soon hold up writers is not kept waiting.
+		// Rounds keep a distance, and a greater one after failures. A tail that would soon
+		// make writers wait does not wait.
 		for {
 			wait := tries.distance(e.cfg.MinStepInterval) - time.Since(last)
 			if last.IsZero() || wait <= 0 || tries.failures == 0 && e.tailPresses() {
@@ -156,17 +156,16 @@ func (e *Engine) maintainLoop() {
 	}
 }
 
-// tailPresses reports whether a writer waits for room, or soon will: tails fill half
-// of what they may, and the other half is what writers have left until a round has
-// made room.
+// tailPresses reports whether a writer waits for room, or soon will. Soon means: tails fill
+// half of MaxTailBytes. The other half is for writers until a round has made room.
 func (e *Engine) tailPresses() bool {
 	e.st.mu.Lock()
 	defer e.st.mu.Unlock()
 	return e.waiting.Load() > 0 || e.st.tailBytes >= e.cfg.MaxTailBytes/2
 }
 
-// arm sets the timer for the tail that will first be too old, and for what could not
-// be read or truncated and is to be tried again.
+// arm sets the timer for the tail that will be too old first, and for reads and truncations
+// that are tried again.
 func (e *Engine) arm(timer *time.Timer) {
 	e.st.mu.Lock()
 	defer e.st.mu.Unlock()
@@ -195,26 +194,27 @@ func (e *Engine) arm(timer *time.Timer) {
 	}
 }
 
-// Maintain does all background work that is outstanding, now: afterwards everything that
-// was acknowledged before is in batches that the manifest names, so that readers of blobs
-// alone and other programs see it, and batches are merged as far as they will be. It is not
-// needed for durability.
-// What others write meanwhile is not waited for, so it ends however much that is.
+// Maintain does all background work that is outstanding, now. Afterwards everything that
+// was acknowledged before the call is in batches that the manifest names, and batches are
+// merged as far as they will be. So readers of blobs alone, and other programs, see it.
+// Durability does not need Maintain. Maintain does not wait for what is written during the
+// call, so it ends however much that is.
 //
-// Errors: for every stream with a batch that cannot be read, for the log if it cannot be
-// truncated, and for blobs that cannot be deleted, after all other work:
-// storage.CorruptError, storage.ErrNewerFormat, the storage's; the storage's for
-// everything else; the context's. What was done stays done.
+// Errors: storage.CorruptError, storage.ErrNewerFormat or the storage's error, for every
+// stream with a batch that cannot be read, for the log if it cannot be truncated, and for
+// blobs that cannot be deleted; in these cases all other work was done. Any other error of
+// the storage, or the context's, ends the call. What was done stays done.
 //
-// It ends with its context. A write to the storage that is under way then is not left half
-// known: it is waited for in the background, and nothing is written after it.
+// If ctx ends during a write to the storage, Maintain returns at once. The write is waited
+// for in the background, because its outcome must be known, and nothing is written after
+// it.
 func (e *Engine) Maintain(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	// The work has a goroutine, for a write may hang whose outcome must be known, and what
-	// rests on it be held, longer than the caller waits. It is the engine's: Stop waits for
-	// it. Those that callers have left hold round, merge or collector.turn, each of which
-	// one can, and end with the write that hangs.
+	// The work has a goroutine of its own: a write may hang, and its outcome must be known,
+	// and locks be held, longer than the caller waits. Stop waits for this goroutine. Each
+	// one that a caller has left holds round, merge or collector.turn, so there are at most
+	// three; they end with the write that hangs.
 	answer := make(chan error, 1)
 	if !e.life.begin(func() {
 		err := part.ErrGoexit
@@ -233,11 +233,11 @@ func (e *Engine) Maintain(ctx context.Context) error {
 }
 
 func (e *Engine) maintain(ctx context.Context) error {
-	defer e.wakeMaintenance() // for what is to be tried again
+	defer e.wakeMaintenance() // for work that is tried again
 	defer e.wakeCollector()
 	e.readAgain(time.Time{})
 	met := unread{}
-	// A merge of the compact goroutine counts as well: the manifest is to name it.
+	// A merge of the compact goroutine counts too: the manifest must name its result.
 	before := e.maintenance.merges.Load()
 	truncated, err := e.step(ctx, true, met)
 	if err != nil {
@@ -258,7 +258,7 @@ func (e *Engine) maintain(ctx context.Context) error {
 	return errors.Join(e.damage(met), truncated, e.deleteGarbage(ctx, true))
 }
 
-// causeOf returns why a context ended, if that is why the work failed.
+// causeOf returns why ctx has ended, if that is why the work has failed.
 func causeOf(ctx context.Context, err error) error {
 	if cause := context.Cause(ctx); err != nil && cause != nil {
 		return cause
@@ -266,15 +266,16 @@ func causeOf(ctx context.Context, err error) error {
 	return err
 }
 
-// taken looks whether work has failed because somebody else owns the location now. Then
-// no more is done here: what is garbage here may be in the manifest of the other.
+// taken checks whether work has failed because another process owns the location now. Then
+// all background work here ends: what is garbage here may be in the manifest of the new
+// owner.
 func (e *Engine) taken(err error) {
 	if errors.Is(err, storage.ErrConflict) && !errors.Is(err, ErrStopped) {
 		e.endBackground("somebody else writes to its location", err)
 	}
 }
 
-// endBackground ends all background work, and tells why.
+// endBackground ends all background work, and logs why.
 func (e *Engine) endBackground(why string, cause error) {
 	if e.life.refuse(noBackground, why, cause) {
 		e.tellBackgroundEnded(cause)
@@ -286,9 +287,10 @@ func (e *Engine) tellBackgroundEnded(cause error) {
 	e.logger.Error("background work has ended: no more is flushed, merged or deleted until the location is opened again", "error", cause)
 }
 
-// step does one round of maintenance: what is due, or everything if forced. That the log
-// could not be truncated is told apart: it takes room, and is no reason for rounds to
-// lose their pace. What cannot be read is noted in met, if that is not nil.
+// step does one round: what is due, or everything if force is set. truncated is the error
+// of truncating the log. It is apart from err, because a log that is too long only takes
+// space: it is no reason to slow rounds down. Streams that cannot be read are added to met,
+// unless met is nil.
 func (e *Engine) step(ctx context.Context, force bool, met unread) (truncated, err error) {
 	m := &e.maintenance
 	if err := m.round.Acquire(ctx, 1); err != nil {
@@ -313,7 +315,7 @@ func (e *Engine) step(ctx context.Context, force bool, met unread) (truncated, e
 	var flushed error
 	for _, s := range e.flushCandidates(force) {
 		if flushed = e.flush(ctx, s, force, met); flushed != nil {
-			break // on a full disk the rest needs little room, and makes some
+			break // on a full disk the steps below need little space, and free some
 		}
 	}
 	e.wakeCompaction()
@@ -329,8 +331,9 @@ func (e *Engine) step(ctx context.Context, force bool, met unread) (truncated, e
 	return e.truncate(ctx, force), flushed
 }
 
-// flushCandidates returns the streams with something to flush, those that free the most
-// first, and then those without a tail that may have something to move to the trace.
+// flushCandidates returns the streams to flush: those with a tail that is due, the ones
+// that free most first where a limit asks for it, then those without a tail that may have
+// something to move to the trace.
 func (e *Engine) flushCandidates(force bool) []*stream {
 	st := e.st
 	st.mu.Lock()
@@ -355,8 +358,8 @@ func (e *Engine) flushCandidates(force bool) []*stream {
 	for _, s := range rest {
 		remaining += s.tailBytes
 	}
-	// Half of the limit is what writers have left meanwhile. Those that wait already
-	// get all they want, whatever their size.
+	// Writers have the other half of the limit while a round runs. If writers wait already,
+	// the round frees as much as they need, whatever their size.
 	//museum:large-writer-waits
 	if waiting := e.waiting.Load(); waiting > 0 || remaining >= e.cfg.MaxTailBytes/2 {
 		enough := max(0, min(e.cfg.MaxTailBytes/4, e.cfg.MaxTailBytes-waiting))
@@ -375,10 +378,12 @@ func (e *Engine) flushCandidates(force bool) []*stream {
 	return append(due, move...)
 }
 
-// manifestDue reports whether an edit is worth writing: frontiers alone are in the
-// log and can wait until the log is to be truncated. What was flushed cannot: the
-// log may be truncated in the middle of it, and replaying half of what cancelled out
-// is not nothing. Nor can the end of a stream, of whose tail the log is about to let go.
+// manifestDue reports whether an edit is worth writing. Frontiers alone are not: the log
+// has them, until the log is to be truncated. Two things cannot wait:
+//
+//   - What was flushed. The log may be truncated in the middle of it, and a replay of half of
+//     what cancelled out would give rows.
+//   - The end of a stream. The log is about to let go of its tail.
 func (e *Engine) manifestDue(force bool) bool {
 	e.st.mu.Lock()
 	defer e.st.mu.Unlock()

@@ -9,14 +9,14 @@ import (
 	"github.com/tidemark-go/tidemark/storage"
 )
 
-// streamDelta collects what the manifest does not say about a stream yet.
+// streamDelta is the changes of a stream that the manifest does not have yet.
 type streamDelta struct {
 	created        bool
-	flushed        bool // a tail was: also one that cancelled out and left no batch
+	flushed        bool // a tail was flushed, even if it cancelled out and left no batch
 	added, dropped []*batch
 }
 
-// drop notes that a batch is no longer part of the stream.
+// drop notes that a batch is no longer in the stream.
 func (d *streamDelta) drop(b *batch) {
 	if i := slices.Index(d.added, b); i >= 0 {
 		// The manifest never named it.
@@ -27,9 +27,9 @@ func (d *streamDelta) drop(b *batch) {
 	d.dropped = append(d.dropped, b)
 }
 
-// takeEditLocked returns the next edit: everything that the manifest does not say
-// yet, or, if full, the whole state. It also returns the batches that the manifest
-// will no longer name. From here on what changes belongs to a later edit.
+// takeEditLocked returns the next edit: all changes that the manifest does not have, or the
+// whole state if full. It also returns the batches that the manifest will no longer name.
+// Changes after this call belong to a later edit.
 func (st *state) takeEditLocked(version uint64, full bool) (*edit, []*batch) {
 	e := &edit{version: version, applied: st.applied, nextID: st.nextID, nextBatch: st.nextBatch}
 	var dropped []*batch
@@ -66,7 +66,7 @@ func (s *stream) editLocked(applied storage.SeqNo) streamEdit {
 	if s.tail.empty() {
 		s.flushed, s.flushedUpper = applied, s.upper
 	} else {
-		// The log is kept from the tail on: that it is can then be checked.
+		// The log is kept from the tail on. With this position an opening can check that.
 		s.flushed = max(s.flushed, s.tail.first()-1)
 	}
 	s.listed, s.unflushed = s.flushed, s.flushed < applied
@@ -76,9 +76,9 @@ func (s *stream) editLocked(applied storage.SeqNo) streamEdit {
 	}
 }
 
-// applyEditLocked brings the state to what an edit says. If the state has applied
-// the log further than the edit reflects it, the frontiers stay as they are. An
-// edit that contradicts the state is an error, and then the state is undefined.
+// applyEditLocked brings the state to what an edit says. If the state has applied more of
+// the log than the edit reflects, its frontiers stay. An edit that contradicts the state is
+// damage: after that error the state must not be used.
 func (st *state) applyEditLocked(e *edit) error {
 	for i := range e.streams {
 		if err := st.applyStreamEditLocked(e, &e.streams[i]); err != nil {
@@ -99,7 +99,7 @@ func (st *state) applyStreamEditLocked(e *edit, se *streamEdit) error {
 	if s == nil {
 		if !se.created {
 			if se.id < st.nextID && (se.destroyed || e.applied < st.applied) {
-				return nil // the log has destroyed it
+				return nil // the log has destroyed the stream
 			}
 			return fmt.Errorf("edit of %s, which does not exist", se.id)
 		}
@@ -138,7 +138,7 @@ func (st *state) applyStreamEditLocked(e *edit, se *streamEdit) error {
 	return nil
 }
 
-// rebaseLocked turns a full copy into an edit of the state as it is.
+// rebaseLocked turns a full copy into an edit of the present state.
 func (st *state) rebaseLocked(e *edit) {
 	for i := range e.streams {
 		se := &e.streams[i]
@@ -161,7 +161,8 @@ func (st *state) rebaseLocked(e *edit) {
 	}
 }
 
-// edited returns the set without the dropped batches and with the added ones.
+// edited returns the set without the batches that an edit drops, and with those that it
+// adds.
 func (s *batchSet) edited(se *streamEdit) (*batchSet, error) {
 	next := &batchSet{}
 	known := make(map[uint64]bool)
@@ -199,7 +200,7 @@ func (s *batchSet) add(b *batch) {
 	}
 }
 
-// validateSet checks what must hold of a stream's batches.
+// validateSet checks the rules for the batches of a stream.
 func (s *stream) validateSet(set *batchSet, applied storage.SeqNo) error {
 	var upper frontier.Antichain
 	for _, b := range set.trace {

@@ -12,13 +12,13 @@ import (
 	"github.com/tidemark-go/tidemark/storage"
 )
 
-// The manifest says which batches hold the state as of a position of the log. It
-// is a sequence of edits, numbered from 1: each edit is a blob that describes the
-// streams that changed. Now and then a full copy, the base, takes the place of
-// the next edit, and the edits before it are deleted. So its cost follows what
-// changed, not the number of streams.
+// The manifest says which batches hold the state as of a position of the log. It is a
+// sequence of edits, numbered from 1. Each edit is a blob that describes the streams that
+// changed, so its cost depends on what changed and not on the number of streams. Now and
+// then a full copy, the base, is written in place of the next edit, and the edits before it
+// are deleted.
 //
-// An edit from nothing is a full copy: both are one message.
+// An edit and a base have the same format: a base is an edit of an empty state.
 
 const (
 	manifestPrefix = "manifest/"
@@ -28,10 +28,10 @@ const (
 
 func editKey(version uint64) string { return fmt.Sprintf("%sedit-%020d", manifestPrefix, version) }
 
-// edit is one step of the manifest.
+// edit is one version of the manifest.
 type edit struct {
 	version   uint64
-	applied   storage.SeqNo // the log up to here is reflected
+	applied   storage.SeqNo // the edit reflects the log up to this position
 	nextID    StreamID
 	nextBatch uint64
 	streams   []streamEdit
@@ -59,7 +59,8 @@ const (
 	minStreamEditBytes = 8 // id, flags, three frontiers, a position, two counts
 )
 
-// encode frames the edit: magic, format version, message, xxhash64 of all before.
+// encode returns the bytes of an edit: magic, format version, message, and the xxhash64 of
+// all of these.
 func (e *edit) encode() []byte {
 	dst := append([]byte(manifestMagic), manifestVersion)
 	dst = binary.LittleEndian.AppendUint64(dst, e.version)
@@ -108,7 +109,7 @@ const (
 	manifestTrailer = 8
 )
 
-// peekManifestVersion reads the version from the first bytes of a base or edit.
+// peekManifestVersion reads the number of an edit or base from its first bytes.
 func peekManifestVersion(head []byte) (uint64, error) {
 	switch {
 	case len(head) < manifestHeader:
@@ -125,8 +126,8 @@ func peekManifestVersion(head []byte) (uint64, error) {
 	return binary.LittleEndian.Uint64(head[len(manifestMagic)+1:]), nil
 }
 
-// decodeEdit reads what encode wrote. Magic, version and checksum keep their places
-// in every version, so that damage to the version is told from a newer one.
+// decodeEdit reads what encode has written. Magic, format version and checksum have the
+// same places in every format. So a damaged format version is not taken for a newer one.
 func decodeEdit(data []byte) (*edit, error) {
 	version, err := peekManifestVersion(data)
 	if err != nil && !errors.Is(err, storage.ErrNewerFormat) {

@@ -19,11 +19,11 @@ type manifestReader struct {
 	baseSize int64
 	base     storage.Version
 	edits    int       // since the base
-	old      []garbage // edits that the base contains: an owner ended before it deleted them
+	old      []garbage // edits that the base contains, and that an earlier owner has not deleted
 }
 
-// load returns the state that the manifest describes; an empty one if there is no
-// manifest.
+// load returns the state that the manifest describes. Without a manifest that is an empty
+// state.
 func (m *manifestReader) load(ctx context.Context, windowBytes int64) (*state, error) {
 	for {
 		st := newState(windowBytes)
@@ -37,8 +37,8 @@ func (m *manifestReader) load(ctx context.Context, windowBytes int64) (*state, e
 				return nil, storage.Corruptf(manifestBase, -1, "%w", err)
 			}
 		}
-		// A base that replaces the edits while they are read means to start over. That
-		// happens to readers alone, and no more often than an owner writes a base.
+		// If a base replaces the edits while they are read, start again. Only readers meet
+		// that, and no more often than an owner writes a base.
 		replaced, err := m.follow(ctx, st.applyEditLocked)
 		if err != nil {
 			return nil, err
@@ -49,7 +49,7 @@ func (m *manifestReader) load(ctx context.Context, windowBytes int64) (*state, e
 	}
 }
 
-// loadBase reads the full copy and continues from it.
+// loadBase reads the base, and continues from it.
 func (m *manifestReader) loadBase(ctx context.Context) (*edit, error) {
 	data, version, err := m.blob.Get(ctx, manifestBase)
 	if err != nil {
@@ -64,8 +64,8 @@ func (m *manifestReader) loadBase(ctx context.Context) (*edit, error) {
 	return e, nil
 }
 
-// follow hands every edit after the newest known one to apply, and reports
-// whether the edits that come next were replaced by a base meanwhile.
+// follow calls apply with every edit after the newest known one. replaced is true if a base
+// has replaced the edits that come next.
 func (m *manifestReader) follow(ctx context.Context, apply func(*edit) error) (replaced bool, err error) {
 	for {
 		key := editKey(m.version + 1)
@@ -103,13 +103,13 @@ func (m *manifestReader) baseIsNewer(ctx context.Context) (bool, error) {
 	if version, err := peekManifestVersion(head); err == nil {
 		return version > m.version, nil
 	}
-	// A head that makes no sense may be damage that looks like a newer format. Whoever
-	// reads the base as a whole, checksum included, can tell.
+	// A head that cannot be read may be damage that looks like a newer format. A read of
+	// the whole base, with its checksum, can tell.
 	return true, nil
 }
 
-// checkNoGap makes sure that no edit is missing before the newest one: a hole is
-// damage, never an older state. It also finds the old edits that are to be deleted.
+// checkNoGap makes sure that no edit is missing before another one. A gap is damage: it
+// must not open as an older state. checkNoGap also finds old edits to delete.
 func (m *manifestReader) checkNoGap(ctx context.Context) error {
 	for info, err := range m.blob.List(ctx, manifestPrefix+"edit-") {
 		if err != nil {

@@ -10,9 +10,9 @@ import (
 	"github.com/tidemark-go/tidemark/storage"
 )
 
-// A base is written in place of an edit when the edits since the last one take
-// more bytes than it, so that bases at most double what is written, or are this
-// many, so that opening never reads more blobs than this.
+// A base is written in place of an edit in two cases: the edits since the last base are
+// larger than it, so that bases at most double what is written; or there are maxEdits of
+// them, so that an opening never reads more edits than that.
 const (
 	maxEdits     = 1000
 	minBaseBytes = 64 << 10
@@ -25,8 +25,8 @@ type manifestWriter struct {
 	life    *lifecycle
 	metrics *metrics
 
-	// pending is the edit on its way. If its outcome is not known it is written again
-	// as it is until it is there, since a reader may have seen it.
+	// pending is the edit that is being written. If its outcome is not known, the same
+	// bytes are written again until they are there, since a reader may have seen them.
 	pending *pendingEdit
 }
 
@@ -37,12 +37,12 @@ type pendingEdit struct {
 	dropped []*batch
 }
 
-// write makes durable what has changed before the call. Without a change it writes
-// nothing. After an error it is to be called again.
+// write makes durable what has changed before the call. If nothing has changed, it writes
+// nothing. After an error it must be called again.
 //
-// The log may be truncated by what it returned for, so an edit that was left over
-// from a failure is not enough: a tail that was flushed since is in no log entry
-// that is kept and in no batch that this edit names.
+// The caller truncates the log after write has returned. So an edit that is left from a
+// failed call is not enough, and write writes another one after it: a tail that was flushed
+// since then is in no batch that the old edit names.
 func (m *manifestWriter) write(ctx context.Context, st *state) error {
 	if m.pending != nil {
 		if err := m.writePending(ctx, st); err != nil {
@@ -104,8 +104,8 @@ func (m *manifestWriter) writePending(ctx context.Context, st *state) error {
 	return nil
 }
 
-// put is a conditional write that may be repeated: if what is there is an earlier
-// attempt of ours, it has succeeded.
+// put is a conditional write that may be repeated. If the key has the same bytes already,
+// an earlier attempt has succeeded.
 func (m *manifestWriter) put(ctx context.Context, key string, data []byte, expected storage.Version) (storage.Version, error) {
 	start := time.Now()
 	version, err := m.blob.SetIf(ctx, key, data, expected)

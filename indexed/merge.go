@@ -12,9 +12,10 @@ import (
 	"github.com/tidemark-go/tidemark/indexed/internal/part"
 )
 
-// A merge replaces neighbouring batches of a stream by one with the same contents.
-// Physical compaction is the merging; logical compaction is advancing times to the since,
-// which makes rows equal and lets them cancel.
+// merge is one work of the compact goroutine. A merge replaces neighbouring batches of a
+// stream by one with the same contents. Physical compaction is this merging. Logical
+// compaction is advancing times to the since, which makes rows equal and lets them cancel.
+// choose.go says which batches are merged.
 type merge struct {
 	stream *stream
 	set    *batchSet
@@ -22,13 +23,13 @@ type merge struct {
 	id     uint64
 	since  frontier.Antichain
 	lower  frontier.Antichain // of unsealed inputs: earlier times are in the trace
-	// work is what is done with the inputs; a move takes times before upper.
+	// work says what is done with the inputs. A move takes times before upper.
 	work  mergeWork
 	upper frontier.Antichain
-	// claims: it rests on the trace upper, and holds stream.moving.
+	// claims says that the merge depends on the trace upper, and holds stream.moving.
 	claims bool
-	// maxLevel is the level of the batch before the inputs, which that of the result must
-	// not pass: see lowestRun.
+	// maxLevel is the level of the batch before the inputs. The level of the result must
+	// not be greater: see lowestRun.
 	maxLevel int
 }
 
@@ -41,8 +42,8 @@ const (
 	workLearn           // see spread
 )
 
-// compactLoop is the compact goroutine: it merges while there is something to
-// merge, and sleeps otherwise.
+// compactLoop is the compact goroutine. It merges while there is something to merge, and
+// sleeps otherwise.
 func (e *Engine) compactLoop() {
 	var tries retry
 	var merges outage
@@ -76,15 +77,16 @@ func (e *Engine) compactLoop() {
 	}
 }
 
-// mergeScope is what is to be merged.
+// mergeScope says what may be merged.
 type mergeScope struct {
-	// limit: only batches whose updates were in one before this id was given out.
+	// limit excludes newer batches: only those may be merged whose updates were in a batch
+	// before this id was given out.
 	limit uint64
-	// uppers are those up to which everything is to be moved, for those who do not want to
-	// wait until it is worth it.
+	// uppers are the uppers to which streams are moved, even if that is not worth it yet.
+	// It is nil for the compact goroutine, and set for Maintain.
 	uppers map[*stream]frontier.Antichain
 	idle   map[*stream]idleMerge // as stream.idle, in this scope
-	// met are streams that are left out, and where those are noted that cannot be read.
+	// met has the streams to leave out. A stream that cannot be read is added.
 	met unread
 }
 
@@ -104,7 +106,8 @@ func (e *Engine) outstanding(met unread) mergeScope {
 	return scope
 }
 
-// mergeOnce does one merge, or move, and reports whether there was one to do.
+// mergeOnce does one merge, move or read for times. It returns false if there was none to
+// do.
 func (e *Engine) mergeOnce(ctx context.Context, scope mergeScope) (bool, error) {
 	if err := e.maintenance.merge.Acquire(ctx, 1); err != nil {
 		return false, err
@@ -143,8 +146,8 @@ func (e *Engine) mergeOnce(ctx context.Context, scope mergeScope) (bool, error) 
 	return true, nil
 }
 
-// planMergeIn is planMerge. Who wants everything done waits for a round under way, which
-// may hold a stream for the moment; the compact goroutine is woken by it.
+// planMergeIn is planMerge. Maintain first waits for a round under way, which may hold
+// stream.moving of a stream. The compact goroutine does not wait: the round wakes it.
 func (e *Engine) planMergeIn(ctx context.Context, scope mergeScope) (*merge, error) {
 	if scope.uppers != nil {
 		if err := e.maintenance.round.Acquire(ctx, 1); err != nil {
@@ -173,13 +176,13 @@ func (e *Engine) endMerge(m *merge) {
 		m.stream.moving = false
 	}
 	if m.work == workLearn {
-		m.stream.idle = idleMerge{} // it may look different now
+		m.stream.idle = idleMerge{} // choose again, with what was learnt
 	}
 	e.st.releaseSetLocked(m.set)
 }
 
-// runMerge streams the inputs into one batch: it holds a row group of each input, and what
-// batchWriter does.
+// runMerge merges the inputs into one batch. It holds a row group of each input, beside
+// what part.Write holds.
 func (e *Engine) runMerge(ctx context.Context, m *merge) (*batch, error) {
 	first, last := m.inputs[0], m.inputs[len(m.inputs)-1]
 	if err := checkMerge(m.inputs, m.since); err != nil {
@@ -207,7 +210,7 @@ func (e *Engine) runMerge(ctx context.Context, m *merge) (*batch, error) {
 	return out, nil
 }
 
-// checkMerge refuses inputs that do not make a run.
+// checkMerge refuses inputs that are not neighbours.
 func checkMerge(inputs []*batch, since frontier.Antichain) error {
 	for i, b := range inputs {
 		if i > 0 && (b.trace != inputs[i-1].trace || b.trace && b.desc.Lower != inputs[i-1].desc.Upper || !b.trace && b.after < inputs[i-1].through) {
@@ -220,7 +223,8 @@ func checkMerge(inputs []*batch, since frontier.Antichain) error {
 	return nil
 }
 
-// commitMerge replaces the inputs by the output if they are still there.
+// commitMerge replaces the inputs by the output. It returns false if they are not there any
+// more.
 func (e *Engine) commitMerge(m *merge, out *batch) bool {
 	if m.work == workMove {
 		return e.commitMove(m, out)

@@ -11,8 +11,8 @@ import (
 	"github.com/tidemark-go/tidemark/indexed/internal/part"
 )
 
-// metrics counts what a runtime does. Counters and histograms are updated where
-// things happen; gauges about the state are read from it when they are collected.
+// metrics counts what a runtime does. Counters and histograms change where things happen.
+// Gauges about the state are read from it when they are collected.
 type metrics struct {
 	st      func() *state // read by Collect
 	queue   func() (depth int, bytes int64)
@@ -46,7 +46,7 @@ const (
 	kindUnsealed = "unsealed"
 	kindTrace    = "trace"
 	kindManifest = "manifest"
-	kindOrphan   = "orphan" // deleted only: a batch of an earlier opening, of either kind
+	kindOrphan   = "orphan" // for deletions only: a batch of an earlier opening, trace or unsealed
 )
 
 func newMetrics(st func() *state) *metrics {
@@ -175,7 +175,7 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 		c.Collect(ch)
 	}
 	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
-		// One that cannot be made is left out: it must not cost the others, of the whole process.
+		// A metric that cannot be made is left out. An error would fail the scrape of the whole process.
 		if m, err := prometheus.NewConstMetric(d, prometheus.GaugeValue, v, labels...); err == nil {
 			ch <- m
 		}
@@ -197,8 +197,8 @@ type stateGauge struct {
 	labels []string
 }
 
-// collect reads the gauges about the state under its lock, and hands them out
-// after, so that a slow scrape holds up nobody.
+// collect reads the gauges about the state under its lock. Collect hands them out after
+// that, so a slow scrape delays nobody.
 func (st *state) collect() []stateGauge {
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -248,7 +248,7 @@ func (st *state) collect() []stateGauge {
 	return out
 }
 
-// register registers the metrics and returns how to undo it.
+// register registers the metrics, and returns a function that unregisters them.
 func (m *metrics) register(r prometheus.Registerer) (unregister func(), err error) {
 	if r == nil {
 		return func() {}, nil

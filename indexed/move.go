@@ -9,25 +9,27 @@ import (
 	"github.com/tidemark-go/tidemark/indexed/internal/part"
 )
 
-// A move takes what is sealed from unsealed batches to the trace. Reads do not depend on
-// it, so it waits until it is worth it. One that reads little is part of a flush, which
-// then writes what is sealed of the tail but once. One that reads much is work for the
-// compact goroutine, however much that is: rounds, on which writers depend, do not wait
-// for it, and the flushes of the stream meanwhile leave the trace alone.
+// A move takes sealed updates from unsealed batches to the trace. Reads do not depend on
+// moves, so a move waits until it is worth it. A move that reads little is part of a flush,
+// which writes the sealed updates of the tail once in that way. A move that reads much is
+// done by the compact goroutine, whatever its size. Rounds do not wait for it, because
+// writers depend on rounds; meanwhile flushes of the stream leave the trace alone.
 //
-// What moves, or folds unsealed batches, rests on the trace upper: a row that was
-// advanced beyond a new trace upper while another one was moving it would be there twice.
-// So each of them holds stream.moving, and there is one at a time.
+// Moves depend on the trace upper, and so do merges that advance unsealed times to the
+// since. They must not run at once. Example: a row has time 3, and a flush takes it to the
+// trace [0, 5). If a merge advances the same row to 10 at once, the row is in the trace,
+// and also in an unsealed batch at a time after the trace upper: it counts twice. So each
+// of them holds stream.moving, and a stream has one at a time.
 
-// pending is what a move would have to do with unsealed batches: it reads those with a
-// time that is sealed and not in the trace.
+// pending is what a move would have to do. It reads the unsealed batches with a time that
+// is sealed and not in the trace.
 type pending struct {
 	rows  int64 // of the batches to be read
-	bytes int64 // of them, in memory
+	bytes int64 // of these batches, in memory
 	due   int64 // rows to be moved
 	dead  int64 // rows that are in the trace already
-	// guess: due and dead rest on batches of an earlier opening whose times are not known
-	// yet: see learn.
+	// guess says that due and dead depend on batches of an earlier opening whose times are
+	// not known yet: see learn.
 	guess bool
 }
 
@@ -50,12 +52,13 @@ func (s *batchSet) pending(upper frontier.Antichain) (p pending) {
 	return p
 }
 
-// worthIt reports whether a move is due that takes so many rows of the tail as well: when
-// at least half of what it reads is in the trace afterwards, and an eighth is new there.
-// The half bounds what is stored in vain, together with trimming (see mergeUnsealed); the
-// eighth bounds how often a row is read. A guess is worth nothing: the compact goroutine
-// reads such batches for their times, and the next round decides. If forced, any row is
-// enough.
+// worthIt reports whether a move is due, if it also takes so many rows of the tail. It is
+// due when at least half of the rows that it reads are in the trace after it, and an eighth
+// of them are new there. The half bounds how much is stored in vain, together with
+// mergeUnsealed. The eighth bounds how often a row is read.
+//
+// A guess is never worth it: the compact goroutine reads such batches for their times
+// first, and the next round decides. If force is set, one row is enough.
 func (p pending) worthIt(tail int, force bool) bool {
 	if force {
 		return p.rows > 0 || tail > 0
@@ -68,8 +71,8 @@ func (p pending) worthIt(tail int, force bool) bool {
 	return due > 0 && 2*(due+p.dead) >= p.rows && 8*due >= p.rows
 }
 
-// rowsBefore counts the rows with times before a frontier. It looks at every row of
-// commands that have both, so state.mu is not held for it.
+// rowsBefore counts the rows with times before a frontier. It looks at every row of a
+// command whose times are on both sides, so callers must not hold state.mu.
 func (t *tail) rowsBefore(upper frontier.Antichain) (n int) {
 	for chunk := range t.chunks() {
 		c := &chunk.cols
@@ -88,16 +91,16 @@ func (t *tail) rowsBefore(upper frontier.Antichain) (n int) {
 	return n
 }
 
-// movableLocked returns up to which time everything that was written is in batches.
+// movableLocked returns a frontier: every update with a time before it is in batches.
 func (s *stream) movableLocked() frontier.Antichain {
 	if s.tail.empty() {
 		return s.upper
 	}
-	return s.flushedUpper // what was written since is not before it
+	return s.flushedUpper // later writes are at or after it
 }
 
-// withTrace returns the set with a batch at the end of the trace, and without unsealed
-// batches all of which it has.
+// withTrace returns the set with a batch at the end of the trace. It leaves out unsealed
+// batches of which the trace then has every row.
 func (s *batchSet) withTrace(b *batch) *batchSet {
 	next := &batchSet{trace: s.trace}
 	if b != nil {
@@ -128,8 +131,8 @@ func (e *Engine) runMove(ctx context.Context, m *merge) (*batch, error) {
 	return out, nil
 }
 
-// commitMove makes the result part of the state. What was flushed meanwhile does not
-// matter: it is not before the upper of the move.
+// commitMove makes the result part of the state. A flush that was applied meanwhile does
+// not matter: its updates are not before the upper of the move.
 func (e *Engine) commitMove(m *merge, out *batch) bool {
 	st, s := e.st, m.stream
 	st.mu.Lock()
@@ -142,7 +145,7 @@ func (e *Engine) commitMove(m *merge, out *batch) bool {
 	return true
 }
 
-// learn reads a batch of an earlier opening for how its times are distributed.
+// learn reads a batch of an earlier opening, to know how its times are distributed.
 func (e *Engine) learn(ctx context.Context, m *merge) error {
 	b := m.inputs[0]
 	times, err := part.Sample(ctx, part.NewRows(b.parts, e.blobs.Reader(false), part.AllTimes), e.cfg.parts().HeldBytes())

@@ -9,13 +9,13 @@ import (
 	"github.com/tidemark-go/tidemark/internal/brief"
 )
 
-// Names of streams and codecs are stored with a stream for ever, and shown to others:
-// in metrics, in the metadata of parts, in messages. So they are short and valid UTF-8,
-// whatever characters they have. Streams of older versions may have other names; these
-// work as before, and are shown as ShownName says.
+// Names of streams and codecs are stored with a stream for ever, and other programs show
+// them: in metrics, in the metadata of parts, in messages. So they are short, and valid
+// UTF-8 with any characters. Streams of older versions may have other names. These work as
+// before, and ShownName makes them presentable.
 const (
 	maxNameBytes      = 1 << 10 // of a stream
-	maxCodecNameBytes = 4 << 10 // those of composites have the names of their parts
+	maxCodecNameBytes = 4 << 10 // the name of a composite codec has the names of its parts
 )
 
 // checkNames checks the names of a new stream.
@@ -38,8 +38,9 @@ func checkNames(name, keyCodec, valCodec string) error {
 
 func (s *stream) shownName() string { return ShownName(s.id, s.name) }
 
-// ShownName returns what a stream is called where others read it: its name, if it could be
-// given today, and else as much of it as can be shown, with the stream's id.
+// ShownName returns the name of a stream for metrics and messages. A name that a stream
+// could be given today is returned as it is. Any other name is escaped and cut to 64 bytes,
+// with the id of the stream behind it.
 func ShownName(id StreamID, name string) string {
 	if len(name) <= maxNameBytes && utf8.ValidString(name) {
 		return name
@@ -61,8 +62,8 @@ func ShownName(id StreamID, name string) string {
 	return shown.String()
 }
 
-// labelLocked returns the label of a stream in metrics, which no other stream has: of two
-// streams with one label no metric could be read.
+// labelLocked returns the label of a stream in metrics. No other stream has the same label:
+// two equal ones would make the whole scrape fail.
 func (st *state) labelLocked(s *stream) string {
 	label := s.shownName()
 	for label != s.name && st.names[label] != nil {
@@ -71,7 +72,7 @@ func (st *state) labelLocked(s *stream) string {
 	return label
 }
 
-// quoteName quotes a name for a message: as a whole, unless nobody could give it today.
+// quoteName quotes a name for a message. A name that is too long for a stream is cut short.
 func quoteName(name string) string {
 	if len(name) > maxNameBytes {
 		return brief.Bytes(name)

@@ -6,16 +6,16 @@ import (
 	"time"
 )
 
-// outage is a time in which something fails, is tried again, and fails again. It has a
-// line in the log at its beginning and one at its end, however many failures there are
-// in between. The zero value is none; it is for one goroutine.
+// outage is a time in which some work fails, again and again. The log gets one line when it
+// begins and one when it ends, however many failures there are. The zero value is no
+// outage. One goroutine uses it.
 type outage struct {
 	since    time.Time // of the first failure
-	failures int       // 0: there is none
+	failures int       // 0: no outage
 	err      error     // the newest
 }
 
-// failed counts a failure, and tells of the first.
+// failed counts a failure, and logs the first.
 func (o *outage) failed(logger *slog.Logger, level slog.Level, text string, err error) {
 	//museum:line-per-failure
 	if o.failures == 0 {
@@ -26,7 +26,7 @@ func (o *outage) failed(logger *slog.Logger, level slog.Level, text string, err 
 	o.err = err
 }
 
-// over tells that it is over, if there was one: work that was tried has succeeded.
+// over ends the outage, if there is one, and logs that: the work has succeeded.
 func (o *outage) over(logger *slog.Logger, text string) {
 	if o.failures > 0 {
 		logger.Info(text, "took", time.Since(o.since), "failures", o.failures)
@@ -34,15 +34,14 @@ func (o *outage) over(logger *slog.Logger, text string) {
 	}
 }
 
-// outageCalm is how long everything must have taken effect for an outage to be over: a
-// disk that is nearly full takes small appends and refuses large ones.
+// outageCalm is how long everything must succeed before an outage is over. A disk that is
+// nearly full takes small appends and refuses large ones.
 const outageCalm = 5 * time.Second
 
-// calm is the time since something has taken effect in an outage, after which nothing has
-// failed. The zero value is none.
+// calm is a time within an outage in which everything succeeds. The zero value is none.
 type calm struct {
 	began time.Time
-	over  <-chan time.Time // tells that it was long enough; nil: there is none
+	over  <-chan time.Time // gets a value when it was long enough; nil: no calm
 }
 
 // took notes that something has taken effect.
@@ -52,10 +51,10 @@ func (c *calm) took() {
 	}
 }
 
-// Outage is a time in which somebody keeps trying because the log refuses his commands
-// without effect. It is in the metrics, and has a line in the log at its beginning and one
-// at its end. It is over when all commands have taken effect for 5s: a log that takes some
-// and refuses others is one outage. It is for one goroutine.
+// Outage is a time in which a client keeps trying to write, because the log refuses its
+// commands without effect. Metrics count it, and the log gets one line when it begins and
+// one when it ends. It is over when all commands have taken effect for 5s: a log that takes
+// some commands and refuses others makes one outage. One goroutine uses it.
 type Outage struct {
 	outage
 	calm    calm
@@ -63,7 +62,7 @@ type Outage struct {
 	logger  *slog.Logger
 }
 
-// Outage begins one: who tries, to write what stream, and why he has to.
+// Outage begins an outage: who keeps trying, which stream it writes, and the error.
 func (e *Engine) Outage(who string, id StreamID, stream string, cause error) *Outage {
 	o := &Outage{metrics: e.metrics, logger: e.logger.With("stream", ShownName(id, stream))}
 	o.metrics.outages.Inc()
@@ -71,29 +70,31 @@ func (e *Engine) Outage(who string, id StreamID, stream string, cause error) *Ou
 	return o
 }
 
-// Retry counts a try.
+// Retry counts another attempt.
 func (o *Outage) Retry() {
 	o.failures++
 	o.metrics.retries.Inc()
 }
 
-// Refused notes that a command had no effect, again.
+// Refused notes that a command had no effect again.
 func (o *Outage) Refused() { o.calm = calm{} }
 
 // Took notes that a command has taken effect.
 func (o *Outage) Took() { o.calm.took() }
 
-// Calm tells when the outage is over, unless a command is refused before. It is nil while
-// none has taken effect since the newest that was refused.
+// Calm returns a channel that gets a value when the outage is over, unless a command is
+// refused before. It is nil if no command has taken effect since the last refusal.
 func (o *Outage) Calm() <-chan time.Time { return o.calm.over }
 
-// Over says that the outage is over, for those who may not have listened to Calm.
+// Over reports whether the outage is over, for callers that may not have received from
+// Calm.
 func (o *Outage) Over() bool {
 	return o.calm.over != nil && time.Since(o.calm.began) >= outageCalm
 }
 
-// End ends it: it is over, or nobody will try any more, with the reason if there is one. If
-// a command has taken effect after the newest that had none, nobody has given up.
+// End ends the outage: it is over, or the client gives up, with err as the reason if there
+// is one. If a command has taken effect since the last refusal, the client has not given
+// up.
 func (o *Outage) End(err error) {
 	o.metrics.outages.Dec()
 	ended := time.Now()
@@ -108,17 +109,17 @@ func (o *Outage) End(err error) {
 	o.logger.Info("writes again", attrs...)
 }
 
-// logOutage is a time in which the log refuses appends without effect, as the committer
-// sees it, who goes on. It belongs to the commit goroutine.
+// logOutage is a time in which the log refuses appends without effect, and the committer
+// goes on. The commit goroutine owns it.
 type logOutage struct {
 	outage
 	logger   *slog.Logger
 	metrics  *metrics
-	commands int  // that failed
-	calm     calm // since an append took effect after the newest failure
+	commands int  // commands that failed
+	calm     calm // begins with the first append that takes effect after a failure
 }
 
-// refused counts an append that had no effect, of so many commands.
+// refused counts an append without effect, of so many commands.
 func (o *logOutage) refused(commands int, err error) {
 	o.failed(o.logger, slog.LevelError, "the log refuses commands; they fail without effect until it takes them again", err)
 	o.commands += commands
@@ -134,7 +135,7 @@ func (o *logOutage) took() {
 	}
 }
 
-// end ends it, if there is one: it is over, or the log will not be asked any more.
+// end ends the outage, if there is one: it is over, or the log is not used any more.
 func (o *logOutage) end() {
 	if o.failures == 0 {
 		return

@@ -5,7 +5,8 @@ import (
 	"github.com/tidemark-go/tidemark/internal/brief"
 )
 
-// tooLargeSum returns what ends the read of a stream at a sum that no int64 holds.
+// tooLargeSum returns a function that makes the error for a sum that no int64 holds. The
+// error ends the read of the stream.
 func tooLargeSum(stream string) func(r *Row, carry int64) error {
 	return func(r *Row, carry int64) error {
 		return streamErrorf(stream, ErrOverflow,

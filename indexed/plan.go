@@ -8,11 +8,11 @@ import (
 	"github.com/tidemark-go/tidemark/internal/brief"
 )
 
-// plan is the state as it will be once everything on its way to the log is
-// applied. Commands are checked against it, so that a command sees those before it
-// whether or not they are durable yet. It belongs to the commit goroutine.
+// plan is the state as it will be once everything on its way to the log is applied.
+// Commands are checked against it. So a command sees the commands before it, whether they
+// are durable yet or not. The commit goroutine owns it.
 //
-// It has no streams that are buried: of those the state is asked.
+// Buried streams are not in it: the plan asks the state for them.
 type plan struct {
 	st      *state
 	streams map[StreamID]*planned
@@ -27,7 +27,7 @@ type planned struct {
 	destroyed                bool
 }
 
-// newPlan starts from the applied state: nothing is on its way.
+// newPlan makes a plan from the applied state. REQUIRES: nothing is on its way to the log.
 func newPlan(st *state) *plan {
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -51,7 +51,7 @@ func (p *plan) add(s *planned) {
 	p.nextID = max(p.nextID, s.id+1)
 }
 
-// forget leaves out a stream that is buried.
+// forget removes a stream that was buried.
 func (p *plan) forget(id StreamID) {
 	if s := p.streams[id]; s != nil {
 		delete(p.streams, id)
@@ -59,7 +59,8 @@ func (p *plan) forget(id StreamID) {
 	}
 }
 
-// register decides a registration: the id, and whether the log has to know.
+// register decides a registration. It returns the id, and the operation for the log if the
+// stream is new.
 func (p *plan) register(name, keyCodec, valCodec string) (id StreamID, ops []op, err error) {
 	if s := p.names[name]; s != nil {
 		if s.destroyed {
@@ -79,7 +80,7 @@ func (p *plan) register(name, keyCodec, valCodec string) (id StreamID, ops []op,
 	return s.id, []op{{kind: opRegister, stream: s.id, registration: &registration{name, keyCodec, valCodec}}}, nil
 }
 
-// destroy decides a destroy: whether the stream was there to be destroyed.
+// destroy decides a destroy. destroyed is false if the stream was destroyed before.
 func (p *plan) destroy(name string) (destroyed bool, ops []op, err error) {
 	s := p.names[name]
 	if s == nil && p.st.isBuried(name) {
@@ -95,10 +96,10 @@ func (p *plan) destroy(name string) (destroyed bool, ops []op, err error) {
 	return true, []op{{kind: opDestroy, stream: s.id}}, nil
 }
 
-// check decides a command: all of it takes effect, or none. It is idle if it is accepted
-// and nothing of it changes anything: no updates, and frontiers that are in force. Then
-// there is nothing that the log, followers and listeners would have to know. Whether it
-// is may rest on commands before it, so it is decided in its turn.
+// check decides a command: all of it takes effect, or nothing. idle is true if the command
+// is accepted and changes nothing: it has no updates, and its frontiers are in force
+// already. Then the log, followers and listeners need not know of it. Whether a command is
+// idle may depend on the commands before it, so it is decided in its turn.
 func (p *plan) check(c *request) (idle bool, err error) {
 	if c.after != nil && c.after.err != nil {
 		return false, fmt.Errorf("tidemark: %w: %w", ErrPrevious, c.after.err)
@@ -188,10 +189,10 @@ func (p *plan) checkOp(o *op, after *uppersAfter) error {
 	return nil
 }
 
-// uppersAfter are the uppers of streams as they are after a command.
+// uppersAfter tells the uppers of streams as they are after a command.
 type uppersAfter struct {
 	ops   []op
-	seals map[StreamID]frontier.Antichain // made when it is needed, which is rare
+	seals map[StreamID]frontier.Antichain // made when first needed, which is rare
 }
 
 func (u *uppersAfter) of(s *planned) frontier.Antichain {
@@ -209,10 +210,10 @@ func (u *uppersAfter) of(s *planned) frontier.Antichain {
 	return s.upper
 }
 
-// tooFar reports whether a since is so far in advance of the upper that it can only be a
-// number that has wrapped: upper-1 at an upper of 0 is the last of all times. A seal that
-// is wrong is noticed, by the next write at the latest; a since would silently take all
-// times from the data to come.
+// tooFar reports whether a since is so far after the upper that it can only be a number
+// that has wrapped: upper-1 for an upper of 0 is the last of all times. Such a seal would
+// be noticed, at the latest by the next write. Such a since would silently remove all times
+// from later data.
 func tooFar(since, upper frontier.Antichain) bool {
 	s, ok := since.Elem()
 	u, unfinished := upper.Elem()

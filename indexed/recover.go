@@ -13,14 +13,13 @@ import (
 	"github.com/tidemark-go/tidemark/storage"
 )
 
-// Open opens the location that the log and the blobs make up, and takes ownership
-// of both: Stop closes them, and so does Open when it fails.
+// Open opens the location that log and blob hold together, for writing. It owns both from
+// now on: Stop closes them, and Open closes them if it fails.
 //
-// It reads the manifest and replays the log after it, so it takes time in
-// proportion to both; the context bounds it.
+// Open reads the manifest and replays the log after it. The time that it takes is in
+// proportion to both, and ctx bounds it.
 //
-// Errors: storage.CorruptError; ErrInvalid for a config out of range; the
-// storage's own.
+// Errors: storage.CorruptError; ErrInvalid for a config out of range; the storage's own.
 func Open(ctx context.Context, log storage.Log, blob storage.Blob, cfg Config) (*Engine, error) {
 	e, err := open(ctx, log, blob, cfg)
 	if err != nil {
@@ -33,6 +32,50 @@ func Open(ctx context.Context, log storage.Log, blob storage.Blob, cfg Config) (
 }
 
 // open is Open without the background work.
+//
+// # Recovery
+//
+// The log is the truth, but only its end is left: the manifest says which batches hold the
+// rest. Three positions tell where each update is:
+//
+//	                 flushed, of each stream
+//	                           |
+//	log   After ---------------+------------- checkpoint --------------- Last
+//	                in batches | to the tail     |     applied as a whole
+//
+// What they mean:
+//
+//   - checkpoint: the newest edit of the manifest reflects the log up to here. Its frontiers,
+//     its registrations and its destroyed streams are those of this position.
+//   - flushed: the batches of one stream hold its updates up to here. A stream whose tail was
+//     not flushed when the edit was written has a flushed position before the checkpoint.
+//   - After and Last: the log holds the entries after After, up to Last.
+//
+// The steps:
+//
+//  1. Load the base of the manifest and the edits after it.
+//  2. Check that the log begins at or before the checkpoint, and ends at or after it.
+//  3. Replay the log. Of an entry at or before the checkpoint only one kind of operation
+//     counts: a write after the flushed position of its stream. It goes to the tail; the
+//     manifest has everything else. A later entry is applied as a whole.
+//  4. In the background, delete blobs that no manifest names (collectOrphans).
+//
+// What is missing is damage; it never opens as an older state. Three checks find it: an
+// edit is missing before another edit (checkNoGap); the log does not reach the checkpoint
+// from both sides; or the log begins after the flushed position of a stream that has a tail
+// by the manifest. The last one finds that the newest edits are lost: the log was truncated
+// for an edit that is not there.
+//
+// A round writes batches, then an edit, then truncates the log; garbage is deleted after
+// the edit. A crash between two of these leaves:
+//
+//	crash after   what is left                   why that is harmless
+//	batches       blobs that no manifest names   deleted as orphans; the log has the updates
+//	the edit      a log longer than needed       flushed says what the batches hold already
+//	truncation    batches that were replaced     no manifest names them: orphans again
+//
+// open writes nothing to the storage. After it, package file settles the location: it cuts a
+// torn tail, makes the last group durable and flushes the directory (docs/format-file.md).
 func open(ctx context.Context, log storage.Log, blob storage.Blob, cfg Config) (_ *Engine, err error) {
 	defer func() {
 		if err != nil {
@@ -74,7 +117,8 @@ func open(ctx context.Context, log storage.Log, blob storage.Blob, cfg Config) (
 	}
 	e.initMaintenance(manifest, meter)
 
-	// The tail that was replayed takes its share of the limit, as far as there is one.
+	// The replayed tail takes its share of MaxTailBytes. If it is larger than the limit,
+	// the excess has no share, and gives none back when it leaves the tail.
 	inherited := min(st.tailBytes, cfg.MaxTailBytes)
 	e.admission.TryAcquire(inherited)
 	excess := st.tailBytes - inherited
@@ -97,7 +141,8 @@ func open(ctx context.Context, log storage.Log, blob storage.Blob, cfg Config) (
 	return e, nil
 }
 
-// replay brings the state that the manifest describes up to the end of the log.
+// replay brings a state that was loaded from the manifest to the end of the log: see open.
+// It returns a meter of what it has read, and the last position.
 func replay(ctx context.Context, st *state, log storage.LogReader) (logMeter, storage.SeqNo, error) {
 	var meter logMeter
 	bounds, err := log.Bounds(ctx)
@@ -107,8 +152,8 @@ func replay(ctx context.Context, st *state, log storage.LogReader) (logMeter, st
 	checkpoint := st.applied
 	switch {
 	case bounds.After > checkpoint:
-		// A reader beside the owner may see this when the owner truncates between the two
-		// reads, so it can tell by ErrTruncated that another look is worth it.
+		// A reader beside the owner sees this if the owner truncates the log between the
+		// two reads. ErrTruncated tells the reader to load the location again.
 		return meter, 0, storage.Corruptf("log", -1, "it begins after position %s, but the manifest ends at %s: entries between them are missing: %w", bounds.After, checkpoint, storage.ErrTruncated)
 	case bounds.Last < checkpoint:
 		return meter, 0, storage.Corruptf("log", -1, "it ends at position %s, but the manifest reflects it up to %s: entries are missing", bounds.Last, checkpoint)
@@ -125,13 +170,13 @@ func replay(ctx context.Context, st *state, log storage.LogReader) (logMeter, st
 		}
 		meter.read(entry, size)
 	}
-	// A reader beside the owner may have got further: the owner appends meanwhile.
+	// A reader beside the owner may read further than Last: the owner appends meanwhile.
 	if st.applied < bounds.Last {
 		return meter, 0, storage.Corruptf("log", -1, "it was read up to position %s, but ends at %s", st.applied, bounds.Last)
 	}
-	// The manifest was read to its end, as far as one can see. If it is older than what
-	// the log was truncated by, its newest edits are lost. A stream that
-	// the log destroys further on needs nothing of it, and is gone by now.
+	// The manifest was read up to the newest edit that is there. If the log was truncated
+	// for a still newer edit, that edit is lost. A stream that the log destroys later needs
+	// no update of the missing entries, and it is gone from st.streams by now.
 	for _, s := range st.streams {
 		//museum:lost-edit
 		if s.unflushed && bounds.After > s.flushed {
@@ -142,8 +187,8 @@ func replay(ctx context.Context, st *state, log storage.LogReader) (logMeter, st
 	return meter, st.applied, nil
 }
 
-// replayLocked applies an entry of the log to a state that came from the manifest:
-// of those that the manifest reflects, only the data that is in no batch yet.
+// replayLocked applies one entry of the log to a state that came from the manifest. Of an
+// entry that the manifest reflects, it takes only the updates that are in no batch yet.
 func (st *state) replayLocked(entry storage.Entry, checkpoint storage.SeqNo, now time.Time) error {
 	ops, err := decodeEntry(entry.Data)
 	if err != nil {

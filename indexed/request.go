@@ -11,40 +11,40 @@ import (
 	"github.com/tidemark-go/tidemark/storage"
 )
 
-// request is one thing that the commit goroutine does in its turn, with its answer: a
-// command, unless plan, read or stop is set. Every request is answered once, by answer.
+// request is one task of the commit goroutine, with its answer. It is a command unless
+// plan, read or stop is set. Every request is answered once, by answer.
 type request struct {
-	plan func(*plan) ([]op, error) // a mutation that is decided in its turn; may be called again
+	plan func(*plan) ([]op, error) // a mutation that is decided in its turn; called again if it is decided again
 	read func(*state)              // called once, with state.mu held
-	stop bool                      // no more is accepted behind it
+	stop bool                      // the last request that is accepted
 
-	ops      []op            // of a command, or what plan has returned
+	ops      []op            // of a command, or the result of plan
 	expected []expectedUpper // of a command
-	after    *request        // see Command.Follow; nil if there is none, and once this one was answered
-	entry    []byte          // what the log is to take; nil if nothing
-	weight   int64           // bytes of updates, for which admission is held
+	after    *request        // see Command.Follow; nil if there is none, or once this request was answered
+	entry    []byte          // for the log; nil if there is nothing to append
+	weight   int64           // bytes of updates; so much of admission is held
 
-	submitted bool  // a command was handed over; guarded by its caller
-	idle      bool  // it changes nothing, so the log takes nothing; of the commit goroutine
-	err       error // why it is refused; of the commit goroutine
+	submitted bool  // the command was handed over; only its caller uses it
+	idle      bool  // accepted, and changes nothing, so nothing is appended; of the commit goroutine
+	err       error // why the request is refused; of the commit goroutine
 
 	// Guarded by state.mu.
 	settled   bool // its turn has come
-	abandoned bool // nobody waits for it: a read is not run
+	abandoned bool // no caller waits any more: a read is not run
 
 	future Future[storage.SeqNo]
 }
 
-// isCommand reports whether it was built by a caller, as a Command.
+// isCommand reports whether a caller has built the request as a Command.
 func (r *request) isCommand() bool { return r.plan == nil && r.read == nil && !r.stop }
 
-// appends reports whether the log is to take something of the request, as it was decided.
+// appends reports whether the log must take an entry of the request, by its decision.
 func (r *request) appends() bool { return r.err == nil && r.entry != nil && !r.idle }
 
-// answer tells whoever waits, and lets go of the updates: the future, which is a part of
-// the request, may be kept for long.
+// answer fills the future, and drops the updates. The future is part of the request and may
+// be kept for long, so the request must not keep memory.
 func (r *request) answer(seqno storage.SeqNo, err error) {
-	clear(r.ops) // which may be in the command itself
+	clear(r.ops) // they may lie in the command itself
 	r.ops, r.expected, r.after, r.entry = nil, nil, nil, nil
 	r.future.Fill(seqno, err)
 }
@@ -55,7 +55,8 @@ type inFlightBytes struct{ n atomic.Int64 }
 func (b *inFlightBytes) add(n int64) { b.n.Add(n) }
 func (b *inFlightBytes) get() int64  { return b.n.Load() }
 
-// enqueue gives a request its place in the order, or returns why it has none.
+// enqueue puts a request into the queue, or returns why it cannot. It gives the weight of
+// the request back to admission in that case.
 func (e *Engine) enqueue(ctx context.Context, r *request) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -70,8 +71,8 @@ func (e *Engine) enqueue(ctx context.Context, r *request) error {
 	return nil
 }
 
-// enqueueCommand is enqueue for a command: it is encoded first, in the caller's goroutine,
-// and waits for room.
+// enqueueCommand encodes a command in the caller's goroutine, waits for room, and puts the
+// command into the queue.
 func (e *Engine) enqueueCommand(ctx context.Context, c *Command) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -85,9 +86,9 @@ func (e *Engine) enqueueCommand(ctx context.Context, c *Command) error {
 	return e.enqueue(ctx, &c.request)
 }
 
-// prepare encodes a command.
+// prepare checks the size of a command and encodes it.
 func (e *Engine) prepare(c *Command) error {
-	defer func() { c.room = nil }() // the entry has that memory, or nobody needs it
+	defer func() { c.room = nil }() // the entry has that memory, or it is not needed
 	c.normalise()
 	for i := range c.ops {
 		c.weight += int64(c.ops[i].cols.Size())
@@ -98,7 +99,7 @@ func (e *Engine) prepare(c *Command) error {
 	if c.weight > e.cfg.MaxTailBytes {
 		return e.tooLarge(c.ops, fmt.Errorf("%w: %d bytes of updates, Config.MaxTailBytes is %d", ErrTooLarge, c.weight, e.cfg.MaxTailBytes))
 	}
-	if err := e.checkSize(c.ops, c.weight); err != nil { // before memory is taken for it
+	if err := e.checkSize(c.ops, c.weight); err != nil { // before memory is taken for the entry
 		return err
 	}
 	if len(c.ops) > 0 {
@@ -107,7 +108,7 @@ func (e *Engine) prepare(c *Command) error {
 	return e.checkSize(c.ops, int64(len(c.entry)))
 }
 
-// checkSize refuses a command that the log does not take even alone.
+// checkSize refuses a command that the log cannot take, not even alone.
 func (e *Engine) checkSize(ops []op, bytes int64) error {
 	size := sizeOf(e.log)
 	if stored := size.stored(1, bytes); stored > size.max() {
@@ -116,7 +117,8 @@ func (e *Engine) checkSize(ops []op, bytes int64) error {
 	return nil
 }
 
-// tooLarge says of which update a command has most, and so whether it can be split.
+// tooLarge names the largest update of a command. The caller sees from it whether splitting
+// the command helps.
 func (e *Engine) tooLarge(ops []op, err error) error {
 	var of *op
 	updates, at, most := 0, 0, -1
@@ -133,7 +135,7 @@ func (e *Engine) tooLarge(ops []op, err error) error {
 		quoteName(e.st.nameOf(of.stream)), err, updates, most, brief.Bytes(of.cols.Key(at)), of.cols.Time(at))
 }
 
-// admit waits until there is room for a write.
+// admit waits until there is room for so many bytes of updates in the queue and the tails.
 func (e *Engine) admit(ctx context.Context, weight int64) error {
 	if weight == 0 || e.admission.TryAcquire(weight) {
 		return nil
@@ -176,10 +178,10 @@ func (e *Engine) send(ctx context.Context, r *request) error {
 	}
 }
 
-// MaxCommandBytes returns how many bytes of encoded updates a command may have, as
-// Columns.Size counts them.
+// MaxCommandBytes returns how many bytes of encoded updates a command may have, in the
+// units of Columns.Size.
 func (e *Engine) MaxCommandBytes() int64 {
 	most := sizeOf(e.log).max()
-	most -= min(4<<10, most/4) // for what is around them in an entry and in the log
+	most -= min(4<<10, most/4) // for what an entry and the log add to updates
 	return min(e.cfg.MaxTailBytes, most, part.MaxUpdateBytes)
 }

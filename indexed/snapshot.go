@@ -13,9 +13,12 @@ import (
 	"github.com/tidemark-go/tidemark/storage"
 )
 
-// Snapshot is the contents of a stream at one SeqNo. Taking it copies no update; it
-// keeps the blobs it refers to until it is closed. It may be read several times,
-// and by several goroutines at once.
+// Snapshot is the contents of a stream at one SeqNo. Taking it copies no update. It keeps
+// the blobs that it refers to until Close. It may be read several times, and by several
+// goroutines at once.
+//
+// See committer for the order of a snapshot among commands, and state for where each update
+// is.
 type Snapshot struct {
 	stream   string
 	seqno    storage.SeqNo
@@ -30,7 +33,7 @@ type Snapshot struct {
 	release func() // guarded by mu; nil once the snapshot is closed
 }
 
-// snapshotLocked takes a snapshot and a reference to the stream's batches.
+// snapshotLocked takes a snapshot, and a reference to the batches of the stream.
 func (st *state) snapshotLocked(s *stream, reader *part.Store) *Snapshot {
 	set := s.set
 	set.refs++
@@ -47,20 +50,22 @@ func (st *state) snapshotLocked(s *stream, reader *part.Store) *Snapshot {
 	}
 }
 
-// SeqNo returns the position of the newest command that the snapshot reflects. It
-// contains every write to the stream at or before it, and none after.
+// SeqNo returns the position of the newest command that the snapshot reflects. The snapshot
+// has every write to the stream at or before it, and none after.
 func (s *Snapshot) SeqNo() storage.SeqNo { return s.seqno }
 
 // Upper returns the upper of the stream at that position.
 func (s *Snapshot) Upper() frontier.Antichain { return s.upper }
 
-// Since returns the since of the stream at that position: times are advanced to it.
+// Since returns the since of the stream at that position. Reads advance earlier times to
+// it.
 func (s *Snapshot) Since() frontier.Antichain { return s.since }
 
 // StreamName returns the name of the stream.
 func (s *Snapshot) StreamName() string { return s.stream }
 
-// RowsBetween returns how many rows ChunksBetween yields at most, without reading any.
+// RowsBetween returns an upper bound for the rows that ChunksBetween yields. It reads
+// nothing.
 func (s *Snapshot) RowsBetween(lower, upper frontier.Antichain) int {
 	n := int64(0)
 	filter, unmoved := s.filters(lower, upper)
@@ -73,7 +78,8 @@ func (s *Snapshot) RowsBetween(lower, upper frontier.Antichain) int {
 	return int(min(n, math.MaxInt))
 }
 
-// filters returns what admits [lower, upper) in the trace, and outside it.
+// filters returns what admits the times in [lower, upper): one filter for the trace, and
+// one for unsealed batches and the tail.
 func (s *Snapshot) filters(lower, upper frontier.Antichain) (trace, unmoved part.TimeFilter) {
 	if lower == s.since && lower.LessThan(upper) {
 		// Times before the since count as the since, whether or not a merge has moved them.
@@ -102,7 +108,7 @@ func (s *Snapshot) batches(trace, unmoved part.TimeFilter) iter.Seq2[*batch, par
 	}
 }
 
-// Close lets go of the snapshot's blobs; reads that run may then fail. It always
+// Close lets go of the blobs of the snapshot. Reads that still run may fail. It always
 // returns nil, and may be called more than once.
 func (s *Snapshot) Close() error {
 	s.mu.Lock()
@@ -124,7 +130,7 @@ func (s *Snapshot) checkOpen() error {
 	return nil
 }
 
-// unmoved admits what counts outside the trace: times from its upper on.
+// unmoved admits the times that count outside the trace: those at or after its upper.
 func (s *Snapshot) unmoved() part.TimeFilter {
 	set := batchSet{trace: s.trace}
 	return part.TimeFilter{Lower: set.traceUpper(), Upper: frontier.Empty()}
@@ -137,11 +143,11 @@ type Chunk struct {
 	since  frontier.Antichain
 }
 
-// Len returns the number of rows, including those that Row skips.
+// Len returns the number of rows, with those that Row leaves out.
 func (c *Chunk) Len() int { return c.cols.Len() }
 
-// Row returns row i with its time advanced to the snapshot's since, or false if
-// the row does not belong to the snapshot. Key and value must not be changed.
+// Row returns row i, with its time advanced to the since of the snapshot. ok is false if
+// the row is not part of the read. The caller must not change key and val.
 func (c *Chunk) Row(i int) (key, val []byte, time uint64, diff int64, ok bool) {
 	t := c.cols.Time(i)
 	if !c.filter.Admits(t) {
@@ -151,19 +157,21 @@ func (c *Chunk) Row(i int) (key, val []byte, time uint64, diff int64, ok bool) {
 	return c.cols.Key(i), c.cols.Val(i), c.since.Advance(t), c.cols.Diff(i), true
 }
 
-// Chunks yields everything in the snapshot: trace batches by time, unsealed
-// batches by position, then the tail. A chunk is valid until the next one is asked for. A
-// part is held in memory at a time, and while that is read a few of those that follow:
-// see readAhead. The sequence ends with its first error.
+// Chunks yields all updates of the snapshot in storage order: trace batches by time,
+// unsealed batches by position, then the tail. Equal updates are not added up.
 //
-// Errors: storage.ErrClosed; storage.CorruptError; ErrStopped; the context's.
+// A chunk is valid until the next one is asked for. Chunks holds the part that is being
+// read in memory, and up to four parts after it, which it reads ahead (part.Ahead). The
+// sequence ends with its first error.
+//
+// Errors: storage.ErrClosed; storage.CorruptError; the storage's; the context's.
 func (s *Snapshot) Chunks(ctx context.Context) iter.Seq2[Chunk, error] {
 	return s.ChunksBetween(ctx, frontier.Antichain{}, frontier.Empty())
 }
 
-// ChunksBetween is Chunks of the times in [lower, upper). Batches whose times are all
-// outside are not read. A lower between {0} and the since tells nothing apart: times there
-// count as the since or as they were written.
+// ChunksBetween is Chunks for the times in [lower, upper). It does not read batches whose
+// times are all outside. A lower that is after {0} and before the since is not exact: a
+// time before the since may count as it was written, or as the since.
 func (s *Snapshot) ChunksBetween(ctx context.Context, lower, upper frontier.Antichain) iter.Seq2[Chunk, error] {
 	return func(yield func(Chunk, error) bool) {
 		if err := s.checkOpen(); err != nil {
@@ -200,24 +208,30 @@ func (s *Snapshot) ChunksBetween(ctx context.Context, lower, upper frontier.Anti
 	}
 }
 
-// Consolidated yields the snapshot sorted by (key, val, time), with times advanced
-// to its since, equal rows added up and zeros left out. It merges as it goes and
-// holds a row group of each batch (512 KiB of updates) and the footer of its part (some 40
-// KiB), or two groups if there are up to 16 batches, or less of each if there are more than
-// 256, so never more than 32 parts (128 MiB), or a row of each batch; the tail is sorted
-// in memory.
+// Consolidated yields the snapshot sorted by (key, val, time). Times are advanced to the
+// since, equal rows are added up, and zeros are left out.
 //
-// Errors: as in Chunks; ErrOverflow at a row whose diffs add up to more than an int64
+// It merges while it reads, and sorts the tail in memory. What it holds beside the tail:
+//
+//	batches     of each batch, beside 40 KiB or so for a footer
+//	up to 16    two row groups (512 KiB of updates each)
+//	up to 256   one row group
+//	more        a piece of a row group, and one row at least
+//
+// So it never holds more than 32 x Config.PartBytes (128 MiB) of updates, unless single
+// rows are that large.
+//
+// Errors: those of Chunks; ErrOverflow at a row whose diffs add up to more than an int64
 // holds.
 func (s *Snapshot) Consolidated(ctx context.Context) iter.Seq2[Row, error] {
 	return s.consolidated(ctx, part.AllTimes, s.since)
 }
 
-// Between is Consolidated restricted to the times in [lower, upper). Parts whose
-// times are all outside are not read.
+// Between is Consolidated for the times in [lower, upper). It does not read batches whose
+// times are all outside.
 //
-// Errors: also ErrAsOfBeforeSince if the since is in advance of lower, since then
-// times from before lower can no longer be told apart.
+// Errors: also ErrAsOfBeforeSince if lower is before the since: earlier times may have been
+// advanced to the since, so nothing tells them apart.
 func (s *Snapshot) Between(ctx context.Context, lower, upper frontier.Antichain) iter.Seq2[Row, error] {
 	if !s.since.LessEqual(lower) {
 		return func(yield func(Row, error) bool) {
@@ -227,8 +241,8 @@ func (s *Snapshot) Between(ctx context.Context, lower, upper frontier.Antichain)
 	return s.consolidated(ctx, part.TimeFilter{Lower: lower, Upper: upper}, s.since)
 }
 
-// AsOf yields the contents as of time t: each (key, val) with its multiplicity at t
-// as the diff, and t as the time, sorted.
+// AsOf yields the contents as of time t, sorted by (key, val). Each row has t as its time,
+// and its multiplicity at t as its diff.
 //
 // Errors: also ErrAsOfBeforeSince if t is before the since.
 func (s *Snapshot) AsOf(ctx context.Context, t uint64) iter.Seq2[Row, error] {

@@ -15,12 +15,23 @@ import (
 	"github.com/tidemark-go/tidemark/storage"
 )
 
-// state is what a prefix of the log amounts to: the streams with their frontiers,
-// batches and tails. Writers and read-only runtimes compute it in the same way,
-// by applying entries in order.
+// state is the result of the log up to a position: the streams with their frontiers,
+// batches and tails. Owners and followers compute it in the same way: they apply the
+// entries in order.
 //
-// mu guards everything in it and in its streams and listeners. It is held for
-// short, never during I/O, a callback or a blocking send.
+// # Where an update is
+//
+// Exactly one of these places counts for an update:
+//
+//	its time is before the trace upper                   the trace
+//	else: its position is at or before stream.flushed    an unsealed batch
+//	else                                                 the tail
+//
+// Reads filter by exactly these borders. So background work may write an update to its next
+// place before it is removed from the last one, and no read sees it twice or misses it.
+//
+// mu guards the state, and everything in its streams and listeners. It is held for short:
+// never during I/O, a callback or a blocking send.
 type state struct {
 	mu      sync.Mutex
 	applied storage.SeqNo // newest applied entry
@@ -31,30 +42,30 @@ type state struct {
 	nextID  StreamID
 
 	nextBatch  uint64        // id for the next batch
-	checkpoint storage.SeqNo // the durable manifest reflects the log up to here
+	checkpoint storage.SeqNo // the durable manifest reflects the log up to this position
 
 	tailsPack bool  // see tail
 	tailBytes int64 // over all streams
 	tailCount int   // streams with a tail
-	// untidy says that something has happened since the last round of maintenance that
-	// it will tidy up and that no limit tells of: a seal of a stream with unsealed
-	// batches, an allowed compaction of one with batches, a destroy.
+	// untidy says that the next round has work that no limit tells of: since the last one,
+	// a stream with unsealed batches was sealed, a stream with batches was compacted, or a
+	// stream was destroyed.
 	untidy bool
-	// onDrop, if set, hears how many bytes have left the tails. It must not block.
+	// onDrop, if set, is told how many bytes have left the tails. It must not block.
 	onDrop func(bytes int64)
-	onBury func(StreamID) // likewise, of a stream that was buried
+	onBury func(StreamID) // told of a stream that was buried; must not block
 	window eventWindow
-	// holdWakes: listeners that are to be woken are kept in wakes, for who has more urgent
-	// things to do.
+	// holdWakes says that listeners to wake are collected in wakes. The commit goroutine
+	// wakes them after it has answered writers.
 	holdWakes bool
 	wakes     []*Listener
 
-	// err is why the runtime ended, once it has; listeners and waiting readers see it.
+	// err is why the runtime ended; nil before. Listeners return it.
 	err error
 
 	trash   trash
-	held    map[*batch]struct{}  // out of their streams, kept for snapshots
-	changed map[StreamID]*stream // those that the manifest does not describe yet
+	held    map[*batch]struct{}  // no longer in a stream, kept for snapshots
+	changed map[StreamID]*stream // streams with changes that the manifest does not have
 }
 
 func newState(windowBytes int64) *state {
@@ -77,12 +88,12 @@ type stream struct {
 	destroyed    bool
 
 	set *batchSet
-	// flushed: every command up to here is in the batches. flushedUpper is the upper
-	// at that moment, which is what a reader of blobs alone can vouch for.
+	// The batches have every command at or before flushed. flushedUpper is the upper at
+	// that position: a reader of blobs alone knows no other.
 	flushed      storage.SeqNo
 	flushedUpper frontier.Antichain
-	// unflushed: the manifest says that there is a tail after listed, which is flushed as
-	// it was then, so the log must have it.
+	// unflushed says that by the manifest the stream has a tail. The tail begins after
+	// listed, which is the flushed position in the manifest. The log must still have it.
 	unflushed bool
 	listed    storage.SeqNo
 
@@ -91,24 +102,25 @@ type stream struct {
 	tailStart time.Time // when the tail stopped being empty
 
 	listeners map[*Listener]struct{}
-	// turn is held by the one listener that waits for state.mu: writers wait for that too,
-	// and would do so behind all listeners.
+	// turn is held by the one listener of the stream that waits for state.mu. Go hands a
+	// mutex on in order once a goroutine has waited long: without turn, the commit
+	// goroutine would wait behind all listeners.
 	turn    sync.Mutex
 	waiting []*Listener // to be woken by the next event
 	copies  kept.Copies // of small columns, for events
 	events  []*event    // the stream's part of the window
-	// windowAfter: every event of the stream in advance of it is in events.
+	// Every event of the stream after windowAfter is in events.
 	windowAfter storage.SeqNo
 
-	manifest streamDelta // what the manifest does not say yet
+	manifest streamDelta // changes that the manifest does not have
 
-	// moving is held by what rests on the trace upper: see pending.
+	// moving is held by work that depends on the trace upper: see pending.
 	moving bool
 	idle   idleMerge // the newest state in which there was nothing to merge
 
-	damage error // what background work met in the batches, once it has
-	// reading is when background work looks at the batches again; its again is zero if
-	// there was no failure, and if it lasts until the next opening.
+	damage error // why background work cannot read a batch; nil if it can
+	// reading says when background work tries to read the batches again. Its again is zero
+	// if there was no failure, or if the failure lasts until the next opening.
 	reading retry
 }
 
@@ -116,9 +128,9 @@ func (s *stream) description() frontier.Description {
 	return frontier.Description{Upper: s.upper, Since: s.since}
 }
 
-// apply applies one log entry. The caller has validated it, or read it from the
-// log; what cannot have been validated is an error, and then the state is
-// undefined.
+// applyLocked applies one entry of the log. The caller has decided the entry, or read it
+// from the log. A contradiction is damage: it is returned as an error, and after it the
+// state must not be used.
 func (st *state) applyLocked(seqno storage.SeqNo, ops []op, now time.Time) error {
 	if seqno <= st.applied {
 		return fmt.Errorf("position %s follows %s", seqno, st.applied)
@@ -214,7 +226,7 @@ func (st *state) appendTailLocked(s *stream, c tailChunk, now time.Time) {
 	st.tailBytes += int64(c.cols.Size())
 }
 
-// packTails makes tails pack what is appended from now on.
+// packTails makes tails pack chunks from now on.
 func (st *state) packTails() {
 	st.tailsPack = true
 	for _, s := range st.names {
@@ -222,8 +234,8 @@ func (st *state) packTails() {
 	}
 }
 
-// dropTailLocked forgets the tail up to through, which is in batches now.
-// Snapshots that share the chunks keep them.
+// dropTailLocked drops the tail up to through, which batches have now. Snapshots that share
+// the chunks keep them.
 func (st *state) dropTailLocked(s *stream, through storage.SeqNo) {
 	if s.tail.empty() {
 		return
@@ -239,9 +251,9 @@ func (st *state) dropTailLocked(s *stream, through storage.SeqNo) {
 	}
 }
 
-// replaceSetLocked makes set the stream's batches and records the difference for
-// the manifest. Batches that drop out are kept until the manifest says so and no
-// snapshot holds them.
+// replaceSetLocked makes set the batches of the stream, and records the difference for the
+// manifest. A batch that is no longer in the set is kept until the durable manifest does
+// not name it and no snapshot holds it.
 func (st *state) replaceSetLocked(s *stream, set *batchSet) {
 	added, dropped := st.swapSetLocked(s, set)
 	s.manifest.added = append(s.manifest.added, added...)
@@ -254,7 +266,7 @@ func (st *state) replaceSetLocked(s *stream, set *batchSet) {
 	st.changed[s.id] = s
 }
 
-// swapSetLocked makes set the stream's batches and returns those that came and
+// swapSetLocked makes set the batches of the stream, and returns the batches that came and
 // those that went.
 func (st *state) swapSetLocked(s *stream, set *batchSet) (added, dropped []*batch) {
 	old := s.set
@@ -294,7 +306,7 @@ func (st *state) releaseSetLocked(set *batchSet) {
 	}
 }
 
-// unlistLocked notes that the durable manifest no longer names the batch.
+// unlistLocked notes that the durable manifest does not name the batch any more.
 func (st *state) unlistLocked(b *batch) {
 	b.unlisted = true
 	if b.sets == 0 {
@@ -335,7 +347,8 @@ func (st *state) byIDLocked(id StreamID) (*stream, error) {
 	return nil, streamErrorf(id.String(), ErrUnknownStream, "no stream has this id here")
 }
 
-// nameOf returns the name of a stream, also of one that was destroyed, or its id.
+// nameOf returns the name of a stream, also if the stream was destroyed; an unknown id
+// gives the id.
 func (st *state) nameOf(id StreamID) string {
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -360,7 +373,7 @@ func (st *state) sortedStreamsLocked() iter.Seq[*stream] {
 	}
 }
 
-// checkCodecs compares the codecs of a stream with those a client brought.
+// checkCodecs compares the codecs of a stream with those of a client.
 func (s *stream) checkCodecs(keyCodec, valCodec string) error {
 	if s.keyCodec != keyCodec {
 		return streamErrorf(s.name, ErrCodecMismatch, "key codec %q, but it was registered with %q: use that codec or another stream", keyCodec, s.keyCodec)

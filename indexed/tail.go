@@ -8,36 +8,37 @@ import (
 	"github.com/tidemark-go/tidemark/storage"
 )
 
-// tailChunk is data for one stream: of the command at from, or of all commands from
-// there through another one.
+// tailChunk is updates of one stream: of the command at position from, or of all commands
+// from there to the position through.
 type tailChunk struct {
 	from, through storage.SeqNo
 	cols          Columns
 }
 
-// tail is the data of a stream that is in the log and not in a batch yet, ascending by
-// position. A copy of the struct is a copy of the tail: it stays as it is while chunks
-// are appended to the original or dropped from it, so that a snapshot costs nothing.
+// tail is the updates of a stream that are in the log and in no batch yet, by position. A
+// copy of the struct is a copy of the tail: it does not change when chunks are appended to
+// the original or dropped from it. So a snapshot of a tail costs nothing.
 //
-// It is a list of blocks, since one slice of all chunks would be copied as a whole, under
-// state.mu, whenever it grows. Small chunks that follow one another are packed into one:
-// a header and an allocation for each row would be as large as the row, and a flush would
-// look for every row elsewhere.
+// A tail is a list of blocks of chunks. One slice of all chunks would be copied as a whole,
+// under state.mu, whenever it grows.
+//
+// Small chunks that follow one another are packed into one. A header and an allocation for
+// each row would take as much memory as the row, and a flush would visit each of them.
 type tail struct {
-	full  [][]tailChunk // blocks, of which only the first may have fewer than tailBlock
-	open  []tailChunk   // the newest that are not loose; not empty unless full is
-	loose []tailChunk   // the newest chunks, which are to be packed
+	full  [][]tailChunk // blocks of tailBlock chunks; only the first may have fewer
+	open  []tailChunk   // the newest chunks that are not loose; empty only if full is
+	loose []tailChunk   // the newest chunks, not packed yet
 	// looseBytes is the size of loose.
 	looseBytes int
-	// packs: small chunks are packed. It is not for those who drop chunks at positions that
-	// they do not know before, as followers do.
+	// packs says that small chunks are packed. Followers must not pack: they learn later
+	// where to drop, and a packed chunk could straddle that position.
 	packs bool
 }
 
 const (
 	tailBlock = 512
-	// Chunks of up to looseChunk bytes are packed when there are packChunks of them, or
-	// packBytes in all.
+	// Chunks of up to looseChunk bytes are packed once there are packChunks of them, or
+	// once they have packBytes together.
 	looseChunk = 4 << 10
 	packChunks = 256
 	packBytes  = 64 << 10
@@ -77,7 +78,7 @@ func (t *tail) push(c tailChunk) {
 	t.open = append(t.open, c)
 }
 
-// pack packs what is loose. What is appended later is in other chunks.
+// pack packs the loose chunks. What is appended later goes to other chunks.
 func (t *tail) pack() {
 	switch n := len(t.loose); n {
 	case 0:
@@ -98,11 +99,11 @@ func columnsOf(chunks []tailChunk) []Columns {
 	return cols
 }
 
-// drop forgets the chunks up to a position and returns the bytes of their updates. They
-// are not reachable through the tail any more.
+// drop drops the chunks up to a position, and returns the bytes of their updates. The tail
+// does not refer to them any more.
 //
-// REQUIRES: if the tail packs, it was packed when that position was the newest, so
-// that no chunk reaches across it.
+// REQUIRES: if the tail packs, pack was called when that position was the newest. So no
+// chunk straddles the position.
 func (t *tail) drop(through storage.SeqNo) (bytes int64) {
 	i := 0
 	for ; i < len(t.full); i++ {
@@ -145,7 +146,7 @@ func sizeOfChunks(chunks []tailChunk) (bytes int64) {
 	return bytes
 }
 
-// chunks yields the chunks, oldest first. They must not be changed.
+// chunks yields the chunks, oldest first. The caller must not change them.
 func (t *tail) chunks() iter.Seq[*tailChunk] {
 	return func(yield func(*tailChunk) bool) {
 		for _, block := range t.full {

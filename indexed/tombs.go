@@ -1,16 +1,16 @@
 package indexed
 
-// A stream that was destroyed is dying as long as somebody needs it: listeners that have
-// events left, and the manifest that is to say so. Then it is buried: of it stay the name
-// and the id, which are never used again.
+// A destroyed stream is first dying, then buried. It is dying while something needs it:
+// listeners with events left, or the manifest, which must name the end of the stream. Of a
+// buried stream only the name and the id stay, because they are never used again.
 
-// tombs are the names and ids of streams that are buried. There may be very many.
+// tombs are the names and ids of buried streams. There may be very many.
 type tombs struct {
 	ids   map[string]StreamID
 	names map[StreamID]string
 }
 
-// buryLocked buries a stream if nobody needs it any more.
+// buryLocked buries a destroyed stream if nothing needs it any more.
 func (st *state) buryLocked(s *stream) {
 	//museum:buried-alive
 	if !s.destroyed || len(s.listeners) > 0 || st.changed[s.id] != nil || st.dying[s.id] == nil {
@@ -28,15 +28,15 @@ func (st *state) buryLocked(s *stream) {
 	}
 }
 
-// buryAllLocked buries all that can be. It is called when the manifest, or what is to be
-// written of it, tells of everything that has changed.
+// buryAllLocked buries every stream that can be buried. It is called when the manifest, or
+// the edit that is about to be written, has all changes.
 func (st *state) buryAllLocked() {
 	for _, s := range st.dying {
 		st.buryLocked(s)
 	}
 }
 
-// isBuried reports whether a name was that of a stream that is buried.
+// isBuried reports whether a buried stream had this name.
 func (st *state) isBuried(name string) bool {
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -44,7 +44,7 @@ func (st *state) isBuried(name string) bool {
 	return ok
 }
 
-// buried returns the name of a stream that is buried.
+// buried returns the name of a buried stream.
 func (st *state) buried(id StreamID) (name string, ok bool) {
 	st.mu.Lock()
 	defer st.mu.Unlock()

@@ -6,15 +6,15 @@ import (
 	"time"
 )
 
-// truncates reports whether the newest try to truncate the log has succeeded.
+// truncates reports whether the newest attempt to truncate the log has succeeded.
 func (e *Engine) truncates() bool {
 	e.st.mu.Lock()
 	defer e.st.mu.Unlock()
 	return e.maintenance.truncation.failures == 0
 }
 
-// truncate lets go of the log that files hold too. After a failure it is not tried again
-// for a while, unless forced. REQUIRES: round is held.
+// truncate truncates the log as far as nothing needs it. After a failure it waits before it
+// tries again, unless force is set. REQUIRES: round is held.
 func (e *Engine) truncate(ctx context.Context, force bool) error {
 	t := &e.maintenance.truncation
 	e.st.mu.Lock()
@@ -27,7 +27,7 @@ func (e *Engine) truncate(ctx context.Context, force bool) error {
 	e.st.mu.Lock()
 	defer e.st.mu.Unlock()
 	if err != nil && ctx.Err() != nil {
-		return err // which says nothing about the log
+		return err // says nothing about the health of the log
 	} else if err != nil {
 		t.failed(e.cfg.MinStepInterval)
 	} else {
@@ -36,8 +36,8 @@ func (e *Engine) truncate(ctx context.Context, force bool) error {
 	return err
 }
 
-// truncateLog lets go of the log as far as nobody needs it: not the state, not the
-// tails, not a listener that has fallen behind.
+// truncateLog truncates the log up to the position that something still needs: the
+// manifest, a tail, or a listener that has fallen behind.
 func (e *Engine) truncateLog(ctx context.Context) error {
 	st, m := e.st, &e.maintenance
 	st.mu.Lock()
@@ -46,8 +46,9 @@ func (e *Engine) truncateLog(ctx context.Context) error {
 	for _, s := range st.changed {
 		//museum:end-of-a-stream/2, end-in-between
 		if s.destroyed && !s.manifest.created && s.unflushed {
-			// Since the manifest was written. That still tells of a tail, which a reader
-			// would miss to whom the end of the stream is not proven yet.
+			// The stream was destroyed after the newest edit, which still names a tail. A
+			// reader that has loaded this edit, and has not read the end of the stream in
+			// the log yet, needs that tail.
 			keep = min(keep, s.listed)
 		}
 	}

@@ -2,7 +2,7 @@ package indexed
 
 import "github.com/tidemark-go/tidemark/indexed/internal/part"
 
-// What clients of the engine see of encoded updates. Package part below defines it.
+// Types of package part that clients of the engine use.
 type (
 	// Columns is an immutable run of encoded updates.
 	Columns = part.Columns
@@ -14,20 +14,20 @@ type (
 	Encoder[T any] = part.Encoder[T]
 )
 
-// AddTyped appends one update whose key and value are encoded straight into the columns of
-// a builder.
+// AddTyped appends one update to a builder. The encoders append key and value directly to
+// the columns.
 //
-// Errors: the encoder's; ErrTooLarge; ErrInvalid for an encoder that does not append, after
-// which the builder must be reset.
+// Errors: the encoder's; ErrTooLarge; ErrInvalid for an encoder that does not append. After
+// ErrInvalid the builder must be reset.
 func AddTyped[K, V any](b *ColumnsBuilder, kc Encoder[K], vc Encoder[V], key K, val V, time uint64, diff int64) error {
 	return part.AddTyped(b, kc, vc, key, val, time, diff)
 }
 
-// AppendRow appends the encodings of a key and a value to dst. The row refers to what is
-// returned.
+// AppendRow appends the encodings of a key and a value to dst, and returns a row that
+// refers to the result.
 //
-// Errors: as AddTyped. What dst had is then as it was, unless the encoder has changed it in
-// place.
+// Errors: those of AddTyped. After an error dst has its old contents, unless the encoder
+// has changed them in place.
 func AppendRow[K, V any](dst []byte, kc Encoder[K], vc Encoder[V], key K, val V) (Row, []byte, error) {
 	return part.AppendRow(dst, kc, vc, key, val)
 }

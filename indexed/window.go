@@ -9,19 +9,19 @@ import (
 	"github.com/tidemark-go/tidemark/storage"
 )
 
-// event is what one command did to one stream: updates, a seal, or both, and then
-// the updates come first.
+// event is what one command did to one stream: updates, a seal, or both. Updates come
+// first.
 type event struct {
 	seqno  storage.SeqNo
 	cols   []Columns
 	seal   bool
 	sealed frontier.Antichain
-	stream *stream // nil once it has left the window
+	stream *stream // nil once the event has left the window
 	size   int64
-	unread int // listeners that have not passed it
+	unread int // listeners whose cursor is before the event
 }
 
-// appendTo appends what it is to a listener.
+// appendTo appends the event as a listener delivers it: updates, then the seal.
 func (e *event) appendTo(events []Event) []Event {
 	//museum:progress-before-data
 	if len(e.cols) > 0 {
@@ -35,10 +35,52 @@ func (e *event) appendTo(events []Event) []Event {
 	return events
 }
 
-// eventWindow keeps the newest events of streams that have listeners, up to a
-// limit over all streams; a listener that falls out of it reads from the log. An
-// event leaves when every listener has passed it, or as the oldest when the limit
-// is reached. All of it is guarded by state.mu.
+// eventWindow keeps the newest events of all streams that have listeners, in memory.
+//
+// A listener depends on three things:
+//
+//   - The cursor of a listener is a position of the log. Everything at or before it was
+//     delivered, or is in the queue of that listener.
+//   - The window holds events. stream.events are those of one stream, by position, and
+//     windowAfter says how far back they reach: every event of the stream after windowAfter
+//     is in the window.
+//   - The log holds all entries that were not truncated.
+//
+// A listener reads from the window if its cursor is at or after windowAfter, and from the
+// log otherwise:
+//
+//	positions of the log ----------------------------------------------------> applied
+//	          windowAfter
+//	               |   e1    e2    e3    e4           events of the stream, in the window
+//	    ^                ^                 ^
+//	 cursor A         cursor B          cursor C
+//	 A reads the log  B takes e2, e3,   C has nothing to read:
+//	 up to windowAfter e4 at once       it waits in stream.waiting
+//
+// An event enters the window as its command is applied, unless the stream has no listener.
+// It leaves in one of two ways:
+//
+//   - Every listener of the stream has passed it: unread is 0 (see advanceLocked).
+//   - The window is over its limit and the event is the oldest of all (see trimLocked). Then
+//     windowAfter moves to it, and listeners that have not passed it read it from the log.
+//
+// So memory is bounded over all streams, and a slow listener never makes a writer wait. The
+// window is trimmed after a whole entry, not after each operation, so that the event that
+// is being built cannot leave.
+//
+// Writers only wake listeners. A listener that has nothing to read puts itself into
+// stream.waiting, and the next event wakes it once. The commit goroutine keeps these wakes
+// back until all writers of the group have their answers (holdWakes): there may be very
+// many listeners.
+//
+// The log must stay until listeners have read it. lowWaterLocked says which position a
+// listener still needs: its cursor if there is anything after the cursor for it, else
+// everything that was applied. The log is truncated up to the least of
+// these positions, of the first positions of tails, and of the checkpoint of the manifest
+// (truncateLog). A listener that holds back more than Config.MaxListenerLag bytes ends with
+// ErrLagged (cutLaggedLocked).
+//
+// All of it is guarded by state.mu.
 type eventWindow struct {
 	limit int64
 	used  int64
@@ -46,12 +88,12 @@ type eventWindow struct {
 	fifo  []*event // oldest first; may hold events that have left already
 }
 
-// eventOverhead is what an event costs beside its columns, which the tail often
-// holds as well, in bytes.
+// eventOverhead is what an event costs in memory beside its columns, in bytes. The tail
+// often holds the same columns.
 const eventOverhead = 160
 
-// addLocked returns the stream's event at seqno, a new one unless the command has
-// done something to the stream before; nil if there are no listeners.
+// addLocked returns the event of the stream at seqno. It makes one, unless the same command
+// has made one before. It returns nil if the stream has no listeners.
 func (w *eventWindow) addLocked(s *stream, seqno storage.SeqNo, cols Columns) *event {
 	if len(s.listeners) == 0 {
 		s.windowAfter = seqno
@@ -76,7 +118,7 @@ func (w *eventWindow) addLocked(s *stream, seqno storage.SeqNo, cols Columns) *e
 	return e
 }
 
-// trimLocked makes the window fit its limit.
+// trimLocked drops the oldest events until the window fits its limit.
 func (w *eventWindow) trimLocked() {
 	for w.used > w.limit {
 		e := w.fifo[0]
@@ -86,8 +128,9 @@ func (w *eventWindow) trimLocked() {
 			w.dropOldestLocked(e.stream)
 		}
 	}
-	// Events leave their streams in any order, so the queue is rebuilt when most of it
-	// is gone. That costs less than one step an event.
+	// Listeners make events leave in any order over the streams, so the queue keeps
+	// pointers to events that have left. When most are such, the queue is rebuilt: that
+	// costs less than a search for each event.
 	if len(w.fifo) > 2*w.held+64 {
 		w.fifo = slices.DeleteFunc(w.fifo, func(e *event) bool { return e.stream == nil })
 	}
@@ -95,13 +138,13 @@ func (w *eventWindow) trimLocked() {
 
 // dropOldestLocked takes the oldest event of a stream out of the window.
 //
-// INVARIANT: within a stream events leave oldest first, so an event that the queue
-// yields and that is still held is the oldest of its stream.
+// INVARIANT: within a stream events leave oldest first. So an event at the front of fifo
+// that has not left is the oldest of its stream.
 func (w *eventWindow) dropOldestLocked(s *stream) {
 	e := s.events[0]
 	s.events[0] = nil
 	if s.events = s.events[1:]; len(s.events) == 0 {
-		s.copies = kept.Copies{} // nothing is held for a stream of which all is heard
+		s.copies = kept.Copies{} // no listener needs these copies any more
 	}
 	s.windowAfter = e.seqno
 	w.used -= e.size
@@ -109,8 +152,8 @@ func (w *eventWindow) dropOldestLocked(s *stream) {
 	e.stream, e.cols = nil, nil
 }
 
-// wakeLocked wakes the listeners that wait for an event of the stream, or makes them wait
-// for whoever holds wakes back.
+// wakeLocked wakes the listeners that wait for an event of the stream. While holdWakes is
+// set it collects them in st.wakes instead.
 func (st *state) wakeLocked(s *stream) {
 	for i, l := range s.waiting {
 		l.waiting = false
@@ -124,19 +167,19 @@ func (st *state) wakeLocked(s *stream) {
 	s.waiting = s.waiting[:0]
 }
 
-// takeWakesLocked ends holdWakes and returns who is to be woken.
+// takeWakesLocked ends holdWakes and returns the listeners to wake.
 func (st *state) takeWakesLocked() []*Listener {
 	wakes := st.wakes
 	st.holdWakes, st.wakes = false, nil
 	return wakes
 }
 
-// firstAfterLocked returns the index of the first event in advance of seqno.
+// firstAfterLocked returns the index of the first event after seqno in s.events.
 func (s *stream) firstAfterLocked(seqno storage.SeqNo) int {
 	return sort.Search(len(s.events), func(i int) bool { return s.events[i].seqno > seqno })
 }
 
-// eventOf returns what the operations of an entry do to one stream.
+// eventOf returns what the operations of a log entry do to one stream.
 func eventOf(id StreamID, seqno storage.SeqNo, ops []op) *event {
 	e := &event{seqno: seqno}
 	var copies kept.Copies

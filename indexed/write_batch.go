@@ -9,8 +9,8 @@ import (
 	"github.com/tidemark-go/tidemark/indexed/internal/part"
 )
 
-// writeBatch consolidates sorted sources into the parts of a batch. After an error nothing
-// is left behind that the next opening would not find.
+// writeBatch consolidates sorted sources into the parts of a batch. After an error it hands
+// what it has written over for deletion.
 func (e *Engine) writeBatch(ctx context.Context, s *stream, sources []part.Source, since frontier.Antichain, b *batch) (*batch, error) {
 	out := part.Output{
 		Config: e.cfg.parts(),
@@ -32,7 +32,7 @@ func (e *Engine) writeBatch(ctx context.Context, s *stream, sources []part.Sourc
 		e.discard(b)
 		return nil, err
 	}
-	if !b.trace || b.minTime != b.maxTime { // otherwise the one time says it all
+	if !b.trace || b.minTime != b.maxTime { // a single time needs no sketch
 		b.times.Store(done.Times)
 	}
 	return b, nil

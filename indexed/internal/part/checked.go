@@ -12,19 +12,19 @@ import (
 	"github.com/tidemark-go/tidemark/storage"
 )
 
-// checkedPart reads ranges of a part whose checksum was right as a whole. Each block that
-// it reads is what it was then: what a damaged page header makes the Parquet library
-// allocate has no bound, and a disk may read well once and badly later.
+// checkedPart reads ranges of a part whose checksum was right as a whole. It compares each
+// block with the block of the first read, for two reasons: a disk may read well once and
+// badly later, and the Parquet library would allocate whatever a damaged page header says.
 type checkedPart struct {
 	blobs  *Store
 	part   *Part
 	blocks []uint64 // xxhash64 of each block
 }
 
-// checkBlock is the unit of ranges: 2 KiB of sums for a part of 4 MiB.
+// checkBlock is the unit of the comparison. The sums of a part of 4 MiB take 2 KiB.
 const checkBlock = 16 << 10
 
-// checkPart compares a part with its checksum, reading it in pieces.
+// checkPart reads a part in pieces and compares it with its checksum.
 func (b *Store) checkPart(ctx context.Context, p *Part) (*checkedPart, error) {
 	c := &checkedPart{blobs: b, part: p}
 	whole := xxhash.New()
@@ -43,7 +43,7 @@ func (b *Store) checkPart(ctx context.Context, p *Part) (*checkedPart, error) {
 	return c, checkSum(p, whole.Sum64())
 }
 
-// read returns the bytes [from, to), and some around them.
+// read returns the bytes [from, to), and some bytes around them.
 func (c *checkedPart) read(ctx context.Context, from, to int64) (span, error) {
 	if from < 0 || to > c.part.Size || from >= to {
 		return span{}, wire.Unreadable(c.part.Key, fmt.Errorf("it refers to its bytes %d to %d, of %d", from, to, c.part.Size))

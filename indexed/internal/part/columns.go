@@ -10,9 +10,9 @@ import (
 	"github.com/tidemark-go/tidemark/internal/kept"
 )
 
-// Columns is an immutable run of encoded updates in columnar form. The one
-// buffer behind it is at once what the log stores, what the tail keeps and what
-// the cache holds, so that an update is copied once on its way in.
+// Columns is an immutable run of encoded updates in columnar form. It lies in one buffer.
+// The log stores that buffer, the tail keeps it and the cache holds it, so an update is
+// copied once on its way in.
 //
 //	times   n x u64   little endian
 //	diffs   n x i64
@@ -28,14 +28,13 @@ type Columns struct {
 	minTime, maxTime uint64 // meaningful when n > 0
 }
 
-// RowOverhead is what an update takes in Columns beside its key and value, in bytes: a
-// time, a diff, and the ends of key and value.
+// RowOverhead is how many bytes of Columns a row takes beside its key and its value.
 const RowOverhead = 8 + 8 + 4 + 4
 
 // Len returns the number of updates.
 func (c *Columns) Len() int { return c.n }
 
-// Size returns the number of bytes that the updates take, in memory and in the log.
+// Size returns the bytes that the updates take, in memory and in the log.
 func (c *Columns) Size() int { return len(c.buf) }
 
 // DataBytes returns the bytes of keys and vals, plus 16 for each time and diff.
@@ -65,21 +64,21 @@ func (c *Columns) end(base, i int) int {
 	return int(binary.LittleEndian.Uint32(c.buf[base+4*i:]))
 }
 
-// Key returns the encoded key of update i, which must not be changed.
+// Key returns the encoded key of update i. The caller must not change it.
 func (c *Columns) Key(i int) []byte {
 	keys := c.buf[RowOverhead*c.n : RowOverhead*c.n+c.keyBytes]
 	from, to := c.end(16*c.n, i-1), c.end(16*c.n, i)
 	return keys[from:to:to]
 }
 
-// Val returns the encoded value of update i, which must not be changed.
+// Val returns the encoded value of update i. The caller must not change it.
 func (c *Columns) Val(i int) []byte {
 	vals := c.buf[RowOverhead*c.n+c.keyBytes:]
 	from, to := c.end(20*c.n, i-1), c.end(20*c.n, i)
 	return vals[from:to:to]
 }
 
-// KeyAt returns the key of the first update at a time, nil if there is none.
+// KeyAt returns the key of the first update with this time, or nil.
 func (c *Columns) KeyAt(time uint64) []byte {
 	for i := range c.n {
 		if c.Time(i) == time {
@@ -89,7 +88,8 @@ func (c *Columns) KeyAt(time uint64) []byte {
 	return nil
 }
 
-// Largest returns which update has the largest key and value together, or -1.
+// Largest returns the index and the size of the update with the largest key and value
+// together, or -1, -1 if there are no updates.
 func (c *Columns) Largest() (i, size int) {
 	i, size = -1, -1
 	for k := range c.n {
@@ -100,8 +100,9 @@ func (c *Columns) Largest() (i, size int) {
 	return i, size
 }
 
-// Apart returns the same updates. If they take at most kept.MaxBlock bytes, these are in no
-// larger block of memory: whoever keeps a part of them keeps no more than that.
+// Apart returns the same updates. If they take at most kept.MaxBlock bytes, they are copied
+// into a block of memory that is no larger. So keeping a part of them keeps no more than
+// that block.
 func (c Columns) Apart(copies *kept.Copies) Columns {
 	if len(c.buf) <= kept.MaxBlock {
 		c.buf = copies.Copy(c.buf)
@@ -141,7 +142,7 @@ func Concat(runs []Columns) Columns {
 	return out
 }
 
-// MoveTo appends the buffer to dst, where the columns are from then on.
+// MoveTo appends the buffer to dst. The columns refer to that copy from then on.
 func (c *Columns) MoveTo(dst []byte) []byte {
 	dst = append(dst, c.buf...)
 	c.buf = dst[len(dst)-len(c.buf) : len(dst) : len(dst)]
@@ -153,14 +154,15 @@ func (c *Columns) AppendTo(dst []byte) []byte {
 	return append(c.AppendCounts(dst), c.buf...)
 }
 
-// AppendCounts writes how many updates and bytes of keys and values there are.
+// AppendCounts writes the number of updates and the bytes of keys and of values, as
+// varints.
 func (c *Columns) AppendCounts(dst []byte) []byte {
 	dst = binary.AppendUvarint(dst, uint64(c.n))
 	dst = binary.AppendUvarint(dst, uint64(c.keyBytes))
 	return binary.AppendUvarint(dst, uint64(c.ValBytes()))
 }
 
-// DecodeColumns reads what AppendTo wrote. The result refers to the message.
+// DecodeColumns reads what AppendTo has written. The result refers to the message.
 func DecodeColumns(r *wire.Reader) Columns {
 	n := r.Count(RowOverhead)
 	keyBytes, valBytes := r.Uvarint(), r.Uvarint()
@@ -171,7 +173,7 @@ func DecodeColumns(r *wire.Reader) Columns {
 		return Columns{}
 	}
 	//museum:sizes-that-wrap
-	size := uint64(RowOverhead)*uint64(n) + keyBytes + valBytes // which an int may not hold
+	size := uint64(RowOverhead)*uint64(n) + keyBytes + valBytes // may be too large for an int
 	if size > uint64(r.Remaining()) {
 		r.Fail(wire.ErrTruncated)
 		return Columns{}
@@ -187,7 +189,8 @@ func DecodeColumns(r *wire.Reader) Columns {
 	return c
 }
 
-// columnsOver interprets a buffer and checks that every row lies inside it.
+// columnsOver returns columns over a buffer. It checks that every row lies inside the
+// buffer.
 func columnsOver(buf []byte, n, keyBytes int) (Columns, error) {
 	c := Columns{buf: buf, n: n, keyBytes: keyBytes}
 	valBytes := len(buf) - RowOverhead*n - keyBytes

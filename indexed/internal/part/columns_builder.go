@@ -9,10 +9,10 @@ import (
 	"github.com/tidemark-go/tidemark/storage"
 )
 
-// ColumnsBuilder collects updates. The zero value is ready to use; it is not for
-// use by several goroutines at once.
+// ColumnsBuilder collects updates for Columns. The zero value is ready to use. One
+// goroutine at a time may use it.
 type ColumnsBuilder struct {
-	keys, vals       []byte // behind guard, once there is an update
+	keys, vals       []byte // after guard, once there is an update
 	keyEnds, valEnds []uint32
 	times            []uint64
 	diffs            []int64
@@ -21,31 +21,31 @@ type ColumnsBuilder struct {
 // Len returns the number of updates added so far.
 func (b *ColumnsBuilder) Len() int { return len(b.times) }
 
-// Size returns the size that Finish would give its Columns.
+// Size returns the size of the Columns that Finish would return, in bytes.
 func (b *ColumnsBuilder) Size() int {
 	return RowOverhead*len(b.times) + len(unguarded(b.keys)) + len(unguarded(b.vals))
 }
 
-// Cap returns the bytes of memory that Reset keeps.
+// Cap returns how many bytes of memory Reset keeps.
 func (b *ColumnsBuilder) Cap() int {
 	return cap(b.keys) + cap(b.vals) + 4*(cap(b.keyEnds)+cap(b.valEnds)) + 8*(cap(b.times)+cap(b.diffs))
 }
 
-// Reset forgets the updates and keeps the memory.
+// Reset drops the updates and keeps the memory.
 func (b *ColumnsBuilder) Reset() {
 	b.keys, b.vals = b.keys[:0], b.vals[:0]
 	b.keyEnds, b.valEnds = b.keyEnds[:0], b.valEnds[:0]
 	b.times, b.diffs = b.times[:0], b.diffs[:0]
 }
 
-// maxRoom is how much room a column is given at most before there is something to fill it.
+// maxRoom is how many bytes Grow makes room for in each of the columns of keys and values.
 const maxRoom = 4 << 20
 
-// Grow makes room for n updates more, with keys and values of the lengths that those have
-// on average that were added so far, but no more than 4 MiB for either.
+// Grow makes room for n more updates, with keys and values as long as those so far are on
+// average, but for no more than 4 MiB of either.
 func (b *ColumnsBuilder) Grow(n int) {
 	if b.Len() > 0 {
-		// A little more, since a column that turns out too small by a byte is copied.
+		// Make room for a little more: a column that is too small by one byte is copied.
 		like := int64(n + n/32)
 		//museum:room-that-wraps
 		b.keys = slices.Grow(b.keys, int(min(maxRoom, int64(len(b.keys)/b.Len())*like)))
@@ -56,10 +56,11 @@ func (b *ColumnsBuilder) Grow(n int) {
 	b.times, b.diffs = slices.Grow(b.times, n), slices.Grow(b.diffs, n)
 }
 
-// Add appends one update; key and val are copied.
+// Add appends one update. It copies key and val.
 //
-// Errors: ErrTooLarge if all keys or all values would pass 2 GiB, or in a 32-bit program
-// 256 MiB, or there all updates; the builder is then as before.
+// Errors: ErrTooLarge if all keys or all values would take more than 2 GiB. In a 32-bit
+// program the limit is 256 MiB, and holds for all updates together too. The builder is then
+// unchanged.
 func (b *ColumnsBuilder) Add(key, val []byte, time uint64, diff int64) error {
 	if len(key) > maxColumnBytes-len(unguarded(b.keys)) || len(val) > maxColumnBytes-len(unguarded(b.vals)) {
 		return errColumnTooLarge
@@ -69,10 +70,11 @@ func (b *ColumnsBuilder) Add(key, val []byte, time uint64, diff int64) error {
 
 var errColumnTooLarge = fmt.Errorf("%w: a column would pass %d bytes", storage.ErrTooLarge, maxColumnBytes)
 
-// AddTyped appends one update whose key and value are encoded straight into the
-// columns. After an error, which is the encoder's or ErrTooLarge, the builder is as before.
-// errInvalid names an encoder that does not append: what it has done to the updates before
-// is not known, so they are to be given up, by Reset.
+// AddTyped appends one update. The encoders append key and value directly to the columns.
+//
+// Errors: the encoder's; ErrTooLarge; after these the builder is unchanged. ErrInvalid
+// names an encoder that does not append. It may have changed earlier updates, so the caller
+// must drop them all, by Reset.
 func AddTyped[K, V any](b *ColumnsBuilder, kc Encoder[K], vc Encoder[V], key K, val V, time uint64, diff int64) error {
 	keys, err := appendGuarded(kc, guarded(b.keys), key)
 	if err != nil {
@@ -85,7 +87,7 @@ func AddTyped[K, V any](b *ColumnsBuilder, kc Encoder[K], vc Encoder[V], key K, 
 	return b.addRow(keys, vals, time, diff)
 }
 
-// addRow takes over the columns with the new row's bytes at their ends.
+// addRow takes over the columns, which have the bytes of the new row at their ends.
 func (b *ColumnsBuilder) addRow(keys, vals []byte, time uint64, diff int64) error {
 	keyBytes, valBytes := len(unguarded(keys)), len(unguarded(vals))
 	if keyBytes > maxColumnBytes || valBytes > maxColumnBytes {
@@ -102,7 +104,7 @@ func (b *ColumnsBuilder) addRow(keys, vals []byte, time uint64, diff int64) erro
 	return nil
 }
 
-// Columns returns the updates as Columns with a buffer of their own.
+// Columns returns the updates, in a buffer of their own. The builder keeps them too.
 func (b *ColumnsBuilder) Columns() Columns { return b.AppendColumns(make([]byte, 0, b.Size())) }
 
 // Finish is Columns and Reset.
@@ -112,8 +114,8 @@ func (b *ColumnsBuilder) Finish() Columns {
 	return c
 }
 
-// AppendColumns lays the updates out behind dst, within its capacity, and returns
-// Columns over that part of it.
+// AppendColumns writes the updates behind dst, within its capacity, and returns Columns
+// over that part of it.
 func (b *ColumnsBuilder) AppendColumns(dst []byte) Columns {
 	n := len(b.times)
 	if n == 0 {

@@ -2,7 +2,7 @@ package part
 
 import "math"
 
-// Config says how large parts are, and what reads of them may hold.
+// Config says how large parts are, and how much memory reads of parts may hold.
 type Config struct {
 	// PartBytes is the size of encoded updates at which a part ends.
 	PartBytes int
@@ -12,10 +12,10 @@ type Config struct {
 	LeastGroup int
 }
 
-// groupBytes is the size of encoded updates at which a row group of a part ends, unless
-// it has keys or values of more than a 32nd of that. A reader of many parts side by side
-// holds one group of each. Smaller groups would not be worth a page for each column, a
-// read, and their 5 KiB of the footer.
+// groupBytes is the size of encoded updates at which a row group of a part ends. A group
+// with a key or value of more than a 32nd of that is larger: see groupEnds. A reader of
+// many parts at once holds one group of each, so groups are small. Still smaller groups
+// would not be worth a page for each column, a read, and 5 KiB of the footer.
 func (c Config) groupBytes() int {
 	least := c.LeastGroup
 	if least == 0 {
@@ -29,6 +29,6 @@ const (
 	minGroupBytes = 64 << 10
 )
 
-// HeldBytes is what a read of several batches holds of them at most, all together: 256
-// row groups. A stream whose merges keep up has fewer batches.
+// HeldBytes is how many bytes of updates a read of several batches holds at most, of all
+// batches together: 256 row groups. A stream whose merges keep up has fewer batches.
 func (c Config) HeldBytes() int { return int(min(math.MaxInt, 32*int64(c.PartBytes))) }

@@ -2,7 +2,7 @@ package part
 
 import "context"
 
-// Reader opens the parts of batches for reading them in order.
+// Reader opens the parts of a batch for reading in order.
 type Reader interface {
 	open(ctx context.Context, p *Part) (groupReader, error)
 }
@@ -12,32 +12,34 @@ type Reader interface {
 type Rows struct {
 	groups cursor
 	filter TimeFilter
-	most   int // bytes of a group that are held at a time: see share
+	most   int // bytes of a group that Rows may hold at a time: see share
 	read   int // rows of the group that were in earlier pieces
 	cur    sortedColumns
-	moves  *int // counts groups that were left; nil if nobody wants to know
+	moves  *int // counts the groups that Rows has moved on from; may be nil
 
-	// ahead: from the second group on, the next one is read while the caller looks at one,
-	// if both are within the share of the batch, by a goroutine of its own, which has groups
-	// for as long. It ends when it has read that, or the context is done; Wait waits for it.
+	// ahead says that the next group is read while the caller looks at one, from the second
+	// group on, if both are within the share of the batch. A goroutine reads it. The
+	// goroutine ends when it has read the group or the context is done, and Wait waits for
+	// it.
 	ahead  bool
 	begun  bool          // the first group was read
-	coming chan partRead // the next group, unless it is nil
+	coming chan partRead // gets the next group; nil if no goroutine reads one
 }
 
-// NewRows reads the rows of parts that a filter admits.
+// NewRows returns the rows of parts that a filter admits.
 func NewRows(parts []Part, reader Reader, filter TimeFilter) *Rows {
 	return &Rows{groups: cursor{reader: reader, parts: parts}, filter: filter}
 }
 
-// ReadAhead makes the rows read the next row group while the caller looks at one, if both
-// are within the share of the batch. The caller must call Wait when it needs no more.
+// ReadAhead makes Rows read the next row group while the caller looks at one, if both are
+// within the share of the batch. The caller must call Wait when it needs no more rows.
 func (s *Rows) ReadAhead() { s.ahead = true }
 
-// share makes batches that are read together hold so many bytes at most. If merges cannot
-// keep up, or groups are large because a row is, or the part is of an older version, each
-// group is held, and read, piece by piece: reading takes longer, and not more memory. A
-// piece has one row at least.
+// share bounds what sources hold of their batches together: each source gets an equal share
+// of bytes. A group that is larger than the share is held, and read, piece by piece. That
+// is so if merges cannot keep up and there are very many batches, if a group is large
+// because a row is, or if the part is of an older version. Reading in pieces takes more
+// time, and not more memory. A piece has one row at least.
 func share(sources []Source, bytes int) {
 	for _, s := range sources {
 		if b, ok := s.(*Rows); ok {
@@ -46,8 +48,9 @@ func share(sources []Source, bytes int) {
 	}
 }
 
-// inPieces reports whether a group is too large to be held whole, by more than the rows
-// that have filled it.
+// inPieces reports whether a group is too large to be held whole. A group may pass the
+// share by a quarter: the last rows that fill a group make it a little larger than it
+// should be.
 func (s *Rows) inPieces(group *Columns) bool {
 	return group.Size()-group.Size()/5 > s.most
 }
@@ -90,7 +93,7 @@ func (s *Rows) readNext(ctx context.Context) (cols Columns, err error) {
 		return Columns{}, err
 	}
 	if s.inPieces(&cols) {
-		return cols, nil // piece moves on
+		return cols, nil // piece steps to the next group
 	}
 	s.groups.step()
 	if s.ahead && s.begun && s.groups.more() && cols.Size()+s.groups.size() <= s.most {
@@ -114,9 +117,10 @@ func (s *Rows) Wait() {
 	}
 }
 
-// piece returns what is to be held of the group that was read, and moves on.
+// piece returns the next piece of the present group, and steps to the next group after the
+// last one.
 func (s *Rows) piece(group Columns) (Columns, error) {
-	var b ColumnsBuilder // copied, so that the rest of the group is not held
+	var b ColumnsBuilder // a copy: a reference would hold the whole group
 	for ; s.read < group.Len(); s.read++ {
 		key, val := group.Key(s.read), group.Val(s.read)
 		if b.Len() > 0 && b.Size()+RowOverhead+len(key)+len(val) > s.most {
@@ -133,18 +137,18 @@ func (s *Rows) piece(group Columns) (Columns, error) {
 	return b.Columns(), nil
 }
 
-// cursor goes through the row groups of parts.
+// cursor goes through the row groups of several parts.
 type cursor struct {
 	reader Reader
-	parts  []Part      // the first is that of the present group
-	open   groupReader // reads the first; nil if it was not opened yet
+	parts  []Part      // the first one has the present group
+	open   groupReader // reads the first part; nil if that is not open yet
 	group  int
 }
 
 // more reports whether there is a group to read.
 func (c *cursor) more() bool { return len(c.parts) > 0 }
 
-// read returns the rows of the present group, the same ones until step.
+// read returns the rows of the present group. It returns the same ones until step.
 func (c *cursor) read(ctx context.Context) (Columns, error) {
 	if c.open == nil {
 		open, err := c.reader.open(ctx, &c.parts[0])
@@ -156,8 +160,8 @@ func (c *cursor) read(ctx context.Context) (Columns, error) {
 	return c.open.group(ctx, c.group)
 }
 
-// size returns what the present group takes in memory, about; if it is the first of its
-// part, and that is not open yet, no more than it returns.
+// size returns about how many bytes of memory the present group takes. If its part is not
+// open yet, it returns the size of the whole part.
 func (c *cursor) size() int {
 	if c.open == nil {
 		return c.parts[0].Bytes
@@ -165,7 +169,7 @@ func (c *cursor) size() int {
 	return c.open.size(c.group)
 }
 
-// step goes to the next group. The present one must have been read.
+// step goes to the next group. REQUIRES: the present one was read.
 func (c *cursor) step() {
 	if c.group++; c.group == c.open.count() {
 		c.parts, c.open = c.parts[1:], nil

@@ -8,21 +8,22 @@ import (
 	"unsafe"
 )
 
-// Encoder is the encoding half of a codec: it appends the encoding of v to dst.
+// Encoder is the encoding half of a codec. Append appends the encoding of v to dst and
+// returns the result.
 type Encoder[T any] interface {
 	Append(dst []byte, v T) ([]byte, error)
 }
 
-// ErrInvalid: a request that can never succeed. Package indexed has it for its users.
+// ErrInvalid: a request that can never succeed. Package indexed exports it.
 var ErrInvalid = errors.New("invalid request")
 
-// guard stands in front of a column that encoders append to. An encoder that returns
-// something else than what it was handed, with the encoding behind it, would store other
-// keys and values than those it was given: one that ignores dst, or begins at its start,
-// does not have the guard. So it is found whatever the values are.
+// guard stands before a column that encoders append to. An encoder must return what it was
+// handed, with the encoding behind it. One that ignores dst, or writes from its start,
+// would store wrong keys and values; its result does not begin with guard. So it is found,
+// whatever the values are.
 const guard = "\xf3tide\xfe\x01\xa7"
 
-// guarded returns a column with its guard, which only an empty one is without.
+// guarded returns a column with its guard. Only an empty column has none.
 func guarded(column []byte) []byte {
 	if len(column) == 0 {
 		return append(column, guard...)
@@ -38,12 +39,13 @@ func unguarded(column []byte) []byte {
 	return column[len(guard):]
 }
 
-// appendGuarded lets an encoder append to a column, and checks that it did. In place it
-// could have changed some byte in the middle of what was there without being found; what
-// it has copied elsewhere, as the column grows, is compared as a whole.
+// appendGuarded lets an encoder append to a column, and checks that it has appended. If the
+// encoder has copied the column to other memory, all earlier bytes are compared. If it
+// works in place, the guard and the last bytes are; a changed byte in the middle would not
+// be found.
 //
-// After an error the column may have other bytes than before if the encoder has changed
-// them: it is not to be used.
+// After an error the encoder may have changed other bytes of the column: it must not be
+// used.
 //
 // REQUIRES: dst has its guard.
 func appendGuarded[T any](c Encoder[T], dst []byte, v T) ([]byte, error) {
@@ -64,11 +66,11 @@ func appendGuarded[T any](c Encoder[T], dst []byte, v T) ([]byte, error) {
 	return out, nil
 }
 
-// AppendRow appends the encodings of a key and a value to dst. The row has them, and refers to
-// what is returned.
+// AppendRow appends the encodings of a key and a value to dst. It returns a row that refers
+// to the result, and the result.
 //
-// Errors: the encoders'; ErrInvalid names one that does not append. What dst had is then as it
-// was, unless the encoder has changed it in place.
+// Errors: the encoders'; ErrInvalid names an encoder that does not append. After an error
+// dst has its old contents, unless the encoder has changed them in place.
 func AppendRow[K, V any](dst []byte, kc Encoder[K], vc Encoder[V], key K, val V) (Row, []byte, error) {
 	start := len(dst)
 	dst = append(dst, guard...)

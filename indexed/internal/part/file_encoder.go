@@ -9,41 +9,41 @@ import (
 	"github.com/parquet-go/parquet-go"
 )
 
-// fileEncoder writes rows as the Parquet file of a part: begin, add, finish, and again for
-// another part with the same memory. It holds what is written so far in its compressed
-// form, and a row group.
+// fileEncoder writes rows as the Parquet file of a part. Its calls are begin, add, finish,
+// and then begin again for another part in the same memory. It holds the compressed file so
+// far, and a row group.
 type fileEncoder struct {
 	writer    *parquet.GenericWriter[parquetRow]
 	unbounded [columnCount]bool // columns without bounds: see hasBounds
 	columns   []*parquet.ColumnWriter
-	rows      int // that it holds
-	bytes     int // what they take in memory
-	group     int // what those of the row group take that was begun
-	largest   int // key or val in that row group
-	most      int // of group, at which it ends: see groupEnds
+	rows      int // rows of the part so far
+	bytes     int // of these rows, in memory
+	group     int // of the rows of the present row group, in memory
+	largest   int // the longest key or val of that row group
+	most      int // value of group at which the row group ends: see groupEnds
 	values    []parquet.Value
 	out       bytes.Buffer
 }
 
 func newFileEncoder(cfg Config) *fileEncoder { return &fileEncoder{most: cfg.groupBytes()} }
 
-// chunkRows and chunkBytes are how many rows an encoder is to be given at a time, and no
-// more of them than fill a row group. A page ends with the chunk that fills it, so chunks
-// are small beside the library's pages of 256 KiB.
+// chunkRows and chunkBytes bound the rows that an encoder gets at once; it also gets no
+// more than fill a row group. A page ends with the chunk that fills it, so chunks are small
+// beside the library's pages of 256 KiB.
 const (
 	chunkRows  = 1024
 	chunkBytes = 64 << 10
 )
 
-// Info says what a part is to people and other programs.
+// Info describes a part for people and other programs.
 type Info struct {
 	Stream, Batch string
 	Index         int // in the batch
 }
 
-// begin opens the file. Its first rows decide how it stores columns: rows are sorted, so
-// keys, and perhaps vals, often begin as those before them do, and then only what differs
-// is stored.
+// begin begins a file. The first rows decide how it stores columns. Rows are sorted, so a
+// key often begins like the key before it, and perhaps a val like the val before. Then only
+// the difference is stored.
 func (e *fileEncoder) begin(rows []Row, info Info) {
 	e.unbounded = [columnCount]bool{columnKey: !hasBounds(rows, rowKey), columnVal: !hasBounds(rows, rowVal)}
 	e.out.Reset()
@@ -51,9 +51,10 @@ func (e *fileEncoder) begin(rows []Row, info Info) {
 		parquetSchemas[asIndex(sharePrefixes(rows, rowKey))][asIndex(sharePrefixes(rows, rowVal))],
 		parquet.DefaultEncodingFor(parquet.ByteArray, &parquet.DeltaLengthByteArray),
 		parquet.Compression(&fastSnappy{}),
-		parquet.WriteBufferSize(0), // out is one
-		// Each page header would hold the least and the greatest value, whole and twice,
-		// and readers refuse headers of megabytes. The page index has them, cut short.
+		parquet.WriteBufferSize(0), // out is a buffer already
+		// With statistics each page header would hold the least and the greatest value,
+		// whole and twice, and readers refuse headers of megabytes. The page index has
+		// them, cut short.
 		//museum:copies-in-page-headers
 		parquet.DataPageStatistics(false),
 		parquet.KeyValueMetadata(metaVersion, strconv.Itoa(formatVersion)),
@@ -71,13 +72,13 @@ func (e *fileEncoder) begin(rows []Row, info Info) {
 	e.columns = e.writer.ColumnWriters()
 }
 
-// admits reports whether the rows can be in the part that was begun. If they cannot,
-// another part is to begin with them.
+// admits reports whether the rows fit the present part. If not, another part must begin
+// with them.
 func (e *fileEncoder) admits(rows []Row) bool {
 	return (e.unbounded[columnKey] || hasBounds(rows, rowKey)) && (e.unbounded[columnVal] || hasBounds(rows, rowVal))
 }
 
-// add appends rows, which are not looked at any more when it returns.
+// add appends rows. It does not keep them.
 func (e *fileEncoder) add(rows []Row) error {
 	for column := range columnCount {
 		e.values = appendValues(e.values[:0], rows, column)
@@ -100,15 +101,14 @@ func (e *fileEncoder) add(rows []Row) error {
 	return nil
 }
 
-// groupEnds reports whether the row group is large enough. The footer has the least and
-// the greatest key and val of each, whole if it has them: that is to be little beside the
-// group.
+// groupEnds reports whether the row group is large enough. The footer has the least and the
+// greatest key and val of each group, whole if the column has bounds. They must be small
+// beside the group.
 func (e *fileEncoder) groupEnds() bool {
 	return e.group >= e.most && e.group >= 32*min(e.largest, maxBoundBytes)
 }
 
-// appendValues has a loop for each column because it is the innermost one of flushes and
-// merges.
+// appendValues has a loop for each column: it is the innermost loop of flushes and merges.
 func appendValues(dst []parquet.Value, rows []Row, column int) []parquet.Value {
 	switch column {
 	case columnKey:
@@ -131,11 +131,11 @@ func appendValues(dst []parquet.Value, rows []Row, column int) []parquet.Value {
 	return dst
 }
 
-// finish returns the file, which is overwritten when the next part is begun.
+// finish returns the file. The next begin overwrites it.
 func (e *fileEncoder) finish() ([]byte, error) {
 	w := e.writer
 	e.writer, e.columns, e.rows, e.bytes, e.group, e.largest = nil, nil, 0, 0, 0, 0
-	e.out.Grow(int(w.Size()) - e.out.Len() + 4096) // Size counts what is there as well
+	e.out.Grow(int(w.Size()) - e.out.Len() + 4096) // Size includes what out has already
 	if err := w.Close(); err != nil {
 		return nil, err
 	}
@@ -150,9 +150,9 @@ func (e *fileEncoder) finish() ([]byte, error) {
 func rowKey(r *Row) []byte { return r.Key }
 func rowVal(r *Row) []byte { return r.Val }
 
-// parquetSchemas are those for writing, by whether keys and vals are stored as what
-// differs from the row before (in Parquet's words DELTA_BYTE_ARRAY) or as they are, one
-// behind the other (DELTA_LENGTH_BYTE_ARRAY).
+// parquetSchemas are the schemas for writing. The first index says whether keys are stored
+// as differences from the row before (DELTA_BYTE_ARRAY in Parquet) or as they are
+// (DELTA_LENGTH_BYTE_ARRAY), the second says the same of vals.
 var parquetSchemas = [2][2]*parquet.Schema{
 	{parquetSchema, parquet.SchemaOf(parquetRow{}, valAsDelta)},
 	{parquet.SchemaOf(parquetRow{}, keyAsDelta), parquet.SchemaOf(parquetRow{}, keyAsDelta, valAsDelta)},
@@ -170,9 +170,9 @@ func asIndex(b bool) int {
 	return 0
 }
 
-// sharePrefixes reports whether half of the bytes of a column are those that the row
-// before has as well. Where they are not, storing only what differs costs as much as
-// compression does, which finds most of what it would save.
+// sharePrefixes reports whether half of the bytes of a column are equal to the beginning of
+// the row before. If they are not, storing differences costs as much time as compression,
+// and saves little more.
 func sharePrefixes(rows []Row, value func(*Row) []byte) bool {
 	total, shared := 0, 0
 	for i := range rows {
@@ -193,14 +193,16 @@ func sharedPrefix(a, b []byte) int {
 	return n
 }
 
-// onesPrefix is as long as the bounds of a page are in its page index.
+// onesPrefix is as long as a bound in a page index.
 var onesPrefix = bytes.Repeat([]byte{0xff}, parquet.DefaultColumnIndexSizeLimit)
 
-// hasBounds reports whether a column with such values may have bounds: the least and the
-// greatest value of a row group in the footer, of a page in its page index. The first are
-// whole, so the values must be short. The second are cut to the length of onesPrefix; a
-// greatest value that is cut is rounded up to the next one of that length, and if there is
-// none the index would exclude values that are in the page.
+// hasBounds reports whether a column with such values may have bounds. Bounds are the least
+// and the greatest value of a row group, in the footer, and of a page, in its page index.
+//
+// The footer has whole values, so values must be short. The page index has the first bytes
+// of them, as many as onesPrefix has, and a greatest value that is cut is rounded up. A
+// value that begins with onesPrefix cannot be rounded up: the index would exclude values of
+// the page.
 func hasBounds(rows []Row, value func(*Row) []byte) bool {
 	for i := range rows {
 		//museum:values-in-the-footer

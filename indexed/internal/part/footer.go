@@ -9,15 +9,15 @@ import (
 	"github.com/parquet-go/parquet-go/format"
 )
 
-// maxBoundBytes is how long keys or values may be of which a part has bounds. The library
-// copies them whole, several times, and the footer has them whole as well: a value of 8 MiB
-// was stored three times, and one of 120 MiB made a footer that other readers refuse.
+// maxBoundBytes is the greatest length of keys or values that have bounds. The library
+// copies bounds whole, several times, and the footer has them whole: a value of 8 MiB was
+// stored three times, and a value of 120 MiB made a footer that other readers refuse.
 const maxBoundBytes = 4 << 10
 
-// withoutColumnIndex makes the footer of a part refer to no bounds of pages. For a column
-// without bounds the library writes empty ones, by which other readers would skip pages.
-// The format allows it for a single column, but the library panics when it reads that. No
-// reader of ours looks at them.
+// withoutColumnIndex removes all references to bounds of pages from the footer of a part.
+// For a column without bounds the library writes empty bounds, and other readers would skip
+// pages by them. The format allows to remove those of one column, but the library panics
+// when it reads such a file. No reader of ours uses bounds of pages.
 func withoutColumnIndex(file *bytes.Buffer) error {
 	data := file.Bytes()
 	size, err := footerBytes(data, int64(len(data)))

@@ -13,14 +13,15 @@ import (
 // groupReader reads a part by its row groups, or in one piece.
 type groupReader interface {
 	count() int
-	// size returns what a group takes in memory, about.
+	// size returns about how many bytes of memory a group takes.
 	size(i int) int
-	// group returns the rows of a group. Each is to be read once before the next one is,
-	// and may be read again.
+	// group returns the rows of a group. Groups must be read once each, in order; then a
+	// group may be read again.
 	group(ctx context.Context, i int) (Columns, error)
 }
 
-// Reader returns what reads parts: whole, through the cache, or past it by row groups.
+// Reader returns a reader of parts. It reads whole parts through the cache, or row groups
+// past the cache.
 func (b *Store) Reader(throughCache bool) Reader {
 	if throughCache {
 		return cached{b}
@@ -28,14 +29,15 @@ func (b *Store) Reader(throughCache bool) Reader {
 	return uncached{b}
 }
 
-// cached reads whole parts, through the cache.
+// cached reads whole parts through the cache.
 type cached struct{ *Store }
 
 func (c cached) open(_ context.Context, p *Part) (groupReader, error) {
 	return wholePart{p, c.readPart}, nil
 }
 
-// uncached reads parts past the cache, by their row groups, unless they are in it.
+// uncached reads row groups past the cache. A part that is in the cache is taken from
+// there, and a part that is no larger than a row group is read whole.
 type uncached struct{ *Store }
 
 func (u uncached) open(ctx context.Context, p *Part) (groupReader, error) {
@@ -62,21 +64,22 @@ func (w wholePart) size(int) int { return w.part.Bytes }
 
 func (w wholePart) group(ctx context.Context, _ int) (Columns, error) { return w.read(ctx, w.part) }
 
-// groupedPart reads a part by its row groups, which it fetches one at a time. Between
-// reads it holds the footer, decoded, which takes about 5 KiB for each group.
+// groupedPart reads a part by its row groups, one at a time. Between reads it holds the
+// decoded footer, about 5 KiB for each group.
 //
-// Opening it reads the file once to check it. The second read mostly comes from where the
-// first has left it, the page cache for example.
+// To open it, the whole file is read and checked. So its bytes are read twice, but the
+// second read mostly finds them where the first has left them, for example in the page
+// cache.
 type groupedPart struct {
 	part   *checkedPart
 	file   *parquet.File
 	groups []parquet.RowGroup
 
 	read  int // groups that were read
-	bytes int // what their updates take
+	bytes int // of the updates of these groups
 }
 
-// likelyFooter is as long as most footers are, with all that is behind them.
+// likelyFooter is the length of most footers, with everything behind them.
 const likelyFooter = 12 << 10
 
 // openGroups checks a part and reads its footer.
@@ -103,7 +106,7 @@ func (b *Store) openGroups(ctx context.Context, p *Part) (*groupedPart, error) {
 	if g.file, err = openParquet(&end, p.Size, p); err != nil {
 		return nil, wire.Unreadable(p.Key, err)
 	}
-	end.data = nil // file keeps end, but pages are read elsewhere
+	end.data = nil // file keeps end, but does not read pages from it
 	g.groups = g.file.RowGroups()
 	rows := int64(0)
 	for _, group := range g.groups {
@@ -150,8 +153,8 @@ func (g *groupedPart) group(ctx context.Context, i int) (Columns, error) {
 	return cols, nil
 }
 
-// extent returns where the pages of a group lie in the file, and what its updates will
-// take in memory, by its own account.
+// extent returns where the pages of a group are in the file, and how many bytes of memory
+// its updates take according to the footer.
 func (g *groupedPart) extent(i int) (from, to int64, room int) {
 	from, room = g.part.part.Size, RowOverhead*int(g.groups[i].NumRows())
 	columns := g.file.Metadata().RowGroups[i].Columns
@@ -164,7 +167,8 @@ func (g *groupedPart) extent(i int) (from, to int64, room int) {
 	return from, to, room
 }
 
-// span is a piece of a file, as its reader sees it.
+// span is a piece of a file that is in memory. It reads as the whole file does, within the
+// piece.
 type span struct {
 	offset int64
 	data   []byte
@@ -182,10 +186,10 @@ func (s span) ReadAt(p []byte, offset int64) (int, error) {
 	return n, nil
 }
 
-// footerBytes returns how long the footer is with all that follows it, from the end of a
-// file of so many bytes. It makes sure that it fits: the Parquet library would allocate
-// whatever length is written there. A file is magic, pages, footer, its length in four
-// bytes, and magic.
+// footerBytes returns the length of the footer with everything behind it, from the end of a
+// file of so many bytes. It makes sure that the footer fits into the file: the Parquet
+// library would allocate any length that is written there. A file is magic, pages, footer,
+// four bytes for the length of the footer, and magic.
 func footerBytes(end []byte, size int64) (int64, error) {
 	const magic, length = 4, 4
 	if size < 2*magic+length || len(end) < magic+length {

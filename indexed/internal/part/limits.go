@@ -8,10 +8,10 @@ import (
 	"github.com/tidemark-go/tidemark/storage"
 )
 
-// What is in one piece of memory is limited. Where an int has 64 bits only the ends of
-// keys and values are narrower, which are u32. Where it has 32 bits (Narrow is 1), so has
-// the address space: sums of sizes must not wrap, and a piece must leave room for the two
-// or three copies of it that there are on its way to the log or from a file.
+// These limits bound what is in one piece of memory. In a 64-bit program only the ends of
+// keys and values are narrower than an int: they are u32. In a 32-bit program (Narrow is 1)
+// the address space is small: sums of sizes must not wrap, and a piece must leave room for
+// the two or three copies of it that exist on its way to the log or from a file.
 const (
 	Narrow = (64 - strconv.IntSize) / 32
 
@@ -33,8 +33,8 @@ const (
 	maxReadBytes = MaxUpdateBytes + Narrow*MaxBytes
 )
 
-// checkReadable refuses what this process cannot hold: a program whose int has 64 bits may
-// have written it. Such a file is whole.
+// checkReadable refuses a part that this program cannot hold. A 64-bit program may have
+// written it, and the file is not damaged.
 func checkReadable(key string, bytes int) error {
 	if bytes <= maxReadBytes {
 		return nil
@@ -42,5 +42,5 @@ func checkReadable(key string, bytes int) error {
 	return fmt.Errorf("tidemark: read blob %s: %w: %d bytes of updates in one piece, the limit of a %d-bit program is %d: read it with a 64-bit program", key, storage.ErrTooLarge, bytes, strconv.IntSize, maxReadBytes)
 }
 
-// AsInt returns a number that was stored as an int, or the greatest one.
+// AsInt returns a stored number as an int, or the greatest int if it is larger.
 func AsInt(n uint64) int { return int(min(n, math.MaxInt)) }

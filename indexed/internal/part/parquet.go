@@ -12,8 +12,8 @@ import (
 	"github.com/tidemark-go/tidemark/indexed/internal/wire"
 )
 
-// parquetRow is the schema of a part. docs/format.md describes it for other
-// programs; columns are required, so they carry no levels.
+// parquetRow is the schema of a part; docs/format.md describes it for other programs. All
+// columns are required, so they have no levels.
 type parquetRow struct {
 	Key  []byte `parquet:"key"`
 	Val  []byte `parquet:"val"`
@@ -31,8 +31,8 @@ const (
 	columnCount
 )
 
-// Metadata keys of a part. They are for people and other programs: the manifest
-// says what a part is.
+// Metadata keys of a part, for people and other programs. The engine does not depend on
+// them: the manifest says what a part is. Only the version is checked.
 const (
 	metaVersion = "tidemark.version"
 	metaStream  = "tidemark.stream"
@@ -45,10 +45,10 @@ const formatVersion = 1
 
 func columnName(column int) string { return parquetSchema.Columns()[column][0] }
 
-// decodePart reads a part. It accepts any Parquet file with our columns, whatever
-// its row groups and encodings, but wants exactly as many rows as were promised
-// and no more bytes than were promised, so that damage cannot make it allocate. The
-// result lies in what memory returns for its size.
+// decodePart reads a part. It accepts any Parquet file with our columns, with any row
+// groups and encodings. The file must have exactly the promised rows, and no more than the
+// promised bytes: so damage cannot make it allocate. The result lies in the memory that
+// memory returns.
 func decodePart(data []byte, p *Part, memory func(size int) []byte) (c Columns, err error) {
 	defer recoverParquet(&err)
 	if _, err := footerBytes(data, int64(len(data))); err != nil {
@@ -69,8 +69,8 @@ func decodePart(data []byte, p *Part, memory func(size int) []byte) (c Columns, 
 	return d.finish()
 }
 
-// decodeGroup reads a row group of a part, whose pages are in data and which says how
-// much room it takes. That part's promises hold for the group as well.
+// decodeGroup reads one row group of a part. data has its pages, and room is the memory
+// that it takes by its own account. What the part promises bounds the group too.
 func decodeGroup(group parquet.RowGroup, data span, p *Part, room int) (c Columns, err error) {
 	defer recoverParquet(&err)
 	rows := int(group.NumRows())
@@ -81,16 +81,16 @@ func decodeGroup(group parquet.RowGroup, data span, p *Part, room int) (c Column
 	return d.finish()
 }
 
-// recoverParquet turns a panic into an error. The Parquet library guards itself against
-// most damage, but not all: bytes that passed our checksum and still make it panic are
-// damage that we wrote.
+// recoverParquet turns a panic of the Parquet library into an error. The library checks for
+// most damage, but not for all. Bytes that have passed our checksum and make it panic are
+// damage that we have written.
 func recoverParquet(err *error) {
 	if r := recover(); r != nil {
 		*err = fmt.Errorf("parquet: %v", r)
 	}
 }
 
-// openParquet reads the footer of a part, which footerBytes has accepted.
+// openParquet reads the footer of a part. REQUIRES: footerBytes has accepted the file.
 func openParquet(r io.ReaderAt, size int64, p *Part) (f *parquet.File, err error) {
 	defer recoverParquet(&err)
 	f, err = parquet.OpenFile(r, size, parquet.SkipMagicBytes(true),
@@ -132,8 +132,8 @@ func checkSchema(f *parquet.File) error {
 	return nil
 }
 
-// fileDecoder lays the columns of row groups out as Columns does: buf has room for all
-// of them from the start.
+// fileDecoder decodes the columns of row groups into the layout of Columns. buf has room
+// for all of them from the start.
 type fileDecoder struct {
 	rows, bytes int // as promised: exactly, and at most
 	buf         []byte
@@ -145,7 +145,8 @@ func newFileDecoder(rows, bytes int, buf []byte) *fileDecoder {
 	return &fileDecoder{rows: rows, bytes: bytes, buf: buf[:RowOverhead*rows]}
 }
 
-// readGroups reads column by column, so that keys and values land where they stay.
+// readGroups reads column by column, so that keys and values are written once, to their
+// place.
 func (d *fileDecoder) readGroups(groups []parquet.RowGroup, data span) error {
 	for i := range columnCount {
 		for _, group := range groups {
@@ -208,8 +209,8 @@ func (d *fileDecoder) readPage(column int, page parquet.Page) error {
 	return err
 }
 
-// appendByteArrays appends values to the column whose bytes begin at start, and
-// puts their ends at ends.
+// appendByteArrays appends values to the column that begins at start, and writes their ends
+// at ends.
 func (d *fileDecoder) appendByteArrays(ends, start int, data *encoding.Values, n int) error {
 	values, offsets := data.ByteArray()
 	if len(offsets) < n+1 {

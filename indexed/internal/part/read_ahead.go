@@ -8,35 +8,36 @@ import (
 	"sync"
 )
 
-// Ahead reads parts in order, and some of those to come while the caller looks at
-// one. The first is read when it is asked for: most snapshots have no more, and who stops
-// there has read no more.
+// Ahead reads whole parts in order. While the caller looks at one, it reads some of the
+// next ones. It reads the first part only when the caller asks for it, and nothing ahead:
+// most snapshots have one part, and a caller that stops after it has read no more than
+// that.
 //
-// If the parts together fit the cache, they are read through it. If they do not, they
-// would drive each other out of it, so they are decoded past it, into memory that is used
-// for one part after the other.
+// If all parts together fit the cache, they are read through the cache. If not, they would
+// evict one another, so they are decoded past the cache, into memory that is used again and
+// again.
 type Ahead struct {
 	store *Store
 	parts []aheadPart
 	bytes int64 // of all parts, in memory
 	taken int   // by Next
 
-	// Each part from the second on is read by a goroutine of its own. All end before Wait
-	// returns.
-	started int // parts that are being read or were
+	// A goroutine of its own reads each part from the second on. All of them have ended
+	// when Wait returns.
+	started int // parts that are being read, or were read
 	reading sync.WaitGroup
 
 	mu   sync.Mutex
 	free [][]byte // guarded by mu: memory of parts that were read past the cache
 
-	last []byte // memory of the part that the caller looks at, unless that is in the cache
+	last []byte // memory of the part that the caller looks at; nil if that is in the cache
 }
 
-// Ahead returns an empty list of parts to be read.
+// Ahead returns an Ahead without parts: see Append.
 func (b *Store) Ahead() *Ahead { return &Ahead{store: b} }
 
-// ErrGoexit is what is left of a call into a store that has ended its goroutine, as
-// failed assertions of tests do: who waits for it must not wait for ever.
+// ErrGoexit: a call into a store has ended its goroutine, as a failed assertion of a test
+// does. Without this error, a caller that waits for the goroutine would wait for ever.
 var ErrGoexit = errors.New("the store ended the goroutine that called it")
 
 // aheadPart is a part that is to be read.
@@ -49,20 +50,19 @@ type aheadPart struct {
 
 type partRead struct {
 	cols   Columns
-	memory []byte // which is the reader's own; nil if the cache has it
+	memory []byte // of cols, if the reader owns it; nil if the cache does
 	err    error
 }
 
-// maxAhead is how many parts are read ahead at most, of one batch or of several. Fewer
-// processors read fewer.
+// maxAhead is how many parts are read ahead at most, over all batches. With fewer
+// processors it is as many as there are processors.
 const maxAhead = 4
 
-// MaxAheadBatches is how many batches are read ahead at most when they are read in order,
-// one row group of each.
+// MaxAheadBatches is the number of batches up to which an ordered read looks ahead, by one
+// row group in each batch.
 const MaxAheadBatches = 16
 
-// Append adds parts to those that are to be read, of which rows are wanted that a filter
-// admits. Errors say whose parts they are.
+// Append adds parts to read. Next returns filter with each of them. Errors name of.
 func (r *Ahead) Append(parts []Part, filter TimeFilter, of fmt.Stringer) {
 	for i := range parts {
 		r.parts = append(r.parts, aheadPart{&parts[i], of, filter, make(chan partRead, 1)})
@@ -70,10 +70,10 @@ func (r *Ahead) Append(parts []Part, filter TimeFilter, of fmt.Stringer) {
 	}
 }
 
-// More reports whether next has another part to return.
+// More reports whether Next has another part to return.
 func (r *Ahead) More() bool { return r.taken < len(r.parts) }
 
-// Next returns the next part; the one before is not valid any more.
+// Next returns the next part and its filter. The part before it is not valid any more.
 func (r *Ahead) Next(ctx context.Context) (Columns, TimeFilter, error) {
 	if err := ctx.Err(); err != nil {
 		return Columns{}, TimeFilter{}, err
@@ -104,7 +104,7 @@ func (r *Ahead) Next(ctx context.Context) (Columns, TimeFilter, error) {
 	}
 }
 
-// start begins to read parts: this one and as many as may be read ahead of it.
+// start begins to read the part that Next returns, and those that may be read ahead.
 func (r *Ahead) start(ctx context.Context) {
 	until := min(len(r.parts), r.taken+1+min(maxAhead, runtime.GOMAXPROCS(0)))
 	for ; r.started < until; r.started++ {
@@ -125,7 +125,7 @@ func (r *Ahead) read(ctx context.Context, p *aheadPart) {
 	}
 }
 
-// memory returns room for a part.
+// memory returns memory for a part: memory that is free, or new memory.
 func (r *Ahead) memory(size int) []byte {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -137,12 +137,12 @@ func (r *Ahead) memory(size int) []byte {
 		}
 	}
 	if n := len(r.free); n > 0 {
-		r.free[n-1] = nil // in its place: what is too small would pile up
+		r.free[n-1] = nil // the new memory replaces it: small pieces would pile up
 		r.free = r.free[:n-1]
 	}
 	return make([]byte, size)
 }
 
-// Wait returns when all goroutines have ended. REQUIRES: the context of next is done, or
-// there is no more.
+// Wait returns when all goroutines have ended. REQUIRES: the context that Next was called
+// with is done, or More is false.
 func (r *Ahead) Wait() { r.reading.Wait() }

@@ -9,15 +9,15 @@ import (
 	"github.com/tidemark-go/tidemark/frontier"
 )
 
-// Row is one encoded update. Key and Val refer to the memory that they came from and must
-// not be changed. Whatever yields rows says whether equal ones are added up.
+// Row is one encoded update. Key and Val refer to memory of something else and must not be
+// changed. A function that yields rows says whether equal rows are added up.
 type Row struct {
 	Key, Val []byte
 	Time     uint64
 	Diff     int64
 }
 
-// RowBytes returns what a row takes in Columns.
+// RowBytes returns the bytes that a row takes in Columns.
 func RowBytes(r *Row) int { return RowOverhead + len(r.Key) + len(r.Val) }
 
 func compareRows(a, b *Row) int {
@@ -33,23 +33,24 @@ func compareRows(a, b *Row) int {
 
 func sameKeyVal(a, b *Row) bool { return bytes.Equal(a.Key, b.Key) && bytes.Equal(a.Val, b.Val) }
 
-// Source yields rows in ascending order of (key, val, time).
+// Source yields rows in ascending order of (key, val, time). NewRows and Sort return
+// sources.
 type Source interface {
 	// next returns the next row, or false at the end. The row stays valid until the
 	// source is no longer used.
 	next(ctx context.Context) (Row, bool, error)
 }
 
-// Consolidate merges sorted sources into one sequence sorted by (key, val, time),
-// with times advanced to since, the diffs of equal rows added up and zeros left
-// out. It holds one row of each source, so memory is bounded by what the sources
-// hold, which is so many bytes of batches.
+// Consolidate merges sorted sources into one sequence, sorted by (key, val, time). Times
+// are advanced to since, the diffs of equal rows are added up, and zeros are left out. It
+// holds one row of each source, beside what the sources hold: at most held bytes of batches
+// together.
 //
-// A sum that no int64 holds ends the sequence with what tooLarge returns; if that is nil,
-// it comes as several equal rows: see splitSum.
+// If no int64 holds a sum, the sequence ends with the error that tooLarge returns. If
+// tooLarge is nil, the sum comes as several equal rows: see splitSum.
 //
-// INVARIANT: advancing is monotone, so a source that is sorted by time within a
-// (key, val) still is after its times are advanced, and no second sort is needed.
+// INVARIANT: advancing keeps the order of times. So a source that is sorted by time within
+// a (key, val) is still sorted after its times are advanced, and needs no second sort.
 func Consolidate(ctx context.Context, sources []Source, since frontier.Antichain, held int, tooLarge func(r *Row, carry int64) error) iter.Seq2[Row, error] {
 	return func(yield func(Row, error) bool) {
 		share(sources, held)
@@ -97,28 +98,29 @@ func Consolidate(ctx context.Context, sources []Source, since frontier.Antichain
 	}
 }
 
-// equalRows reports whether rows that follow one another are one. Times mostly tell them
-// apart, or keys of other lengths, before any bytes are looked at.
+// equalRows reports whether two rows that follow one another are equal. In most cases their
+// times or the lengths of their keys differ, and no key is compared.
 func equalRows(a, b *Row) bool {
 	return a.Time == b.Time && bytes.Equal(a.Key, b.Key) && bytes.Equal(a.Val, b.Val)
 }
 
-// rowMerge is a binary min-heap of the sources of a merge by their next rows. It is
-// written out because the standard container/heap costs an interface call per comparison
-// in the innermost loop of every merge.
+// rowMerge is a binary min-heap of sources, by their next rows. It does not use
+// container/heap, which costs an interface call for each comparison in the innermost loop
+// of every merge.
 type rowMerge struct {
 	since frontier.Antichain
 	heads []head
 	heap  []heapItem
 }
 
-// head is a source with its next row.
+// head is a source and its next row.
 type head struct {
 	row    Row
 	source Source
 }
 
-// heapItem refers to a head; prefix decides most comparisons without touching the row.
+// heapItem refers to a head. prefix decides most comparisons, so that the row is not
+// touched.
 type heapItem struct {
 	prefix uint64
 	head   int32
@@ -155,7 +157,7 @@ func (m *rowMerge) push(ctx context.Context, i int32) error {
 	return nil
 }
 
-// advance replaces the least row by the next one of its source.
+// advance replaces the least row by the next row of its source.
 func (m *rowMerge) advance(ctx context.Context) error {
 	item, ok, err := m.load(ctx, m.heap[0].head)
 	if err != nil {
@@ -196,13 +198,13 @@ func (m *rowMerge) down() {
 	}
 }
 
-// TimeFilter admits the times in [lower, upper).
+// TimeFilter admits the times in [Lower, Upper).
 type TimeFilter struct{ Lower, Upper frontier.Antichain }
 
 // AllTimes admits every time.
 var AllTimes = TimeFilter{Upper: frontier.Empty()}
 
-// Admits reports whether a time is in [Lower, Upper).
+// Admits reports whether t is in [Lower, Upper).
 func (f TimeFilter) Admits(t uint64) bool { return f.Lower.Admits(t) && !f.Upper.Admits(t) }
 
 // sortedColumns yields the rows of one run of columns that is already sorted.

@@ -9,8 +9,8 @@ import (
 	"slices"
 )
 
-// rowRef points at a row of one of several runs; prefix decides most comparisons
-// without touching the row.
+// rowRef points at a row of one of several runs. prefix decides most comparisons, so that
+// the row itself is not touched.
 type rowRef struct {
 	prefix uint64
 	run, i uint32
@@ -22,20 +22,20 @@ type sortedRefs struct {
 	refs []rowRef
 
 	block [64]Row // rows that are ready
-	ready int     // of them, how many are left
-	ended int     // behind the last of them
-	touch byte    // keeps the loads that only fill the cache
+	ready int     // how many of these rows are left
+	ended int     // index behind the last of these rows
+	touch byte    // depends on loads that only fill the cache, so that the compiler keeps them
 }
 
-// Sort sorts the rows of runs that the filter admits. It holds 16 bytes a row
-// beside the runs, and as much again while it sorts.
+// Sort returns the rows of runs that the filter admits, sorted. It holds 16 bytes for each
+// row beside the runs, and 32 while it sorts.
 func Sort(runs []Columns, filter TimeFilter) *sortedRefs {
 	n := 0
 	for i := range runs {
 		n += runs[i].Len()
 	}
 	refs := make([]rowRef, 0, n)
-	// Keys often begin alike: the prefix is taken behind what all have in common.
+	// Keys often begin with the same bytes, so the prefix is taken after these.
 	skip := commonPrefix(runs)
 	for run := range runs {
 		c := &runs[run]
@@ -61,7 +61,7 @@ func Sort(runs []Columns, filter TimeFilter) *sortedRefs {
 	})}
 }
 
-// commonPrefix returns how many bytes all keys begin with.
+// commonPrefix returns the number of bytes with which all keys begin.
 func commonPrefix(runs []Columns) int {
 	var first []byte
 	for run := range runs {
@@ -82,15 +82,15 @@ func commonPrefix(runs []Columns) int {
 	return len(first)
 }
 
-// Sorting begins with one pass that distributes this many references or more over
-// buckets, by the highest bits in which their prefixes differ. The buckets of keys that
-// are spread evenly then fit a processor's nearest cache.
+// With at least leastToDistribute references, sorting begins with one pass that distributes
+// them over buckets, by the highest bits in which their prefixes differ. If keys are spread
+// evenly, a bucket fits a processor's nearest cache.
 const (
 	leastToDistribute = 1 << 11
 	bucketBits        = 12
 )
 
-// sortRefs returns the references in order; it uses refs for that.
+// sortRefs returns the references in order. It changes refs.
 func sortRefs(refs []rowRef, compare func(a, b rowRef) int) []rowRef {
 	if len(refs) < leastToDistribute {
 		slices.SortFunc(refs, compare)
@@ -122,8 +122,8 @@ func sortRefs(refs []rowRef, compare func(a, b rowRef) int) []rowRef {
 	return sorted
 }
 
-// keyPrefix returns the first eight bytes of the key as a number that orders as
-// keys do: a shorter key is padded with zeros, and equal prefixes are compared in
+// keyPrefix returns the first eight bytes of a key as a number that has the order of the
+// keys. A shorter key is padded with zeros. Keys with equal prefixes must be compared in
 // full.
 func keyPrefix(key []byte) uint64 {
 	if len(key) >= 8 {
@@ -143,8 +143,9 @@ func (s *sortedRefs) next(context.Context) (Row, bool, error) {
 	return r, true, nil
 }
 
-// locate makes some rows ready. They lie anywhere in memory: loads that do not wait for
-// one another are several times as fast as one row after the other.
+// locate makes some rows ready. The rows lie anywhere in memory. It loads many at once,
+// because loads that do not wait for one another are several times as fast as one row after
+// the other.
 func (s *sortedRefs) locate() bool {
 	n := min(len(s.refs), len(s.block))
 	for _, ref := range s.refs[:n] {

@@ -7,44 +7,46 @@ import (
 	"sort"
 )
 
-// Spread tells how the times of a batch's rows are distributed, well enough to decide what
-// background work is worth: exactly if there are few rows or few times, from a sample
-// otherwise. Without it one row far away would hide all others between the least and the
-// greatest time, which is all that the manifest says. It is not stored: a batch of an
-// earlier opening has none until it was read for it.
+// Spread tells how the times of the rows of a batch are distributed. It is good enough to
+// decide what background work is worth: it is exact for few rows or few times, and comes
+// from a sample otherwise. The manifest has only the least and the greatest time, and one
+// row far away makes these useless.
+//
+// A Spread is not stored. A batch of an earlier opening has none until the batch is read
+// for it.
 type Spread struct {
 	Points []SpreadPoint // ascending
 }
 
-// SpreadPoint stands for the rows with times from first to last.
+// SpreadPoint stands for the rows with times from First to Last.
 type SpreadPoint struct {
 	First, Last uint64
-	// How many rows of the sample there are up to last, how many of those are foldable (see
-	// Written), that is, equal to the row before by a since from their time on, and how many
-	// have a negative diff.
+	// Counts of the rows of the sample with times up to Last: all of them; those that are
+	// foldable (see Written), that is, equal to the row before once the since has reached
+	// their time; and those with a negative diff.
 	Rows, Folds, Negative uint32
 }
 
-// Total returns the rows of the sample.
+// Total returns the number of rows in the sample.
 func (s *Spread) Total() uint32 { return s.Points[len(s.Points)-1].Rows }
 
 const (
-	// At least maxSample rows are kept of a batch that has so many, and less than twice as
-	// many: an estimated share is off by about a fiftieth.
+	// A sample of a batch has at least maxSample rows, if the batch has so many, and less
+	// than twice as many. So an estimated share is wrong by about a fiftieth.
 	maxSample = 512
-	// maxPoints is how many parts of equal size a sample is divided into. A time that has
-	// more rows than such a part is a point of its own.
+	// maxPoints is the number of equal parts into which a sample is divided. A time with
+	// more rows than such a part has a point of its own.
 	maxPoints = 128
 )
 
-// Sampler takes a sample of the rows of a batch as they come: one at a random place of
-// each block of so many rows. The places are random since rows come in patterns: a
-// retraction after each insertion, for example. The seed is always the same.
+// Sampler takes a sample of the rows of a batch, in the order in which they come: one row
+// at a random place of each block of rows. The place is random because rows come in
+// patterns, for example a retraction after each insertion. The seed is always the same.
 type Sampler struct {
 	kept  []sampledRow
 	block uint64 // rows of a block, a power of two
-	at    uint64 // rows of the present block that have come
-	pick  uint64 // which of them is taken
+	at    uint64 // rows of the present block so far
+	pick  uint64 // index of the row of the block that is taken
 	state uint64 // of the random numbers
 }
 
@@ -53,7 +55,7 @@ type sampledRow struct {
 	folds, negative bool
 }
 
-// Add takes a row. folds says whether its key and value are those of the row before.
+// Add adds the next row. folds says that it is foldable: see Written.
 func (s *Sampler) Add(r *Row, folds bool) {
 	if s.at == s.pick {
 		s.kept = append(s.kept, sampledRow{r.Time, folds, r.Diff < 0})
@@ -84,7 +86,7 @@ func (s *Sampler) random() uint64 {
 	return z ^ z>>31
 }
 
-// Spread returns what was learnt of the rows; nil if there were none.
+// Spread returns the Spread of the rows so far; nil if there were none.
 func (s *Sampler) Spread() *Spread {
 	rows := s.kept
 	if len(rows) == 0 {
@@ -129,8 +131,8 @@ func (s *Sampler) Spread() *Spread {
 	return out
 }
 
-// AtMost returns how many rows of a sample have times up to t, and how many of them are
-// foldable. Times within a point count as spread evenly.
+// AtMost returns how many rows of the sample have times up to t, and how many of these are
+// foldable. Within a point, times count as spread evenly.
 func (s *Spread) AtMost(t uint64) (rows, folds float64) {
 	i := sort.Search(len(s.Points), func(i int) bool { return s.Points[i].Last > t })
 	var before SpreadPoint
@@ -147,14 +149,14 @@ func (s *Spread) AtMost(t uint64) (rows, folds float64) {
 	return rows, folds
 }
 
-// ShareUpTo returns which share of times spread evenly over [lo, hi] is at most t, which
-// is one of them.
+// ShareUpTo returns the share of the times in [lo, hi] that is at most t, if they are
+// spread evenly. REQUIRES: t is in [lo, hi].
 func ShareUpTo(lo, hi, t uint64) float64 {
 	return (float64(t-lo) + 1) / (float64(hi-lo) + 1)
 }
 
-// Sample reads the rows of a batch for how its times are distributed. It holds so many
-// bytes of them at most.
+// Sample reads the rows of a batch and returns how their times are distributed. It holds at
+// most so many bytes of them.
 func Sample(ctx context.Context, rows *Rows, held int) (*Spread, error) {
 	share([]Source{rows}, held)
 	var sample Sampler

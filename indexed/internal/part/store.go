@@ -16,23 +16,24 @@ import (
 	"github.com/tidemark-go/tidemark/storage"
 )
 
-// Store reads batch parts through a cache of decoded ones, evicted by how often
-// and how lately they were used. Several readers of one part fetch it once.
+// Store reads parts of batches through a cache of decoded parts. The cache evicts by how
+// often and how recently a part was used. If several readers want one part at once, it is
+// fetched once. Several goroutines may use a Store at once.
 type Store struct {
 	blob       storage.BlobReader
 	metrics    Metrics
 	cache      *otter.Cache[string, Columns]
-	groupBytes int // see Config; those of another opening may be others
+	groupBytes int // see Config; parts of other openings may have other groups
 	heldBytes  int
 }
 
-// Metrics count what is read.
+// Metrics are the counters of reads.
 type Metrics struct {
 	Hits, Misses, Evictions  prometheus.Counter // of the cache
 	FetchedBytes, ReadErrors prometheus.Counter
 }
 
-// NewStore returns a store of the parts in blob. It owns no goroutine and is not closed.
+// NewStore returns a store that reads the parts in blob.
 func NewStore(blob storage.BlobReader, cfg Config, m Metrics) (*Store, error) {
 	b := &Store{blob: blob, metrics: m, groupBytes: cfg.groupBytes(), heldBytes: cfg.HeldBytes()}
 	maximum := uint64(math.MaxInt64)
@@ -45,7 +46,7 @@ func NewStore(blob storage.BlobReader, cfg Config, m Metrics) (*Store, error) {
 			return uint32(min(int64(c.Size())+cacheEntryOverhead, math.MaxUint32))
 		},
 		StatsRecorder: cacheStats{m: m},
-		// Work of the cache runs on the goroutine that causes it: it owns none.
+		// The cache owns no goroutine: its work runs on the goroutine that causes it.
 		Executor: func(fn func()) { fn() },
 		Logger:   quietLogger{},
 	})
@@ -56,7 +57,7 @@ func NewStore(blob storage.BlobReader, cfg Config, m Metrics) (*Store, error) {
 	return b, nil
 }
 
-// Cached returns what is in the cache: bytes, and how many parts.
+// Cached returns how many bytes and how many parts are in the cache.
 func (b *Store) Cached() (bytes, parts int64) {
 	return int64(b.cache.WeightedSize()), int64(b.cache.EstimatedSize())
 }
@@ -77,7 +78,7 @@ func (b *Store) readPart(ctx context.Context, p *Part) (Columns, error) {
 		if err == nil {
 			return cols, nil
 		}
-		// The fetch may have been another reader's, and ended with that reader's context.
+		// Another reader may have begun the fetch, and its context may have ended it.
 		if !mine && ctx.Err() == nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)) {
 			continue
 		}
@@ -85,7 +86,7 @@ func (b *Store) readPart(ctx context.Context, p *Part) (Columns, error) {
 	}
 }
 
-// FitsCache reports whether so many bytes of parts can be in the cache together.
+// FitsCache reports whether so many bytes of parts fit into the cache together.
 func (b *Store) FitsCache(bytes int64) bool { return uint64(bytes) <= b.cache.GetMaximum() }
 
 // has reports whether a part is in the cache.
@@ -94,8 +95,8 @@ func (b *Store) has(p *Part) bool {
 	return ok
 }
 
-// readPast returns a part that is not put into the cache. If it was not there either, its
-// memory is that which the function gave, and is returned as well.
+// readPast returns a part without adding it to the cache. If the part was not in the cache,
+// it also returns the memory of the part, which the function memory has given.
 func (b *Store) readPast(ctx context.Context, p *Part, memory func(size int) []byte) (Columns, []byte, error) {
 	if cols, ok := b.cache.GetIfPresent(p.Key); ok {
 		return cols, nil, nil
@@ -106,7 +107,7 @@ func (b *Store) readPast(ctx context.Context, p *Part, memory func(size int) []b
 
 func newMemory(size int) []byte { return make([]byte, size) }
 
-// fetch reads and checks a part from the store, and decodes it into memory.
+// fetch reads a part from the store, checks it and decodes it into memory.
 func (b *Store) fetch(ctx context.Context, p *Part, memory func(size int) []byte) (Columns, error) {
 	if err := checkReadable(p.Key, p.Bytes); err != nil {
 		return Columns{}, err
@@ -128,7 +129,7 @@ func (b *Store) fetch(ctx context.Context, p *Part, memory func(size int) []byte
 	return cols, nil
 }
 
-// fetchRange reads some bytes of a part from the store.
+// fetchRange reads a range of a part from the store.
 func (b *Store) fetchRange(ctx context.Context, p *Part, offset, length int64) ([]byte, error) {
 	data, err := b.blob.GetRange(ctx, p.Key, offset, length)
 	if err := b.fetched(p, data, err); err != nil {
@@ -137,7 +138,7 @@ func (b *Store) fetchRange(ctx context.Context, p *Part, offset, length int64) (
 	return data, nil
 }
 
-// fetched counts what the store has returned, and says what its error means.
+// fetched counts what the store has returned, and explains its error.
 func (b *Store) fetched(p *Part, data []byte, err error) error {
 	switch {
 	case err == nil:
@@ -161,24 +162,24 @@ func checkSum(p *Part, sum uint64) error {
 	return nil
 }
 
-// unreadError: the store could not read a part, now.
+// unreadError says that the store could not read a part at this time.
 type unreadError struct{ error }
 
 func (e unreadError) Unwrap() error { return e.error }
 
-// Unread returns an error that says that the store could not read a part now. Another try
-// may succeed.
+// Unread returns an error for a part that the store could not read at this time. Another
+// attempt may succeed.
 func Unread(err error) error { return unreadError{err} }
 
-// IsUnread reports whether an error is, or wraps, one of Unread.
+// IsUnread reports whether an error is from Unread, or wraps such an error.
 func IsUnread(err error) bool { return errors.As(err, new(unreadError)) }
 
-// ErrGone says that a part is lost.
+// ErrGone returns the error for a part that is lost.
 func ErrGone(key string, err error) error {
 	return storage.Corruptf(key, -1, "the manifest names this blob, but it is gone: %w", err)
 }
 
-// Forget takes a part out of the cache: it is about to be deleted.
+// Forget removes a part from the cache.
 func (b *Store) Forget(key string) { b.cache.Invalidate(key) }
 
 // cacheStats feeds the cache's own counts into the metrics.
@@ -192,7 +193,8 @@ func (s cacheStats) RecordEviction(uint32)           { s.m.Evictions.Inc() }
 func (s cacheStats) RecordLoadSuccess(time.Duration) {}
 func (s cacheStats) RecordLoadFailure(time.Duration) {}
 
-// quietLogger drops the cache's messages: what they report is returned as well.
+// quietLogger drops the messages of the cache: what they report is also returned as an
+// error.
 type quietLogger struct{}
 
 func (quietLogger) Warn(context.Context, string, error)  {}

@@ -6,8 +6,8 @@ import (
 	"math/bits"
 )
 
-// Diffs are added up exactly: a sum is an int64 and a carry, which counts how often 1<<64
-// is to be added to it. The carry is 0 unless the sum is beyond an int64 at the moment.
+// Diffs are added up exactly. A sum is an int64 and a carry: the number of times that 1<<64
+// must be added to the int64. The carry is 0 unless the sum is too large for an int64.
 
 // addDiffs returns the sum of two diffs, and what to add to the carry.
 func addDiffs(a, b int64) (sum, carry int64) {
@@ -21,8 +21,8 @@ func addDiffs(a, b int64) (sum, carry int64) {
 	return sum, carry
 }
 
-// yieldWide yields a row whose sum no int64 holds: see Consolidate. It reports whether
-// there may be more rows.
+// yieldWide yields a row whose sum no int64 holds: see Consolidate. It returns false if no
+// more rows may follow.
 func yieldWide(r Row, carry int64, tooLarge func(r *Row, carry int64) error, yield func(Row, error) bool) bool {
 	if tooLarge == nil {
 		return splitSum(r, carry, yield)
@@ -31,10 +31,9 @@ func yieldWide(r Row, carry int64, tooLarge func(r *Row, carry int64) error, yie
 	return false
 }
 
-// splitSum yields a row whose sum no int64 holds as several equal rows, as few as can be.
-// Batches have these: so nothing is lost, and whatever is added later gives the exact sum,
-// in any order of merging. None of them has math.MinInt64 as its diff, which has no
-// negation.
+// splitSum yields a row whose sum no int64 holds as several equal rows, as few as possible.
+// Batches store such rows. So nothing is lost, and later updates give the exact sum in any
+// order of merging. None of the rows has the diff math.MinInt64, which has no negation.
 func splitSum(r Row, carry int64, yield func(Row, error) bool) bool {
 	hi, lo := carry, uint64(r.Diff)
 	if r.Diff < 0 {
@@ -60,7 +59,7 @@ func splitSum(r Row, carry int64, yield func(Row, error) bool) bool {
 	return r.Diff == 0 || yield(r, nil)
 }
 
-// WideSum returns the sum of a row and its carry.
+// WideSum returns the exact sum of a row and its carry.
 func WideSum(r *Row, carry int64) *big.Int {
 	sum := new(big.Int).Lsh(big.NewInt(carry), 64)
 	return sum.Add(sum, big.NewInt(r.Diff))

@@ -10,30 +10,30 @@ import (
 	"github.com/tidemark-go/tidemark/frontier"
 )
 
-// Output is where parts go.
+// Output says where parts are written to.
 type Output struct {
 	Config Config
 	Info   Info                   // of the first part
 	Key    func(index int) string // of a part
-	// Set writes a part. It is called by a goroutine of the writer, once at a time.
+	// Set writes a part. A goroutine of the writer calls it, once at a time.
 	Set func(ctx context.Context, key string, data []byte) error
 }
 
-// Written is what became of rows that were written.
+// Written describes the rows that were written.
 type Written struct {
 	Parts            []Part
 	Rows             int64
 	MinTime, MaxTime uint64 // of the rows, when there are any
-	// Foldable counts the rows whose (key, val) is that of the row before: those
-	// that advancing their times may consolidate away.
+	// Foldable counts the rows with the (key, val) of the row before. Advancing times may
+	// make such a row equal to that row.
 	Foldable int64
 	Times    *Spread
 }
 
-// Write consolidates sorted sources into parts. Beside what the sources hold it holds
-// a part in its compressed form, and the one before, which is being written meanwhile.
+// Write consolidates sorted sources into parts. Beside what the sources hold it holds one
+// part in its compressed form, and the part before it, which is being written.
 //
-// After an error the parts that it returns may be there or not.
+// After an error the parts that it returns may exist or not: the caller must delete them.
 func Write(ctx context.Context, out Output, sources []Source, since frontier.Antichain) (Written, error) {
 	w := writer{out: out, encoder: newFileEncoder(out.Config)}
 	for _, source := range sources {
@@ -57,15 +57,15 @@ type writer struct {
 	out  Output
 	done Written // so far
 
-	chunk      []Row // the newest rows, which encoder does not have yet
-	chunkBytes int   // what they take in memory
-	chunkMoves int   // moves when the first of them came
-	moves      int   // how often a source has left a row group; rows of the chunk keep that in memory
+	chunk      []Row // the newest rows; encoder does not have them yet
+	chunkBytes int   // of these rows, in memory
+	chunkMoves int   // moves when the first of these rows came
+	moves      int   // how often a source has moved on from a row group; rows of the chunk keep the group in memory
 	encoder    *fileEncoder
 	sampler    Sampler
 
-	// A part is written to the store by a goroutine of its own while the next one is
-	// encoded. It ends with the outcome; spare is the encoder whose memory it reads.
+	// A goroutine writes a part to the store while the next one is encoded. It sends the
+	// outcome to writing. spare is the encoder whose memory it reads.
 	writing chan error // nil if no part is being written
 	spare   *fileEncoder
 }
@@ -126,7 +126,7 @@ func (w *writer) encodeChunk(ctx context.Context) error {
 		w.encoder.begin(w.chunk, info)
 	}
 	err := w.encoder.add(w.chunk)
-	clear(w.chunk) // which keeps what the sources have moved on from
+	clear(w.chunk) // the rows would keep groups that the sources have moved on from
 	w.chunk, w.chunkBytes = w.chunk[:0], 0
 	if err != nil {
 		return fmt.Errorf("encode part %d of %s: %w", len(w.done.Parts), w.out.Info.Batch, err)
@@ -141,7 +141,7 @@ func (w *writer) finishPart(ctx context.Context) error {
 	return w.writePart(ctx)
 }
 
-// writePart begins to write what the encoder holds, when the part before is written.
+// writePart begins to write what the encoder holds, after the part before is written.
 func (w *writer) writePart(ctx context.Context) error {
 	if w.encoder.rows == 0 {
 		return nil
@@ -159,7 +159,8 @@ func (w *writer) writePart(ctx context.Context) error {
 	}
 	p.Key = w.out.Key(len(b.Parts))
 	p.Size, p.Sum = int64(len(data)), xxhash.Sum64(data)
-	// Listed also after a failure, whose outcome may be unknown, so that it is deleted.
+	// The part is listed even if the write fails: its outcome may be unknown, and it must
+	// be deleted.
 	b.Parts = append(b.Parts, p)
 	w.encoder, w.spare = w.spare, w.encoder
 	if w.encoder == nil {
@@ -180,7 +181,7 @@ func (w *writer) writePart(ctx context.Context) error {
 	return nil
 }
 
-// Wait returns the outcome of the part that is being written, when it is there.
+// wait returns the outcome of the part that is being written, once it is there.
 func (w *writer) wait() error {
 	if w.writing == nil {
 		return nil

@@ -7,8 +7,8 @@ import (
 	"github.com/tidemark-go/tidemark/storage"
 )
 
-// Unreadable says that stored bytes cannot be read: a newer format as it is, and
-// whatever else is wrong with them as damage.
+// Unreadable returns the error for stored bytes that cannot be read. A newer format stays
+// storage.ErrNewerFormat; everything else is damage.
 func Unreadable(where string, err error) error {
 	if errors.Is(err, storage.ErrNewerFormat) {
 		return fmt.Errorf("tidemark: read %s: %w", where, err)
@@ -16,7 +16,7 @@ func Unreadable(where string, err error) error {
 	return storage.Corruptf(where, -1, "%w", err)
 }
 
-// NewerFormat is the error for whole bytes of a version that this program does not
+// NewerFormat returns the error for intact bytes of a version that this program does not
 // know yet.
 func NewerFormat(what string, version, known int) error {
 	return fmt.Errorf("%w: %s of format version %d, this program knows %d: upgrade it", storage.ErrNewerFormat, what, version, known)

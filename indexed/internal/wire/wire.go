@@ -1,8 +1,9 @@
 // Package wire has the encodings that log entries and the manifest share: varints, counted
 // byte strings and frontiers, and the errors for stored bytes that cannot be read.
-// docs/format.md describes the messages that are made of them.
+// docs/format.md describes the messages.
 //
-// A message is appended to a byte slice, and read by a [Reader], which checks every bound.
+// Append functions append to a byte slice. A [Reader] reads a message and checks every
+// bound.
 package wire
 
 import (
@@ -32,16 +33,16 @@ func AppendFrontier(dst []byte, a frontier.Antichain) []byte {
 	return binary.AppendUvarint(dst, t)
 }
 
-// Reader reads a message and remembers the first error: after one, every
-// read returns a zero value, so that callers check once at the end. It never
-// allocates more than the message is long.
+// Reader reads a message and keeps the first error. After an error every read returns a
+// zero value, so a caller checks once at the end. A Reader never allocates more than the
+// message is long.
 type Reader struct {
 	buf []byte
 	off int
 	err error
 }
 
-// NewReader returns a reader of the bytes of a message from an offset on.
+// NewReader returns a reader of message that begins at offset.
 func NewReader(message []byte, offset int) *Reader {
 	return &Reader{buf: message, off: offset}
 }
@@ -49,7 +50,7 @@ func NewReader(message []byte, offset int) *Reader {
 // Err returns the first error, nil if there was none.
 func (r *Reader) Err() error { return r.err }
 
-// Fail notes an error at the present offset, unless there was one before.
+// Fail notes an error at the present offset, unless there is an earlier one.
 func (r *Reader) Fail(err error) {
 	if r.err == nil {
 		r.err = fmt.Errorf("at byte %d of %d: %w", r.off, len(r.buf), err)
@@ -87,8 +88,8 @@ func (r *Reader) Uvarint() uint64 {
 	return v
 }
 
-// Count reads a number of things that take at least minBytes each in what is
-// left of the message, which bounds what a caller may allocate for them.
+// Count reads the number of things that follow, of at least minBytes each. More than the
+// rest of the message can hold is an error, so a caller may allocate for that many.
 func (r *Reader) Count(minBytes int) int {
 	n := r.Uvarint()
 	if r.err == nil && n > uint64(r.Remaining()/minBytes) {
@@ -112,10 +113,10 @@ func (r *Reader) Bytes(n int) []byte {
 	return b
 }
 
-// Text reads what AppendString wrote.
+// Text reads what AppendString has written.
 func (r *Reader) Text() string { return string(r.Bytes(r.Count(1))) }
 
-// Frontier reads what AppendFrontier wrote.
+// Frontier reads what AppendFrontier has written.
 func (r *Reader) Frontier() frontier.Antichain {
 	switch b := r.Byte(); b {
 	case 0:
@@ -128,7 +129,7 @@ func (r *Reader) Frontier() frontier.Antichain {
 	}
 }
 
-// End checks that the message was read to its end and returns the first error.
+// End checks that the whole message was read, and returns the first error.
 func (r *Reader) End() error {
 	if r.err == nil && r.Remaining() != 0 {
 		r.Fail(fmt.Errorf("%d bytes too many", r.Remaining()))
