@@ -27,12 +27,15 @@ func (s *Snapshot[K, V]) RawAsOf(ctx context.Context, t uint64) iter.Seq2[Row, e
 	}
 }
 
+// raw hands rows on in the type of this package. It is called for every row of a pipeline, so
+// it does nothing else.
 func raw(rows iter.Seq2[indexed.Row, error], yield func(Row, error) bool) {
-	for row, err := range rows {
-		if !yield(Row(row), translate(err)) {
-			return
+	rows(func(row indexed.Row, err error) bool {
+		if err != nil {
+			return yield(Row{}, translate(err))
 		}
-	}
+		return yield(Row(row), nil)
+	})
 }
 
 // Decoder decodes rows of one stream, by one goroutine at a time.
