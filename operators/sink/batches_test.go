@@ -20,7 +20,7 @@ import (
 // Batches in any order, repeated, some written before: the stream is the same.
 func TestBatchesInAnyOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 		defer cancel()
 		s := openStream(ctx, t, mem.NewRegistry(), "out", persist.Config{})
 		defer s.client.Stop()

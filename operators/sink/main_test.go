@@ -46,7 +46,7 @@ type stream struct {
 }
 
 func newStream(t *testing.T, cfg persist.Config) *stream {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	t.Cleanup(cancel)
 	s := openStream(ctx, t, mem.NewRegistry(), "out", cfg)
 	t.Cleanup(func() { _ = s.client.Stop() })

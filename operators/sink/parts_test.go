@@ -180,7 +180,7 @@ func TestKilledInParts(t *testing.T) {
 	want[1].Diff += 5
 	want[44].Diff++ // w2
 	run := func(nth int, outcome mem.Outcome) (deaths int) {
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 		defer cancel()
 		reg := mem.NewRegistry()
 		for round := 0; ; round++ {
@@ -227,7 +227,7 @@ func TestKilledInParts(t *testing.T) {
 // whose since moves as well, and kills at random commands.
 func TestRandomKillsInParts(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 		defer cancel()
 		const times = 6
 		reg := mem.NewRegistry()

@@ -75,7 +75,7 @@ func advanced(lower, since, upper uint64, updates ...update) batch {
 func TestSeveralSinksResume(t *testing.T) {
 	const times = 20
 	rapid.Check(t, func(t *rapid.T) {
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 		defer cancel()
 		reg := mem.NewRegistry()
 		client, err := reg.Runtime(ctx, persist.Config{})

@@ -245,7 +245,7 @@ func TestSpillIsNotForEver(t *testing.T) {
 // stream.
 func TestBatchesAreTheStream(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 		defer cancel()
 		s, stop := openStream(ctx, t)
 		defer stop()

@@ -145,7 +145,7 @@ func TestMemoryOfStoredHistory(t *testing.T) {
 // A backlog much larger than a command goes through a pipeline with the sink's defaults.
 func TestBacklogLargerThanACommand(t *testing.T) {
 	const rows, size, times = 2000, 4 << 10, 200
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	client, err := mem.NewRegistry().Runtime(ctx, persist.Config{MaxTailBytes: 1 << 20})
 	require.NoError(t, err)
@@ -188,7 +188,7 @@ func TestBacklogLargerThanACommand(t *testing.T) {
 // life before has left, and behind the last part. In the end every row is there once.
 func TestCompactedBacklogKilledInParts(t *testing.T) {
 	const rows, size, since, upper = 2000, 4 << 10, 199, 210
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	reg := mem.NewRegistry()
 	var unreliable *mem.Unreliable

@@ -29,7 +29,7 @@ func at(key, val string, time uint64, diff int64) update {
 
 // testContext ends a test that hangs.
 func testContext(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }
