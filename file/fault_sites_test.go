@@ -48,7 +48,7 @@ func callSites(t *testing.T) (sites []callSite) {
 	names, err := filepath.Glob("*.go")
 	files := parse(slices.DeleteFunc(names, func(name string) bool {
 		// Those of other platforms, and what a vfs.FS is made of, call none.
-		return strings.HasSuffix(name, "_test.go") || strings.HasPrefix(name, "os_") || strings.HasPrefix(name, "sync_") || name == "fs_os.go"
+		return strings.HasSuffix(name, "_test.go") || strings.HasPrefix(name, "os_") || strings.HasPrefix(name, "sync_") || name == "os.go"
 	}), err)
 	info := types.Info{Types: map[ast.Expr]types.TypeAndValue{}, Uses: map[*ast.Ident]types.Object{}, Selections: map[*ast.SelectorExpr]*types.Selection{}}
 	config := types.Config{Importer: importing{path: interfaces}, Error: ignore}
