@@ -63,10 +63,11 @@ func TestCommandThatWrapsAnInt(t *testing.T) {
 	for id := range StreamID(16) {
 		c.Write(id, half) // 2 GiB in all
 	}
-	e := &Engine{cfg: Config{MaxTailBytes: math.MaxInt64}}
+	e := &Engine{cfg: Config{MaxTailBytes: math.MaxInt64}, st: newState(0)}
 	err := e.prepare(&c)
 	require.ErrorIs(t, err, ErrTooLarge)
 	require.ErrorContains(t, err, "32-bit program")
+	require.ErrorContains(t, err, "of 16 updates")
 }
 
 // What a read of many batches holds is counted without wrapping, at every PartBytes.
