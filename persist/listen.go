@@ -2,6 +2,7 @@ package persist
 
 import (
 	"context"
+	"iter"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -18,6 +19,13 @@ type ListenEvent[K, V any] struct {
 	Updates []Update[K, V]     // nil when the event is a seal
 	Sealed  frontier.Antichain // meaningful when Updates is nil
 	SeqNo   storage.SeqNo
+}
+
+// RawEvent is a ListenEvent whose updates are not decoded.
+type RawEvent struct {
+	Rows   iter.Seq[Row]      // nil when the event is a seal
+	Sealed frontier.Antichain // meaningful when Rows is nil
+	SeqNo  storage.SeqNo
 }
 
 // Listener delivers what happens to a stream after the snapshot taken with it, in
@@ -43,7 +51,7 @@ type Listener[K, V any] struct {
 	decoder *decoder[K, V]
 	events  []indexed.Event // taken from inner
 	at      int             // how many of them were delivered
-	updates []Update[K, V]  // has room for those of the events that were not
+	updates []Update[K, V]  // has room for those of the events that were not; nil if there is none yet
 	errs    []error         // left of the event that was delivered last
 }
 
@@ -66,22 +74,10 @@ func (l *Listener[K, V]) Next(ctx context.Context) (ListenEvent[K, V], error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for {
-		if l.closed.Load() {
-			l.events, l.at, l.updates, l.errs = nil, 0, nil, nil
-		}
-		if len(l.errs) > 0 {
-			err := l.errs[0]
-			l.errs = l.errs[1:]
+		e, err := l.next(ctx)
+		if err != nil {
 			return ListenEvent[K, V]{}, err
 		}
-		if l.at == len(l.events) {
-			if err := l.take(ctx); err != nil {
-				return ListenEvent[K, V]{}, err
-			}
-		}
-		e := l.events[l.at]
-		l.events[l.at] = indexed.Event{}
-		l.at++
 		if e.Updates == nil {
 			return ListenEvent[K, V]{Sealed: e.Sealed, SeqNo: e.SeqNo}, nil
 		}
@@ -91,37 +87,98 @@ func (l *Listener[K, V]) Next(ctx context.Context) (ListenEvent[K, V], error) {
 	}
 }
 
-// take takes events. Their updates will share an allocation, and so will the bytes that
-// these keep.
-func (l *Listener[K, V]) take(ctx context.Context) error {
-	events, err := l.inner.NextEvents(ctx, l.events)
+// NextRaw is Next without decoding: for updates that are copied, compared or counted as
+// they are stored, or decoded later (ReadHandle.Decoder). The event's rows may be ranged
+// over more than once and stay valid. They share memory with each other, so a caller that
+// keeps a few of many copies those. Next and NextRaw may be mixed: each event goes to one
+// call.
+//
+// Errors: as Next. A *DecodeError is of an event that an earlier Next has returned.
+func (l *Listener[K, V]) NextRaw(ctx context.Context) (RawEvent, error) {
+	defer runtime.KeepAlive(l)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e, err := l.next(ctx)
 	if err != nil {
-		return translate(err)
+		return RawEvent{}, err
 	}
-	l.events, l.at = events, 0
-	n, keyBytes, valBytes := 0, 0, 0
-	for i := range events {
-		for c := range events[i].Updates {
-			cols := &events[i].Updates[c]
-			n += cols.Len()
-			keyBytes += cols.KeyBytes()
-			valBytes += cols.ValBytes()
+	if e.Updates == nil {
+		return RawEvent{Sealed: e.Sealed, SeqNo: e.SeqNo}, nil
+	}
+	return RawEvent{Rows: rowsOf(e.Updates), SeqNo: e.SeqNo}, nil
+}
+
+func rowsOf(runs []indexed.Columns) iter.Seq[Row] {
+	return func(yield func(Row) bool) {
+		for c := range runs {
+			cols := &runs[c]
+			for i := range cols.Len() {
+				if !yield(Row{Key: cols.Key(i), Val: cols.Val(i), Time: cols.Time(i), Diff: cols.Diff(i)}) {
+					return
+				}
+			}
 		}
+	}
+}
+
+// next returns the next event of the engine, or an error that is left of the one before.
+func (l *Listener[K, V]) next(ctx context.Context) (indexed.Event, error) {
+	if l.closed.Load() {
+		l.events, l.at, l.updates, l.errs = nil, 0, nil, nil
+	}
+	if len(l.errs) > 0 {
+		err := l.errs[0]
+		l.errs = l.errs[1:]
+		return indexed.Event{}, err
+	}
+	if l.at == len(l.events) {
+		events, err := l.inner.NextEvents(ctx, l.events)
+		if err != nil {
+			return indexed.Event{}, translate(err)
+		}
+		l.events, l.at, l.updates = events, 0, nil
+	}
+	e := l.events[l.at]
+	l.events[l.at] = indexed.Event{}
+	l.at++
+	return e, nil
+}
+
+// makeRoom takes memory for the updates of the next event and of those behind it that were
+// taken from the engine, so that they share an allocation, and so do the bytes that these
+// keep.
+func (l *Listener[K, V]) makeRoom(next []indexed.Columns) {
+	n, keyBytes, valBytes := 0, 0, 0
+	count := func(runs []indexed.Columns) {
+		for c := range runs {
+			n += runs[c].Len()
+			keyBytes += runs[c].KeyBytes()
+			valBytes += runs[c].ValBytes()
+		}
+	}
+	count(next)
+	for _, e := range l.events[l.at:] {
+		count(e.Updates)
 	}
 	l.updates = make([]Update[K, V], 0, n)
 	l.decoder.keys.copies.Expect(keyBytes)
 	l.decoder.vals.copies.Expect(valBytes)
-	return nil
 }
 
 // decode returns the updates of one event, and leaves errors of others in errs.
 func (l *Listener[K, V]) decode(runs []indexed.Columns) []Update[K, V] {
+	if l.updates == nil {
+		l.makeRoom(runs)
+	}
 	updates := l.updates
 	for c := range runs {
 		cols := &runs[c]
-		lasting := cols.Size() <= kept.MaxBlock
+		bytes := borrowed
+		if cols.Size() <= kept.MaxBlock {
+			bytes = lasting
+		}
 		for i := range cols.Len() {
-			u, err := l.decoder.decode(cols.Key(i), cols.Val(i), cols.Time(i), cols.Diff(i), lasting)
+			u, err := l.decoder.decode(cols.Key(i), cols.Val(i), cols.Time(i), cols.Diff(i), bytes)
 			if err != nil {
 				l.errs = append(l.errs, err)
 				continue

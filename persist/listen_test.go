@@ -1,12 +1,14 @@
 package persist_test
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/tidemark-go/tidemark/persist"
+	"github.com/tidemark-go/tidemark/persist/codec"
 )
 
 // TestListenerOfDestroyedStream falls behind, so far that the log has to keep what
@@ -92,5 +94,96 @@ func TestListenerSkipsNothingAtClose(t *testing.T) {
 		require.NoError(t, l.Close())
 		_, err := l.Next(t.Context())
 		require.ErrorIs(t, err, persist.ErrClosed)
+	})
+}
+
+// Next and NextRaw may be mixed: each event goes to one call, whether its updates can be
+// decoded or not, and rows stay as they are.
+func TestNextRaw(t *testing.T) {
+	picky := codec.Func("string", codec.String.Append, func(src []byte) (string, error) {
+		if string(src) == "bad" {
+			return "", errors.New("refused")
+		}
+		return string(src), nil
+	})
+	const commands = 5 // of two updates, the second of which cannot be decoded
+	onPlaces(t, func(t *testing.T, p place) {
+		for _, window := range []int64{1, 0} { // events come from the log, or from memory
+			cfg := onDemand()
+			cfg.ListenerWindowBytes = window
+			c := start(t, p, cfg)
+			w, r, err := persist.CreateOrLoad(t.Context(), c, "s", picky, picky)
+			require.NoError(t, err)
+			d, err := r.Description(t.Context())
+			require.NoError(t, err)
+			now, _ := d.Upper.Elem()
+			for _, calls := range []string{"r", "n", "rn", "nr", "nnr", "rrn"} {
+				_, l, err := r.Listen(t.Context())
+				require.NoError(t, err)
+				var want, got []string
+				refused := false // an error is left of the newest event
+				for i := range commands {
+					time := now + uint64(i)
+					must(t, w.Write(t.Context(), []update{up("a", "x", time, 1), up("bad", "y", time, 2)}))
+					must(t, w.Seal(t.Context(), time+1))
+				}
+				var rows []persist.Row
+				for call, events := 0, 0; events < 2*commands || refused; call++ {
+					time := now + uint64(events/2)
+					raw := calls[call%len(calls)] == 'r'
+					switch {
+					case refused:
+						want = append(want, fmt.Sprintf("refused at %d", time))
+						refused = false
+					case events%2 == 1:
+						want = append(want, fmt.Sprintf("sealed {%d}", time+1))
+						events++
+					case raw:
+						want = append(want, fmt.Sprintf("a x %d 1", time), fmt.Sprintf("bad y %d 2", time))
+						events++
+					default:
+						want = append(want, fmt.Sprintf("a x %d 1", time))
+						refused = true
+						events++
+					}
+					e, err := persist.ListenEvent[string, string]{}, error(nil)
+					if raw {
+						var heard persist.RawEvent
+						heard, err = l.NextRaw(t.Context())
+						e.Sealed = heard.Sealed
+						if heard.Rows != nil {
+							e.Updates = []update{}
+							for row := range heard.Rows {
+								e.Updates = append(e.Updates, up(string(row.Key), string(row.Val), row.Time, row.Diff))
+								rows = append(rows, row)
+							}
+						}
+					} else {
+						e, err = l.Next(t.Context())
+					}
+					var decode *persist.DecodeError
+					switch {
+					case errors.As(err, &decode):
+						got = append(got, fmt.Sprintf("refused at %d", decode.Time))
+						continue
+					case err == nil && e.Updates == nil:
+						got = append(got, fmt.Sprintf("sealed %s", e.Sealed))
+					}
+					require.NoError(t, err)
+					for _, u := range e.Updates {
+						got = append(got, fmt.Sprintf("%s %s %d %d", u.Key, u.Val, u.Time, u.Diff))
+					}
+				}
+				require.Equal(t, want, got, calls)
+				now += commands
+				require.NoError(t, l.Close())
+				for _, row := range rows {
+					require.Contains(t, want, fmt.Sprintf("%s %s %d %d", row.Key, row.Val, row.Time, row.Diff))
+				}
+				_, err = l.NextRaw(t.Context())
+				require.ErrorIs(t, err, persist.ErrClosed)
+			}
+			require.NoError(t, c.Stop())
+		}
 	})
 }

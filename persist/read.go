@@ -95,14 +95,23 @@ func (r *ReadHandle[K, V]) decoder() *decoder[K, V] {
 	return &decoder[K, V]{stream: r.shownName(), keys: newSideDecoder(r.kc), vals: newSideDecoder(r.vc)}
 }
 
-// decode returns one update, or a *DecodeError. If lasting, key and val are never changed,
-// and in no large block of memory: values may keep them.
-func (d *decoder[K, V]) decode(key, val []byte, time uint64, diff int64, lasting bool) (Update[K, V], error) {
-	k, err := d.keys.decode(key, lasting)
+// tenure says how long encoded bytes stay as they are, and so what decoded values may do
+// with them.
+type tenure int
+
+const (
+	borrowed   tenure = iota // until the next read: values get a copy
+	lasting                  // for ever, in no large block of memory: values may keep them, unless they can change them
+	handedOver               // the values own them: values may keep and change them
+)
+
+// decode returns one update, or a *DecodeError.
+func (d *decoder[K, V]) decode(key, val []byte, time uint64, diff int64, t tenure) (Update[K, V], error) {
+	k, err := d.keys.decode(key, t)
 	part := "key"
 	if err == nil {
 		var v V
-		if v, err = d.vals.decode(val, lasting); err == nil {
+		if v, err = d.vals.decode(val, t); err == nil {
 			return Update[K, V]{Key: k, Val: v, Time: time, Diff: diff}, nil
 		}
 		part = "value"
@@ -113,9 +122,9 @@ func (d *decoder[K, V]) decode(key, val []byte, time uint64, diff int64, lasting
 	}
 }
 
-// sideDecoder decodes keys, or vals. If values keep the bytes they are decoded from, they
-// get a copy, since those are shared with the cache and other readers; unless the bytes
-// are lasting and the values cannot change them.
+// sideDecoder decodes keys, or vals. If values keep the bytes that they are decoded from,
+// they get a copy of borrowed bytes, and of lasting ones that they can change: the cache and
+// other readers share those.
 type sideDecoder[T any] struct {
 	codec  Codec[T]
 	owned  codec.OwnedDecoder[T]  // nil if the codec is none
@@ -129,11 +138,13 @@ func newSideDecoder[T any](c Codec[T]) sideDecoder[T] {
 	return sideDecoder[T]{codec: c, owned: o, shared: s}
 }
 
-func (d *sideDecoder[T]) decode(src []byte, lasting bool) (T, error) {
-	if lasting && d.shared != nil {
+func (d *sideDecoder[T]) decode(src []byte, t tenure) (T, error) {
+	switch {
+	case t == lasting && d.shared != nil:
 		return d.shared.DecodeShared(src)
-	}
-	if d.owned != nil {
+	case t == handedOver && d.owned != nil:
+		return d.owned.DecodeOwned(src)
+	case d.owned != nil:
 		return d.owned.DecodeOwned(d.copies.Copy(src))
 	}
 	return d.codec.Decode(src)
@@ -212,7 +223,7 @@ func (s *Snapshot[K, V]) All(ctx context.Context) iter.Seq2[Update[K, V], error]
 			}
 			for i := range chunk.Len() {
 				key, val, time, diff, ok := chunk.Row(i)
-				if ok && !yield(d.decode(key, val, time, diff, false)) {
+				if ok && !yield(d.decode(key, val, time, diff, borrowed)) {
 					return
 				}
 			}
@@ -283,7 +294,7 @@ func (s *Snapshot[K, V]) rows(rows iter.Seq2[indexed.Row, error]) iter.Seq2[Upda
 				yield(Update[K, V]{}, translate(err))
 				return
 			}
-			if !yield(d.decode(row.Key, row.Val, row.Time, row.Diff, false)) {
+			if !yield(d.decode(row.Key, row.Val, row.Time, row.Diff, borrowed)) {
 				return
 			}
 		}

@@ -21,8 +21,11 @@ type Copies struct {
 }
 
 // Copy returns a copy of src, whose capacity is its length. It is not nil.
-func (c *Copies) Copy(src []byte) []byte {
-	n := len(src)
+func (c *Copies) Copy(src []byte) []byte { return c.Concat(src, nil) }
+
+// Concat returns a copy of a and then b, as Copy does.
+func (c *Copies) Concat(a, b []byte) []byte {
+	n := len(a) + len(b)
 	if n > len(c.free) {
 		size := max(n, c.next)
 		c.next = min(2*size, MaxBlock)
@@ -32,7 +35,7 @@ func (c *Copies) Copy(src []byte) []byte {
 		return []byte{}
 	}
 	dst := c.free[:n:n]
-	copy(dst, src)
+	copy(dst[copy(dst, a):], b)
 	c.free = c.free[n:]
 	return dst
 }

@@ -53,9 +53,9 @@ var valuesExhibits = []exhibit{
 		pkg:    "./operators/sink", test: "TestCodecsThatDoNotAppendInParts",
 	},
 	{
-		name: "codec-trusted-in-sources", bug: "a source takes several rows for one, of a codec that does not append", origin: ours, tier: b,
-		plants: changes{instead("scratch, err := p.kc.Append(p.scratch[:0], u.Key)\nmid := len(scratch)\nif err == nil {\nscratch, err = p.vc.Append(scratch, u.Val)\n}\nrow := persist.Row{Key: scratch[:mid], Val: scratch[mid:]}")},
-		pkg:    "./operators/source", test: "TestCodecsThatDoNotAppendInSources",
+		name: "key-reaches-value", bug: "a consumer that appends to the key of an update changes its value", origin: ours, tier: b,
+		plants: changes{swap("e.data[:e.key:e.key]", "e.data[:e.key]")},
+		pkg:    "./operators/source", test: "TestUpdatesAreTheConsumers",
 	},
 	{
 		name: "least-sum", bug: "a sum that an int64 holds and no write takes ends a pipeline at every restart", origin: ours, tier: b,

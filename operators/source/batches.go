@@ -41,6 +41,9 @@ type BatchSource[K, V any] struct {
 	out      *edge.Outlet
 	errs     *edge.Errors[operators.Error]
 	refused  atomic.Bool // a second consumer came
+	// How many positions were taken one after the other: more than one after pending updates
+	// did not fit.
+	positions atomic.Int64
 }
 
 var _ streams.Source = (*BatchSource[string, string])(nil)
@@ -58,7 +61,9 @@ var _ streams.Source = (*BatchSource[string, string])(nil)
 // that happens: the source reports it by Err, Errs and its probe and closes its
 // outlet. They are those of New, and those of From: persist.ErrInvalid and
 // persist.ErrAsOfBeforeSince for a start from which the output would not be exact; and
-// persist.ErrInvalid for an option that is refused.
+// persist.ErrInvalid for an option that is refused. An update is decoded once, when its batch
+// leaves: one that cannot be decoded ends the source when a seal has covered it, after the
+// batches before that, and not at all if it was retracted by then.
 //
 // Ends:   as a source of New.
 //
@@ -169,8 +174,9 @@ func (s *BatchSource[K, V]) emit() error {
 	if s.position.err != nil {
 		return s.position.err
 	}
-	e := &emitter[K, V]{BatchSource: s, target: s.out.Target(), lower: s.opts.from, pending: newPending(s.read)}
+	e := &emitter[K, V]{BatchSource: s, target: s.out.Target(), lower: s.opts.from, pending: newPending(s.read.StreamName())}
 	for {
+		s.positions.Add(1)
 		err := e.follow()
 		if errors.Is(err, persist.ErrOverflow) {
 			return fmt.Errorf("tidemark: if that time is sealed already, what retracts some of the sum comes too late for it: then begin again with an empty sink, as of the time of the retraction or later (source.AsOf): %w", err)
@@ -183,6 +189,5 @@ func (s *BatchSource[K, V]) emit() error {
 		if s.position.err != nil {
 			return s.position.err
 		}
-		e.again = true
 	}
 }

@@ -176,8 +176,8 @@ func TestCodecsThatDoNotReturn(t *testing.T) {
 			})
 		for where, write := range map[string]func(s *stream, read func()){
 			"sealed":   func(s *stream, read func()) { s.append(at("z", "1", 2, 1)); s.finish(); read() },
-			"unsealed": func(s *stream, read func()) { s.append(at("z", "1", 2, 1)); read() },
-			"live":     func(s *stream, read func()) { read(); s.append(at("z", "1", 2, 1)) },
+			"unsealed": func(s *stream, read func()) { s.append(at("z", "1", 2, 1)); read(); s.finish() },
+			"live":     func(s *stream, read func()) { read(); s.append(at("z", "1", 2, 1)); s.finish() },
 		} {
 			t.Run(name+"/"+where, func(t *testing.T) {
 				s := newStream(t)

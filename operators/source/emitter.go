@@ -9,7 +9,6 @@ import (
 
 	"github.com/tidemark-go/tidemark/frontier"
 	"github.com/tidemark-go/tidemark/operators"
-	"github.com/tidemark-go/tidemark/operators/internal/edge"
 	"github.com/tidemark-go/tidemark/persist"
 )
 
@@ -29,9 +28,8 @@ type emitter[K, V any] struct {
 	lower   frontier.Antichain // of the next batch to be made
 	sealed  frontier.Antichain // the upper, as far as the listener has told
 	ready   *operators.Batch[K, V]
-	pending *pending[K, V] // of times before the horizon
+	pending *pending // of times before the horizon
 	horizon frontier.Antichain
-	again   bool // the position is not the first
 }
 
 // errSpilled: a seal has passed the horizon, so that it takes a new position to read on.
@@ -83,7 +81,7 @@ func (e *emitter[K, V]) replay() error {
 	snapshot := e.position.snapshot
 	upper := snapshot.Upper()
 	if err := e.history.check(snapshot.Since(), e.lower, upper); err != nil {
-		if e.again {
+		if e.positions.Load() > 1 {
 			err = fmt.Errorf("tidemark: what was not sealed took more than the %d bytes of source.MaxPendingBytes and has to be read again: allow compaction up to the time before the sink's upper at most, or raise that limit: %w",
 				e.opts.maxPendingBytes, err)
 		}
@@ -101,12 +99,10 @@ func (e *emitter[K, V]) replay() error {
 	e.pending.clear()
 	e.horizon = frontier.Empty()
 	for row, err := range e.history.rows(e.ctx, snapshot, e.lower, frontier.Empty()) {
-		if err == nil {
-			err = e.holdRow(row)
-		}
 		if err != nil {
 			return err
 		}
+		e.hold(row)
 		if !e.lower.LessThan(e.horizon) {
 			break // nothing of it can be held
 		}
@@ -186,9 +182,15 @@ func (e *emitter[K, V]) make() error {
 	if upper != e.sealed && !e.pending.has(upper) {
 		return errSpilled
 	}
-	updates, upper, err := e.pending.take(upper, e.opts.maxBatch)
+	rows, upper, err := e.pending.take(upper, e.opts.maxBatch)
 	if err != nil {
 		return err
+	}
+	updates := make([]persist.Update[K, V], len(rows))
+	for i := range rows {
+		if updates[i], err = e.history.decoder.DecodeOwned(rows[i]); err != nil {
+			return err
+		}
 	}
 	e.prepare(upper, updates)
 	e.giveUp()
@@ -214,32 +216,14 @@ func (e *emitter[K, V]) full() bool {
 	return e.ready != nil && e.due() && e.pending.bytes > e.opts.maxPendingBytes
 }
 
-// hold takes in an update that is wanted and before the horizon.
-func (e *emitter[K, V]) hold(u persist.Update[K, V]) error {
-	u.Time = e.history.asOf.Advance(u.Time)
-	if e.horizon.Admits(u.Time) || !e.lower.Admits(u.Time) {
-		return nil
+// hold takes in an update if its time is in [lower, horizon).
+func (e *emitter[K, V]) hold(row persist.Row) {
+	row.Time = e.history.asOf.Advance(row.Time)
+	if e.horizon.Admits(row.Time) || !e.lower.Admits(row.Time) {
+		return
 	}
-	if err := e.pending.add(u); err != nil {
-		return err
-	}
+	e.pending.add(row)
 	e.giveUp()
-	return nil
-}
-
-// holdRow is hold of a row of the snapshot that is not before lower. One that is not
-// before the horizon is not even decoded.
-func (e *emitter[K, V]) holdRow(row persist.Row) error {
-	if e.horizon.Admits(row.Time) {
-		return nil
-	}
-	u, err := e.history.decoder.Decode(row)
-	if err != nil {
-		return err
-	}
-	e.pending.addRow(u, row)
-	e.giveUp()
-	return nil
 }
 
 // giveUp moves the horizon back while more is pending than may be, unless the consumer will
@@ -252,12 +236,12 @@ func (e *emitter[K, V]) giveUp() {
 }
 
 // heard is what a listener answered.
-type heard[K, V any] struct {
-	event persist.ListenEvent[K, V]
+type heard struct {
+	event persist.RawEvent
 	err   error
 }
 
-func (e *emitter[K, V]) hear(h heard[K, V]) error {
+func (e *emitter[K, V]) hear(h heard) error {
 	if errors.Is(h.err, io.EOF) {
 		// The seal to {} came before it: it ends the loop when its batch was taken.
 		return nil
@@ -265,58 +249,49 @@ func (e *emitter[K, V]) hear(h heard[K, V]) error {
 	if h.err != nil {
 		return h.err
 	}
-	if h.event.Updates == nil {
+	if h.event.Rows == nil {
 		e.sealed = e.sealed.Join(h.event.Sealed)
 		return nil
 	}
-	for _, u := range h.event.Updates {
-		if err := e.hold(u); err != nil {
-			return err
-		}
+	for row := range h.event.Rows {
+		e.hold(row)
 	}
 	return nil
 }
 
 // listening is the goroutine that waits for a listener, so that the emitter can
 // wait for its consumer at the same time. It ends with the listener or by stop.
-type listening[K, V any] struct {
-	events chan heard[K, V]
+type listening struct {
+	events chan heard
 	cancel context.CancelFunc
 	over   chan struct{}
 }
 
-func (e *emitter[K, V]) listen() *listening[K, V] {
+func (e *emitter[K, V]) listen() *listening {
 	ctx, cancel := context.WithCancel(e.ctx)
-	l := &listening[K, V]{events: make(chan heard[K, V]), cancel: cancel, over: make(chan struct{})}
-	listener := e.position.listener
+	l := &listening{events: make(chan heard), cancel: cancel, over: make(chan struct{})}
+	next := e.position.listener.NextRaw
 	go func() {
 		defer close(l.over)
-		err := errExited
-		defer func() {
-			if p := recover(); p != nil {
-				err = edge.PanicError(p)
-			}
-			l.tell(ctx, heard[K, V]{err: err})
-		}()
-		err = l.run(ctx, listener)
+		l.tell(ctx, heard{err: l.run(ctx, next)})
 	}()
 	return l
 }
 
 // run tells of events until there are no more, and returns why.
-func (l *listening[K, V]) run(ctx context.Context, listener *persist.Listener[K, V]) error {
+func (l *listening) run(ctx context.Context, next func(context.Context) (persist.RawEvent, error)) error {
 	for {
-		event, err := listener.Next(ctx)
+		event, err := next(ctx)
 		if err != nil {
 			return err
 		}
-		if !l.tell(ctx, heard[K, V]{event: event}) {
+		if !l.tell(ctx, heard{event: event}) {
 			return ctx.Err()
 		}
 	}
 }
 
-func (l *listening[K, V]) tell(ctx context.Context, h heard[K, V]) bool {
+func (l *listening) tell(ctx context.Context, h heard) bool {
 	select {
 	case l.events <- h:
 		return true
@@ -326,7 +301,7 @@ func (l *listening[K, V]) tell(ctx context.Context, h heard[K, V]) bool {
 }
 
 // stop ends the goroutine and waits for it.
-func (l *listening[K, V]) stop() {
+func (l *listening) stop() {
 	l.cancel()
 	<-l.over
 }

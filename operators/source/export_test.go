@@ -7,6 +7,9 @@ import (
 	"github.com/tidemark-go/tidemark/persist"
 )
 
+// Positions returns how many times the source has read the stream from a snapshot on.
+func (s *BatchSource[K, V]) Positions() int { return int(s.positions.Load()) }
+
 // Released reports whether the source has let go of the stream.
 func (s *Source[K, V]) Released(ctx context.Context) bool {
 	_, err := s.position.listener.Next(ctx)

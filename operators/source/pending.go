@@ -11,100 +11,86 @@ import (
 
 	"github.com/tidemark-go/tidemark/frontier"
 	"github.com/tidemark-go/tidemark/internal/brief"
+	"github.com/tidemark-go/tidemark/internal/kept"
 	"github.com/tidemark-go/tidemark/persist"
 )
 
-// pending holds updates until their times are sealed. It keeps them by time, so that what a
-// seal does not cover is not touched. It compares them as the stream does, by their
-// encoding.
-type pending[K, V any] struct {
+// pending holds updates until their times are sealed. It keeps them by time, so that a seal
+// does not touch what it does not cover. It keeps them encoded: that takes less memory, the
+// stream compares them so, and an update that another one cancels, or that is given up, is
+// never decoded.
+type pending struct {
 	stream   string
-	kc       persist.Codec[K]
-	vc       persist.Codec[V]
-	slots    map[uint64]*slot[K, V]
-	earliest byTime[K, V] // a heap of all slots
-	latest   byTime[K, V] // the same, the other way round
-	bytes    int64        // of memory
-	scratch  []byte       // for the next encoding
+	slots    map[uint64]*slot
+	earliest byTime // a heap of all slots
+	latest   byTime // the same, the other way round
+	bytes    int64  // of memory
 }
 
 // slot is what is pending of one time.
-type slot[K, V any] struct {
+type slot struct {
 	time    uint64
-	entries []entry[K, V]
-	bytes   int64  // of memory
-	encoded int64  // see rowBytes
-	at      [2]int // where it is in both heaps
+	entries []entry
+	copies  kept.Copies // of the keys and values: apart from other slots, so that giving up the slot frees them
+	bytes   int64       // of memory
+	encoded int64       // see rowBytes
+	at      [2]int      // where it is in both heaps
 }
 
-type entry[K, V any] struct {
-	update  persist.Update[K, V]
-	encoded []byte // key, then value
-	key     int    // length of the key
+// entry is an update of a slot's time.
+type entry struct {
+	data []byte // key, then value
+	key  int    // length of the key
+	diff int64
 }
 
-func (e *entry[K, V]) size() int64 { return int64(unsafe.Sizeof(*e)) + 2*int64(len(e.encoded)) }
+// size is the memory of an entry. kept.Copies takes up to twice what is copied.
+func (e *entry) size() int64 { return int64(unsafe.Sizeof(*e)) + 2*int64(len(e.data)) }
+
+// row returns the update. Its memory is the entry's alone, up to the capacity of both slices.
+func (e *entry) row(time uint64) persist.Row {
+	//museum:key-reaches-value
+	return persist.Row{Key: e.data[:e.key:e.key], Val: e.data[e.key:], Time: time, Diff: e.diff}
+}
 
 // slotBytes is what a slot takes by itself, with its places in the map and in both heaps.
-const slotBytes = 200
+const slotBytes = 240
 
-func newPending[K, V any](read *persist.ReadHandle[K, V]) *pending[K, V] {
-	kc, vc := read.Codecs()
-	p := &pending[K, V]{stream: read.StreamName(), kc: kc, vc: vc}
+func newPending(stream string) *pending {
+	p := &pending{stream: stream}
 	p.clear()
 	return p
 }
 
 // clear forgets everything.
-func (p *pending[K, V]) clear() {
-	p.slots, p.bytes = map[uint64]*slot[K, V]{}, 0
-	p.earliest, p.latest = byTime[K, V]{}, byTime[K, V]{backwards: true}
+func (p *pending) clear() {
+	p.slots, p.bytes = map[uint64]*slot{}, 0
+	p.earliest, p.latest = byTime{}, byTime{backwards: true}
 }
 
-// maxScratch keeps a single large update from staying in memory.
-const maxScratch = 64 << 10
-
-// add takes in an update. Errors: those of persist.EncodeRow.
-func (p *pending[K, V]) add(u persist.Update[K, V]) error {
-	//museum:codec-trusted-in-sources
-	row, scratch, err := persist.EncodeRow(p.scratch[:0], p.kc, p.vc, &u)
-	if err != nil {
-		return fmt.Errorf("tidemark: stream %q: %w", p.stream, err)
-	}
-	p.addRow(u, row)
-	if cap(scratch) <= maxScratch {
-		p.scratch = scratch
-	}
-	return nil
-}
-
-// addRow takes in an update that was read as this row.
-func (p *pending[K, V]) addRow(u persist.Update[K, V], row persist.Row) {
-	encoded := slices.Concat(row.Key, row.Val)
-	p.put(entry[K, V]{u, encoded, len(row.Key)})
-}
-
-func (p *pending[K, V]) put(e entry[K, V]) {
-	s := p.slots[e.update.Time]
+// add takes in an update, of which it copies the key and the value.
+func (p *pending) add(row persist.Row) {
+	s := p.slots[row.Time]
 	if s == nil {
-		s = &slot[K, V]{time: e.update.Time, bytes: slotBytes}
+		s = &slot{time: row.Time, bytes: slotBytes}
 		p.slots[s.time] = s
 		heap.Push(&p.earliest, s)
 		heap.Push(&p.latest, s)
 		p.bytes += slotBytes
 	}
+	e := entry{s.copies.Concat(row.Key, row.Val), len(row.Key), row.Diff}
 	s.entries = append(s.entries, e)
 	s.bytes += e.size()
-	s.encoded += rowOverhead + int64(len(e.encoded))
+	s.encoded += rowBytes(row)
 	p.bytes += e.size()
 }
 
 // has reports whether anything is pending before upper.
-func (p *pending[K, V]) has(upper frontier.Antichain) bool {
+func (p *pending) has(upper frontier.Antichain) bool {
 	return len(p.earliest.slots) > 0 && !upper.Admits(p.earliest.slots[0].time)
 }
 
-func (p *pending[K, V]) remove(s *slot[K, V]) {
+func (p *pending) remove(s *slot) {
 	delete(p.slots, s.time)
 	heap.Remove(&p.earliest, s.at[0])
 	heap.Remove(&p.latest, s.at[1])
@@ -112,7 +98,7 @@ func (p *pending[K, V]) remove(s *slot[K, V]) {
 }
 
 // dropLatest forgets what is pending of the last time, which it returns.
-func (p *pending[K, V]) dropLatest() uint64 {
+func (p *pending) dropLatest() uint64 {
 	s := p.latest.slots[0]
 	p.remove(s)
 	return s.time
@@ -121,42 +107,54 @@ func (p *pending[K, V]) dropLatest() uint64 {
 // take removes the updates with times before upper and returns them consolidated: sorted by
 // encoded (key, value), then time, equal ones added up, zeros left out. If there are more
 // than limit it takes the earliest, and returns where it has stopped, but a single time is
-// never split. Errors: persist.ErrOverflow.
-func (p *pending[K, V]) take(upper frontier.Antichain, limit bound) ([]persist.Update[K, V], frontier.Antichain, error) {
-	var taken []entry[K, V]
+// never split. The caller owns the memory of the rows. Errors: persist.ErrOverflow.
+func (p *pending) take(upper frontier.Antichain, limit bound) ([]persist.Row, frontier.Antichain, error) {
+	var slots []*slot
 	var encoded int64
+	n := 0
 	for p.has(upper) {
 		s := p.earliest.slots[0]
 		encoded += s.encoded
 		//museum:seals-in-one-batch
-		if len(taken) > 0 && limit.exceeded(len(taken)+len(s.entries), encoded) {
+		if n > 0 && limit.exceeded(n+len(s.entries), encoded) {
 			upper = frontier.At(s.time)
 			break
 		}
 		p.remove(s)
-		taken = append(taken, s.entries...)
+		slots = append(slots, s)
+		n += len(s.entries)
 	}
-	slices.SortFunc(taken, compareEntries[K, V])
+	rows := make([]persist.Row, 0, n)
+	for _, s := range slots {
+		for i := range s.entries {
+			rows = append(rows, s.entries[i].row(s.time))
+		}
+	}
+	slices.SortFunc(rows, compareRows)
+	rows, err := p.consolidate(rows)
+	return rows, upper, err
+}
 
-	updates := make([]persist.Update[K, V], 0, len(taken))
-	for i := 0; i < len(taken); {
+// consolidate adds up sorted rows, in place.
+func (p *pending) consolidate(rows []persist.Row) ([]persist.Row, error) {
+	to := 0
+	for i := 0; i < len(rows); {
 		var sum sum
-		j := i
-		for ; j < len(taken) && compareEntries(taken[i], taken[j]) == 0; j++ {
-			sum.add(taken[j].update.Diff)
+		row, first := rows[i], i
+		for ; i < len(rows) && compareRows(row, rows[i]) == 0; i++ {
+			sum.add(rows[i].Diff)
 		}
-		u := taken[i].update
 		var ok bool
-		if u.Diff, ok = sum.int64(); !ok {
-			return nil, upper, &persist.StreamError{Stream: p.stream, Kind: persist.ErrOverflow, Detail: fmt.Sprintf(
-				"%d updates of key %s at time %d: write diffs whose sum fits", j-i, brief.Bytes(taken[i].encoded[:taken[i].key]), u.Time)}
+		if row.Diff, ok = sum.int64(); !ok {
+			return nil, &persist.StreamError{Stream: p.stream, Kind: persist.ErrOverflow, Detail: fmt.Sprintf(
+				"%d updates of key %s at time %d: write diffs whose sum fits", i-first, brief.Bytes(row.Key), row.Time)}
 		}
-		if u.Diff != 0 {
-			updates = append(updates, u)
+		if row.Diff != 0 {
+			rows[to] = row
+			to++
 		}
-		i = j
 	}
-	return updates, upper, nil
+	return rows[:to], nil
 }
 
 // sum is a sum of diffs that does not overflow on the way: MaxInt64, 1 and -1 are MaxInt64.
@@ -173,43 +171,38 @@ func (s *sum) add(diff int64) {
 //museum:wrapped-sum
 func (s *sum) int64() (int64, bool) { return int64(s.low), s.high == uint64(int64(s.low)>>63) }
 
-func compareEntries[K, V any](a, b entry[K, V]) int {
-	if c := bytes.Compare(a.encoded[:a.key], b.encoded[:b.key]); c != 0 {
-		return c
-	}
-	if c := bytes.Compare(a.encoded[a.key:], b.encoded[b.key:]); c != 0 {
-		return c
-	}
-	return cmp.Compare(a.update.Time, b.update.Time)
+// compareRows orders rows as the stream does, by their encoding.
+func compareRows(a, b persist.Row) int {
+	return cmp.Or(bytes.Compare(a.Key, b.Key), bytes.Compare(a.Val, b.Val), cmp.Compare(a.Time, b.Time))
 }
 
 // byTime is a heap of slots.
-type byTime[K, V any] struct {
-	slots     []*slot[K, V]
+type byTime struct {
+	slots     []*slot
 	backwards bool // the latest first
 }
 
-func (h *byTime[K, V]) which() int {
+func (h *byTime) which() int {
 	if h.backwards {
 		return 1
 	}
 	return 0
 }
 
-func (h *byTime[K, V]) Len() int { return len(h.slots) }
-func (h *byTime[K, V]) Less(i, j int) bool {
+func (h *byTime) Len() int { return len(h.slots) }
+func (h *byTime) Less(i, j int) bool {
 	return (h.slots[i].time < h.slots[j].time) != h.backwards // times differ
 }
-func (h *byTime[K, V]) Swap(i, j int) {
+func (h *byTime) Swap(i, j int) {
 	h.slots[i], h.slots[j] = h.slots[j], h.slots[i]
 	h.slots[i].at[h.which()], h.slots[j].at[h.which()] = i, j
 }
-func (h *byTime[K, V]) Push(x any) {
-	added := x.(*slot[K, V]) //nolint:errcheck // nothing else is pushed
+func (h *byTime) Push(x any) {
+	added := x.(*slot) //nolint:errcheck // nothing else is pushed
 	added.at[h.which()] = len(h.slots)
 	h.slots = append(h.slots, added)
 }
-func (h *byTime[K, V]) Pop() any {
+func (h *byTime) Pop() any {
 	last := h.slots[len(h.slots)-1]
 	h.slots[len(h.slots)-1] = nil
 	h.slots = h.slots[:len(h.slots)-1]

@@ -19,18 +19,21 @@ func Encoded[K, V any](kc persist.Codec[K], vc persist.Codec[V], updates []persi
 			return nil, fmt.Errorf("concurrent: update %d: %w", i, err)
 		}
 		scratch = next
-		encoded[i] = Update{Key: string(row.Key), Val: string(row.Val), Time: row.Time, Diff: row.Diff}
+		encoded[i] = stored(row)
 	}
 	return encoded, nil
+}
+
+func stored(row persist.Row) Update {
+	return Update{Key: string(row.Key), Val: string(row.Val), Time: row.Time, Diff: row.Diff}
 }
 
 // RecordTail takes a snapshot of a stream and listens to what comes after it, until
 // enough says so, the listener ends, or the context does. tick returns the next tick.
 // It is called by one goroutine, and several tails may be recorded at once.
 //
-// Errors: those of ReadHandle.Listen, of reading the snapshot, and of the codecs. How
-// the listener ends is no error but the tail's Ended; the end of the context leaves
-// that nil.
+// Errors: those of ReadHandle.Listen and of reading the snapshot. How the listener ends is
+// no error but the tail's Ended; the end of the context leaves that nil.
 func RecordTail[K, V any](ctx context.Context, read *persist.ReadHandle[K, V], tick func() int64, enough func(Event) bool) (Tail, error) {
 	t := Tail{Start: Read{Stream: read.StreamName(), Reader: "of " + read.StreamName(), Call: tick()}}
 	s, l, err := read.Listen(ctx)
@@ -39,18 +42,16 @@ func RecordTail[K, V any](ctx context.Context, read *persist.ReadHandle[K, V], t
 		return t, err
 	}
 	defer func() { _, _ = s.Close(), l.Close() }()
-	kc, vc := read.Codecs()
-	updates, err := s.ReadToEnd(ctx)
-	if err != nil {
-		return t, err
-	}
 	t.Start.SeqNo, t.Start.Upper, t.Start.Since = s.SeqNo(), s.Upper(), s.Since()
-	if t.Start.Updates, err = Encoded(kc, vc, updates); err != nil {
-		return t, err
+	for row, err := range s.Raw(ctx) {
+		if err != nil {
+			return t, err
+		}
+		t.Start.Updates = append(t.Start.Updates, stored(row))
 	}
 	for {
 		t.Asked = tick()
-		heard, err := l.Next(ctx)
+		heard, err := l.NextRaw(ctx)
 		if err != nil {
 			if ctx.Err() == nil {
 				t.Ended = err
@@ -58,9 +59,9 @@ func RecordTail[K, V any](ctx context.Context, read *persist.ReadHandle[K, V], t
 			return t, nil
 		}
 		e := Event{SeqNo: heard.SeqNo, Sealed: heard.Sealed, Asked: t.Asked, Heard: tick()}
-		if heard.Updates != nil {
-			if e.Updates, err = Encoded(kc, vc, heard.Updates); err != nil {
-				return t, err
+		if heard.Rows != nil {
+			for row := range heard.Rows {
+				e.Updates = append(e.Updates, stored(row))
 			}
 		}
 		t.Events = append(t.Events, e)
