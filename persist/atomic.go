@@ -11,12 +11,12 @@ import (
 
 // Atomic makes everything that build adds durable and visible at one SeqNo, or nothing of
 // it. build adds to any streams of the client's runtime, with AddWrite, AddSeal and the
-// other functions that take an AtomicWrite. It runs once, in the calling goroutine. If it
-// returns an error, nothing is written, and the future has that error.
+// other functions that take an AtomicWrite. It runs once, in the calling goroutine. If
+// build returns an error, nothing is written, and the future has that error.
 //
-// All writes are checked against the uppers from before the command; then its seals and
-// allowed compactions take effect. Nothing added is a command too, which is answered in its
-// turn and writes nothing.
+// All writes are checked against the uppers from before the command. Then the seals and
+// allowed compactions of the command take effect. If build adds nothing, that is a command
+// too: it is answered in its turn and writes nothing.
 //
 // Atomic blocks like the methods of a WriteHandle: while the runtime is at its limits,
 // under the context.
@@ -30,7 +30,8 @@ func Atomic(ctx context.Context, c *Client, build func(*AtomicWrite) error) *Fut
 	return atomicIn(ctx, nil, c.writer, &AtomicWrite{runtime: c.ID()}, build)
 }
 
-// atomicIn builds a command and submits it as the next one of a chain; nil is none.
+// atomicIn builds a command and submits it as the next one of a chain. A nil chain is no
+// chain.
 func atomicIn(ctx context.Context, chain *Chain, to *indexed.Engine, b *AtomicWrite, build func(*AtomicWrite) error) *Future[storage.SeqNo] {
 	if err := build(b); err != nil {
 		return chain.fail(err)
@@ -39,15 +40,15 @@ func atomicIn(ctx context.Context, chain *Chain, to *indexed.Engine, b *AtomicWr
 }
 
 // AtomicWrite collects what becomes durable and visible at once. Atomic and
-// MultiWriteHandle.WriteAtomic make one. It is valid during the call of the function that
-// builds it, and for one goroutine.
+// MultiWriteHandle.WriteAtomic make one. It is valid only while the function that builds it
+// runs. One goroutine uses it.
 type AtomicWrite struct {
 	runtime RuntimeID
 	members *MultiWriteHandle // nil: all streams of the runtime
 	cmd     indexed.Command
 }
 
-// admit returns why a stream cannot take part, or nil.
+// admit returns the error for a stream that cannot take part, or nil.
 func (b *AtomicWrite) admit(h *handle) error {
 	if err := h.usable(); err != nil {
 		return err
@@ -61,11 +62,11 @@ func (b *AtomicWrite) admit(h *handle) error {
 	return b.members.memberID(h.id)
 }
 
-// AddWrite adds updates to a stream. Several for one stream are allowed.
+// AddWrite adds updates to a stream. It may be called several times for one stream.
 //
 // Errors: the handle's; ErrDifferentRuntimes; ErrInvalid if the stream is not a member of
 // the MultiWriteHandle, if the diff of an update is math.MinInt64, or if a codec does not
-// append to what it is handed; the codecs'.
+// append to the bytes that it is given; the codecs'.
 func AddWrite[K, V any](b *AtomicWrite, w *WriteHandle[K, V], updates []Update[K, V]) error {
 	if err := b.admit(w.writeHandle()); err != nil {
 		return err
@@ -73,10 +74,10 @@ func AddWrite[K, V any](b *AtomicWrite, w *WriteHandle[K, V], updates []Update[K
 	return w.encode(&b.cmd, updates, nil)
 }
 
-// AddCompareAndAppend adds a CompareAndAppend to one of the streams: if its upper
-// is not the expected one, nothing of the whole atomic write takes effect. So the
-// state of an operator and its position in the input can be kept in two streams. Without
-// updates, and with next as expected, it asserts the upper and changes nothing of the
+// AddCompareAndAppend adds a CompareAndAppend to one of the streams. If the upper of that
+// stream is not the expected one, nothing of the whole atomic write takes effect. So an
+// operator can keep its state and its position in the input in two streams. Without
+// updates, and with next equal to expected, it asserts the upper and changes nothing of the
 // stream.
 //
 // Errors: as AddWrite and WriteHandle.CompareAndAppend.
@@ -87,17 +88,17 @@ func AddCompareAndAppend[K, V any](b *AtomicWrite, w *WriteHandle[K, V], updates
 	return w.addCompareAndAppend(&b.cmd, updates, expected, next)
 }
 
-// AddSeal adds a seal to {upper}, which takes effect after all writes of the
-// atomic write, whatever the order they were added in.
+// AddSeal adds a seal to {upper}. The seal takes effect after all writes of the atomic
+// write, whatever the order in which they were added.
 //
 // Errors: as AddFinish.
 func AddSeal(b *AtomicWrite, s Stream, upper uint64) error {
 	return b.seal(s, frontier.At(upper))
 }
 
-// AddFinish adds a seal to the empty antichain: the updates that the atomic write has for
-// the stream are its last ones, whatever the order they were added in, and readers come to
-// an end.
+// AddFinish adds a seal to the empty antichain. The updates that the atomic write has for
+// the stream are its last ones, whatever the order in which they were added. Readers come
+// to an end.
 //
 // Errors: the handle's; ErrDifferentRuntimes; ErrInvalid if the stream is not a member of
 // the MultiWriteHandle.

@@ -10,21 +10,23 @@ import (
 
 // Current yields the contents at the last complete time, which is the time before Upper:
 // each (key, value) with its multiplicity as the Diff, and that time as the Time, sorted by
-// encoded (key, value). It is AsOf for that time, so what is written and not sealed is not
-// in it.
+// encoded (key, value). It is AsOf for that time. So it does not show what is written but
+// not sealed.
 //
 //	upper     last complete time         yields
 //	{0}       none                       nothing, as nothing is sealed
 //	{t}       t-1                        the contents as of t-1
 //	{}        the last of all times      everything: the stream is finished
 //
-// Errors: as in Consolidated; also ErrAsOfBeforeSince if the since is in advance of the last
-// complete time, or is {}: then contents as of that time cannot be told from later ones.
+// Errors: as in Consolidated; also ErrAsOfBeforeSince if the since is in advance of the
+// last complete time, or is {}: then contents as of that time cannot be told from later
+// ones.
 func (s *Snapshot[K, V]) Current(ctx context.Context) iter.Seq2[Update[K, V], error] {
 	t, ok := s.Upper().Before()
 	switch {
 	case !ok:
-		// An interval without times. It yields nothing, unless the snapshot is closed.
+		// The interval has no times, so it yields nothing. If the snapshot is closed, it yields
+		// that error.
 		return s.Between(ctx, s.Since(), s.Since())
 	case !s.Since().Admits(t):
 		return func(yield func(Update[K, V], error) bool) { yield(Update[K, V]{}, s.noCurrent(t)) }

@@ -11,11 +11,11 @@ import (
 	"github.com/tidemark-go/tidemark/storage"
 )
 
-// Errors to match with errors.Is. Each message names the stream, the times asked
-// for, the times in force, and what to do.
+// Match these errors with errors.Is. Each message names the stream, the times asked for, the
+// times in force, and what to do.
 var (
-	// ErrStopped: the runtime was stopped, or stopped accepting writes after its log
-	// failed. Open the location again.
+	// ErrStopped: the runtime was stopped, or accepts no more writes because its log failed or
+	// another writer owns the location. Open the location again.
 	ErrStopped = indexed.ErrStopped
 	// ErrCodecMismatch: the stream was registered with codecs of other names.
 	ErrCodecMismatch = indexed.ErrCodecMismatch
@@ -30,36 +30,37 @@ var (
 	// ErrUpperMismatch: a compare-and-append that expected another upper; errors.As
 	// gives an *UpperMismatchError with the one in force.
 	ErrUpperMismatch = indexed.ErrUpperMismatch
-	// ErrPrevious: the command before it in its Chain has failed, so it had no effect.
+	// ErrPrevious: an earlier command of the Chain has failed, so this one had no effect.
 	ErrPrevious = indexed.ErrPrevious
 	// ErrUnknownStream: no stream was registered under this name or id.
 	ErrUnknownStream = indexed.ErrUnknownStream
 	// ErrDestroyed: the stream was destroyed; its name cannot be used again.
 	ErrDestroyed = indexed.ErrDestroyed
-	// ErrOutcomeUnknown: the log failed while the command was on its way. It may or
-	// may not be durable: open the location again to find out.
+	// ErrOutcomeUnknown: the log failed while the command was on its way. The command may or
+	// may not be durable. Open the location again to find out.
 	ErrOutcomeUnknown = indexed.ErrOutcomeUnknown
-	// ErrReadOnly: a mutation on, or a listen without a log of, a read-only runtime.
+	// ErrReadOnly: a mutation on a read-only runtime, or Listen on one that has no log.
 	ErrReadOnly = indexed.ErrReadOnly
 	// ErrInvalid: a request that can never succeed as it is.
 	ErrInvalid = indexed.ErrInvalid
 	// ErrTooLarge: a command larger than Config.MaxTailBytes, or than the log takes at a
-	// time (file.MaxAppendSize). Nothing of it was written. Split it. It is the same value as
-	// storage.ErrTooLarge.
+	// time (file.MaxAppendSize). Nothing of the command was written. Split it. The error is the
+	// same value as storage.ErrTooLarge.
 	ErrTooLarge = indexed.ErrTooLarge
 	// ErrLagged: a listener was cut off because it had fallen too far behind.
 	ErrLagged = indexed.ErrLagged
-	// ErrOverflow: the diffs of equal updates add up to more than an int64 holds. What
-	// is stored is exact: write updates that retract some of it, and the sum can be read
-	// again, as of their time or later. A batch source that has to emit an earlier time
-	// which is sealed does not get past it: begin it again as of a later one
-	// (source.AsOf), with an empty sink. Snapshot.All yields updates that are not added up.
+	// ErrOverflow: the diffs of equal updates add up to more than an int64 holds. The stored
+	// updates are exact. Write updates that retract some of them, and the sum can be read
+	// again, as of their time or later. Snapshot.All yields updates that are not added up.
+	//
+	// A batch source cannot emit a sealed time at which the sum overflows. Begin the source
+	// again as of a later time (source.AsOf), with an empty sink.
 	ErrOverflow = indexed.ErrOverflow
-	// ErrLocked: another process or runtime has the location open; errors.As gives a
-	// *storage.LockedError that says who.
+	// ErrLocked: another process or runtime has the location open. errors.As gives a
+	// *storage.LockedError that names the holder.
 	ErrLocked = storage.ErrLocked
-	// ErrCorrupt: stored bytes are damaged; errors.As gives a *storage.CorruptError
-	// that says where.
+	// ErrCorrupt: stored bytes are damaged. errors.As gives a *storage.CorruptError that
+	// names the place.
 	ErrCorrupt = storage.ErrCorrupt
 	// ErrNewerFormat: stored bytes are whole, but in the format of a newer version of
 	// Tidemark. They were not touched. Upgrade the program.
@@ -68,12 +69,12 @@ var (
 	ErrClosed = storage.ErrClosed
 	// ErrDifferentRuntimes: handles of two runtimes in one atomic command.
 	ErrDifferentRuntimes = errors.New("handles of different runtimes")
-	// ErrDecode: a stored key or value that its codec does not accept; errors.As gives
-	// a *DecodeError. It is the same value as codec.ErrDecode.
+	// ErrDecode: a stored key or value that its codec does not accept. errors.As gives a
+	// *DecodeError. The error is the same value as codec.ErrDecode.
 	ErrDecode = codec.ErrDecode
-	// ErrNoEffect: the storage could not take a command, of which nothing was written. The
-	// same command may succeed later: see IsRetryable. It is the same value as
-	// storage.ErrNoEffect.
+	// ErrNoEffect: the storage could not take a command. Nothing of the command was written,
+	// and the same command may succeed later: see IsRetryable. The error is the same value
+	// as storage.ErrNoEffect.
 	ErrNoEffect = storage.ErrNoEffect
 )
 
@@ -91,11 +92,12 @@ func (e *StreamError) Error() string { return (*indexed.StreamError)(e).Error() 
 func (e *StreamError) Unwrap() error { return e.Kind }
 
 // UpperMismatchError is the answer to a command that expected another upper than the stream
-// has: see WriteHandle.CompareAndAppend. It matches ErrUpperMismatch. Nothing was written.
+// has: see WriteHandle.CompareAndAppend. It matches ErrUpperMismatch. The command wrote
+// nothing.
 type UpperMismatchError struct {
 	Stream   string             // its name
 	Expected frontier.Antichain // what the caller expected
-	Upper    frontier.Antichain // what is in force; the caller goes on from here
+	Upper    frontier.Antichain // the upper in force; the caller goes on from here
 }
 
 // Error names the stream and both uppers.
@@ -107,8 +109,8 @@ func (e *UpperMismatchError) Unwrap() error { return ErrUpperMismatch }
 // DecodeError says which update could not be decoded. It matches ErrDecode.
 type DecodeError struct {
 	Stream   string
-	Key      []byte // the encoded key, its first 64 bytes at most
-	KeyBytes int    // how many it has
+	Key      []byte // the first 64 bytes of the encoded key, or all if it has fewer
+	KeyBytes int    // the size of the whole key
 	Part     string // what could not be decoded: "key" or "value"
 	Time     uint64
 	Diff     int64

@@ -10,11 +10,11 @@ import (
 
 // handle is what all handles of a stream have in common.
 type handle struct {
-	owned  *owned          // nil for a handle that nobody has made
+	owned  *owned          // nil for the zero value of a handle
 	writer *indexed.Engine // nil for handles of a read-only runtime
 	name   string
 	id     StreamID
-	err    error // why the handle is of no use
+	err    error // why the handle cannot be used; nil: it can
 }
 
 // usable returns the error that the handle carries, if any.
@@ -34,7 +34,7 @@ func (h *handle) describe(ctx context.Context) (frontier.Description, error) {
 
 func (h *handle) engineID() indexed.StreamID { return indexed.StreamID(h.id) }
 
-// shownName is what the stream is called where others read it.
+// shownName returns the name of the stream for metrics and messages.
 func (h *handle) shownName() string { return indexed.ShownName(h.engineID(), h.name) }
 
 func (h *handle) invalid(format string, args ...any) error {

@@ -22,29 +22,28 @@ type Stream interface {
 
 func (w *WriteHandle[K, V]) writeHandle() *handle {
 	if w == nil {
-		return new(handle) // which carries an error
+		return new(handle) // an empty handle carries an error
 	}
 	return &w.handle
 }
 
 // MultiWriteHandle is a list of streams of one runtime that are written, sealed and
-// compacted together. A program that has no use for the list calls Atomic. It may be used
-// by several goroutines at once.
+// compacted together. Programs that do not need the list call Atomic. Several goroutines
+// may use it at once.
 type MultiWriteHandle struct {
 	owned  *owned
 	writer *indexed.Engine
 
 	mu      sync.Mutex
 	members map[StreamID]string // names
-	err     error               // of the first member that carries one
+	err     error               // that of the first member that carries an error
 }
 
-// NewMultiWriteHandle returns a handle for the given streams, at least one, all of
-// one runtime.
+// NewMultiWriteHandle returns a handle for the given streams: at least one, all of one
+// runtime.
 //
-// If one of them carries an error, so does the handle: it is built all the same,
-// and every operation returns that error, so that a pipeline has the same shape
-// whether or not the storage is up when it is built.
+// If one of them carries an error, the handle carries that error: every operation returns
+// it. So a pipeline is built in the same way whether or not the storage is up.
 //
 // Errors: ErrInvalid without streams; ErrDifferentRuntimes.
 func NewMultiWriteHandle(streams ...Stream) (*MultiWriteHandle, error) {
@@ -61,8 +60,8 @@ func NewMultiWriteHandle(streams ...Stream) (*MultiWriteHandle, error) {
 	return m, nil
 }
 
-// AddStream adds a stream. Adding one that is there does nothing, and so does
-// adding to a handle that carries an error.
+// AddStream adds a stream. It does nothing if the stream is a member already, or if the
+// handle carries an error.
 //
 // Errors: ErrDifferentRuntimes.
 func (m *MultiWriteHandle) AddStream(s Stream) error {
@@ -95,7 +94,7 @@ func (m *MultiWriteHandle) Err() error {
 	return m.err
 }
 
-// errEmptyMulti is carried by a handle that NewMultiWriteHandle has not made.
+// errEmptyMulti is the error of a handle that NewMultiWriteHandle has not made.
 var errEmptyMulti = fmt.Errorf("tidemark: %w: an empty multi-write handle: get one from NewMultiWriteHandle", ErrInvalid)
 
 func (m *MultiWriteHandle) memberID(id StreamID) error {
@@ -110,8 +109,8 @@ func (m *MultiWriteHandle) memberID(id StreamID) error {
 	return nil
 }
 
-// WriteAtomic is Atomic for the members alone: what is added of another stream is refused
-// with ErrInvalid.
+// WriteAtomic is Atomic for the members alone. Adding to another stream fails with
+// ErrInvalid.
 //
 // Errors: the handle's; as Atomic.
 func (m *MultiWriteHandle) WriteAtomic(ctx context.Context, build func(*AtomicWrite) error) *Future[storage.SeqNo] {

@@ -29,26 +29,26 @@ type shared struct {
 	id     RuntimeID
 	engine engine
 	logger *slog.Logger
-	// stopping: somebody has begun to stop the runtime.
+	// stopping says that a call has begun to stop the runtime.
 	stopping atomic.Bool
 
 	mu     sync.Mutex
 	owners int // guarded by mu
 }
 
-// owned is one owner's share of a runtime. Handles refer to it, so that a client
-// counts as forgotten only when its handles are forgotten too.
+// owned is the share of one owner in a runtime. Handles refer to it. So a client counts as
+// forgotten only when its handles are forgotten too.
 type owned struct {
 	*shared
 	share *share
 }
 
-// share is what is left of an owner when it is forgotten.
+// share is the part of an owned that outlives it, for the cleanup of a forgotten owner.
 type share struct {
 	of   *shared
 	once sync.Once
-	// given is set when the share was given up. It is no channel, since cleanups run
-	// outside the synctest bubble that made it.
+	// given says that the share was given up. A channel would not do: cleanups run outside
+	// the synctest bubble that made it.
 	given atomic.Bool
 }
 
@@ -80,14 +80,14 @@ func (sh *share) give() (last bool) {
 	return last
 }
 
-// release gives the share up; the last one stops the runtime. Once somebody has begun to
-// stop it, release waits for the end.
+// release gives the share up. The last share stops the runtime. If another call is stopping
+// the runtime already, release waits for the end.
 func (sh *share) release() error {
 	switch last := sh.give(); {
 	case last:
 		return sh.of.shutdown(context.Background())
 	case sh.of.stopping.Load():
-		_ = sh.of.shutdown(context.Background()) // whoever began it is told
+		_ = sh.of.shutdown(context.Background()) // the call that began it returns the error
 	}
 	return nil
 }
@@ -103,8 +103,8 @@ func (sh *share) forgotten() {
 		return
 	}
 	sh.of.logger.Warn("a client was forgotten without Close; giving it up", "runtime", string(sh.of.id))
-	// Stopping waits for the log; the runtime's cleanups must not wait for it. The
-	// goroutine ends when the runtime has stopped.
+	// Stopping waits for the log, and the cleanups of package runtime must not wait. The
+	// goroutine ends when the client's runtime has stopped.
 	go func() {
 		if err := sh.release(); err != nil {
 			sh.of.logger.Error("stopping a forgotten runtime failed", "runtime", string(sh.of.id), "error", err)
@@ -129,7 +129,7 @@ func (o *owned) streams(ctx context.Context) ([]StreamInfo, error) {
 	return infos, nil
 }
 
-// giveUp is Shutdown, of one owner for all.
+// giveUp gives this owner up and stops the runtime for all owners: see Shutdown.
 func (o *owned) giveUp(ctx context.Context) error {
 	o.share.give()
 	return o.shutdown(ctx)

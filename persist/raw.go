@@ -9,9 +9,9 @@ import (
 	"github.com/tidemark-go/tidemark/indexed"
 )
 
-// RawSorted yields what Between yields, without decoding it. Key and Val are valid until the
-// next row is asked for, and must not be changed. Errors, which end the sequence, are those
-// of Between but for what cannot be decoded.
+// RawSorted yields what Between yields, but encoded. Key and Val are valid until the next
+// row is asked for, and must not be changed. Errors, which end the sequence, are those of
+// Between without those of decoding.
 func (s *Snapshot[K, V]) RawSorted(ctx context.Context, lower, upper frontier.Antichain) iter.Seq2[Row, error] {
 	return func(yield func(Row, error) bool) {
 		defer runtime.KeepAlive(s)
@@ -19,7 +19,7 @@ func (s *Snapshot[K, V]) RawSorted(ctx context.Context, lower, upper frontier.An
 	}
 }
 
-// RawAsOf yields what AsOf yields, as RawSorted does.
+// RawAsOf yields what AsOf yields, but encoded, as RawSorted does.
 func (s *Snapshot[K, V]) RawAsOf(ctx context.Context, t uint64) iter.Seq2[Row, error] {
 	return func(yield func(Row, error) bool) {
 		defer runtime.KeepAlive(s)
@@ -27,8 +27,8 @@ func (s *Snapshot[K, V]) RawAsOf(ctx context.Context, t uint64) iter.Seq2[Row, e
 	}
 }
 
-// raw hands rows on in the type of this package. It is called for every row of a pipeline, so
-// it does nothing else.
+// raw converts rows to the type of this package. It is called for every row of a pipeline,
+// so it does nothing else.
 func raw(rows iter.Seq2[indexed.Row, error], yield func(Row, error) bool) {
 	rows(func(row indexed.Row, err error) bool {
 		if err != nil {
@@ -38,7 +38,7 @@ func raw(rows iter.Seq2[indexed.Row, error], yield func(Row, error) bool) {
 	})
 }
 
-// Decoder decodes rows of one stream, by one goroutine at a time.
+// Decoder decodes rows of one stream. One goroutine uses it at a time.
 type Decoder[K, V any] struct{ rows *decoder[K, V] }
 
 // Decoder returns a decoder of the handle's stream, for rows that were read raw.

@@ -16,8 +16,8 @@ import (
 	"github.com/tidemark-go/tidemark/storage"
 )
 
-// Load returns a read handle of a stream that exists. On error the handle is not
-// nil: it carries the error, as with CreateOrLoad.
+// Load returns a read handle of a stream that exists. On error the handle is not nil: it
+// carries the error, as with CreateOrLoad.
 //
 // Errors: ErrUnknownStream, ErrCodecMismatch, ErrDestroyed, ErrStopped, ErrCorrupt.
 func Load[K, V any](ctx context.Context, c *ReadClient, name string, kc Codec[K], vc Codec[V]) (*ReadHandle[K, V], error) {
@@ -26,35 +26,35 @@ func Load[K, V any](ctx context.Context, c *ReadClient, name string, kc Codec[K]
 	return &ReadHandle[K, V]{handle: handle{owned: c.owned, name: name, id: StreamID(id), err: err}, kc: kc, vc: vc}, err
 }
 
-// ReadHandle reads a stream. It may be used by several goroutines at once.
+// ReadHandle reads a stream. Several goroutines may use it at once.
 type ReadHandle[K, V any] struct {
 	handle
 	kc Codec[K]
 	vc Codec[V]
 }
 
-// StreamName returns the name of the stream, also of a handle that carries an error.
+// StreamName returns the name of the stream, even if the handle carries an error.
 func (r *ReadHandle[K, V]) StreamName() string { return r.name }
 
 // StreamID returns the id of the stream, or the error that the handle carries.
 func (r *ReadHandle[K, V]) StreamID() (StreamID, error) { return r.id, r.usable() }
 
-// Err returns the error that the handle carries, if any. One that neither CreateOrLoad nor
-// Load has returned carries ErrInvalid.
+// Err returns the error that the handle carries, if any. A handle that neither CreateOrLoad
+// nor Load has returned carries ErrInvalid.
 func (r *ReadHandle[K, V]) Err() error { return r.usable() }
 
-// Description returns the frontiers of the stream, as of every command whose call returned
-// before; in a read-only runtime, as ReadClient.Description says.
+// Description returns the frontiers of the stream. They reflect every command whose call
+// returned before. In a read-only runtime they are those of ReadClient.Description.
 //
-// Errors: the handle's; ErrDestroyed, ErrStopped; the context's; in a read-only runtime also
-// ErrCorrupt and the storage's.
+// Errors: the handle's; ErrDestroyed, ErrStopped; the context's; in a read-only runtime
+// also ErrCorrupt and the storage's.
 func (r *ReadHandle[K, V]) Description(ctx context.Context) (frontier.Description, error) {
 	return r.describe(ctx)
 }
 
-// Snapshot returns what was durable when the call had its turn: it reflects every
-// command whose call returned before. It copies no update, and keeps the files it
-// refers to until it is closed.
+// Snapshot returns what was durable when the call had its turn. It reflects every command
+// whose call returned before. It copies no update. It keeps the files that it refers to
+// until it is closed.
 //
 // Errors: ErrUnknownStream, ErrDestroyed, ErrStopped; the handle's; the context's.
 func (r *ReadHandle[K, V]) Snapshot(ctx context.Context) (*Snapshot[K, V], error) {
@@ -68,9 +68,8 @@ func (r *ReadHandle[K, V]) Snapshot(ctx context.Context) (*Snapshot[K, V], error
 	return newSnapshot(r, s), nil
 }
 
-// Listen returns a snapshot and a listener, in one step: whatever is in the
-// snapshot is never delivered, and whatever comes after it is, exactly once. Both
-// are to be closed.
+// Listen returns a snapshot and a listener, in one step. The listener delivers every update
+// that is not in the snapshot, exactly once, and none that is in it. Close both.
 //
 // Errors: as Snapshot; ErrReadOnly if the runtime reads blobs alone.
 func (r *ReadHandle[K, V]) Listen(ctx context.Context) (*Snapshot[K, V], *Listener[K, V], error) {
@@ -95,14 +94,17 @@ func (r *ReadHandle[K, V]) decoder() *decoder[K, V] {
 	return &decoder[K, V]{stream: r.shownName(), keys: newSideDecoder(r.kc), vals: newSideDecoder(r.vc)}
 }
 
-// tenure says how long encoded bytes stay as they are, and so what decoded values may do
-// with them.
+// tenure says what decoded values may do with the bytes that they are decoded from.
 type tenure int
 
 const (
-	borrowed   tenure = iota // until the next read: values get a copy
-	lasting                  // for ever, in no large block of memory: values may keep them, unless they can change them
-	handedOver               // the values own them: values may keep and change them
+	// The bytes change with the next read: a value that keeps them gets a copy.
+	borrowed tenure = iota
+	// The bytes never change, are not part of a large block of memory, and others read them:
+	// a value may keep them if it cannot change them.
+	lasting
+	// The caller hands the bytes over: a value may keep and change them.
+	handedOver
 )
 
 // decode returns one update, or a *DecodeError.
@@ -122,13 +124,12 @@ func (d *decoder[K, V]) decode(key, val []byte, time uint64, diff int64, t tenur
 	}
 }
 
-// sideDecoder decodes keys, or vals. If values keep the bytes that they are decoded from,
-// they get a copy of borrowed bytes, and of lasting ones that they can change: the cache and
-// other readers share those.
+// sideDecoder decodes keys, or values. Some values keep the bytes that they are decoded
+// from: see tenure.
 type sideDecoder[T any] struct {
 	codec  Codec[T]
-	owned  codec.OwnedDecoder[T]  // nil if the codec is none
-	shared codec.SharedDecoder[T] // nil if the codec is none
+	owned  codec.OwnedDecoder[T]  // nil if the codec is not one
+	shared codec.SharedDecoder[T] // nil if the codec is not one
 	copies kept.Copies
 }
 
@@ -150,16 +151,16 @@ func (d *sideDecoder[T]) decode(src []byte, t tenure) (T, error) {
 	return d.codec.Decode(src)
 }
 
-// Snapshot is the contents of a stream at one SeqNo. It may be read more than once,
-// and by several goroutines at once. It is to be closed; one that is forgotten is
-// closed with a logged warning when it is collected as garbage.
+// Snapshot is the contents of a stream at one SeqNo. It may be read more than once, and by
+// several goroutines at once. Close it. A snapshot that is forgotten is closed when it is
+// collected as garbage, with a logged warning.
 type Snapshot[K, V any] struct {
 	read  *ReadHandle[K, V]
 	inner *indexed.Snapshot
 	open  *leaseable
 }
 
-// leaseable closes something that must be closed, also if that is forgotten.
+// leaseable closes something once: by done, or by forgotten if the user forgot to close it.
 type leaseable struct {
 	once   sync.Once
 	what   string
@@ -187,13 +188,12 @@ func newSnapshot[K, V any](r *ReadHandle[K, V], inner *indexed.Snapshot) *Snapsh
 	return s
 }
 
-// SeqNo returns the position in the log that the snapshot reflects: it contains
-// every write to the stream at or before it, and none after.
+// SeqNo returns the position in the log that the snapshot reflects. The snapshot contains
+// every write to the stream at or before that position, and none after it.
 func (s *Snapshot[K, V]) SeqNo() storage.SeqNo { return s.inner.SeqNo() }
 
-// Upper returns the upper of the stream: contents are complete for times before it.
-// Updates at or in advance of it are in the snapshot too, as far as they were
-// written.
+// Upper returns the upper of the stream: contents are complete for times before it. The
+// snapshot also has the updates at or in advance of it that were written so far.
 func (s *Snapshot[K, V]) Upper() frontier.Antichain { return s.inner.Upper() }
 
 // Since returns the since of the stream: times before it have been moved up to it.
@@ -205,13 +205,12 @@ func (s *Snapshot[K, V]) RowsBetween(lower, upper frontier.Antichain) int {
 	return s.inner.RowsBetween(lower, upper)
 }
 
-// All yields the updates in storage order, neither sorted nor consolidated as a
-// whole, with times advanced to Since. It streams: a part of a batch is in memory at
-// a time, and while that is read up to four that follow.
+// All yields the updates in storage order, with times advanced to Since. They are neither
+// sorted nor consolidated as a whole. All holds the part of a batch that is being read in
+// memory, and up to four parts after it, which it reads ahead.
 //
-// An update that cannot be decoded is yielded as a *DecodeError, and the caller may
-// go on; any other error ends the sequence: ErrCorrupt, ErrClosed, ErrStopped, the
-// context's.
+// An update that cannot be decoded is yielded as a *DecodeError, and the caller may go on.
+// Any other error ends the sequence: ErrCorrupt, ErrClosed, ErrStopped, the context's.
 func (s *Snapshot[K, V]) All(ctx context.Context) iter.Seq2[Update[K, V], error] {
 	return func(yield func(Update[K, V], error) bool) {
 		defer runtime.KeepAlive(s)
@@ -231,15 +230,15 @@ func (s *Snapshot[K, V]) All(ctx context.Context) iter.Seq2[Update[K, V], error]
 	}
 }
 
-// Raw yields what All yields, without decoding it: to copy it elsewhere, to count, or to
-// decode what is wanted. Key and Val are valid until the next row is asked for, and must
-// not be changed. Errors, which end the sequence, are as in All.
+// Raw yields what All yields, but encoded. It is for callers that copy rows, count them, or
+// decode a few of them. Key and Val are valid until the next row is asked for, and must not
+// be changed. Errors, which end the sequence, are as in All.
 func (s *Snapshot[K, V]) Raw(ctx context.Context) iter.Seq2[Row, error] {
 	return s.RawBetween(ctx, frontier.Antichain{}, frontier.Empty())
 }
 
-// RawBetween is Raw of the times in [lower, upper), where lower is {0}, Since or in advance
-// of it. Batches whose times are all outside are not read.
+// RawBetween is Raw for the times in [lower, upper). lower is {0}, Since, or in advance of
+// Since. Batches whose times are all outside are not read.
 func (s *Snapshot[K, V]) RawBetween(ctx context.Context, lower, upper frontier.Antichain) iter.Seq2[Row, error] {
 	return func(yield func(Row, error) bool) {
 		defer runtime.KeepAlive(s)
@@ -258,20 +257,20 @@ func (s *Snapshot[K, V]) RawBetween(ctx context.Context, lower, upper frontier.A
 	}
 }
 
-// Consolidated yields the updates sorted by encoded (key, val), then time, with
-// times advanced to Since, equal ones added up and zeros left out. It merges as it
-// goes.
+// Consolidated yields the updates sorted by encoded (key, val), then time, with times
+// advanced to Since. Equal updates are added up, and zeros are left out. It merges while it
+// reads.
 //
-// Errors: as in All; also ErrOverflow, which ends the sequence, at updates whose diffs
-// add up to more than an int64 holds.
+// Errors: as in All; also ErrOverflow, which ends the sequence, at updates whose diffs add
+// up to more than an int64 holds.
 func (s *Snapshot[K, V]) Consolidated(ctx context.Context) iter.Seq2[Update[K, V], error] {
 	return s.rows(s.inner.Consolidated(ctx))
 }
 
 // Between is Consolidated for the times in [lower, upper) alone.
 //
-// Errors: as in Consolidated; also ErrAsOfBeforeSince if lower is before Since: times around it can no
-// longer be told apart.
+// Errors: as in Consolidated; also ErrAsOfBeforeSince if lower is before Since: times
+// before Since can no longer be told apart.
 func (s *Snapshot[K, V]) Between(ctx context.Context, lower, upper frontier.Antichain) iter.Seq2[Update[K, V], error] {
 	return s.rows(s.inner.Between(ctx, lower, upper))
 }
@@ -301,8 +300,7 @@ func (s *Snapshot[K, V]) rows(rows iter.Seq2[indexed.Row, error]) iter.Seq2[Upda
 	}
 }
 
-// ReadToEnd returns what Consolidated yields: all of it, in memory. It ends with the
-// first error.
+// ReadToEnd returns all that Consolidated yields, in memory. It ends with the first error.
 func (s *Snapshot[K, V]) ReadToEnd(ctx context.Context) ([]Update[K, V], error) {
 	var updates []Update[K, V]
 	for u, err := range s.Consolidated(ctx) {
@@ -314,6 +312,5 @@ func (s *Snapshot[K, V]) ReadToEnd(ctx context.Context) ([]Update[K, V], error) 
 	return updates, nil
 }
 
-// Close lets go of the files that the snapshot refers to. It may be called more than
-// once.
+// Close lets go of the files that the snapshot refers to. It may be called more than once.
 func (s *Snapshot[K, V]) Close() error { return s.open.done() }

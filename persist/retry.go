@@ -7,15 +7,14 @@ import (
 )
 
 // IsRetryable reports whether the call that failed with err has changed nothing, and may
-// succeed if it is made again, as it is, on the same client, after a while. It is false for
-// nil.
+// succeed later: if the same call is made again on the same client. It is false for nil.
 //
 //	err matches                        retryable  why, and what to do
 //	---------------------------------  ---------  -------------------------------------------
 //	ErrNoEffect                        yes        The storage could not take the command: a
 //	                                              full disk, an outage. Wait, and try again.
-//	ErrNoEffect and a context's error  yes        A time limit of the storage. If it may be
-//	                                              that of your own context, look there first.
+//	ErrNoEffect and a context's error  yes        A time limit of the storage, or the end of
+//	                                              your own context. Look at yours first.
 //	ErrPrevious                        as cause   It wraps the error of the command before it
 //	                                              in its Chain. Submit both again, in a new
 //	                                              Chain.
@@ -28,22 +27,22 @@ import (
 //	                                              write everything twice. Open the location
 //	                                              again and look at the upper, or repeat a
 //	                                              CompareAndAppend there, which is safe.
-//	ErrUpperMismatch, ErrSealed,       no         The stream is somewhere else. Go on from where
-//	ErrSealRegression,                            it is: make another command.
+//	ErrUpperMismatch, ErrSealed,       no         The stream has another upper or since. Go on
+//	ErrSealRegression,                            from there: make another command.
 //	ErrSinceRegression
 //	ErrUnknownStream, ErrDestroyed,    no         The answer will be the same.
 //	ErrReadOnly, ErrCodecMismatch,
 //	ErrInvalid, ErrDifferentRuntimes
-//	ErrLocked                          no         It is about an opening: who holds the
-//	                                              location may never let go. A program that
-//	                                              takes over from another one may wait.
+//	ErrLocked                          no         It is an error of an opening: the holder of
+//	                                              the location may never let go. A program
+//	                                              that takes over from another one may wait.
 //	ErrCorrupt, ErrNewerFormat         no         The stored bytes will be the same.
 //	a context's error alone            no         Your context has ended. If it was the context
 //	                                              of Future.Wait, the command may take effect.
 //	anything else                      no         It is not known to have had no effect.
 //
-// A batch sink retries by this rule. A retry needs a pause, which grows: the runtime's log
-// and metrics tell of the outage meanwhile.
+// A batch sink retries by this rule. Pause before each retry, longer each time. Meanwhile
+// Config.Logger and the metrics of the runtime report the outage.
 func IsRetryable(err error) bool {
 	if !errors.Is(err, ErrNoEffect) {
 		return false

@@ -9,21 +9,22 @@ import (
 	"github.com/tidemark-go/tidemark/internal/brief"
 )
 
-// Row is one update, encoded. Whatever yields rows says whether they are sorted, whether equal
-// ones are added up, and how long Key and Val are valid. They must not be changed.
+// Row is one update, encoded. The method that yields rows says three things: whether they
+// are sorted, whether equal ones are added up, and how long Key and Val are valid. Key and
+// Val must not be changed.
 type Row struct {
 	Key, Val []byte // as the codecs of the stream encode them
 	Time     uint64
 	Diff     int64
 }
 
-// Codecs returns the codecs of the stream's keys and values, for operators that write
+// Codecs returns the codecs of the stream's keys and values. It is for operators that write
 // encoded rows: see EncodeRow.
 func (w *WriteHandle[K, V]) Codecs() (Codec[K], Codec[V]) { return w.kc, w.vc }
 
-// Client returns the client that the handle was made with, for operators that keep
-// streams of their own beside the one they are given; closing it closes that one. It is
-// nil for a handle that carries an error.
+// Client returns the client that the handle was made with. It is for operators that keep
+// streams of their own beside the given one. Closing it closes the client of the handle. It
+// is nil for a handle that carries an error.
 func (w *WriteHandle[K, V]) Client() *Client {
 	if w.Err() != nil {
 		return nil
@@ -31,9 +32,9 @@ func (w *WriteHandle[K, V]) Client() *Client {
 	return &Client{owned: w.owned, writer: w.writer}
 }
 
-// MaxCommandBytes returns how many bytes of encoded updates a command may have; larger
-// ones are refused with ErrTooLarge. Each update counts 24 bytes beside its key and value.
-// It is 0 for a handle that carries an error.
+// MaxCommandBytes returns how many bytes of encoded updates a command may have. A larger
+// command is refused with ErrTooLarge. Each update counts 24 bytes beside its key and
+// value. MaxCommandBytes is 0 for a handle that carries an error.
 func (w *WriteHandle[K, V]) MaxCommandBytes() int64 {
 	if w.Err() != nil {
 		return 0
@@ -41,11 +42,11 @@ func (w *WriteHandle[K, V]) MaxCommandBytes() int64 {
 	return w.writer.MaxCommandBytes()
 }
 
-// EncodeRow appends an update, as a write encodes it, to dst. The row refers to what is
-// returned, which has a few bytes beside it.
+// EncodeRow appends an update to dst, in the encoding of a write. It returns a row that
+// refers to the result, and the result, which has a few bytes beside the row.
 //
-// Errors, which name the key: the codecs'; ErrInvalid names one that does not append to what
-// it is handed.
+// Errors, which name the key: the codecs'; ErrInvalid names a codec that does not append to
+// the bytes that it is given.
 func EncodeRow[K, V any](dst []byte, kc Codec[K], vc Codec[V], u *Update[K, V]) (Row, []byte, error) {
 	row, dst, err := indexed.AppendRow[K, V](dst, kc, vc, u.Key, u.Val)
 	if err != nil {
@@ -55,11 +56,12 @@ func EncodeRow[K, V any](dst []byte, kc Codec[K], vc Codec[V], u *Update[K, V]) 
 	return Row(row), dst, nil
 }
 
-// AddRows adds updates in the encoding of the stream, such as Snapshot.Raw yields, whose
-// time may be changed and whose diff negated. They are copied. So a row can be retracted
-// as it is, whatever version of a codec has written it. One whose diff is math.MinInt64, as
-// a sum may be, is refused, since it has no negation: add it as two, of -math.MaxInt64 and
-// -1.
+// AddRows adds updates in the encoding of the stream, such as Snapshot.Raw yields. The
+// caller may change their times and negate their diffs. AddRows copies the rows. So a row
+// can be retracted as it is, whatever version of a codec wrote it.
+//
+// AddRows refuses a row whose diff is math.MinInt64, which a sum may be: it has no
+// negation. Add it as two rows, of -math.MaxInt64 and -1.
 //
 // Errors: as AddWrite.
 func AddRows(b *AtomicWrite, s Stream, rows []Row) error {

@@ -8,8 +8,8 @@ import (
 	"github.com/tidemark-go/tidemark/indexed"
 )
 
-// StreamID numbers the streams of a location from 0 on, in the order in which they were
-// registered. An id is never used again, also not after the stream was destroyed.
+// StreamID numbers the streams of a location from 0 on, in the order of their registration.
+// An id is never used again, even if its stream was destroyed.
 type StreamID uint64
 
 // String returns the id as "Id(0)".
@@ -20,18 +20,19 @@ type StreamInfo struct {
 	// ID and Name identify the stream.
 	ID   StreamID
 	Name string
-	// KeyCodec and ValCodec are the names of the codecs that it was registered with.
+	// KeyCodec and ValCodec are the names of the codecs that the stream was registered with.
 	KeyCodec, ValCodec string
-	// Description has its Upper and Since. Lower is {0}.
+	// Description has the Upper and the Since of the stream. Lower is {0}.
 	frontier.Description
 	// TailBytes is the size of the updates that are in the log and not yet in a batch, in
 	// bytes of their encoding.
 	TailBytes int64
-	// Batches is the number of its batches, and Rows the number of updates in them. Equal
-	// rows of several batches count once each, until a merge adds them up.
+	// Batches is the number of batches of the stream, and Rows the number of updates in
+	// them. If several batches have equal rows, each of the rows counts until a merge adds
+	// them up.
 	Batches int
 	Rows    int64
-	// BatchBytes is the size of the files of its batches.
+	// BatchBytes is the size of the files of these batches.
 	BatchBytes int64
 }
 

@@ -6,11 +6,11 @@ import (
 	"github.com/tidemark-go/tidemark/indexed"
 )
 
-// translate returns an error of the engine in the types of this package. The engine has
-// error types of its own, since it cannot import this package. Every error of the engine
-// passes here on its way to the caller.
+// translate returns an error of the engine in the types of this package. The engine cannot
+// import this package, so it has error types of its own. Every error of the engine passes
+// through translate on its way to the caller.
 //
-// The text stays, and so does whatever the error wraps.
+// The text of the error stays, and so does whatever it wraps.
 func translate(err error) error {
 	switch e := err.(type) { //nolint:errorlint // the outermost error is replaced, those inside by translated.As
 	case nil:
@@ -26,8 +26,8 @@ func translate(err error) error {
 	return err
 }
 
-// translated is an error that has one of the engine's types somewhere inside: wrapped,
-// joined with others, or both.
+// translated is an error that contains one of the engine's types: wrapped, joined with
+// others, or both.
 type translated struct{ error }
 
 func (t translated) Unwrap() error { return t.error }
