@@ -5,13 +5,13 @@ import (
 	"fmt"
 )
 
-// Optional is a value that may be missing. The zero value is a missing one.
+// Optional is a value that may be missing. The zero value is missing.
 type Optional[T any] struct {
 	Value T
 	Valid bool // false: Value is ignored
 }
 
-// Some returns a value that is there.
+// Some returns a value that is not missing.
 func Some[T any](v T) Optional[T] { return Optional[T]{Value: v, Valid: true} }
 
 // Option encodes an [Optional]: the byte 0 if the value is missing, or the byte 1

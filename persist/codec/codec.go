@@ -8,38 +8,38 @@ import (
 // Codec encodes and decodes values of one type. Implementations must be safe for
 // use by several goroutines at once, and must not panic on any input.
 type Codec[T any] interface {
-	// Name identifies the type and its encoding. It is recorded with a stream for
-	// ever and compared as a plain string: not empty, and never given another
-	// meaning.
+	// Name identifies the type and its encoding. It is recorded with a stream for ever and
+	// compared as a plain string. It must not be empty, and must never get another meaning.
 	Name() string
 
-	// Append appends the encoding of v to dst and returns the longer slice. Equal
-	// values have equal encodings. It does not change the bytes that dst holds: a write
-	// with a codec that ignores dst, or begins at its start, is an error that names the
-	// codec, and so is such a part of a composite.
+	// Append appends the encoding of v to dst and returns the longer slice. Equal values
+	// have equal encodings. Append does not change the bytes that dst holds. A codec that
+	// ignores dst, or writes from its start, makes a write fail, with an error that names
+	// the codec. The same holds for a codec that is part of a composite.
 	//
-	// Errors: v has no encoding; then it returns dst as it was.
+	// Errors: v has no encoding; then Append returns dst as it was.
 	Append(dst []byte, v T) ([]byte, error)
 
-	// Decode returns the value that src encodes. src is all of one encoding; it is
-	// the caller's, who will reuse it: Decode neither keeps nor changes it.
+	// Decode returns the value that src encodes. src is all of one encoding. The caller
+	// will reuse src, so Decode neither keeps nor changes it.
 	//
 	// Errors: src is not an encoding.
 	Decode(src []byte) (T, error)
 }
 
-// OwnedDecoder is what a codec may offer beside Decode: values that keep the bytes they
-// were decoded from, as those of [String] and [Bytes] do. Readers then copy the bytes of
-// many values at a time.
+// OwnedDecoder is an optional ability of a codec whose values keep the bytes that they were
+// decoded from, as those of [String] and [Bytes] do. With it readers copy the bytes of many
+// values at a time.
 type OwnedDecoder[T any] interface {
-	// DecodeOwned is Decode of bytes that are handed over: the caller neither reads nor
+	// DecodeOwned is Decode of bytes that the caller hands over: it neither reads nor
 	// changes them afterwards. Their capacity is their length.
 	DecodeOwned(src []byte) (T, error)
 }
 
-// SharedDecoder is what a codec may offer beside OwnedDecoder: values that keep the bytes
-// they were decoded from, and through which nobody can change these, as those of [String].
-// Readers then need no copy where many read the same.
+// SharedDecoder is an optional ability of a codec beside OwnedDecoder. It is for values
+// that keep the bytes that they were decoded from, and through which nobody can change
+// these bytes, such as those of [String]. With it readers need no copy where many read the
+// same bytes.
 type SharedDecoder[T any] interface {
 	// DecodeShared is Decode of bytes that are never changed afterwards, and that others
 	// read as well.
@@ -47,15 +47,15 @@ type SharedDecoder[T any] interface {
 }
 
 var (
-	// ErrEncode: a value has no encoding in its codec, a string that is not UTF-8
-	// for example. Correct the value, or choose a codec that takes it.
+	// ErrEncode: a value has no encoding in its codec; an example is a string that is not
+	// UTF-8. Correct the value, or choose a codec that takes it.
 	ErrEncode = errors.New("codec: cannot encode")
 	// ErrDecode: bytes are not an encoding of the codec's type. They were written
 	// by another codec of the same name, or by a newer version of it.
 	ErrDecode = errors.New("codec: cannot decode")
 )
 
-// encodeErrorf and decodeErrorf name the codec in front of the cause.
+// encodeErrorf and decodeErrorf put the name of the codec before the cause.
 func encodeErrorf(name, format string, args ...any) error {
 	return fmt.Errorf("%w %s: %w", ErrEncode, name, fmt.Errorf(format, args...))
 }
@@ -64,8 +64,8 @@ func decodeErrorf(name, format string, args ...any) error {
 	return fmt.Errorf("%w %s: %w", ErrDecode, name, fmt.Errorf(format, args...))
 }
 
-// Func makes a codec of two functions, both required, which must do what [Codec]
-// asks of Append and Decode. Their errors are wrapped in ErrEncode and ErrDecode.
+// Func makes a codec of two functions. Both are required, and must do what [Codec] asks of
+// Append and Decode. Their errors are wrapped in ErrEncode and ErrDecode.
 func Func[T any](
 	name string,
 	appendTo func(dst []byte, v T) ([]byte, error),
@@ -74,7 +74,7 @@ func Func[T any](
 	return funcCodec[T]{named: named{name}, appendTo: appendTo, decode: decode}
 }
 
-// named is a codec's name, which is also what the codec prints as.
+// named is the name of a codec. Printing the codec prints the name.
 type named struct{ name string }
 
 func (n named) Name() string   { return n.name }

@@ -1,14 +1,14 @@
 // Package codec turns keys and values into bytes and back.
 //
-// Tidemark stores bytes only. Each stream has a [Codec] for its keys and one for
-// its values; their names are recorded when the stream is created, and a handle
-// that brings codecs of other names is refused. So a name stands for a type and
-// an encoding for as long as the data lives:
+// Tidemark stores bytes only. Each stream has a [Codec] for its keys and one for its
+// values. Their names are recorded when the stream is created. A handle that brings codecs
+// of other names is refused. So a name stands for a type and an encoding for as long as the
+// data lives:
 //
 //	write, read, err := persist.CreateOrLoad(ctx, client, "orders",
 //		codec.Uint64, codec.JSON[Order]())
 //
-// # What there is
+// # The codecs
 //
 //	codec            name                      bytes
 //	--------------   ------------------------  ----------------------------------------
@@ -28,22 +28,27 @@
 //	Keep(c)          as c                      as c, or as they were read
 //	Func(name, ...)  name                      your own
 //
-// All but JSON, Proto, what is kept of them and your own sort as their values do: bytes.Compare of two encodings
-// is the order of the values, and a composite sorts as its parts do. Storage sorts
-// by encoded bytes, so a snapshot of a stream with such keys comes out in key order.
+// Encodings sort as their values do: bytes.Compare of two encodings is the order of the
+// values. A composite sorts as its parts do. Storage sorts by encoded bytes, so a snapshot
+// of a stream with such keys comes out in key order. Exceptions are JSON, Proto, Keep of
+// one of these, and your own codecs.
 //
 // # Equal values, equal bytes
 //
-// Updates of one (key, value) are added up when their encodings are equal, byte
-// for byte. An encoding that writes one value in two ways leaves a row and its
-// retraction standing beside each other for ever. The codecs here keep that rule,
-// and [Float64], [JSON] and [Proto] say where Go's == sees it differently.
+// Updates of one (key, value) are added up when their encodings are equal, byte for byte.
+// If an encoding writes one value in two ways, a row and its retraction stand beside each
+// other for ever. The codecs here write equal values in one way. [Float64], [JSON] and
+// [Proto] say where Go's == sees it differently.
 //
 // # Writing a codec
 //
-// Use [Func], or implement [Codec]. Choose a short name that says what the bytes
-// are and not where the Go type lives, and never change what a name means: give a
-// new encoding a new name. Refuse bytes that you would not write, and read them by
-// [LenientDecoder] if at all. Test that decoding gives back what was encoded, that
-// equal values have equal bytes, and that arbitrary bytes never panic.
+// Use [Func], or implement [Codec]. The rules:
+//
+//   - Choose a short name that says what the bytes are, and not where the Go type lives.
+//   - Never change the meaning of a name: give a new encoding a new name.
+//   - Refuse bytes that you would not write. If you must read them, do so in a
+//     [LenientDecoder].
+//
+// Test three things: decoding gives back what was encoded, equal values have equal bytes,
+// and arbitrary bytes never panic.
 package codec

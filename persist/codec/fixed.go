@@ -7,35 +7,36 @@ import (
 	"time"
 )
 
-// Unit encodes struct{} as no bytes at all: the value of a stream that has only keys.
+// Unit encodes struct{} as no bytes at all. It is for the values of a stream that has only
+// keys.
 var Unit Codec[struct{}] = unitCodec
 
 // Bool encodes false as the byte 0 and true as the byte 1.
 var Bool Codec[bool] = boolCodec
 
-// Uint32 encodes a uint32 as 4 bytes, big endian, which sort as the numbers do.
+// Uint32 encodes a uint32 as 4 bytes, big endian. They sort as the numbers do.
 var Uint32 Codec[uint32] = uint32Codec
 
-// Uint64 encodes a uint64 as 8 bytes, big endian, which sort as the numbers do.
+// Uint64 encodes a uint64 as 8 bytes, big endian. They sort as the numbers do.
 var Uint64 Codec[uint64] = uint64Codec
 
-// Int32 encodes an int32 as 4 bytes, big endian with the sign bit flipped, which
-// sort as the numbers do.
+// Int32 encodes an int32 as 4 bytes, big endian with the sign bit flipped. They sort as the
+// numbers do.
 var Int32 Codec[int32] = int32Codec
 
-// Int64 encodes an int64 as 8 bytes, big endian with the sign bit flipped, which
-// sort as the numbers do.
+// Int64 encodes an int64 as 8 bytes, big endian with the sign bit flipped. They sort as the
+// numbers do.
 var Int64 Codec[int64] = int64Codec
 
-// Float64 encodes every float64 bit for bit, as 8 bytes that sort by the total
-// order of IEEE 754: negative NaNs, -Inf, ..., -0, +0, ..., +Inf, positive NaNs.
-// -0 and +0 are two different keys here, although Go's == calls them equal.
+// Float64 encodes every float64 bit for bit, as 8 bytes that sort by the total order of
+// IEEE 754: negative NaNs, -Inf, ..., -0, +0, ..., +Inf, positive NaNs. -0 and +0 are two
+// different keys here, although they are equal by Go's ==.
 var Float64 Codec[float64] = float64Codec
 
-// Time encodes an instant as 12 bytes that sort as instants do: seconds since the
-// year 1 as [Int64] does, then nanoseconds as [Uint32] does. Every time.Time has
-// an encoding. Instants come back in UTC: the location and the monotonic clock
-// reading are not kept, so times for which Equal holds encode equally.
+// Time encodes an instant as 12 bytes that sort as instants do: seconds since the year 1 as
+// [Int64] encodes them, then nanoseconds as [Uint32] does. Every time.Time has an encoding.
+// Instants are decoded in UTC. The encoding has neither the location nor the monotonic
+// clock reading. So times for which Equal holds have equal encodings.
 var Time Codec[time.Time] = timeCodec
 
 var unitCodec = fixedCodec[struct{}]{
@@ -98,8 +99,8 @@ var float64Codec = fixedCodec[float64]{
 	named: named{"float64"},
 	width: 8,
 	put: func(dst []byte, v float64) []byte {
-		// Larger magnitudes of positive numbers have larger bits: set the sign bit to
-		// put them after all negative ones, whose bits must run the other way.
+		// A larger positive number has larger bits. Setting the sign bit puts it after all
+		// negative numbers. Their bits run the other way, so all of them are flipped.
 		bits := math.Float64bits(v)
 		if bits&signBit64 == 0 {
 			bits |= signBit64
@@ -123,8 +124,8 @@ var timeCodec = fixedCodec[time.Time]{
 	named: named{"time"},
 	width: 12,
 	put: func(dst []byte, v time.Time) []byte {
-		// time.Time counts seconds from the year 1 in an int64. Unix moves the origin,
-		// and wraps around for the earliest times; moving it back undoes that too.
+		// time.Time counts seconds from the year 1 in an int64. Unix moves the origin, and
+		// wraps around for the earliest times. Moving the origin back undoes the wrap too.
 		dst = appendInt64(dst, v.Unix()+unixFromYearOne)
 		return binary.BigEndian.AppendUint32(dst, uint32(v.Nanosecond()))
 	},
@@ -151,7 +152,7 @@ func appendInt64(dst []byte, v int64) []byte {
 
 func int64At(src []byte) int64 { return int64(binary.BigEndian.Uint64(src) ^ signBit64) }
 
-// fixedCodec encodes every value in width bytes. get is called with width bytes.
+// fixedCodec encodes every value in width bytes. get gets exactly width bytes.
 type fixedCodec[T any] struct {
 	named
 	width int

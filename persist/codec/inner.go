@@ -2,10 +2,11 @@ package codec
 
 import "fmt"
 
-// A composite hands its own bytes on to the codecs that it is made of. One that does not
-// append to them would make encodings of other values, which nothing could tell later.
+// A composite passes its own bytes to the codecs that it is made of. A codec that does not
+// append to them would turn them into the encoding of another value, and nothing could
+// detect that later.
 
-// ours is a codec of this package, which appends.
+// ours is a codec of this package. Such a codec appends.
 type ours interface{ appends() }
 
 func (stringCodec) appends()       {}
@@ -18,7 +19,7 @@ func (jsonCodec[T]) appends()      {}
 func (protoCodec[T]) appends()     {}
 func (keptCodec[T]) appends()      {}
 
-// inner returns a codec as a part of a composite: one of somebody else is checked.
+// inner returns a codec as a part of a composite. A codec of another package is checked.
 func inner[T any](c Codec[T]) Codec[T] {
 	if _, ok := c.(ours); ok {
 		return c
@@ -30,8 +31,8 @@ func inner[T any](c Codec[T]) Codec[T] {
 // checkedCodec checks that a codec appends.
 type checkedCodec[T any] struct{ Codec[T] }
 
-// guard is what the codec is handed. One that does not append returns something else,
-// whatever the value is.
+// guard is what dst holds when a checked codec is called. A codec that does not append
+// returns something that does not begin with it, whatever the value is.
 const guard = "\xf3tide\xfe\x01\xa7"
 
 func (c checkedCodec[T]) Append(dst []byte, v T) ([]byte, error) {

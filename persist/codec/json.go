@@ -14,22 +14,23 @@ type JSONOption func(*jsonConfig)
 
 type jsonConfig struct{ typeName string }
 
-// TypeName sets the name of the type in the codec's name: "json(NAME)". Use it to
-// rename the Go type of a stream that exists, or to keep two types apart that are
-// called the same in two packages.
+// TypeName sets the name of the type in the codec's name: "json(NAME)". Use it to rename
+// the Go type of a stream that exists. Or use it to keep two types apart that have the same
+// name in two packages.
 func TypeName(name string) JSONOption {
 	return func(c *jsonConfig) { c.typeName = name }
 }
 
 // JSON encodes T as encoding/json does.
 //
-// The codec's name is json and the name of the type without its packages, so
-// that moving a type to another package does not lock its data out: "json(Order)",
-// "json(map[string]int64)", "json(Box[Order])"; a struct without a name is
-// "json(struct)". After renaming a type, keep the old name with [TypeName].
+// The codec's name is json and the name of the type without its packages: "json(Order)",
+// "json(map[string]int64)", "json(Box[Order])". A struct without a name is "json(struct)".
+// So data stays readable when a type moves to another package. After renaming a type, keep
+// the old name with [TypeName].
 //
-// Equal values encode to equal bytes: fields come in the order of declaration,
-// map keys are sorted. What Go's == or a method Equal calls equal may still differ:
+// Equal values encode to equal bytes: fields come in the order of declaration, and map keys
+// are sorted. Values that are equal by Go's ==, or by a method Equal, may still have
+// different bytes:
 //
 //   - a nil slice or map is null, an empty one is [] or {};
 //   - time.Time is written with its location: use UTC;
@@ -39,15 +40,16 @@ func TypeName(name string) JSONOption {
 // Numbers in values of interface types, as in JSON[any], are json.Number and keep their
 // digits.
 //
-// Adding, removing or reordering fields changes the bytes of a value, too. So a version of a
-// program that has a field more would read what an earlier one wrote as values whose
-// retractions retract nothing. Decoding refuses such bytes, all that it would not write
-// itself. [Keep] reads them, and retracts them by the bytes that they were read from; the
-// codec's name stays the same, so that a stream that exists opens with it. Values of
-// interface types need it as well where they are given structs, which are read as maps.
+// Adding, removing or reordering fields changes the bytes of a value. So a value that an
+// earlier version of the program wrote would encode to other bytes, and its retraction
+// would retract nothing. Decoding therefore refuses all bytes that it would not write
+// itself. [Keep] reads them, and retracts them by the bytes that they were read from. The
+// codec's name stays the same, so a stream that exists opens with Keep. Values of interface
+// types need Keep as well if they are given structs, which are read as maps.
 //
 // Errors: what encoding/json refuses, such as NaN and channels; strings that are not UTF-8,
-// which encoding/json would silently change; and in decoding, bytes that encode otherwise.
+// which encoding/json would silently change; in decoding also bytes that the value would
+// not encode to.
 func JSON[T any](opts ...JSONOption) Codec[T] {
 	cfg := jsonConfig{typeName: typeName(reflect.TypeFor[T]())}
 	for _, opt := range opts {
@@ -59,8 +61,9 @@ func JSON[T any](opts ...JSONOption) Codec[T] {
 	}
 }
 
-// qualifier is what stands before a type's own name within the name of a generic
-// type, or behind it where the type is local to a function.
+// qualifier matches the parts of a type's name that are not the type's own name: a package
+// path before a name, also within the brackets of a generic type, or the number behind a
+// type that is local to a function.
 var qualifier = regexp.MustCompile(`[^\[\]{}(),;*\s]*\.|·\d+`)
 
 func typeName(t reflect.Type) string {
@@ -75,13 +78,13 @@ func typeName(t reflect.Type) string {
 	case reflect.Map:
 		return "map[" + typeName(t.Key()) + "]" + typeName(t.Elem())
 	default:
-		// Never the fields of a struct: the name must outlive a new one.
+		// The name has no fields of a struct: it must stay the same when one is added.
 		return t.Kind().String()
 	}
 }
 
-// replaced is how encoding/json writes a byte that is not UTF-8. It writes the
-// rune U+FFFD itself as it is, never as an escape.
+// replaced is how encoding/json writes a byte that is not UTF-8. It never writes the rune
+// U+FFFD itself as an escape.
 var replaced = []byte(`\ufffd`)
 
 var errReplaced = errors.New("a string is not valid UTF-8 (use a []byte field)")
@@ -138,7 +141,7 @@ func (c jsonCodec[T]) Decode(src []byte) (T, error) {
 	return v, nil
 }
 
-// DecodeLenient is Decode of what other versions of T have written, too.
+// DecodeLenient is Decode that also accepts what other versions of T have written.
 func (c jsonCodec[T]) DecodeLenient(src []byte) (T, error) {
 	var v, zero T
 	if !c.interfaces {
@@ -147,7 +150,7 @@ func (c jsonCodec[T]) DecodeLenient(src []byte) (T, error) {
 		}
 		return v, nil
 	}
-	if !json.Valid(src) { // a Decoder would stop at the end of the first value
+	if !json.Valid(src) { // a Decoder would ignore what follows the first value
 		return zero, decodeErrorf(c.name, "%w", json.Unmarshal(src, new(json.RawMessage)))
 	}
 	d := json.NewDecoder(bytes.NewReader(src))
@@ -159,11 +162,11 @@ func (c jsonCodec[T]) DecodeLenient(src []byte) (T, error) {
 	return v, nil
 }
 
-// rewriter tells whether encoding/json would write a text for a value, without a copy of
-// what it would write.
+// rewriter tells whether encoding/json would write a text for a value. It makes no copy of
+// what would be written.
 type rewriter struct {
 	encoder *json.Encoder
-	rest    []byte // of the text
+	rest    []byte // the part of the text that is not compared yet
 	differs bool
 }
 
@@ -181,7 +184,8 @@ func (r *rewriter) wouldWrite(text []byte, v any) bool {
 	return same
 }
 
-// Write compares what the encoder writes. It ends with a line break, which is nowhere else.
+// Write compares what the encoder writes with the text. The encoder ends with a line break,
+// which is not in the text.
 func (r *rewriter) Write(p []byte) (int, error) {
 	text := bytes.TrimSuffix(p, []byte("\n"))
 	if bytes.HasPrefix(r.rest, text) {
@@ -192,8 +196,8 @@ func (r *rewriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// hasReplacement reports whether text has the escape \ufffd: the backslash must
-// not itself be escaped.
+// hasReplacement reports whether text has the escape \ufffd. It does not count one whose
+// backslash is itself escaped.
 func hasReplacement(text []byte) bool {
 	for {
 		i := bytes.Index(text, replaced)

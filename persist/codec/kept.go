@@ -6,42 +6,46 @@ import (
 	"sync"
 )
 
-// LenientDecoder is what a codec may offer beside Decode: to read bytes that it would not
-// write itself, as an earlier version of the type has. Their values encode otherwise, and so
-// retract nothing, unless [Keep] keeps the bytes beside them. [JSON] and [Proto] offer it.
+// LenientDecoder is an optional ability of a codec: to read bytes that it would not write
+// itself, such as those of an earlier version of the type. The values encode to other
+// bytes. So they retract nothing, unless [Keep] keeps the original bytes. [JSON] and
+// [Proto] have this ability.
 type LenientDecoder[T any] interface {
 	// DecodeLenient is Decode, also of bytes that the value does not encode to.
 	DecodeLenient(src []byte) (T, error)
 }
 
-// errRewritten: bytes of which the value would be written in another way.
+// errRewritten: the value of these bytes would be written as other bytes.
 var errRewritten = errors.New("the value that they are read as encodes to other bytes, so that it could not retract its row: another version of the type wrote them; read them with codec.Keep, or with that version")
 
-// Kept is a value with the bytes that it was read from, if it would encode to others. Make
-// one of Value alone to write a new row; pass on the one that was read to retract the row
-// that is there, whatever version of the type wrote it.
+// Kept is a value, with the bytes that it was read from if it would encode to others. To
+// write a new row, make a Kept of Value alone. To retract a row, pass on the Kept that was
+// read, whatever version of the type wrote the row.
 //
-// Compare Values: two Kept with equal ones are not equal by == if one of them was written in
-// another way. Change Value as you like: what has changed is encoded as if it were new.
+// Compare the Values: two Kept with equal Values are not equal by == if one of them was
+// written in another way. Change Value as you like: a changed Value is encoded as if it
+// were new.
 type Kept[T any] struct {
 	Value T
 
 	kept bool
-	row  string // what it was read from
-	text string // what Value encoded to then
+	row  string // the bytes that it was read from
+	text string // the encoding of Value at that time
 }
 
-// Keep returns a codec of the same name, and so for the same streams, whose values keep the
-// bytes that they were read from where they would encode to others.
+// Keep returns a codec of the same name, and so for the same streams. Its values keep the
+// bytes that they were read from, if they would encode to other bytes.
 //
 // It decodes what c reads, and what a [LenientDecoder] reads beside that. It encodes a Kept
-// as it was read if its Value still encodes as it did then, and else as c does. Where a codec
-// is made of others, keep the one in question: Pair(String, Keep(JSON[Order]())).
+// as the bytes that it was read from if Value still has the same encoding as then, and
+// otherwise as c does. If a codec is made of others, wrap the part that needs it:
+// Pair(String, Keep(JSON[Order]())).
 //
-// A row that one version wrote and another writes again, with an equal Value, are two rows,
-// as their bytes differ. Retract the one that was read, write the new one, and it is one.
+// Suppose that one version wrote a row, and another writes it again with an equal Value.
+// The two have different bytes, so they are two rows. To have one row, retract the one that
+// was read, and write the new one.
 //
-// Errors: those of c; in decoding, also a value that c does not encode.
+// Errors: those of c; in decoding also those for a value that c does not encode.
 func Keep[T any](c Codec[T]) Codec[Kept[T]] {
 	//museum:kept-part-trusted
 	k := keptCodec[T]{inner: inner(c), decode: c.Decode}
@@ -86,13 +90,13 @@ func (c keptCodec[T]) Decode(src []byte) (Kept[T], error) {
 	return kept, nil
 }
 
-// buffers are for encodings that are compared and forgotten.
+// buffers recycles memory for encodings that are compared and then forgotten.
 var buffers = sync.Pool{New: func() any { return new([]byte) }}
 
-// maxBuffer is the largest buffer that is kept for later.
+// maxBuffer is the size of the largest buffer that is recycled, in bytes.
 const maxBuffer = 64 << 10
 
-// rewritten calls look with the encoding of v, which is valid until it returns.
+// rewritten calls look with the encoding of v. The encoding is valid until look returns.
 func rewritten[T any](c Codec[T], v T, look func(text []byte)) error {
 	buf := buffers.Get().(*[]byte) //nolint:errcheck // the pool holds nothing else
 	text, err := c.Append((*buf)[:0], v)

@@ -13,13 +13,13 @@ type Tuple[A, B any] struct {
 	Second B
 }
 
-// Pair encodes a [Tuple] so that encodings sort by the first component and then
-// by the second, each as its own codec sorts it. Nest it to the right for more
-// components, Pair(a, Pair(b, c)), which costs least.
+// Pair encodes a [Tuple] so that encodings sort by the first component and then by the
+// second, each as its own codec sorts it. For more components nest pairs to the right,
+// which costs least: Pair(a, Pair(b, c)).
 //
-// A first component that always has the same size, such as [Uint64] or a pair of
-// such, is written as it is, and its size becomes part of the name:
-// "pair(uint64:8,string)". Any other is delimited, "pair(string,string)":
+// A first component that always has the same size, such as [Uint64] or a pair of such, is
+// written as it is. Its size becomes part of the name: "pair(uint64:8,string)". Any other
+// first component is delimited, as in "pair(string,string)":
 //
 //	first, with each 00 written as 00 FF | 00 01 | second
 func Pair[A, B any](a Codec[A], b Codec[B]) Codec[Tuple[A, B]] {
@@ -34,8 +34,8 @@ func Pair[A, B any](a Codec[A], b Codec[B]) Codec[Tuple[A, B]] {
 	return p
 }
 
-// The delimiter must sort before every byte that can follow in a longer first
-// component, the escaped 00 included; so both begin with 00, and 01 < FF.
+// The delimiter must sort before every byte that can follow in a longer first component, and
+// also before an escaped 00. So both begin with 00, and 01 < FF.
 const (
 	escape     = 0x00
 	escapedNul = 0xFF
@@ -82,7 +82,7 @@ func (c pairCodec[A, B]) Decode(src []byte) (v Tuple[A, B], err error) {
 	return out, nil
 }
 
-// split returns the encodings of the two components; they may share src.
+// split returns the encodings of the two components. They may share memory with src.
 func (c pairCodec[A, B]) split(src []byte) (first, second []byte, err error) {
 	if c.firstWidth < 0 {
 		return undelimit(src)
@@ -98,9 +98,9 @@ func (c pairCodec[A, B]) fixedWidth() (int, bool) {
 	return c.firstWidth + w, ok && c.firstWidth >= 0
 }
 
-// fixedWidth returns the size of all encodings of c, if they have one size. Only
-// codecs of this package say so: the property is part of a pair's format, and
-// must not come and go with a method on somebody's type.
+// fixedWidth returns the size of all encodings of c, if they have one size. Only codecs of
+// this package can say so. The reason: the size is part of a pair's format, and must not
+// come and go with a method of a type of somebody else.
 func fixedWidth(c any) (int, bool) {
 	if f, ok := c.(interface{ fixedWidth() (int, bool) }); ok {
 		return f.fixedWidth()
@@ -113,7 +113,7 @@ func delimit(buf []byte, start int) []byte {
 	nuls := bytes.Count(buf[start:], []byte{escape})
 	from := len(buf)
 	buf = slices.Grow(buf, nuls+2)[:from+nuls]
-	// From the back, so that no byte is overwritten before it was moved.
+	// Begin at the back, so that no byte is overwritten before it was moved.
 	for to := len(buf); to > from; {
 		from--
 		to--

@@ -9,23 +9,23 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// Proto encodes the protobuf message type T, a pointer to a generated struct, in
-// wire format. The codec's name has the message's full protobuf name:
+// Proto encodes the protobuf message type T, a pointer to a generated struct, in wire
+// format. The codec's name has the full protobuf name of the message:
 // "proto(acme.orders.v1.Order)".
 //
-// Map entries are sorted, so that equal messages encode to equal bytes within one
-// version of a program. Protobuf promises no more than that: a new version of the
-// schema or of the protobuf library may write the same message differently, and
-// fields unknown to the schema keep the order they came in, behind the others. Prefer
-// messages as values, and simpler codecs for keys.
+// Map entries are sorted, so equal messages encode to equal bytes within one version of a
+// program. Protobuf promises no more than that. A new version of the schema or of the
+// protobuf library may write the same message differently. Fields that the schema does not
+// know keep the order that they came in, behind the others. So use messages as values
+// rather than as keys, and simpler codecs for keys.
 //
-// Decoding refuses bytes that it would not write itself, as that of [JSON] does, since a
-// message that was read from them could not retract its row; [Keep] reads them. Fields that
-// were added to the schema and are not set change nothing.
+// Decoding refuses bytes that it would not write itself, as that of [JSON] does: a message
+// that was read from them could not retract its row. [Keep] reads them. Fields that were
+// added to the schema and are not set change nothing.
 //
 // Errors: a nil message; a message with an invalid string or without a required field; a T
-// that is no generated message type, such as proto.Message itself; and in decoding, bytes
-// that encode otherwise.
+// that is no generated message type, such as proto.Message itself; in decoding also bytes
+// that the message would not encode to.
 func Proto[T proto.Message]() Codec[T] {
 	message, err := messageType[T]()
 	if err != nil {
@@ -45,8 +45,8 @@ type protoCodec[T proto.Message] struct {
 	err     error                    // what is wrong with T
 }
 
-// messageType returns the type behind T. A generated type knows it without a
-// message at hand; types that do not panic instead.
+// messageType returns the message type of T. A generated type can tell it without a message.
+// Other types panic, which becomes an error here.
 func messageType[T proto.Message]() (message protoreflect.MessageType, err error) {
 	defer func() {
 		if recover() != nil {
@@ -84,7 +84,7 @@ func (c protoCodec[T]) Decode(src []byte) (T, error) {
 	return v, nil
 }
 
-// DecodeLenient is Decode of what other versions of the schema have written, too.
+// DecodeLenient is Decode that also accepts what other versions of the schema have written.
 func (c protoCodec[T]) DecodeLenient(src []byte) (T, error) {
 	var zero T
 	if c.err != nil {
@@ -94,7 +94,7 @@ func (c protoCodec[T]) DecodeLenient(src []byte) (T, error) {
 	if !ok {
 		return zero, decodeErrorf(c.name, "%T makes messages of another type", zero)
 	}
-	// Lazy decoding would put off finding damage, and keep src.
+	// Lazy decoding would find damage later, and would keep src.
 	if err := (proto.UnmarshalOptions{NoLazyDecoding: true}).Unmarshal(src, v); err != nil {
 		return zero, decodeErrorf(c.name, "%w", err)
 	}

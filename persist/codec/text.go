@@ -7,11 +7,11 @@ import (
 	"github.com/tidemark-go/tidemark/internal/kept"
 )
 
-// String encodes a string as its UTF-8 bytes. A string that is not valid UTF-8
-// is refused on both ways: use [Bytes] for those.
+// String encodes a string as its UTF-8 bytes. A string that is not valid UTF-8 is refused
+// in encoding and in decoding: use [Bytes] for such strings.
 var String Codec[string] = stringCodec{named{"string"}}
 
-// Bytes encodes a byte slice as it is. A nil slice comes back as an empty one.
+// Bytes encodes a byte slice as it is. A nil slice is decoded as an empty one.
 var Bytes Codec[[]byte] = bytesCodec{named{"bytes"}}
 
 var errNotUTF8 = errors.New("not valid UTF-8 (codec bytes takes any bytes)")
