@@ -5,8 +5,8 @@ import (
 	"iter"
 )
 
-// Version identifies the contents of a blob at one moment, as an object store's
-// entity tag does. Equal contents may have equal versions.
+// Version identifies the contents of a blob at one moment, as the entity tag of an object
+// store does. Equal contents may have equal versions.
 type Version string
 
 // NoVersion is the version of a blob that does not exist.
@@ -18,69 +18,68 @@ type BlobInfo struct {
 	Size int64 // bytes
 }
 
-// BlobReader reads blobs. It needs no lock, writes nothing, works beside a Blob
-// of the same location in this process or another, and on a location that was
+// BlobReader reads blobs. It needs no lock and writes nothing. It works beside a Blob of
+// the same location, in this process or another one. It also works on a location that was
 // never written.
 type BlobReader interface {
-	// Get returns the whole blob, which is the caller's to keep, and its version.
+	// Get returns the whole blob and its version. The caller may keep the bytes.
 	//
 	// Errors: ErrNotFound; ErrClosed.
 	Get(ctx context.Context, key string) ([]byte, Version, error)
 
 	// GetRange returns the bytes [offset, offset+length) of the blob.
 	//
-	// Errors: ErrNotFound; ErrInvalidRange if the blob does not have those bytes
-	// or the numbers are negative; ErrClosed.
+	// Errors: ErrNotFound; ErrInvalidRange if the blob does not have those bytes or a
+	// number is negative; ErrClosed.
 	GetRange(ctx context.Context, key string, offset, length int64) ([]byte, error)
 
-	// List yields the blobs whose key begins with prefix, in ascending order of
-	// keys. Blobs that are set or deleted meanwhile may or may not be seen; all
-	// others are seen exactly once. The sequence ends with its first error.
+	// List yields the blobs whose key begins with prefix, in ascending order of keys. It
+	// may or may not yield blobs that are set or deleted meanwhile. It yields all others
+	// exactly once. The sequence ends with its first error.
 	List(ctx context.Context, prefix string) iter.Seq2[BlobInfo, error]
 
-	// Close gives up what the reader holds; every other method then fails with
-	// ErrClosed. It does not affect other readers or the writer. A second call
-	// does nothing.
+	// Close gives up what the reader holds. Every other method then fails with ErrClosed.
+	// Close does not affect other readers or the writer. A second call does nothing.
 	Close() error
 }
 
-// Blob stores blobs under keys. A key is any non-empty string of at most
-// [MaxKeySize] bytes.
+// Blob stores blobs under keys. A key is any non-empty string of at most [MaxKeySize]
+// bytes.
 //
-// Every Set is atomic and durable when it returns: a reader sees the old
-// contents or the new, never a mixture, also after a crash.
+// Every Set is atomic, and durable when it returns. A reader sees the old contents or the
+// new ones, never a mixture, also after a crash.
 type Blob interface {
 	BlobReader
 
-	// Set stores value under key, replacing what was there. It does not keep value.
+	// Set stores value under key, and replaces what was there. It does not keep value.
 	//
 	// Errors: ErrInvalidKey; ErrClosed.
 	Set(ctx context.Context, key string, value []byte) (Version, error)
 
-	// SetIf is Set on the condition that the blob's version is expected; NoVersion
-	// means that the blob must not exist. Of several calls with the same
-	// expectation at most one succeeds.
+	// SetIf is Set on the condition that the version of the blob is expected. NoVersion
+	// means that the blob must not exist. Of several calls with the same expectation at
+	// most one succeeds.
 	//
-	// Errors: ErrConflict if the version is another one, and then nothing changed;
+	// Errors: ErrConflict if the blob has another version, and then nothing changed;
 	// ErrInvalidKey; ErrClosed.
 	SetIf(ctx context.Context, key string, value []byte, expected Version) (Version, error)
 
-	// Delete removes the blob. Deleting one that does not exist succeeds.
+	// Delete removes the blob. It succeeds if the blob does not exist.
 	//
 	// Errors: ErrClosed.
 	Delete(ctx context.Context, key string) error
 }
 
-// MaxKeySize is the length limit of blob keys, in bytes. S3 has 1,024; half of
-// it leaves room for a prefix.
+// MaxKeySize is the length limit of blob keys, in bytes. S3 allows 1,024: half of that
+// leaves room for a prefix.
 const MaxKeySize = 512
 
-// Pinner is an optional ability of a BlobReader: to keep a blob readable for
-// this reader after another process has deleted it.
+// Pinner is an optional ability of a BlobReader: it keeps a blob readable for this reader
+// after another process has deleted the blob.
 type Pinner interface {
-	// Pin keeps the blob's present contents readable through this reader until
-	// release is called, which may be done more than once. If the blob is not deleted
-	// but replaced meanwhile, reading it may give ErrNotFound, never other contents.
+	// Pin keeps the present contents of the blob readable through this reader, until
+	// release is called. release may be called more than once. If the blob is not deleted
+	// but replaced meanwhile, reading it may give ErrNotFound, but never other contents.
 	//
 	// Errors: ErrNotFound; ErrClosed.
 	Pin(ctx context.Context, key string) (release func(), err error)

@@ -9,12 +9,12 @@ import (
 
 // Blobs opens the blob stores under test.
 type Blobs struct {
-	// Open opens the blobs at path for writing, creating the location if need be.
+	// Open opens the blobs at path for writing, and creates the location if needed.
 	Open func(ctx context.Context, path string, lock storage.LockInfo) (storage.Blob, error)
 
-	// OpenReader opens a reader of the blobs at path, whether or not a writer has
-	// it open, and also if nothing was ever written there. If it is nil, the tests
-	// of readers are skipped.
+	// OpenReader opens a reader of the blobs at path, whether or not a writer has them
+	// open, and even if nothing was ever written there. If OpenReader is nil, the tests of
+	// readers are skipped.
 	OpenReader func(ctx context.Context, path string) (storage.BlobReader, error)
 
 	// Features says what this implementation does differently.

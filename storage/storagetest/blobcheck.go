@@ -124,7 +124,7 @@ func requireBlob(t testing.TB, blob storage.BlobReader, key string, value []byte
 	require.Equal(t, version, gotVersion, "the version of %q", key)
 }
 
-// requireBytes compares without printing megabytes.
+// requireBytes compares bytes, and does not print megabytes if they differ.
 func requireBytes(t testing.TB, want, got []byte, message ...any) {
 	t.Helper()
 	require.Len(t, got, len(want), message...)
@@ -142,7 +142,7 @@ func requireAbsent(t testing.TB, blob storage.BlobReader, key string) {
 	}
 }
 
-// list returns the blobs of a prefix; it checks their order.
+// list returns the blobs of a prefix, and checks their order.
 func list(t testing.TB, blob storage.BlobReader, prefix string) []storage.BlobInfo {
 	t.Helper()
 	infos, err := tryList(t, blob, prefix)

@@ -10,7 +10,7 @@ import (
 	"github.com/tidemark-go/tidemark/storage"
 )
 
-// oddKeys are keys that trip up stores which map keys to file names, URLs or
+// oddKeys are keys that cause trouble in stores which map keys to file names, URLs or
 // patterns. All of them are different blobs and may exist together.
 func oddKeys() []string {
 	keys := []string{
@@ -51,7 +51,7 @@ func testBlobOddKeys(t testing.TB, open Blobs) {
 	blob = open.mustOpen(t, path, alice)
 	requireStore(t, blob, want)
 
-	// Each one can go without taking another one along.
+	// Each one can be deleted without another one.
 	for i, key := range oddKeys() {
 		if i%2 == 0 {
 			require.NoError(t, blob.Delete(t.Context(), key), "delete %q", key)
@@ -77,7 +77,7 @@ func testBlobInvalidKeys(t testing.TB, open Blobs) {
 		require.True(t, err == nil || isOneOf(err, storage.ErrInvalidKey), "delete a key of %d bytes: %v", len(key), err)
 	}
 	requireStore(t, blob, nil)
-	// A prefix may be longer than any key; then nothing begins with it.
+	// A prefix may be longer than any key. Then no key begins with it.
 	require.Empty(t, list(t, blob, strings.Repeat("k", storage.MaxKeySize+1)))
 }
 
@@ -101,7 +101,7 @@ func testBlobList(t testing.TB, open Blobs) {
 		require.Equal(t, want, got, "list %q", prefix)
 	}
 
-	// Stopping early, running a sequence twice.
+	// A sequence can be stopped early, and run twice.
 	infos := blob.List(t.Context(), "a")
 	for range 2 {
 		var got []string
@@ -116,7 +116,7 @@ func testBlobList(t testing.TB, open Blobs) {
 	}
 }
 
-// Enough keys to need several pages anywhere a page is of reasonable size.
+// A store that lists in pages of a reasonable size needs several pages for these keys.
 func testBlobListMany(t testing.TB, open Blobs) {
 	blob := open.mustOpen(t, newPath("blob"), alice)
 	want := map[string][]byte{}
@@ -131,7 +131,7 @@ func testBlobListMany(t testing.TB, open Blobs) {
 	require.Len(t, list(t, blob, "b/"), 83)
 }
 
-// Of the blobs that nobody touches during a List, each is seen exactly once.
+// Each blob that nobody touches during a List is seen exactly once.
 func testBlobListWhileChanging(t testing.TB, open Blobs) {
 	const n = 60
 	key := func(i int, what string) string { return fmt.Sprintf("%02d-%s", i, what) }

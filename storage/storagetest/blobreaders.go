@@ -41,7 +41,7 @@ func testBlobSetIf(t testing.TB, open Blobs) {
 	_, err = setIf("x", first)
 	require.ErrorIs(t, err, storage.ErrConflict)
 
-	// Set and SetIf speak of the same versions.
+	// Set and SetIf use the same versions.
 	third := set(t, blob, "a", []byte("third"))
 	_, err = setIf("x", second)
 	require.ErrorIs(t, err, storage.ErrConflict)
@@ -58,8 +58,8 @@ func testBlobSetIf(t testing.TB, open Blobs) {
 	requireStore(t, blob, map[string][]byte{"a": []byte("fifth")})
 }
 
-// writers returns handles for goroutines that write at once: several of them
-// where the location may be shared, else the same one again and again.
+// writers returns n handles for goroutines that write at once: different ones if the location
+// may be shared, otherwise the same handle n times.
 func (open Blobs) writers(t testing.TB, path string, n int) []storage.Blob {
 	t.Helper()
 	first := open.mustOpen(t, path, alice)
@@ -72,7 +72,7 @@ func (open Blobs) writers(t testing.TB, path string, n int) []storage.Blob {
 	return writers
 }
 
-// Of several conditional sets with one expectation exactly one wins.
+// Exactly one of several conditional sets with the same expectation wins.
 func testBlobSetIfRace(t testing.TB, open Blobs) {
 	const racers = 8
 	path := newPath("blob")
@@ -140,14 +140,14 @@ func testBlobReaders(t testing.TB, open Blobs) {
 	require.NoError(t, blob.Delete(t.Context(), "b"))
 	check()
 
-	// One reader goes; the other one and the writer do not notice.
+	// One reader is closed. That does not affect the other one and the writer.
 	require.NoError(t, readers[0].Close())
 	readers = readers[1:]
 	want["c"] = []byte("C")
 	set(t, blob, "c", want["c"])
 	check()
 
-	// The writer goes and comes back; the reader goes on.
+	// The writer is closed and opened again. The reader goes on.
 	require.NoError(t, blob.Close())
 	check()
 	blob = open.mustOpen(t, path, bob)
@@ -167,7 +167,7 @@ func testBlobReaderFirst(t testing.TB, open Blobs) {
 	requireStore(t, reader, map[string][]byte{"a": []byte("A")})
 }
 
-// Beside a writer everybody sees one of the values that were set, whole.
+// Beside a writer, every reader sees one of the values that were set, as a whole.
 func testBlobAtomic(t testing.TB, open Blobs) {
 	path := newPath("blob")
 	blob := open.mustOpen(t, path, alice)
@@ -228,7 +228,7 @@ func uniform(n int64) []byte {
 	return value
 }
 
-// uniformNumber returns the n of such a value, or -1 if it is not one.
+// uniformNumber returns the n of a value of uniform, or -1 for any other value.
 func uniformNumber(value []byte) int64 {
 	if len(value) < 8 {
 		return -1
@@ -270,12 +270,12 @@ func testBlobPin(t testing.TB, open Blobs) {
 	}
 	readable()
 	first()
-	first() // which must not release the second one
+	first() // a second call must not release the other pin
 	readable()
 	second()
 	requireAbsent(t, reader, "a")
 
-	// A pin changes nothing for others, and ends with its reader.
+	// A pin changes nothing for other readers, and ends with its own reader.
 	set(t, blob, "a", []byte("contents"))
 	release, err := pinner.Pin(t.Context(), "a")
 	require.NoError(t, err)

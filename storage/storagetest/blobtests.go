@@ -55,7 +55,7 @@ func testBlobOverwrite(t testing.TB, open Blobs) {
 	requireStore(t, open.mustOpen(t, path, alice), map[string][]byte{"a": pattern(1)})
 }
 
-// The store must not keep what it is given, nor hand out what it keeps.
+// The store must not keep the bytes that it is given, nor hand out the bytes that it keeps.
 func testBlobKeepsNothing(t testing.TB, open Blobs) {
 	blob := open.mustOpen(t, newPath("blob"), alice)
 	value := []byte("value")
@@ -184,7 +184,7 @@ func testBlobIndependent(t testing.TB, open Blobs) {
 	requireStore(t, two, map[string][]byte{"a": []byte("two")})
 }
 
-// A random history of one store, against a map.
+// A random history of one store is compared with a map.
 func testBlobHistory(t testing.TB, open Blobs) {
 	keys := []string{"a", "a/b", "a/c", "b", "ab", "b/"}
 	for seed := range uint64(4) {

@@ -1,8 +1,7 @@
-// Package storagetest holds the conformance suites for implementations of
-// [storage.Log] and [storage.Blob]. An implementation that passes them can carry
-// a Tidemark location.
+// Package storagetest holds the conformance suites for implementations of [storage.Log] and
+// [storage.Blob]. An implementation that passes them can carry a Tidemark location.
 //
-// An implementation's own test calls the suite with a way to open locations:
+// The test of an implementation calls a suite with functions that open locations:
 //
 //	func TestLog(t *testing.T) {
 //		dir := t.TempDir()
@@ -16,26 +15,27 @@
 //		})
 //	}
 //
-// # What the suites ask for beyond the interfaces
+// # What the suites require beyond the interfaces
 //
-// The doc comments of [storage.Log] and [storage.Blob] are the contract. The
-// suites add what an interface cannot say:
+// The doc comments of [storage.Log] and [storage.Blob] are the contract. The suites add
+// what an interface cannot say:
 //
-//   - Different paths are independent locations. A path opened again has the
-//     contents it had. A path consists of letters, digits and hyphens, is used by
-//     one test only, and its location must be new when the suite starts: on a
-//     server that outlives the test, put something unique in front of it.
-//   - A reader opens before anything was ever written there; it then sees an empty
-//     location, and later what a writer has put there.
-//   - A call with a context that is already cancelled fails with that context's
-//     error; a mutation then also matches [storage.ErrNoEffect], and the handle
-//     stays usable.
-//   - Close succeeds at any time and more than once. Afterwards every other method
-//     fails with [storage.ErrClosed]. Closing a handle that was superseded does
-//     not hurt its successor.
+//   - Different paths are independent locations. A path that is opened again has the
+//     contents that it had.
+//   - A path consists of letters, digits and hyphens, and one test alone uses it. Its
+//     location must be new when the suite starts. On a server that outlives the test, put
+//     something unique in front of the path.
+//   - A reader can be opened before anything was ever written. It then sees an empty
+//     location, and later what a writer has written.
+//   - A call with a context that is already cancelled fails with that context's error. The
+//     error of a mutation then also matches [storage.ErrNoEffect], and the handle stays
+//     usable.
+//   - Close succeeds at any time and more than once. Afterwards every other method fails
+//     with [storage.ErrClosed]. Closing a handle that was superseded does not affect its
+//     successor.
 //
 // What implementations may do differently is in [Features].
 //
-// The suites start no goroutine that outlives a test, never sleep, and close
-// every handle they open. They write a few tens of MiB in all.
+// The suites start no goroutine that outlives a test, never sleep, and close every handle
+// that they open. They write a few tens of MiB in all.
 package storagetest

@@ -56,7 +56,7 @@ func (l location) requireRefused(t testing.TB, lock, holder storage.LockInfo) {
 	require.Equal(t, holder.Details, locked.Holder.Details, "the details of the holder that the error names")
 }
 
-// requireFenced checks that a handle that lost the location can change nothing.
+// requireFenced checks that a handle that has lost the location can change nothing.
 func requireFenced(t testing.TB, old, current writer) {
 	t.Helper()
 	before := current.contents(t)
@@ -158,7 +158,7 @@ func testReaderKeepsLock(t testing.TB, l location) {
 		l.requireRefused(t, bob, alice)
 	}
 
-	// Nor does an open reader keep a writer out.
+	// An open reader does not keep a writer out either.
 	reader, err := l.openReader()
 	require.NoError(t, err)
 	closeAtEnd(t, reader)
@@ -169,7 +169,7 @@ func testReaderKeepsLock(t testing.TB, l location) {
 	require.NoError(t, next.write())
 }
 
-// closeAtEnd closes a handle when the test is over, however often the test did.
+// closeAtEnd closes a handle when the test is over, even if the test has closed it.
 func closeAtEnd(t testing.TB, c closer) {
 	t.Cleanup(func() { assert.NoError(t, c.Close()) })
 }

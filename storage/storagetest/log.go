@@ -9,11 +9,11 @@ import (
 
 // Logs opens the logs under test.
 type Logs struct {
-	// Open opens the log at path for writing, creating it if need be.
+	// Open opens the log at path for writing, and creates it if needed.
 	Open func(ctx context.Context, path string, lock storage.LockInfo) (storage.Log, error)
 
-	// OpenReader opens a reader of the log at path, whether or not a writer has it
-	// open. If it is nil, the tests of readers are skipped.
+	// OpenReader opens a reader of the log at path, whether or not a writer has the log
+	// open. If OpenReader is nil, the tests of readers are skipped.
 	OpenReader func(ctx context.Context, path string) (storage.LogReader, error)
 
 	// Features says what this implementation does differently.

@@ -13,7 +13,7 @@ import (
 	"github.com/tidemark-go/tidemark/storage"
 )
 
-// logCheck is one promise of a log. It takes a testing.TB, not a *testing.T, so
+// logCheck is the test of one promise of a log. It takes a testing.TB, not a *testing.T, so
 // that the tests of this package can see it fail.
 type logCheck struct {
 	name string
@@ -50,7 +50,7 @@ var logTests = []logCheck{
 
 var paths atomic.Uint64
 
-// newPath returns a path that no other test has had.
+// newPath returns a path that no other test uses.
 func newPath(kind string) string { return fmt.Sprintf("%s-%d", kind, paths.Add(1)) }
 
 func (open Logs) mustOpen(t testing.TB, path string, lock storage.LockInfo) storage.Log {
@@ -95,7 +95,7 @@ type logWriter struct {
 	ctx context.Context
 }
 
-// write appends where the log ends now, so that only fencing can refuse it.
+// write appends at the present end of the log, so that only fencing can refuse it.
 func (w *logWriter) write() error {
 	bounds, err := w.Bounds(w.ctx)
 	if err != nil {
@@ -112,8 +112,8 @@ func (w *logWriter) contents(t testing.TB) string {
 	return fmt.Sprint(entries)
 }
 
-// appendAll appends entries to a log whose newest position is expected, checks
-// the positions and returns the entries as they should be read.
+// appendAll appends entries to a log whose newest position is expected. It checks the
+// positions, and returns the entries as a reader should get them.
 func appendAll(t testing.TB, log storage.Log, expected storage.SeqNo, data ...[]byte) []storage.Entry {
 	t.Helper()
 	positions, err := log.Append(t.Context(), expected, data)
@@ -172,7 +172,7 @@ func requireEntries(t testing.TB, log storage.LogReader, after storage.SeqNo, wa
 	}
 }
 
-// outline is what of entries is worth printing: positions and sizes.
+// outline returns what is worth printing of entries: positions and sizes.
 func outline(entries []storage.Entry) []string {
 	lines := make([]string, len(entries))
 	for i, entry := range entries {
@@ -181,8 +181,8 @@ func outline(entries []storage.Entry) []string {
 	return lines
 }
 
-// requireLog checks everything that a log says about itself: want is what was
-// appended and may be partly truncated, through is the highest truncation.
+// requireLog checks everything that a log says about itself. want is what was appended; it
+// may be partly truncated. through is the highest truncation.
 func requireLog(t testing.TB, log storage.LogReader, want []storage.Entry, through storage.SeqNo) {
 	t.Helper()
 	var last storage.SeqNo
@@ -201,7 +201,7 @@ func requireLog(t testing.TB, log storage.LogReader, want []storage.Entry, throu
 	for i, after := range starts {
 		got, err := collect(t, log, after)
 		truncated := i < len(want) && want[i].SeqNo <= bounds.After
-		// After may lie in a gap between two entries, of which none is missing yet.
+		// After may lie in a gap between two entries that are both still there.
 		if truncated || (after < bounds.After && err != nil) {
 			require.ErrorIs(t, err, storage.ErrTruncated, "read after %d of a log truncated through %d", after, bounds.After)
 			require.Empty(t, got, "entries before ErrTruncated, which would hide a hole")

@@ -30,13 +30,13 @@ func testLogReaders(t testing.TB, open Logs) {
 	require.NoError(t, log.Truncate(t.Context(), want[1].SeqNo))
 	check(want[1].SeqNo)
 
-	// One reader goes; the other one and the writer do not notice.
+	// One reader is closed. That does not affect the other one and the writer.
 	require.NoError(t, readers[0].Close())
 	readers = readers[1:]
 	want = append(want, appendText(t, log, last(want), "d")...)
 	check(want[1].SeqNo)
 
-	// The writer goes and comes back; the reader goes on.
+	// The writer is closed and opened again. The reader goes on.
 	require.NoError(t, log.Close())
 	check(want[1].SeqNo)
 	log = open.mustOpen(t, path, bob)
@@ -59,9 +59,9 @@ func testLogReaderFirst(t testing.TB, open Logs) {
 	requireLog(t, reader, want, 0)
 }
 
-// While one goroutine appends, everybody else sees a prefix: all that was
-// acknowledged before they began to read, nothing that was not yet handed over,
-// in order and without a hole.
+// While one goroutine appends, every reader sees a prefix of the entries, in order and without
+// a hole. The prefix has all entries that were acknowledged before the reader began to read,
+// and none that was not passed to Append yet.
 func testLogConcurrentReaders(t testing.TB, open Logs) {
 	path := newPath("log")
 	log := open.mustOpen(t, path, alice)
@@ -128,16 +128,16 @@ func testLogConcurrentReaders(t testing.TB, open Logs) {
 	group.Wait()
 }
 
-// Truncation beside an appender disturbs nobody who has read what goes, and
-// whoever is overtaken by it is told so: a reader never skips anything.
+// Truncation beside an appender does not disturb a reader that has read the truncated entries.
+// A reader that has not read them gets an error: a reader never skips entries.
 func testLogConcurrentTruncate(t testing.TB, open Logs) {
 	runTruncation(t, open, false)
 	runTruncation(t, open, true)
 }
 
-// runTruncation appends, truncates and reads at the same time. Without overtaking
-// only what was read is truncated, so that the reader must see every entry,
-// however the goroutines are scheduled.
+// runTruncation appends, truncates and reads at the same time. Without overtake, it truncates
+// only what was read. Then the reader must see every entry, however the goroutines are
+// scheduled.
 func runTruncation(t testing.TB, open Logs, overtake bool) {
 	path := newPath("log")
 	log := open.mustOpen(t, path, alice)
@@ -217,7 +217,7 @@ func testLogHold(t testing.TB, open Logs) {
 	require.NoError(t, log.Truncate(t.Context(), want[3].SeqNo))
 	requireEntries(t, reader, want[1].SeqNo, want[2:])
 
-	// Holding less does not get in the way of those who hold nothing.
+	// A hold of one reader does not affect readers that hold nothing.
 	want = append(want, appendText(t, log, last(want), "g")...)
 	requireEntries(t, reader, want[1].SeqNo, want[2:])
 	requireEntries(t, log, want[3].SeqNo, want[4:])
@@ -232,7 +232,7 @@ func testLogHold(t testing.TB, open Logs) {
 	want = append(want, appendText(t, log, last(want), "h", "i")...)
 	requireEntries(t, reader, want[6].SeqNo, want[7:])
 	require.NoError(t, reader.Close())
-	holder.Hold(t.Context(), 0) // on a closed reader it does nothing
+	holder.Hold(t.Context(), 0) // Hold does nothing on a closed reader
 	require.NoError(t, log.Truncate(t.Context(), last(want)))
 	requireLog(t, log, want, last(want))
 }
@@ -242,7 +242,7 @@ func numbered(n int64, padding int) []byte {
 	return append(binary.BigEndian.AppendUint64(nil, uint64(n)), make([]byte, padding)...)
 }
 
-// number returns the number of such an entry, or -1.
+// number returns the number of an entry of numbered, or -1 for any other entry.
 func number(data []byte) int64 {
 	if len(data) < 8 {
 		return -1

@@ -54,7 +54,7 @@ func testLogEmptyAppend(t testing.TB, open Logs) {
 	requireLog(t, log, want, 0)
 }
 
-// The log must not keep the entries, nor hand out what it keeps.
+// The log must not keep the bytes that it is given, nor hand out the bytes that it keeps.
 func testLogKeepsNothing(t testing.TB, open Logs) {
 	log := open.mustOpen(t, newPath("log"), alice)
 	data := [][]byte{[]byte("one"), []byte("two")}
@@ -63,7 +63,7 @@ func testLogKeepsNothing(t testing.TB, open Logs) {
 	data[1] = []byte("YYYYYY")
 	requireLog(t, log, want, 0)
 
-	// Entries are the reader's to keep: later calls must not overwrite them.
+	// A reader may keep entries: later calls must not overwrite them.
 	kept, err := collect(t, log, 0)
 	require.NoError(t, err)
 	want = append(want, appendText(t, log, last(want), "six", "ten")...)
@@ -131,7 +131,7 @@ func testLogTooLarge(t testing.TB, open Logs) {
 	requireLog(t, log, want, 0)
 }
 
-// A log that tells what an append takes keeps to it.
+// A LogSizer must tell the truth about its appends.
 func testLogSizer(t testing.TB, open Logs) {
 	log := open.mustOpen(t, newPath("log"), alice)
 	sizer, ok := log.(storage.LogSizer)
@@ -149,7 +149,7 @@ func testLogSizer(t testing.TB, open Logs) {
 		}
 	}
 
-	// One byte more than there is room for, in entries of a megabyte that share it.
+	// Find the largest group that fits. Its entries share one megabyte of memory.
 	want := appendText(t, log, 0, "a")
 	room := func(bytes int64) bool { return sizer.StoredBytes(groupOf(bytes)) <= most }
 	if room(1 << 40) {
@@ -180,7 +180,7 @@ func testLogSizer(t testing.TB, open Logs) {
 	requireLog(t, log, want, 0)
 }
 
-// groupOf returns in how many entries of at most a megabyte so many bytes are.
+// groupOf returns how many entries of at most a megabyte hold a number of bytes.
 func groupOf(bytes int64) (entries int, _ int64) { return int((bytes + 1<<20 - 1) >> 20), bytes }
 
 func testLogStopReading(t testing.TB, open Logs) {
@@ -198,7 +198,7 @@ func testLogStopReading(t testing.TB, open Logs) {
 		}
 		require.Equal(t, want[1:3], got)
 	}
-	// What was given up must not be in the way of anything.
+	// An iteration that was stopped early must not hinder later calls.
 	want = append(want, appendText(t, log, last(want), "e")...)
 	require.NoError(t, log.Truncate(t.Context(), want[3].SeqNo))
 	requireLog(t, log, want, want[3].SeqNo)
@@ -238,7 +238,7 @@ func testLogTruncate(t testing.TB, open Logs) {
 	requireLog(t, open.mustOpen(t, path, alice), want, through)
 }
 
-// Positions must go on where they were when nothing is left to tell them from.
+// Positions must go on where they were, even if no entry is left.
 func testLogTruncateAll(t testing.TB, open Logs) {
 	path := newPath("log")
 	log := open.mustOpen(t, path, alice)
@@ -246,7 +246,7 @@ func testLogTruncateAll(t testing.TB, open Logs) {
 	for round := range 3 {
 		through := last(want)
 		require.NoError(t, log.Truncate(t.Context(), through))
-		if round > 0 { // once without, then with
+		if round > 0 { // round 0 continues with the same handle
 			require.NoError(t, log.Close())
 			log = open.mustOpen(t, path, alice)
 		}
@@ -284,7 +284,7 @@ func testLogIndependent(t testing.TB, open Logs) {
 	requireLog(t, two, wantTwo, 0)
 }
 
-// A random history of one log, against a slice.
+// A random history of one log is compared with a slice.
 func testLogHistory(t testing.TB, open Logs) {
 	for seed := range uint64(4) {
 		random := rand.New(rand.NewPCG(seed, 0))

@@ -5,17 +5,17 @@ import (
 	"sync"
 )
 
-// step keeps a writer in step with readers that loop beside it, so that a test of
-// the two together does not depend on how goroutines are scheduled: without it
-// the writer may be done before a reader has begun. They still overlap, because a
-// reader is always in the middle of a round.
+// step keeps a writer in step with readers that loop beside it. So a test of the two does
+// not depend on how goroutines are scheduled: without it the writer may finish before a
+// reader has begun. The two still overlap, because a reader is always in the middle of a
+// round.
 type step struct {
 	mu      sync.Mutex
 	changed sync.Cond   // signalled when rounds change; uses mu
-	rounds  map[int]int // how many rounds each reader that is still there has done
+	rounds  map[int]int // how many rounds each reader has done; not of readers that have left
 }
 
-// newStep returns a step for readers 0 to n-1, each of which must call leave.
+// newStep returns a step for readers 0 to n-1. Each of them must call leave.
 func newStep(n int) *step {
 	s := &step{rounds: make(map[int]int)}
 	s.changed.L = &s.mu
@@ -25,8 +25,8 @@ func newStep(n int) *step {
 	return s
 }
 
-// round says that a reader has done one more round. It lets others run, so that
-// looping readers do not keep the only processor to themselves.
+// round says that a reader has done one more round. It lets other goroutines run, so that
+// looping readers do not occupy the only processor.
 func (s *step) round(reader int) {
 	s.mu.Lock()
 	s.rounds[reader]++
@@ -43,8 +43,8 @@ func (s *step) leave(reader int) {
 	s.changed.Broadcast()
 }
 
-// await blocks the writer until every reader has done one more round, or has
-// left, as it does when it fails.
+// await blocks the writer until every reader has done one more round or has left. A reader
+// that fails leaves.
 func (s *step) await() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
