@@ -18,7 +18,7 @@ var (
 	_ storage.Pinner     = (*BlobReader)(nil)
 )
 
-// Blob is the blobs of a Place, open for writing. Place.OpenBlob makes it.
+// Blob is the blob store of a Place, open for writing. Place.OpenBlob makes it.
 type Blob struct{ blobView }
 
 // Get returns the whole blob; see storage.BlobReader.
@@ -42,21 +42,20 @@ func (b *Blob) List(ctx context.Context, prefix string) iter.Seq2[storage.BlobIn
 	return b.list(ctx, prefix)
 }
 
-// Close gives the blobs and their lock up. A second call does nothing, nor does a call on a
-// handle that was taken over. It never fails.
+// Close gives up the blobs and their lock. It does nothing the second time, and on a handle
+// that was taken over. It never fails.
 func (b *Blob) Close() error { return b.handle.close() }
 
-// Set stores value under key; see storage.Blob. It blocks only while flushes are
-// held.
+// Set stores value under key; see storage.Blob. It blocks only while flushes are held.
 //
 // Errors: those of storage.Blob; ErrCrashed.
 func (b *Blob) Set(ctx context.Context, key string, value []byte) (storage.Version, error) {
 	return b.set(ctx, OpSet, key, value, func() error { return nil })
 }
 
-// SetIf stores value under key if its version is expected; see storage.Blob. It
-// blocks only while flushes are held. The condition is checked when the mutation
-// happens, so of several in flight the first one wins.
+// SetIf stores value under key if the version of the blob is expected; see storage.Blob. It
+// blocks only while flushes are held. The condition is checked when the mutation happens.
+// So if several are in flight, the first one wins.
 //
 // Errors: those of storage.Blob; ErrCrashed.
 func (b *Blob) SetIf(ctx context.Context, key string, value []byte, expected storage.Version) (storage.Version, error) {
@@ -81,7 +80,7 @@ func (b *Blob) set(ctx context.Context, op Op, key string, value []byte, conditi
 		p.mu.Unlock()
 		return storage.NoVersion, err
 	}
-	// A version of its own, taken now, so that apply has nothing to report back.
+	// Take the version now, so that the mutation has nothing to return.
 	stored := blobValue{data: bytes.Clone(value), version: p.blobs.nextVersion()}
 	_, err := b.handle.mutate(ctx, op, 1, func(int) error {
 		if err := condition(); err != nil {
@@ -96,8 +95,7 @@ func (b *Blob) set(ctx context.Context, op Op, key string, value []byte, conditi
 	return stored.version, nil
 }
 
-// Delete removes the blob; see storage.Blob. It blocks only while flushes are
-// held.
+// Delete removes the blob; see storage.Blob. It blocks only while flushes are held.
 //
 // Errors: those of storage.Blob; ErrCrashed.
 func (b *Blob) Delete(ctx context.Context, key string) error {
@@ -135,7 +133,7 @@ func (v blobView) list(ctx context.Context, prefix string) iter.Seq2[storage.Blo
 	}
 }
 
-// find returns a stored value, which the caller must not change.
+// find returns a stored value. The caller must not change its bytes.
 func (v blobView) find(ctx context.Context, op Op, key string) (blobValue, error) {
 	if err := v.handle.enter(ctx, op); err != nil {
 		return blobValue{}, err
@@ -144,7 +142,7 @@ func (v blobView) find(ctx context.Context, op Op, key string) (blobValue, error
 	return v.findLocked(op, key)
 }
 
-// findLocked is find for callers that have entered. REQUIRES: place.mu is held.
+// findLocked is find for callers that have called enter. REQUIRES: place.mu is held.
 func (v blobView) findLocked(op Op, key string) (blobValue, error) {
 	p := v.handle.place
 	value, ok := p.blobs.values[key]
@@ -168,7 +166,7 @@ type blobValue struct {
 	version storage.Version
 }
 
-// blobContents is what a place's blob store holds. Guarded by Place.mu.
+// blobContents is the blob store of a place. Guarded by Place.mu.
 type blobContents struct {
 	values   map[string]blobValue
 	versions uint64 // how many versions have been given out

@@ -9,25 +9,26 @@ import (
 	"sync"
 )
 
-// ErrCrashed is what a mutation returns that was in flight when its place crashed.
-// Its outcome is unknown to the caller.
+// ErrCrashed: the mutation was in flight when its place crashed. Its outcome is unknown to the
+// caller.
 var ErrCrashed = errors.New("mem: place crashed with the operation in flight")
 
-// Keep decides how much of a mutation in flight survives a crash. An append has
-// as many parts as entries, of which the first n survive if Keep returns n. Every
-// other mutation has one part: it happens or it does not.
+// Keep decides how much of a mutation in flight survives a crash. An append has as many
+// parts as entries. If Keep returns n, the first n survive. Every other mutation has one
+// part: it happens or it does not.
 //
-// It is called once for every mutation in flight, in the order in which they
-// began, with the place locked: it must not use the place.
+// Keep is called once for every mutation in flight, in the order in which they began. The
+// place is locked during the call, so Keep must not use it.
 type Keep func(op Op, parts int) int
 
 // KeepNone loses everything in flight.
 func KeepNone(Op, int) int { return 0 }
 
-// KeepAll keeps everything in flight: it was durable, only nobody was told.
+// KeepAll keeps everything in flight. It was durable, but no caller was told.
 func KeepAll(_ Op, parts int) int { return parts }
 
-// KeepRandom keeps a part of each mutation in flight that depends on seed only.
+// KeepRandom keeps a random part of each mutation in flight. The choice depends on seed
+// only.
 func KeepRandom(seed uint64) Keep {
 	var mu sync.Mutex // a Keep may serve several places
 	random := rand.New(rand.NewPCG(seed, 0))
@@ -38,13 +39,13 @@ func KeepRandom(seed uint64) Keep {
 	}
 }
 
-// HoldFlushes keeps every mutation that begins from now on in flight: not visible
-// to anybody, not durable and not acknowledged, until the returned gate is opened
-// or the place crashes. Wait tells when mutations are in flight. While flushes are
-// held already, it returns the same gate.
+// HoldFlushes keeps every mutation that begins from now on in flight, until the returned
+// gate is opened or the place crashes. A mutation in flight is not visible, not durable and
+// not acknowledged. Wait, of the gate, tells when mutations are in flight. If flushes are
+// held already, HoldFlushes returns the same gate.
 //
-// A mutation whose context ends meanwhile returns, with an unknown outcome, and
-// stays in flight. Closing or superseding a handle loses what it has in flight.
+// A mutation whose context ends meanwhile returns, with an unknown outcome, and stays in
+// flight. When a handle is closed or superseded, its mutations in flight are lost.
 func (p *Place) HoldFlushes() *Gate {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -54,14 +55,14 @@ func (p *Place) HoldFlushes() *Gate {
 	return p.flushes
 }
 
-// Crash ends the life of every handle, readers too, as if all their processes had
-// died at once. Of the mutations in flight, which return [ErrCrashed], keep says
-// how much survives; nil means [KeepNone]. Flushes are no longer held afterwards,
-// so the place can be opened again at once, by anybody.
+// Crash ends every handle, readers too, as if all their processes had died at once.
+// Mutations in flight return [ErrCrashed]. keep decides how much of each survives; nil
+// means [KeepNone]. Afterwards flushes are no longer held, and any owner can open the place
+// again at once.
 func (p *Place) Crash(keep Keep) { p.crash(keep, true) }
 
-// CrashWriter is Crash for the handles that write. Readers are taken to live in
-// other processes and go on.
+// CrashWriter is Crash for the handles that write. Readers go on, as if they were in other
+// processes.
 func (p *Place) CrashWriter(keep Keep) { p.crash(keep, false) }
 
 func (p *Place) crash(keep Keep, readers bool) {
@@ -73,7 +74,7 @@ func (p *Place) crash(keep Keep, readers bool) {
 	for _, f := range p.flights {
 		kept := min(max(keep(f.op, f.parts), 0), f.parts)
 		if kept > 0 {
-			// The answer, a conflict perhaps, has nobody left to go to.
+			// No caller is left to get the answer, which may be a conflict.
 			_ = f.apply(kept)
 		}
 		f.land(fmt.Errorf("%s of place %q: %w", f.op, p.name, ErrCrashed))
@@ -112,8 +113,8 @@ func (f *flight) land(err error) {
 	close(f.landed)
 }
 
-// mutate makes a mutation happen, at once or after the flushes that are held. It
-// says whether the mutation has landed; if not, because ctx ended, it is still in
+// mutate makes a mutation happen: at once, or after the flushes that are held. It reports
+// whether the mutation has landed. If ctx ends before that, the mutation is still in
 // flight. REQUIRES: place.mu is held; mutate unlocks it.
 func (h *handle) mutate(ctx context.Context, op Op, parts int, apply func(n int) error) (landed bool, err error) {
 	p := h.place
@@ -134,8 +135,8 @@ func (h *handle) mutate(ctx context.Context, op Op, parts int, apply func(n int)
 	}
 }
 
-// landFlights completes what is in flight, when the gate of the hold is opened,
-// which happens once for each hold.
+// landFlights completes the mutations in flight when the gate of the hold is opened. That
+// happens once for each hold.
 func (p *Place) landFlights() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -146,7 +147,7 @@ func (p *Place) landFlights() {
 	p.flights = nil
 }
 
-// dropFlightsLocked loses what h, which has ended, has in flight.
+// dropFlightsLocked drops the mutations in flight of h, which has ended.
 // REQUIRES: p.mu is held.
 func (p *Place) dropFlightsLocked(h *handle) {
 	p.flights = slices.DeleteFunc(p.flights, func(f *flight) bool {

@@ -10,50 +10,50 @@ import (
 )
 
 var (
-	// ErrUnavailable is in the errors of operations that an Unreliable refused.
-	// They had no effect, and the error matches storage.ErrNoEffect too.
+	// ErrUnavailable: an Unreliable refused the operation. The operation had no effect, and
+	// the error also matches storage.ErrNoEffect.
 	ErrUnavailable = errors.New("unavailable")
 
-	// ErrTimedOut is in the errors of operations whose answer an Unreliable
-	// withheld. They may have happened.
+	// ErrTimedOut: an Unreliable withheld the answer of the operation. The operation may have
+	// happened.
 	ErrTimedOut = errors.New("timed out")
 )
 
-// Outcome is what becomes of an operation that fails.
+// Outcome says what happens to an operation that fails.
 type Outcome int
 
 const (
-	// Refused: the operation does not happen, and its error says so: it matches
+	// Refused: the operation does not happen, and its error says so: the error matches
 	// storage.ErrNoEffect.
 	Refused Outcome = iota
 	// Vanished: the operation does not happen, but its error does not say so.
 	Vanished
 	// AnswerLost: the operation happens, but its error does not say so.
 	AnswerLost
-	// Torn: of an append the first Fault.Parts entries happen, and its error does
-	// not say so. Other operations have no parts: they vanish.
+	// Torn: the first Fault.Parts entries of an append are appended, and its error does not
+	// say so. Other operations have no parts: for them Torn is Vanished.
 	Torn
 )
 
-// Fault is a failure to come.
+// Fault is a failure that will happen.
 type Fault struct {
 	// Op is the operation that fails; "" is any.
 	Op Op
-	// Key restricts the fault to blobs whose key begins with it, and for List to
-	// prefixes that do.
+	// Key restricts the fault to blobs whose key begins with Key. For List, it restricts the
+	// fault to prefixes that begin with Key.
 	Key string
-	// Nth says which call fails, of those that match Op and Key and begin after
-	// the fault was added. The first is 1, and so is 0.
+	// Nth says which call fails, counted among the calls that match Op and Key and begin
+	// after the fault was added. The first is 1, and 0 means 1.
 	Nth int
-	// Sticky makes all matching calls after the nth fail as well.
+	// Sticky makes all matching calls after the Nth fail as well.
 	Sticky bool
-	// Outcome is what becomes of the operation. A Close always happens.
+	// Outcome says what happens to the operation. A Close always happens.
 	Outcome Outcome
-	// Parts is how many entries or blobs come before the failure: those that a
-	// Read or List yields, and those that a Torn append leaves behind.
+	// Parts is how many entries or blobs come before the failure. A Read or List yields
+	// that many, and a Torn append leaves that many behind.
 	Parts int
-	// Err is the cause to report, syscall.ENOSPC perhaps. nil is ErrUnavailable
-	// for Refused and ErrTimedOut for the others.
+	// Err is the cause to report, for example syscall.ENOSPC. nil means ErrUnavailable for
+	// Refused, and ErrTimedOut for the other outcomes.
 	Err error
 }
 
@@ -61,11 +61,11 @@ func (f Fault) matches(op Op, key string) bool {
 	return (f.Op == "" || f.Op == op) && strings.HasPrefix(key, f.Key)
 }
 
-// verdict is what an Unreliable has decided about one call.
+// verdict is the decision of an Unreliable about one call.
 type verdict struct {
-	err     error // what the caller gets in place of the answer; nil: the answer
+	err     error // the caller gets it in place of the answer; nil: the caller gets the answer
 	happens bool  // the call goes through
-	yields  int   // what a Read or List yields before err
+	yields  int   // how many items a Read or List yields before err
 	torn    int   // how many entries an append that does not happen leaves behind
 }
 
@@ -87,7 +87,7 @@ func (f Fault) verdict(op Op) verdict {
 	return v
 }
 
-// armed is a Fault and how often it was met.
+// armed is a Fault, and how many calls have matched it.
 type armed struct {
 	Fault
 	calls int
@@ -100,15 +100,15 @@ func (a *armed) strikes() bool {
 	return a.calls == nth || (a.Sticky && a.calls > nth)
 }
 
-// chance decides at random.
+// chance decides at random what fails.
 type chance struct {
 	random  *rand.Rand
 	happen  float64
 	timeOut float64
 }
 
-// strike returns the fault that meets a call of the given number of entries, if
-// one does.
+// strike decides about a call with a number of entries. It returns the fault that strikes
+// the call, or false.
 func (c *chance) strike(entries int) (Fault, bool) {
 	happens, timesOut := c.random.Float64() < c.happen, c.random.Float64() < c.timeOut
 	switch {

@@ -6,8 +6,8 @@ import (
 	"sync"
 )
 
-// Gate stops operations until it is opened, and tells how many have come to it.
-// A test that holds a Gate knows what is under way without sleeping.
+// Gate stops operations until it is opened, and counts the operations that come to it. So a
+// test knows which operations are under way, without sleeping.
 //
 // All methods may be called from several goroutines at once.
 type Gate struct {
@@ -31,8 +31,8 @@ func newGate(release func()) *Gate {
 
 // Wait blocks until n operations have come to the gate since it was made.
 //
-// Errors: the context's; one that says how many came, if the gate was opened
-// before n had.
+// Errors: the context's; an error that says how many came, if the gate was opened before n
+// had come.
 func (g *Gate) Wait(ctx context.Context, n int) error {
 	for {
 		g.mu.Lock()
@@ -51,8 +51,8 @@ func (g *Gate) Wait(ctx context.Context, n int) error {
 	}
 }
 
-// Open lets go of the operations at the gate and stops no further ones. A second
-// call does nothing.
+// Open lets the operations at the gate go on, and stops no further ones. A second call does
+// nothing.
 func (g *Gate) Open() {
 	g.once.Do(func() {
 		if g.release != nil {

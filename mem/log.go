@@ -22,26 +22,26 @@ var (
 type Log struct {
 	logView
 
-	// unknown is the error of an append whose outcome the caller does not know:
-	// none may follow it. Guarded by place.mu.
+	// unknown is the error of an append whose outcome the caller does not know. No append
+	// may follow it. Guarded by place.mu.
 	unknown error
 }
 
 // Bounds returns what can be read now; see storage.LogReader.
 func (l *Log) Bounds(ctx context.Context) (storage.Bounds, error) { return l.bounds(ctx) }
 
-// Read yields the entries in advance of after that are durable when the sequence starts; see
-// storage.LogReader. A truncation meanwhile does not disturb it.
+// Read yields the entries in advance of after that are durable when the sequence starts;
+// see storage.LogReader. A truncation during the sequence does not disturb it.
 func (l *Log) Read(ctx context.Context, after storage.SeqNo) iter.Seq2[storage.Entry, error] {
 	return l.read(ctx, after)
 }
 
-// Close gives the log and its lock up. A second call does nothing, nor does a call on a
-// handle that was taken over. It never fails.
+// Close gives up the log and its lock. It does nothing the second time, and on a handle
+// that was taken over. It never fails.
 func (l *Log) Close() error { return l.handle.close() }
 
-// Append appends entries if the newest position is expected; see storage.Log. It
-// blocks only while flushes are held.
+// Append appends entries if the newest position is expected; see storage.Log. It blocks
+// only while flushes are held.
 //
 // Errors: those of storage.Log; ErrCrashed.
 func (l *Log) Append(ctx context.Context, expected storage.SeqNo, entries [][]byte) ([]storage.SeqNo, error) {
@@ -73,8 +73,8 @@ func (l *Log) Append(ctx context.Context, expected storage.SeqNo, entries [][]by
 	return positions, nil
 }
 
-// refuseLocked returns the reason why no append may happen now.
-// REQUIRES: place.mu is held.
+// refuseLocked returns the reason why no append may happen now, or nil. REQUIRES: place.mu
+// is held.
 func (l *Log) refuseLocked(expected storage.SeqNo) error {
 	p := l.handle.place
 	if l.unknown != nil {
@@ -91,8 +91,8 @@ func (l *Log) refuseLocked(expected storage.SeqNo) error {
 	return nil
 }
 
-// Truncate removes the entries up to and including through, except those that a
-// reader holds; see storage.Log.
+// Truncate removes the entries up to and including through, without those that a reader
+// holds; see storage.Log.
 //
 // Errors: those of storage.Log; ErrCrashed.
 func (l *Log) Truncate(ctx context.Context, through storage.SeqNo) error {
@@ -114,21 +114,22 @@ func (l *Log) Truncate(ctx context.Context, through storage.SeqNo) error {
 // LogReader reads the log of a Place. Place.OpenLogReader makes it.
 type LogReader struct{ logView }
 
-// Bounds returns what can be read now; see storage.LogReader. Entries that were truncated and
-// that the reader holds count as readable.
+// Bounds returns what can be read now; see storage.LogReader. Truncated entries that the
+// reader holds count as readable.
 func (r *LogReader) Bounds(ctx context.Context) (storage.Bounds, error) { return r.bounds(ctx) }
 
-// Read yields the entries in advance of after that are durable when the sequence starts; see
-// storage.LogReader. A truncation meanwhile does not disturb it.
+// Read yields the entries in advance of after that are durable when the sequence starts;
+// see storage.LogReader. A truncation during the sequence does not disturb it.
 func (r *LogReader) Read(ctx context.Context, after storage.SeqNo) iter.Seq2[storage.Entry, error] {
 	return r.read(ctx, after)
 }
 
-// Close gives up the reader and what it holds. A second call does nothing. It never fails.
+// Close gives up the reader and the entries that it holds. A second call does nothing.
+// Close never fails.
 func (r *LogReader) Close() error { return r.handle.close() }
 
-// Hold keeps the entries in advance of after readable until this reader is closed
-// or holds a later position. A place sets no time limit.
+// Hold keeps the entries in advance of after readable, until this reader is closed or holds
+// a later position. There is no time limit.
 func (r *LogReader) Hold(_ context.Context, after storage.SeqNo) {
 	p := r.handle.place
 	p.mu.Lock()
@@ -175,17 +176,17 @@ func (v logView) read(ctx context.Context, after storage.SeqNo) iter.Seq2[storag
 	}
 }
 
-// logContents is what a place's log holds. Guarded by Place.mu.
+// logContents is the log of a place. Guarded by Place.mu.
 type logContents struct {
 	entries []storage.Entry // after < SeqNo <= last; elements are never changed
 	after   storage.SeqNo   // everything up to here is gone
 	allowed storage.SeqNo   // Truncate allowed everything up to here to go
 	last    storage.SeqNo
-	holds   map[*handle]storage.SeqNo // what readers want kept: all in advance of it
+	holds   map[*handle]storage.SeqNo // readers want to keep the entries in advance of these
 	gaps    *rand.Rand                // nil: positions are dense
 }
 
-// number gives entries, of which it takes copies, the positions that follow last.
+// number copies entries and gives them the positions that follow last.
 func (c *logContents) number(entries [][]byte) []storage.Entry {
 	added := make([]storage.Entry, len(entries))
 	position := c.last
@@ -211,7 +212,7 @@ func (c *logContents) read(after storage.SeqNo) []storage.Entry {
 	return c.entries[c.index(after):len(c.entries):len(c.entries)]
 }
 
-// index returns how many entries have a position up to and including position.
+// index returns how many entries have a position at or before position.
 func (c *logContents) index(position storage.SeqNo) int {
 	return sort.Search(len(c.entries), func(i int) bool { return c.entries[i].SeqNo > position })
 }
@@ -231,7 +232,7 @@ func (c *logContents) release(reader *handle) {
 	c.discard()
 }
 
-// discard removes what may go and nobody holds.
+// discard removes the entries that Truncate allowed to go and no reader holds.
 func (c *logContents) discard() {
 	through := c.allowed
 	for _, after := range c.holds {
@@ -242,6 +243,6 @@ func (c *logContents) discard() {
 		return
 	}
 	c.after = c.entries[n-1].SeqNo // not through, which may lie in a gap
-	// A copy, because readers that are under way share the old array.
+	// Copy the rest, because readers that are under way share the old array.
 	c.entries = slices.Clone(c.entries[n:])
 }

@@ -1,6 +1,6 @@
 package mem
 
-// Op names an operation of a log or of a blob store, as error messages do.
+// Op names an operation of a log or of a blob store, in the words of error messages.
 type Op string
 
 // The operations of storage.Log and storage.LogReader.

@@ -13,16 +13,16 @@ import (
 type BlobReader struct {
 	blobView
 
-	// pins holds what this reader has pinned, the newest pin of a key last.
-	// Guarded by place.mu.
+	// pins holds the pins of this reader, by key, the newest pin of a key last. Guarded by
+	// place.mu.
 	pins map[string][]*pin
 }
 
 type pin struct{ value blobValue }
 
-// Pin keeps the blob's present contents readable through this reader until
-// release is called or the reader is closed. While a key is pinned, Get and
-// GetRange return what its newest pin kept, also if the blob was replaced.
+// Pin keeps the present contents of the blob readable through this reader, until release is
+// called or the reader is closed. While a key is pinned, Get and GetRange return what its
+// newest pin kept, even if the blob was replaced.
 //
 // Errors: those of storage.Pinner.
 func (r *BlobReader) Pin(ctx context.Context, key string) (release func(), err error) {
@@ -51,7 +51,7 @@ func (r *BlobReader) unpin(key string, kept *pin) {
 	}
 }
 
-// Get returns the whole blob, or what this reader has pinned of it; see
+// Get returns the whole blob, as it was pinned if this reader has pinned it; see
 // storage.BlobReader.
 func (r *BlobReader) Get(ctx context.Context, key string) ([]byte, storage.Version, error) {
 	value, err := r.findPinned(ctx, OpGet, key)
@@ -69,16 +69,15 @@ func (r *BlobReader) GetRange(ctx context.Context, key string, offset, length in
 }
 
 // List yields the blobs that exist when the sequence starts, in order; see
-// storage.BlobReader. One that is gone is not in it, although this reader has pinned it.
+// storage.BlobReader. It does not yield a deleted blob, even if this reader has pinned it.
 func (r *BlobReader) List(ctx context.Context, prefix string) iter.Seq2[storage.BlobInfo, error] {
 	return r.list(ctx, prefix)
 }
 
-// Close gives up the reader and what it has pinned. A second call does nothing. It never
-// fails.
+// Close gives up the reader and its pins. A second call does nothing. Close never fails.
 func (r *BlobReader) Close() error { return r.handle.close() }
 
-// findPinned is find with this reader's pins before the store.
+// findPinned is find that looks at the pins of this reader first.
 func (r *BlobReader) findPinned(ctx context.Context, op Op, key string) (blobValue, error) {
 	if err := r.handle.enter(ctx, op); err != nil {
 		return blobValue{}, err

@@ -9,16 +9,16 @@ import (
 	"github.com/tidemark-go/tidemark/storage"
 )
 
-// Place is a location in memory: a log, blobs and a lock. It outlives the handles
-// that are opened on it, as a directory outlives processes.
+// Place is a location in memory: a log, blobs and a lock. It outlives the handles that are
+// opened on it, as a directory outlives processes.
 //
-// All methods may be called from several goroutines at once; none of them waits
-// for storage.
+// All methods may be called from several goroutines at once. None of them waits for
+// storage.
 type Place struct {
 	name string
 
-	// mu guards everything below, and every field of handles and flights that
-	// says so. It is held for memory operations only, never while waiting.
+	// mu guards everything below, and the fields of handles and flights whose comments say
+	// so. It is held for memory operations only, never while waiting.
 	mu         sync.Mutex
 	log        logContents
 	blobs      blobContents
@@ -32,14 +32,14 @@ type Place struct {
 // PlaceOption changes how a Place behaves.
 type PlaceOption func(*Place)
 
-// WithGaps makes the log leave gaps between positions, as replicated logs do, in
-// a way that depends on seed only. Without it positions are dense, which nothing
-// may rely on.
+// WithGaps makes the log leave gaps between positions, as replicated logs do. The gaps
+// depend on seed only. Without this option positions are dense, but no code may rely on
+// that.
 func WithGaps(seed uint64) PlaceOption {
 	return func(p *Place) { p.log.gaps = rand.New(rand.NewPCG(seed, 0)) }
 }
 
-// NewPlace returns an empty place. Its name appears in errors only.
+// NewPlace returns an empty place. The name appears in errors only.
 func NewPlace(name string, options ...PlaceOption) *Place {
 	p := &Place{name: name, readers: make(map[*handle]struct{})}
 	p.log.holds = make(map[*handle]storage.SeqNo)
@@ -53,9 +53,9 @@ func NewPlace(name string, options ...PlaceOption) *Place {
 // Name returns the name that the place was made with.
 func (p *Place) Name() string { return p.name }
 
-// OpenLog opens the log for writing and takes the lock of the place. A log handle
-// that the same owner has open is fenced: it fails with storage.ErrClosed from
-// then on, and what it has in flight is lost.
+// OpenLog opens the log for writing and takes the lock of the place. If the same owner has
+// a log handle open, that handle is fenced: it fails with storage.ErrClosed from then on,
+// and its mutations in flight are lost.
 //
 // Errors: a storage.LockedError if another owner has the log or the blobs open.
 func (p *Place) OpenLog(lock storage.LockInfo) (*Log, error) {
@@ -66,8 +66,8 @@ func (p *Place) OpenLog(lock storage.LockInfo) (*Log, error) {
 	return &Log{logView: logView{h}}, nil
 }
 
-// OpenBlob opens the blobs for writing, under the same rules as OpenLog. The log
-// and the blobs share the lock of the place and are fenced one by one.
+// OpenBlob opens the blobs for writing, under the same rules as OpenLog. The log and the
+// blobs share the lock of the place, but each of the two is fenced by itself.
 //
 // Errors: a storage.LockedError if another owner has the log or the blobs open.
 func (p *Place) OpenBlob(lock storage.LockInfo) (*Blob, error) {
@@ -112,8 +112,8 @@ func (p *Place) openReader(what string) *handle {
 	return h
 }
 
-// endLocked ends a handle's life, whatever its kind, and loses what it has in
-// flight. REQUIRES: p.mu is held.
+// endLocked ends a handle of any kind. Its mutations in flight are lost. REQUIRES: p.mu is
+// held.
 func (p *Place) endLocked(h *handle, why string) {
 	if h.ended != "" {
 		return
@@ -131,14 +131,13 @@ func (p *Place) endLocked(h *handle, why string) {
 	}
 }
 
-// handle is one generation of access to a place.
+// handle is one access to a place: from an opening to the end of the handle.
 type handle struct {
 	place *Place
 	what  string
 	lock  storage.LockInfo
 
-	// ended says why the handle can no longer be used; "" while it can. Guarded by
-	// place.mu.
+	// ended says why the handle can no longer be used; "": it can. Guarded by place.mu.
 	ended string
 }
 
@@ -156,8 +155,8 @@ func (h *handle) enter(ctx context.Context, op Op) error {
 	return nil
 }
 
-// usableLocked returns ErrClosed, with the reason, if the handle has ended.
-// REQUIRES: place.mu is held.
+// usableLocked returns ErrClosed, with the reason, if the handle has ended. REQUIRES:
+// place.mu is held.
 func (h *handle) usableLocked(op Op) error {
 	if h.ended == "" {
 		return nil
@@ -165,7 +164,7 @@ func (h *handle) usableLocked(op Op) error {
 	return fmt.Errorf("mem: %s of place %q: this %s handle was %s: %w", op, h.place.name, h.what, h.ended, storage.ErrClosed)
 }
 
-// usable is usableLocked for iterators, which run without the lock.
+// usable is usableLocked for iterators, which do not hold the lock.
 func (h *handle) usable(ctx context.Context, op Op) error {
 	if err := h.enter(ctx, op); err != nil {
 		return err

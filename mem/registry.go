@@ -11,8 +11,8 @@ import (
 	"github.com/tidemark-go/tidemark/storage"
 )
 
-// Registry is a place in memory that outlives the runtimes opened on it: stopping
-// one and opening the next is a restart. It may be used by several goroutines at
+// Registry is a place in memory that outlives the runtimes that are opened on it. Stopping
+// one runtime and opening the next is a restart. Several goroutines may use a Registry at
 // once.
 type Registry struct{ place *Place }
 
@@ -31,13 +31,13 @@ func (r *Registry) Runtime(ctx context.Context, cfg persist.Config) (*persist.Cl
 	return openRuntime(ctx, r.place, storage.LockInfo{Owner: uuid.NewString()}, nil, cfg)
 }
 
-// RuntimeUnreliable is Runtime with every operation of the storage going through u.
+// RuntimeUnreliable is Runtime on storage that u wraps: every operation goes through u.
 func (r *Registry) RuntimeUnreliable(ctx context.Context, u *Unreliable, cfg persist.Config) (*persist.Client, error) {
 	return openRuntime(ctx, r.place, storage.LockInfo{Owner: uuid.NewString()}, u, cfg)
 }
 
-// ReadRuntime opens a read-only runtime on the registry, which follows whatever
-// runtime writes to it. Any number may be open.
+// ReadRuntime opens a read-only runtime on the registry. It follows the runtime that writes
+// to the registry, if there is one. Any number of read-only runtimes may be open.
 func (r *Registry) ReadRuntime(ctx context.Context, cfg persist.Config) (*persist.ReadClient, error) {
 	return persist.StartFollow(ctx, r.place.OpenLogReader(), r.place.OpenBlobReader(), cfg)
 }
@@ -58,8 +58,8 @@ func openRuntime(ctx context.Context, p *Place, lock storage.LockInfo, u *Unreli
 	return persist.Start(ctx, u.Log(l), u.Blob(b), cfg)
 }
 
-// MultiRegistry is many places in memory, by name. It may be used by several
-// goroutines at once.
+// MultiRegistry is many places in memory, each with a name. Several goroutines may use it
+// at once.
 type MultiRegistry struct {
 	mu     sync.Mutex
 	places map[string]*Place // guarded by mu
@@ -68,7 +68,7 @@ type MultiRegistry struct {
 // NewMultiRegistry returns an empty registry.
 func NewMultiRegistry() *MultiRegistry { return &MultiRegistry{places: make(map[string]*Place)} }
 
-// Place returns the place with the given name, which is made if it is new.
+// Place returns the place with the given name. It makes the place if the name is new.
 func (m *MultiRegistry) Place(path string) *Place {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -80,11 +80,11 @@ func (m *MultiRegistry) Place(path string) *Place {
 	return p
 }
 
-// Open opens a runtime on the place with the given name, for an owner. The same
-// owner may open it again: the runtime before is fenced, and refuses writes from
-// then on, as if a process had been replaced.
+// Open opens a runtime on the place with the given name, for an owner. The same owner may
+// open it again. That fences the runtime before it, which refuses writes from then on, as
+// if a process had been replaced.
 //
-// Errors: persist.ErrLocked while another owner has it open; as persist.Start.
+// Errors: persist.ErrLocked while another owner has the place open; as persist.Start.
 func (m *MultiRegistry) Open(ctx context.Context, path, owner string, cfg persist.Config) (*persist.Client, error) {
 	return openRuntime(ctx, m.Place(path), storage.LockInfo{Owner: owner}, nil, cfg)
 }

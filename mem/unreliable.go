@@ -11,16 +11,20 @@ import (
 	"github.com/tidemark-go/tidemark/storage"
 )
 
-// Unreliable makes the logs, blobs and readers that it wraps fail, wait or lie
-// about what has happened, on demand. Everything wrapped by one Unreliable shares
-// its switch, faults and gates. A new one is harmless: it hands every call on.
+// Unreliable makes the logs, blobs and readers that it wraps fail, wait, or lie about what
+// has happened, on demand. Everything that one Unreliable wraps shares its switch, faults
+// and gates. A new Unreliable passes every call on.
 //
-// A call goes through these steps: the delay, the gate before it, the decision
-// whether it fails, the operation itself, the gate after it. Of the decisions an
-// injected [Fault] comes first, then the switch, then chance.
+// A call goes through these steps:
 //
-// Close is special: it always happens, so that locks are released, and then
-// reports the failure; only faults and the switch apply to it.
+//  1. the delay;
+//  2. the gate before the operation;
+//  3. the decision whether it fails: an injected [Fault] first, then the switch, then chance;
+//  4. the operation itself;
+//  5. the gate after the operation.
+//
+// Close is special. It always happens, so that locks are released, and then reports the
+// failure. Only faults and the switch apply to it.
 //
 // All methods may be called at any time, from several goroutines at once.
 type Unreliable struct {
@@ -36,8 +40,7 @@ type Unreliable struct {
 	}
 }
 
-// NewUnreliable returns an Unreliable that hands every call on until it is told
-// otherwise.
+// NewUnreliable returns an Unreliable that passes every call on until it is told otherwise.
 func NewUnreliable() *Unreliable {
 	u := &Unreliable{}
 	u.mu.before = make(map[Op]*Gate)
@@ -46,9 +49,8 @@ func NewUnreliable() *Unreliable {
 	return u
 }
 
-// SetDown makes every operation fail without effect until SetUp, with an error
-// that matches ErrUnavailable and storage.ErrNoEffect and reads
-// "unavailable: blob set".
+// SetDown makes every operation fail without effect until SetUp. The error matches
+// ErrUnavailable and storage.ErrNoEffect, and reads for a Set: "unavailable: blob set".
 func (u *Unreliable) SetDown() { u.setDown(true) }
 
 // SetUp ends what SetDown began.
@@ -60,9 +62,9 @@ func (u *Unreliable) setDown(down bool) {
 	u.mu.down = down
 }
 
-// Inject adds a fault and returns how to remove it. A fault that is not Sticky
-// removes itself when it has struck. If several match a call, all of them count it
-// and the oldest that is due strikes.
+// Inject adds a fault and returns a function that removes it. A fault that is not Sticky
+// removes itself when it has struck. If several faults match a call, all of them count the
+// call, and the oldest that is due strikes.
 func (u *Unreliable) Inject(fault Fault) (remove func()) {
 	added := &armed{Fault: fault}
 	u.mu.Lock()
@@ -79,11 +81,14 @@ func (u *Unreliable) removeLocked(fault *armed) {
 	u.mu.faults = slices.DeleteFunc(u.mu.faults, func(other *armed) bool { return other == fault })
 }
 
-// SetChance makes operations fail by chance, drawn from seed. Each happens with
-// probability shouldHappen, and independently of that reports a time-out with
-// probability shouldTimeOut: so it may happen although it timed out, and it may
-// be known not to have happened. An append that should not happen and times out
-// may leave some of its entries behind. (1, 0) ends it; (0, 1) lets nothing pass.
+// SetChance makes operations fail by chance, drawn from seed:
+//
+//	happens        with probability shouldHappen
+//	times out      with probability shouldTimeOut, independently of the first
+//
+// So an operation that timed out may have happened. One that did not happen and did not
+// time out is known to have had no effect. An append that does not happen and times out may
+// leave some of its entries behind. (1, 0) ends it; (0, 1) lets nothing pass.
 func (u *Unreliable) SetChance(seed uint64, shouldHappen, shouldTimeOut float64) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -94,17 +99,17 @@ func (u *Unreliable) SetChance(seed uint64, shouldHappen, shouldTimeOut float64)
 	}
 }
 
-// SetDelay makes every operation call delay first. If delay returns an error the
-// operation fails with it and has no effect. nil ends it. [Latency] is one.
+// SetDelay makes every operation call delay first. If delay returns an error, the operation
+// fails with that error and has no effect. A nil delay ends it. [Latency] makes one.
 func (u *Unreliable) SetDelay(delay func(ctx context.Context, op Op) error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.mu.delay = delay
 }
 
-// Latency returns a delay, for SetDelay, of a random time in [least, most) that
-// depends on seed and the order of calls. It ends early, with an error, when the
-// context does.
+// Latency returns a delay, for SetDelay, of a random time in [least, most). The time
+// depends on seed and on the order of calls. The delay ends early, with an error, when the
+// context ends.
 func Latency(seed uint64, least, most time.Duration) func(context.Context, Op) error {
 	var mu sync.Mutex // guards random
 	random := rand.New(rand.NewPCG(seed, 0))
@@ -123,14 +128,14 @@ func Latency(seed uint64, least, most time.Duration) func(context.Context, Op) e
 	}
 }
 
-// GateBefore stops every call of op before it happens, until the returned gate is
-// opened. A call whose context ends at the gate has had no effect. A gate that is
-// open no longer stops anything; a new one replaces the one before it.
+// GateBefore stops every call of op before it happens, until the returned gate is opened. A
+// call whose context ends at the gate has no effect. An open gate stops nothing any more. A
+// new gate replaces the one before it.
 func (u *Unreliable) GateBefore(op Op) *Gate { return u.setGate(u.mu.before, op) }
 
-// GateAfter stops every call of op when it has happened and its answer is on the
-// way, until the returned gate is opened. The outcome of a mutation whose context
-// ends at the gate is unknown.
+// GateAfter stops every call of op after it has happened and before it returns, until the
+// returned gate is opened. If the context of a mutation ends at the gate, its outcome is
+// unknown.
 func (u *Unreliable) GateAfter(op Op) *Gate { return u.setGate(u.mu.after, op) }
 
 func (u *Unreliable) setGate(gates map[Op]*Gate, op Op) *Gate {
@@ -148,15 +153,15 @@ func (u *Unreliable) setGate(gates map[Op]*Gate, op Op) *Gate {
 	return gate
 }
 
-// Calls returns how many calls of op have begun, whatever became of them.
+// Calls returns how many calls of op have begun, whatever their outcome.
 func (u *Unreliable) Calls(op Op) int {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return u.mu.calls[op]
 }
 
-// begin lets a call wait and decides what becomes of it. entries is the number of
-// entries of an append.
+// begin lets a call wait and decides what happens to it. entries is the number of entries
+// of an append.
 func (u *Unreliable) begin(ctx context.Context, op Op, key string, entries int) verdict {
 	u.mu.Lock()
 	u.mu.calls[op]++
@@ -185,8 +190,8 @@ func (u *Unreliable) begin(ctx context.Context, op Op, key string, entries int) 
 	return verdict{happens: true}
 }
 
-// decideLocked applies faults and the switch. It returns false if neither is
-// against the call. REQUIRES: u.mu is held.
+// decideLocked applies faults and the switch. It returns false if neither makes the call
+// fail. REQUIRES: u.mu is held.
 func (u *Unreliable) decideLocked(op Op, key string) (verdict, bool) {
 	var struck *armed
 	for _, fault := range u.mu.faults {
@@ -206,7 +211,7 @@ func (u *Unreliable) decideLocked(op Op, key string) (verdict, bool) {
 	return verdict{}, false
 }
 
-// end lets the answer of a call wait that has happened.
+// end stops a call that has happened at the gate behind it.
 func (u *Unreliable) end(ctx context.Context, op Op) error {
 	u.mu.Lock()
 	gate := u.mu.after[op]
@@ -220,7 +225,7 @@ func (u *Unreliable) end(ctx context.Context, op Op) error {
 	return nil
 }
 
-// closing hands a Close on and reports a failure afterwards.
+// closing passes a Close on, and reports a failure afterwards.
 func (u *Unreliable) closing(op Op, do func() error) error {
 	u.mu.Lock()
 	u.mu.calls[op]++
@@ -232,7 +237,7 @@ func (u *Unreliable) closing(op Op, do func() error) error {
 	return v.err
 }
 
-// call runs one operation through all the steps.
+// call runs one operation through all steps of Unreliable.
 func call[T any](ctx context.Context, u *Unreliable, op Op, key string, do func() (T, error)) (T, error) {
 	var none T
 	v := u.begin(ctx, op, key, 0)

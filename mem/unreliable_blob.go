@@ -12,8 +12,8 @@ func (u *Unreliable) Blob(blob storage.Blob) storage.Blob {
 	return unreliableBlob{unreliableBlobReader{u, blob}, blob}
 }
 
-// BlobReader wraps a reader of blobs. What it returns is a storage.Pinner if the
-// reader is one.
+// BlobReader wraps a reader of blobs. The wrapped reader is a storage.Pinner if the reader
+// is one.
 func (u *Unreliable) BlobReader(reader storage.BlobReader) storage.BlobReader {
 	wrapped := unreliableBlobReader{u, reader}
 	if pinner, ok := reader.(storage.Pinner); ok {

@@ -10,9 +10,9 @@ import (
 	"github.com/tidemark-go/tidemark/storage"
 )
 
-// Log wraps a log. What it returns is a storage.Log in its own right: after an
-// append with an unknown outcome it lets no further one pass, until the log is
-// opened and wrapped anew. It is a storage.LogSizer if the log is one.
+// Log wraps a log. After an append with an unknown outcome the wrapped log lets no further
+// append pass, until the log is opened and wrapped again. It is a storage.LogSizer if the
+// log is one.
 func (u *Unreliable) Log(log storage.Log) storage.Log {
 	wrapped := &unreliableLog{unreliableLogReader: unreliableLogReader{u, log}, log: log}
 	if sizer, ok := log.(storage.LogSizer); ok {
@@ -24,8 +24,8 @@ func (u *Unreliable) Log(log storage.Log) storage.Log {
 	return wrapped
 }
 
-// LogReader wraps a reader of a log. What it returns is a storage.LogHolder if
-// the reader is one.
+// LogReader wraps a reader of a log. The wrapped reader is a storage.LogHolder if the
+// reader is one.
 func (u *Unreliable) LogReader(reader storage.LogReader) storage.LogReader {
 	wrapped := unreliableLogReader{u, reader}
 	if holder, ok := reader.(storage.LogHolder); ok {
@@ -67,7 +67,7 @@ func (l *unreliableLog) append(ctx context.Context, expected storage.SeqNo, entr
 	v := l.u.begin(ctx, OpAppend, "", len(entries))
 	if !v.happens {
 		if torn := min(v.torn, len(entries)); torn > 0 {
-			// Whether that much arrived is exactly what the caller must not learn.
+			// The caller must not learn whether these entries were appended.
 			_, _ = l.log.Append(ctx, expected, entries[:torn])
 		}
 		return nil, v.err
@@ -82,8 +82,8 @@ func (l *unreliableLog) append(ctx context.Context, expected storage.SeqNo, entr
 	return positions, err
 }
 
-// unknownOutcome says whether an append that returned err may have happened in
-// spite of it.
+// unknownOutcome reports whether an append that returned err may have happened all the
+// same.
 func unknownOutcome(err error) bool {
 	if err == nil {
 		return false
@@ -118,8 +118,8 @@ func (r unreliableLogReader) Read(ctx context.Context, after storage.SeqNo) iter
 
 func (r unreliableLogReader) Close() error { return r.u.closing(OpLogClose, r.reader.Close) }
 
-// sequence is call for operations that yield: a failure comes after the items
-// that its fault lets pass, or in place of the end.
+// sequence is call for operations that yield. A failure comes after the items that its
+// fault lets pass, or at the end.
 func sequence[T any](ctx context.Context, u *Unreliable, op Op, key string, seq iter.Seq2[T, error]) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var none T

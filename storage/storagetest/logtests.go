@@ -149,7 +149,8 @@ func testLogSizer(t testing.TB, open Logs) {
 		}
 	}
 
-	// Find the largest group that fits. Its entries share one megabyte of memory.
+	// Find the largest group that fits: one byte more must be refused. The entries of a group
+	// share one megabyte of memory.
 	want := appendText(t, log, 0, "a")
 	room := func(bytes int64) bool { return sizer.StoredBytes(groupOf(bytes)) <= most }
 	if room(1 << 40) {
