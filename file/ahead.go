@@ -7,28 +7,27 @@ import (
 	"github.com/tidemark-go/tidemark/storage"
 )
 
-// ahead reads large groups before a reading comes to them. Most of what such a
-// group costs is new memory for it and its checksum, and other processors can do
-// that while the consumer is busy with the groups before.
+// ahead reads large groups before a reading comes to them. Most of the cost of such a group
+// is new memory for it, and its checksum. Other processors can do that work while the
+// consumer is busy with the groups before.
 //
-// Each is read by a goroutine of its own, which is one of the operations of the handle, and
-// has ended when wait returns, unless the context has ended first: then it ends when the
-// disk answers.
+// A goroutine of its own reads each group. It is one of the operations of the handle. It
+// has ended when wait returns, or, if the context has ended first, when the disk answers.
 type ahead struct {
 	reads  operations
-	passed int64         // bytes of groups that the reading has come to
+	passed int64         // bytes of the groups that the reading has come to
 	groups []*aheadGroup // oldest first, all of one segment
 	bytes  int64         // of groups
 	at     point         // behind the newest of groups
-	w      *frameReader  // finds them
+	w      *frameReader  // finds the groups
 }
 
-// aheadGroup is a group that is being read, or was.
+// aheadGroup is a group that is being read, or was read.
 type aheadGroup struct {
 	s    *segment
 	at   point
 	size int64
-	read chan struct{} // closed when what follows is there
+	read chan struct{} // closed when the fields below are set
 
 	header  frameHeader
 	payload []byte
@@ -37,18 +36,18 @@ type aheadGroup struct {
 }
 
 const (
-	// A reading that has gone this far will go on: most that end early are polls, and
-	// listeners that want a MiB.
+	// A reading that has gone this far, in bytes, will go on. Most readings that end earlier
+	// are polls, and listeners that want a MiB.
 	aheadAfter = 4 << 20
-	// No more groups than this are read ahead, nor than there are processors, nor more
-	// than aheadBytes of them.
+	// At most maxAhead groups are read ahead, at most as many as there are processors, and at
+	// most aheadBytes of them.
 	maxAhead   = 4
 	aheadBytes = 16 << 20
 )
 
 // take takes the group at the place that the reading has come to. It returns nil if that
-// is not read ahead. Then nothing is any more: in a segment that was exchanged, groups may
-// follow where the reading goes on with the next one.
+// group is not read ahead. In that case it drops all groups: if a segment was exchanged, it
+// may have groups where the reading goes on with the next segment.
 func (a *ahead) take(ctx context.Context, s *segment, at point) *aheadGroup {
 	if len(a.groups) > 0 && (a.groups[0].s != s || a.groups[0].at != at) {
 		a.wait(ctx)
@@ -67,8 +66,8 @@ func (a *ahead) oldest() *aheadGroup {
 	return g
 }
 
-// start begins to read what comes behind the group with header h, to which the
-// reading has come, up to last.
+// start begins to read the groups behind the one at the place at, to which the reading has
+// come and whose header is h. It goes up to the position last.
 func (a *ahead) start(ctx context.Context, s *segment, at point, h frameHeader, last storage.SeqNo) {
 	a.passed += h.size()
 	if a.passed < aheadAfter || h.length < largeGroup {
@@ -80,7 +79,7 @@ func (a *ahead) start(ctx context.Context, s *segment, at point, h frameHeader, 
 	}
 	for len(a.groups) < min(maxAhead, runtime.GOMAXPROCS(0)) && a.at.next <= last {
 		h, ok, err := a.w.header(a.at)
-		// What is wrong with it is found when the reading comes to it.
+		// If anything is wrong, the reading finds it when it comes to this place.
 		if err != nil || !ok || h.kind != kindGroup || h.length < largeGroup || a.bytes+h.size() > aheadBytes {
 			return
 		}
@@ -105,7 +104,8 @@ func (g *aheadGroup) begin() {
 	g.header, g.payload, g.what, g.err = newFrameReader(g.s).group(g.at, nil)
 }
 
-// group is frameReader.group for a group that is read ahead, or not: nil.
+// group is frameReader.group for a group that is read ahead. If g is nil, it reads the
+// group now.
 func (g *aheadGroup) group(ctx context.Context, w *frameReader, at point) (frameHeader, []byte, string, error) {
 	if g == nil {
 		return w.group(at, nil)
@@ -118,7 +118,7 @@ func (g *aheadGroup) group(ctx context.Context, w *frameReader, at point) (frame
 	}
 }
 
-// wait waits for the groups that nobody has taken, as long as the context lasts.
+// wait waits for the groups that were not taken, as long as the context lasts.
 func (a *ahead) wait(ctx context.Context) {
 	for g := a.oldest(); g != nil; g = a.oldest() {
 		select {

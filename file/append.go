@@ -10,16 +10,16 @@ import (
 	"github.com/tidemark-go/tidemark/storage"
 )
 
-// MaxAppendSize is the limit of one Append: the bytes of its entries and 4 for
-// each. It bounds what a reader holds in memory at a time.
+// MaxAppendSize is the limit of one Append: the bytes of its entries and 4 for each entry.
+// It bounds the memory that a reader holds at a time.
 const MaxAppendSize = 256 << 20
 
 // Append implements [storage.Log].
 //
-// A full disk is met when a segment is made, before anything was written: such
-// an error matches storage.ErrNoEffect, and the log goes on as soon as there is
-// room. After any error that does not match it, ErrFailed answers every further
-// Append.
+// A full disk is noticed when a segment is made, before anything was written. The error
+// then matches storage.ErrNoEffect, and appends succeed again as soon as there is room.
+// After any error that does not match storage.ErrNoEffect, every further Append fails with
+// ErrFailed.
 //
 // Cancelling ctx has no effect once writing has begun.
 func (l *Log) Append(ctx context.Context, expected storage.SeqNo, entries [][]byte) ([]storage.SeqNo, error) {
@@ -72,13 +72,13 @@ var (
 	_ storage.LogSizer = (*LogReader)(nil)
 )
 
-// MaxAppend returns the most that StoredBytes may be for one Append: the frame of
+// MaxAppend returns the largest StoredBytes that one Append may have: the frame of
 // MaxAppendSize bytes. It implements [storage.LogSizer].
 func (l *Log) MaxAppend() int64 { return frameSize(MaxAppendSize) }
 
-// StoredBytes returns how many bytes of the log one Append of so many entries, of so many
-// bytes in all, takes: one frame, which writes over the mark of the one before. It implements
-// [storage.LogSizer].
+// StoredBytes returns how many bytes of the log one Append takes, with a number of entries
+// and their bytes in all. An Append takes one frame, which overwrites the mark before it.
+// StoredBytes implements [storage.LogSizer].
 func (l *Log) StoredBytes(entries int, bytes int64) int64 { return storedBytes(entries, bytes) }
 
 // MaxAppend returns what Log.MaxAppend returns. It implements [storage.LogSizer].
@@ -91,7 +91,7 @@ func storedBytes(entries int, bytes int64) int64 {
 	return frameSize(entryHeaderSize*int64(entries) + bytes)
 }
 
-// payloadSize is the size of the payload that entries make.
+// payloadSize is the size of the payload of a group with these entries.
 func payloadSize(entries [][]byte) (int64, error) {
 	size := int64(0)
 	for _, e := range entries {
@@ -103,7 +103,7 @@ func payloadSize(entries [][]byte) (int64, error) {
 	return size, nil
 }
 
-// writable returns the newest segment and position, or why nothing can be
+// writable returns the newest segment and position, or the reason why nothing can be
 // appended. REQUIRES: appending or truncating is held.
 func (l *Log) writable() (*segment, storage.SeqNo, error) {
 	l.mu.Lock()
@@ -117,7 +117,7 @@ func (l *Log) writable() (*segment, storage.SeqNo, error) {
 	return l.mu.segs[len(l.mu.segs)-1], l.mu.last, nil
 }
 
-// fail stops the log for good and returns the error for who met it first.
+// fail stops the log for good. It returns the error for the call that met err.
 func (l *Log) fail(err error) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -125,10 +125,10 @@ func (l *Log) fail(err error) error {
 	return fmt.Errorf("%w: %w", ErrFailed, err)
 }
 
-// writeGroup writes entries after last into the segment, makes them durable and
-// then readable.
+// writeGroup writes entries after last into the segment, makes them durable and then
+// readable.
 func (l *Log) writeGroup(s *segment, last storage.SeqNo, entries [][]byte) error {
-	const keepBuffer = 1 << 20 // a larger one is left to the garbage collector
+	const keepBuffer = 1 << 20 // bytes; a larger buffer is not kept for the next group
 	at := point{next: last + 1, off: l.write.off}
 	buf := appendGroup(l.write.buf[:0], s.salt, at.off, at.next, entries)
 	if cap(buf) <= keepBuffer {
@@ -144,20 +144,21 @@ func (l *Log) writeGroup(s *segment, last storage.SeqNo, entries [][]byte) error
 	end := point{next: at.next + storage.SeqNo(len(entries)), off: at.off + int64(len(buf))}
 	s.note(at)
 	l.write.off = end.off
-	// Before the mark: nobody may see in the files what this handle does not know.
+	// Do this before the mark is written: readers of the files must not see entries that this
+	// handle does not know.
 	l.mu.Lock()
 	l.mu.last = end.next - 1
 	l.mu.Unlock()
-	// Without its mark the group is durable, but readers in other processes are not
-	// told. They would take a manifest that reflects it for one whose log has lost
-	// something. So it is not acknowledged: the next opening finds it.
+	// Without its mark the group is durable, but readers in other processes do not see it. If
+	// the manifest reflected the group, they would conclude that the log has lost entries. So
+	// the group is not acknowledged. The next opening finds it.
 	//museum:ack-behind-a-failed-mark
 	return l.writeMark(s, kindMark, end)
 }
 
-// writeMark says on disk that everything before a place is durable. It is not
-// flushed: the flush of the next group or Close does that, and until then the
-// page cache is enough, for it survives the death of this process.
+// writeMark says on disk that everything before a place is durable. It does not flush the
+// mark: the flush of the next group, or of Close, does that. Until then the page cache is
+// enough, because it survives the death of this process.
 func (l *Log) writeMark(s *segment, kind frameKind, at point) error {
 	l.write.marked = true
 	var mark [markSize]byte
@@ -173,10 +174,10 @@ func (l *Log) nextSize(s *segment) int64 {
 	return min(max(2*s.size, l.firstSegment), l.lastSegment)
 }
 
-// rotate makes a new newest segment with room for a frame. The order matters:
-// the end mark of the old one is durable proof that the new one exists, so the
-// new one must exist durably before; and nothing is appended to the new one
-// before that proof, so that its loss would be noticed.
+// rotate makes a new newest segment with room for a frame. The order matters. The end mark
+// of the old segment is durable proof that the new one exists, so the new one must exist
+// durably before it. Nothing is appended to the new segment before that proof is durable,
+// so that its loss would be noticed.
 func (l *Log) rotate(old *segment, last storage.SeqNo, frame int64) (*segment, error) {
 	need := segmentDataStart + frame + markSize
 	//museum:successor-not-durable
@@ -196,7 +197,7 @@ func (l *Log) rotate(old *segment, last storage.SeqNo, frame int64) (*segment, e
 	return s, nil
 }
 
-// enter makes s the newest segment. What is read from now on includes it.
+// enter makes s the newest segment. Reads that begin later include it.
 func (l *Log) enter(s *segment) {
 	l.write.off, l.write.marked, l.write.prepared = segmentDataStart, false, false
 	l.mu.Lock()
@@ -204,8 +205,8 @@ func (l *Log) enter(s *segment) {
 	l.mu.Unlock()
 }
 
-// addSegment makes a spare file the segment with an index, durably. An error
-// matches storage.ErrNoEffect if the directory is as it was.
+// addSegment makes a spare file the segment with an index, durably. An error matches
+// storage.ErrNoEffect if the directory is as it was.
 func (l *Log) addSegment(index uint64, first storage.SeqNo, need, size int64) (*segment, error) {
 	from, err := l.spares.take(need, size)
 	if err != nil {
@@ -223,8 +224,8 @@ func (l *Log) addSegment(index uint64, first storage.SeqNo, need, size int64) (*
 		err = fmt.Errorf("make segment %s: %w", name, err)
 		//museum:segment-that-is-there
 		if removed := l.spares.discard(from); removed != nil && !errors.Is(err, storage.ErrNoEffect) {
-			// It may have taken effect all the same. A smaller group that still fits into
-			// the segment before would contradict it.
+			// The rename may have taken effect all the same. A smaller group that still fits
+			// into the segment before would contradict the new segment.
 			return nil, l.fail(fmt.Errorf("%w; and to give it up: %v", err, removed)) //nolint:errorlint // it may say that it had no effect
 		}
 		return nil, storage.NoEffect(err)
@@ -236,9 +237,10 @@ func (l *Log) addSegment(index uint64, first storage.SeqNo, need, size int64) (*
 	return newSegment(name, from.f, h), nil
 }
 
-// flushNames makes the names of segments durable; an error stops the log for good.
-// One flush at a time: while one fails, another could succeed without having written
-// what the first one dropped.
+// flushNames makes the names of segments durable. An error stops the log for good.
+//
+// Only one flush runs at a time. The reason: while one flush fails, another could succeed
+// without having written what the first one dropped.
 func (l *Log) flushNames() error {
 	l.flushing.Lock()
 	defer l.flushing.Unlock()
@@ -255,9 +257,9 @@ func (l *Log) flushNames() error {
 	return nil
 }
 
-// writeSegmentHeader begins a new life of a file: with the new salt nothing that
-// it holds is valid any more. It gives up the lock that kept readers of its
-// earlier life away.
+// writeSegmentHeader begins a new life of a file: the header has a new salt, so nothing
+// that the file holds is valid any more. It then gives up the lock that kept out readers of
+// the earlier life.
 func writeSegmentHeader(s spare, h segmentHeader) error {
 	if _, err := s.f.WriteAt(h.encode(), 0); err != nil {
 		return err

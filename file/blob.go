@@ -18,40 +18,43 @@ import (
 
 var _ storage.Blob = (*Blob)(nil)
 
-// Blob is a [storage.Blob] in the directory blob of a location on the local
-// disk, one file for each blob, which holds its contents and nothing else. It
-// has the location's blobs locked until it is closed.
+// Blob is a [storage.Blob] in the directory blob of a location on the local disk. Each blob
+// has one file, which holds its contents and nothing else. A Blob holds the lock of the
+// blobs until it is closed.
 //
-// Operations on different keys do not wait for each other, except for the flush of
-// the directory. A version is a digest of the contents.
+// Operations on different keys do not wait for each other, except for the flush of the
+// directory. A version is a digest of the contents.
 type Blob struct {
 	config
 	blobFiles
-	base    string // the parent of the data and of the temporary files
+	base    string // the parent directory of the data and of the temporary files
 	opening *opening
 	held    *heldLock
 	pinned  pinnedBlobs
 	reads   operations
-	names   vfs.Dir       // of the data, open once it is settled: durability must not depend on a free descriptor
-	temps   atomic.Uint64 // numbers temporary files
-	// makeRoom, if it is there, gives up something when the disk is full, and reports
-	// whether it could. It is set before the first mutation.
+	// names is the directory of the data. It is open from settle on: durability must not need
+	// a free descriptor.
+	names vfs.Dir
+	temps atomic.Uint64 // numbers temporary files
+	// makeRoom, if not nil, makes room when the disk is full, and reports whether it could. It
+	// is set before the first mutation.
 	makeRoom func() bool
 
-	// open is held, shared, during every mutation, and by Close; it guards ended.
+	// open is held by every mutation, shared, and by Close. It guards ended.
 	open   sync.RWMutex
-	closed atomic.Bool           // Close was called: nothing begins any more
+	closed atomic.Bool           // Close was called: no call begins any more
 	ended  bool                  // Close has done its work
-	failed atomic.Pointer[error] // why nothing is changed any more
+	failed atomic.Pointer[error] // why no mutation is possible any more; nil: they are
 	// flushes is held while a directory is flushed.
 	flushes sync.Mutex
 
 	keys keyLocks[string]
 }
 
-// begin starts a mutation, which ends with the function that it returns.
+// begin starts a mutation. The function that it returns ends the mutation.
 func (b *Blob) begin(ctx context.Context) (end func(), err error) {
-	err = errors.Join(ctx.Err(), b.check()) // before the lock, for which Close may wait, and others behind it
+	// Check before taking the lock: if Close waits for the lock, other calls wait behind Close.
+	err = errors.Join(ctx.Err(), b.check())
 	if err == nil {
 		b.open.RLock()
 		if err = b.check(); err != nil {
@@ -73,8 +76,8 @@ func (b *Blob) begin(ctx context.Context) (end func(), err error) {
 	return b.open.RUnlock, nil
 }
 
-// fail stops the mutations if a directory could not be flushed. Otherwise a
-// caller that reads back what it has set would take for durable what is not.
+// fail ends all mutations for good if a directory could not be flushed. Otherwise a caller
+// that reads back a blob that it has set would take the blob for durable.
 func (b *Blob) fail(err error) error {
 	if errors.Is(err, errFlush) {
 		b.failed.CompareAndSwap(nil, &err)
@@ -137,16 +140,15 @@ func (b *Blob) List(ctx context.Context, prefix string) iter.Seq2[storage.BlobIn
 	}
 }
 
-// Set implements [storage.Blob]. An error that does not match
-// storage.ErrNoEffect leaves the old contents or the new ones, whole, and they
-// may change from the latter to the former at a crash. If the directory could
-// not be flushed, ErrFailed answers every further mutation.
+// Set implements [storage.Blob]. After an error that does not match storage.ErrNoEffect,
+// the blob has the old contents or the new ones, as a whole. At a crash the new ones may
+// change back to the old ones. If the directory could not be flushed, every further
+// mutation fails with ErrFailed.
 func (b *Blob) Set(ctx context.Context, key string, value []byte) (storage.Version, error) {
 	return b.mutate(ctx, key, value, nil)
 }
 
-// SetIf implements [storage.Blob]. It reads the present contents for their
-// version.
+// SetIf implements [storage.Blob]. It reads the present contents to find their version.
 func (b *Blob) SetIf(ctx context.Context, key string, value []byte, expected storage.Version) (storage.Version, error) {
 	return b.mutate(ctx, key, value, func() error {
 		_, version, err := b.get(key)
@@ -160,8 +162,8 @@ func (b *Blob) SetIf(ctx context.Context, key string, value []byte, expected sto
 	})
 }
 
-// mutate sets a blob, if condition allows it, while no other mutation of the
-// same key is under way.
+// mutate sets a blob, if condition allows it. No other mutation of the same key runs
+// meanwhile.
 func (b *Blob) mutate(ctx context.Context, key string, value []byte, condition func() error) (storage.Version, error) {
 	end, err := b.begin(ctx)
 	if err != nil {
@@ -192,12 +194,13 @@ func (b *Blob) mutate(ctx context.Context, key string, value []byte, condition f
 	return blobVersion(value), nil
 }
 
-// isFull reports that a write had no effect because there was no room for it.
+// isFull reports that a write had no effect because there was no room.
 func isFull(err error) bool {
 	return errors.Is(err, storage.ErrNoEffect) && (errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT))
 }
 
-// set writes a temporary file, flushes it, gives it its name and flushes that.
+// set writes a temporary file, flushes it, renames it to its name, and flushes the
+// directory.
 func (b *Blob) set(key string, value []byte) error {
 	fsys := b.config.fsys
 	path := b.path(key)
@@ -207,7 +210,7 @@ func (b *Blob) set(key string, value []byte) error {
 			return err
 		}
 	}
-	// Before anything has happened, for there may be no descriptor left.
+	// Open the directory first: if no descriptor is left, nothing has happened yet.
 	names, done, err := b.openNames(dir)
 	if err != nil {
 		return storage.NoEffect(err)
@@ -223,7 +226,7 @@ func (b *Blob) set(key string, value []byte) error {
 		err = f.Sync()
 	}
 	if err = errors.Join(err, f.Close()); err != nil {
-		// The file is given up, also if only its flush failed: no flush is tried again.
+		// Give the file up, even if only its flush failed: no flush is tried again.
 		return storage.NoEffect(errors.Join(err, fsys.Remove(temp)))
 	}
 	if err := fsys.Rename(temp, path); err != nil {
@@ -232,14 +235,14 @@ func (b *Blob) set(key string, value []byte) error {
 		if removed == nil || errors.Is(err, storage.ErrNoEffect) {
 			return err
 		}
-		// It may have taken effect all the same. Whoever finds it must not take it for
-		// durable, so nothing more is written until the next opening.
+		// The rename may have taken effect all the same. Nobody must take the blob for durable,
+		// so nothing more is written until the next opening.
 		return fmt.Errorf("%w %s: %w; and to remove %s: %v", errFlush, dir, err, temp, removed) //nolint:errorlint // it may say that it had no effect
 	}
 	return b.flushing(func() error { return b.flushDir(names, dir) })
 }
 
-// openNames opens the directory that a blob is in. What it was opened for ends with done.
+// openNames opens the directory of a blob. done closes it, if it was opened for this call.
 func (b *Blob) openNames(dir string) (names vfs.Dir, done func(), err error) {
 	if dir == b.dir {
 		return b.names, func() {}, nil
@@ -248,11 +251,11 @@ func (b *Blob) openNames(dir string) (names vfs.Dir, done func(), err error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("open directory: %w", err)
 	}
-	return names, func() { _ = names.Close() }, nil // the flush has said how it went
+	return names, func() { _ = names.Close() }, nil // an error of the flush was reported
 }
 
-// makeDirFor makes a directory for the end of a long key, durably. What it flushes are
-// the names of other blobs as well.
+// makeDirFor makes a directory for the end of a long key, durably. The flush covers names
+// of other blobs as well.
 func (b *Blob) makeDirFor(dir string) error {
 	return b.flushing(func() error {
 		err := b.makeDir(dir, nil)
@@ -263,9 +266,9 @@ func (b *Blob) makeDirFor(dir string) error {
 	})
 }
 
-// flushing does something that flushes names. One at a time: while one flush fails,
-// another could succeed without having written what the first one dropped. After a
-// failure there are no more.
+// flushing calls do, which flushes names. Only one flush runs at a time: while one fails,
+// another could succeed without having written what the first one dropped. After a failure
+// there are no more flushes.
 func (b *Blob) flushing(do func() error) error {
 	//museum:two-flushes-at-once
 	b.flushes.Lock()
@@ -282,8 +285,8 @@ func (b *Blob) flushing(do func() error) error {
 }
 
 // Delete implements [storage.Blob]. The blob stays deleted after a crash. Its space is
-// given back at once, or if a reader has it pinned, with one of the next mutations after
-// that, or the end of this handle.
+// given back at once. If a reader has the blob pinned, the space is given back when the
+// reader has let it go: by a later mutation, or by Close.
 func (b *Blob) Delete(ctx context.Context, key string) error {
 	end, err := b.begin(ctx)
 	if err != nil {
@@ -298,7 +301,7 @@ func (b *Blob) Delete(ctx context.Context, key string) error {
 	dir := filepath.Dir(path)
 	names, done, err := b.openNames(dir)
 	if isNotExist(err) {
-		return nil // with the last of its names, a directory may go
+		return nil // a directory may be removed with the last of its names
 	}
 	if err != nil {
 		return storage.NoEffect(fmt.Errorf("delete blob %q: %w", key, err))
@@ -307,7 +310,7 @@ func (b *Blob) Delete(ctx context.Context, key string) error {
 	if err := ignoreNotExist(b.pinned.unlink(key, path)); err != nil {
 		return fmt.Errorf("delete blob %q: %w", key, err)
 	}
-	// Also if it was not there: an earlier Delete may have failed half-way.
+	// Flush even if the blob was not there: an earlier Delete may have failed half-way.
 	if err := b.flushing(func() error { return b.flushDir(names, dir) }); err != nil {
 		return fmt.Errorf("delete blob %q: %w", key, b.fail(err))
 	}
@@ -315,11 +318,13 @@ func (b *Blob) Delete(ctx context.Context, key string) error {
 	return nil
 }
 
-// sweptAtOnce is how many pinned blobs are looked at after a mutation: more than it leaves.
+// sweptAtOnce is how many pinned blobs each mutation looks at. It is more than a mutation
+// adds.
 const sweptAtOnce = 4
 
-// sweepPinned removes blobs that were deleted while a reader had them pinned, so many at
-// most, and returns how many. What cannot be removed waits for the next time.
+// sweepPinned looks at up to most of the blobs that were deleted while a reader had them
+// pinned. It removes those that are no longer pinned, and returns how many. Later calls
+// look at the others again.
 func (b *Blob) sweepPinned(most int) (removed int) {
 	removed, err := b.pinned.sweep(most)
 	if err != nil {
@@ -328,8 +333,8 @@ func (b *Blob) sweepPinned(most int) (removed int) {
 	return removed
 }
 
-// Close gives up the lock. It waits for mutations under way, and for reads, those included
-// whose callers have given up because the disk did not answer.
+// Close gives up the lock. It waits for mutations and reads under way, including reads
+// whose caller has given up because the disk did not answer.
 func (b *Blob) Close() error {
 	b.closed.Store(true)
 	b.open.Lock()

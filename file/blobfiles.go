@@ -34,7 +34,7 @@ func (b blobFiles) path(key string) string { return filepath.Join(b.dir, blobPat
 
 func errNotFound(key string) error { return fmt.Errorf("blob %q: %w", key, storage.ErrNotFound) }
 
-// open opens the blob with a key. storage.ErrNotFound.
+// open opens the blob with a key. Errors: storage.ErrNotFound; those of the file system.
 func (b blobFiles) open(key string) (vfs.File, error) {
 	if !validKey(key) {
 		return nil, errNotFound(key)
@@ -91,10 +91,10 @@ func readBlobRange(f vfs.File, key string, offset, length int64) ([]byte, error)
 	return data, readBlobAt(f, key, data, offset)
 }
 
-// checkPiece refuses what no slice holds. Only a program whose int has 64 bits can have
-// written that.
+// checkPiece refuses a length that no slice can have. Only a program whose int has 64 bits
+// can have written such a blob.
 func checkPiece(key string, length int64) error {
-	const maxPiece = math.MaxInt / 2 // an int of 32 bits goes with so much address space
+	const maxPiece = math.MaxInt / 2 // a 32-bit program has address space for about so much
 	if length <= maxPiece {
 		return nil
 	}
@@ -112,18 +112,19 @@ func readBlobAt(f vfs.File, key string, data []byte, offset int64) error {
 	return fmt.Errorf("read %d bytes of blob %q at offset %d: %w", len(data), key, offset, err)
 }
 
-// blobVersion is a digest of the contents: it is the same in every process, and
-// nothing but the contents has to be stored for it.
+// blobVersion is a digest of the contents. It is the same in every process, and needs
+// nothing stored beside the contents.
 func blobVersion(data []byte) storage.Version {
 	return storage.Version(fmt.Sprintf("%016x-%x", xxhash.Sum64(data), len(data)))
 }
 
-// statGroup is how many blobs one operation of a list looks at. One operation for each
-// blob costs two switches of goroutines, several times what the look itself costs.
+// statGroup is how many blobs one operation of a list looks at. One operation for each blob
+// would cost two switches of goroutines, which is several times the cost of the look
+// itself.
 const statGroup = 64
 
-// all yields the blobs whose keys have a prefix. check is asked before each
-// whether to go on. No operation is under way while one is yielded.
+// all yields the blobs whose keys have a prefix. Before each it calls check, whose error
+// ends the sequence. No operation is under way while a blob is yielded.
 func (b blobFiles) all(ctx context.Context, prefix string, reads operations, check func() error) iter.Seq2[storage.BlobInfo, error] {
 	return func(yield func(storage.BlobInfo, error) bool) {
 		keys, err := await(ctx, reads, func() ([]string, error) { return b.keys(ctx, prefix) }, nil)
@@ -149,8 +150,8 @@ func (b blobFiles) all(ctx context.Context, prefix string, reads operations, che
 	}
 }
 
-// infos returns what is known of the blobs with some keys, without those that were
-// deleted meanwhile. With an error it returns those before.
+// infos returns the sizes of the blobs with some keys. It leaves out those that were
+// deleted meanwhile. With an error it returns the blobs before the error.
 func (b blobFiles) infos(ctx context.Context, keys []string) ([]storage.BlobInfo, error) {
 	infos := make([]storage.BlobInfo, 0, len(keys))
 	for _, key := range keys {
@@ -182,8 +183,8 @@ func (b blobFiles) keys(ctx context.Context, prefix string) ([]string, error) {
 	return keys, err
 }
 
-// walk visits all files and directories below dir, a directory after what is in
-// it.
+// walk visits all files and directories below dir. It visits a directory after its
+// contents.
 func (b blobFiles) walk(dir string, visit func(path string, dir bool) error) error {
 	names, err := b.fsys.List(filepath.Join(b.dir, dir))
 	if isNotExist(err) {

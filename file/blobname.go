@@ -7,14 +7,14 @@ import (
 	"github.com/tidemark-go/tidemark/storage"
 )
 
-// A key becomes a path below the directory of blobs by a mapping that can be
-// undone, that never depends on a file system's idea of letter case or of
-// reserved names, and that leaves usual keys readable, extension included:
+// A key becomes a path below the directory of blobs. The mapping can be undone. It does not
+// depend on how a file system treats letter case or reserved names. Usual keys stay readable,
+// and so do their extensions:
 //
 //   - the bytes a-z 0-9 - _ and . stand for themselves, except a . at the start of a
 //     piece;
 //   - every other byte is % and two lower-case hexadecimal digits;
-//   - what is longer than maxNamePart is cut into pieces of that size, and each
+//   - a result that is longer than maxNamePart is cut into pieces of at most that size; each
 //     piece but the last gets a ~ and is a directory that holds the next one.
 //
 // "s/1/t-5.parquet" is the file s%2f1%2ft-5.parquet.
@@ -51,8 +51,8 @@ func blobPath(key string) string {
 	return b.String()
 }
 
-// blobKey is the inverse of blobPath. It reports false for a path that blobPath
-// never makes.
+// blobKey is the inverse of blobPath. It reports false for a path that blobPath never
+// makes.
 func blobKey(path string) (string, bool) {
 	var b strings.Builder
 	joined := strings.ReplaceAll(path, nameContinues+string(filepath.Separator), "")

@@ -8,15 +8,14 @@ import (
 	"slices"
 )
 
-// NewBlob opens the blobs of the location dir for writing, creates what is
-// missing, and keeps them locked until Close. It removes what sets that were
-// interrupted have left.
+// NewBlob opens the blobs of the location dir for writing, creates what is missing, and
+// keeps the blobs locked until Close. It removes the remains of interrupted sets.
 //
-// The blobs have the directory dir/blob to themselves, and a Log the directory
-// dir/log, so that both may be given the same dir.
+// The blobs have the directory dir/blob to themselves, and a Log has dir/log. So both may
+// be given the same dir.
 //
-// Errors: storage.LockedError if another handle has them open, in this process
-// or another; those of the file system.
+// Errors: storage.LockedError if another handle has the blobs open, in this process or
+// another; those of the file system.
 func NewBlob(dir string, opts ...Option) (*Blob, error) {
 	ctx := context.Background()
 	b, err := openBlob(ctx, dir, opts, new(opening))
@@ -43,12 +42,13 @@ func openBlob(ctx context.Context, dir string, opts []Option, o *opening) (*Blob
 	if err := b.inspectPins(); err != nil {
 		return nil, fmt.Errorf("file: open blobs %s: %w", dir, errors.Join(err, o.takeBack(cfg, b.held)))
 	}
-	o.parts = append(slices.Insert(o.parts, 0, b.settlePins), b.settle) // pins last: they are not taken back
+	// opening.settle begins at the end of parts. So pins come last: they are not taken back.
+	o.parts = append(slices.Insert(o.parts, 0, b.settlePins), b.settle)
 	return b, nil
 }
 
-// settle makes the directories, makes durable what is there and removes what is left
-// over: see opening.
+// settle makes the directories, makes the names of blobs durable, and removes leftovers:
+// see opening.
 func (b *Blob) settle(ctx context.Context) error {
 	temp := filepath.Join(b.base, blobTemp)
 	for _, dir := range []string{b.dir, temp} {
@@ -59,8 +59,8 @@ func (b *Blob) settle(ctx context.Context) error {
 			return err
 		}
 	}
-	// The names of blobs that an earlier process set may not be durable yet if it
-	// was killed before it had flushed them; what is seen from here on must stay.
+	// If an earlier process was killed, the names of its newest blobs may not be durable yet.
+	// What is seen from here on must stay, so flush them.
 	var err error
 	if b.names, err = b.config.fsys.OpenDir(b.dir); err != nil {
 		return fmt.Errorf("open directory: %w", err)

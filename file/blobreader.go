@@ -17,42 +17,43 @@ var (
 	_ storage.Pinner     = (*BlobReader)(nil)
 )
 
-// BlobReader reads the blobs of a location that somebody else may be writing, in
-// another process or in this one. It takes no lock, writes nothing and creates
-// nothing; a location that was never created has no blobs.
+// BlobReader reads the blobs of a location that another handle may be writing, in this
+// process or in another one. It takes no lock that a writer waits for, writes nothing and
+// creates nothing. A location that was never created has no blobs.
 //
-// Holds: once a key was pinned, one open file, whose bytes are locked for what is pinned;
-// or one for each pinned key, where there are no such locks (other systems than Linux, and
-// a location that no writer of this version has opened yet).
+// Once a key was pinned, it holds one open file. It locks bytes of that file for what is
+// pinned. Where that is not possible, it holds one open file for each pinned key instead:
+// on systems other than Linux, and in a location that no writer of this version has opened
+// yet.
 type BlobReader struct {
 	blobFiles
 	reads operations
-	// pinning is held for a byte while a key of it is pinned or unpinned: the lock on the
-	// byte belongs to all of its pins.
+	// pinning is held for a byte while a key with that byte is pinned or unpinned: all pins of
+	// these keys share the lock on the byte.
 	pinning keyLocks[int64]
-	// locking is held while the file pins is opened, and by Close. It comes before mu.
+	// locking is held while the file pins is opened, and by Close. It is taken before mu.
 	locking sync.Mutex
 
 	// mu guards what follows. It is never held during I/O.
 	mu     sync.Mutex
 	closed bool
 	pins   map[string]*pin
-	bytes  map[int64]int // how many of the pins the lock on a byte keeps
-	locks  vfs.File      // the file pins, once a key is pinned
+	bytes  map[int64]int // how many of the pins depend on the lock on a byte
+	locks  vfs.File      // the file pins; nil until a key is pinned
 }
 
-// pin is a blob that is kept: by the lock of its byte, or open. Then it is closed when
-// nobody uses it.
+// pin is a blob that is kept: by the lock on its byte, or open. An open one is closed when
+// nothing uses it any more.
 type pin struct {
-	f     vfs.File   // nil: the lock is held
-	id    vfs.FileID // which file it is, if f is nil
+	f     vfs.File   // the open blob; nil: the lock is held
+	id    vfs.FileID // identifies the file of the blob, if f is nil
 	users int        // pins and reads under way; guarded by BlobReader.mu
 	pins  int        // pins; guarded by BlobReader.mu
 }
 
 // NewBlobReader opens the blobs of the location dir for reading. It fails for wrong
-// options, and for a relative path without a working directory: what is in the location
-// is found out by reading.
+// options, and for a relative path without a working directory. It does not look at the
+// location: reading does.
 func NewBlobReader(dir string, opts ...Option) (*BlobReader, error) {
 	cfg, dir, err := locate(dir, opts)
 	if err != nil {
@@ -78,7 +79,7 @@ func (r *BlobReader) GetRange(ctx context.Context, key string, offset, length in
 	return r.read(ctx, key, func(f vfs.File) ([]byte, error) { return readBlobRange(f, key, offset, length) })
 }
 
-// read opens a blob and reads of it what is wanted.
+// read opens a blob and calls want, which reads from it.
 func (r *BlobReader) read(ctx context.Context, key string, want func(f vfs.File) ([]byte, error)) ([]byte, error) {
 	return await(ctx, r.reads, func() ([]byte, error) {
 		p, err := r.use(ctx, key)
@@ -97,7 +98,7 @@ func (r *BlobReader) read(ctx context.Context, key string, want func(f vfs.File)
 	}, nil)
 }
 
-// use returns the pin of a key for one read, or nil if it is not pinned.
+// use returns the pin of a key for one read, or nil if the key is not pinned.
 func (r *BlobReader) use(ctx context.Context, key string) (*pin, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -114,8 +115,8 @@ func (r *BlobReader) use(ctx context.Context, key string) (*pin, error) {
 	return p, nil
 }
 
-// openUse opens what a read is about: what is pinned, or what has the key now if p is nil.
-// A use of p has ended if it fails.
+// openUse opens the blob for a read: the pinned one, or the one that has the key now if p
+// is nil. If openUse fails, it has ended the use of p.
 func (r *BlobReader) openUse(p *pin, key string) (f vfs.File, err error) {
 	switch {
 	case p == nil:
@@ -129,8 +130,9 @@ func (r *BlobReader) openUse(p *pin, key string) (f vfs.File, err error) {
 	return f, err
 }
 
-// openPinned opens a blob that is kept by a lock. The writer moves it from the blobs to
-// the pinned ones, never back, so it is looked for in this order.
+// openPinned opens a blob that is kept by a lock. It looks among the blobs first, and then
+// among the pinned ones. The writer moves a blob in this direction only, so this order
+// misses none.
 func (r *BlobReader) openPinned(p *pin, key string) (vfs.File, error) {
 	for _, path := range []string{r.path(key), filepath.Join(r.base(), blobPinned, pinnedName(key, p.id))} {
 		f, err := r.fsys.Open(path)
@@ -151,10 +153,10 @@ func (r *BlobReader) openPinned(p *pin, key string) (vfs.File, error) {
 	return nil, fmt.Errorf("blob %q was replaced while it was pinned: %w", key, storage.ErrNotFound)
 }
 
-// base is the directory of the file pins and of what is pinned.
+// base is the directory that has the file pins and the directory of pinned blobs.
 func (r *BlobReader) base() string { return filepath.Dir(r.dir) }
 
-// done ends one use of a pin, if there is one, and of the file f.
+// done ends one use of the pin p and of the file f. p is nil if the key is not pinned.
 func (r *BlobReader) done(p *pin, f vfs.File) error {
 	if p == nil {
 		return f.Close()
@@ -169,9 +171,9 @@ func (r *BlobReader) done(p *pin, f vfs.File) error {
 	return nil
 }
 
-// Pin implements [storage.Pinner]. While a key is pinned this reader goes on seeing the
-// contents of the first Pin after the blob was deleted. If the blob is replaced instead,
-// it sees them or storage.ErrNotFound, also if it is pinned again.
+// Pin implements [storage.Pinner]. While a key is pinned, this reader goes on seeing the
+// contents of the first Pin after the blob was deleted. If the blob is replaced instead, it
+// sees these contents or storage.ErrNotFound, even if the key is pinned again.
 func (r *BlobReader) Pin(ctx context.Context, key string) (release func(), err error) {
 	return await(ctx, r.reads, func() (func(), error) { return r.pin(ctx, key) }, func(release func()) { release() })
 }
@@ -191,7 +193,7 @@ func (r *BlobReader) pin(ctx context.Context, key string) (release func(), err e
 	r.mu.Lock()
 	if r.closed {
 		r.mu.Unlock()
-		return nil, errors.Join(r.errClosed(), r.done(p, p.f)) // its lock has ended with the reader
+		return nil, errors.Join(r.errClosed(), r.done(p, p.f)) // the lock has ended with the reader
 	}
 	if p.pins++; p.pins == 1 && p.f == nil {
 		r.bytes[at]++
@@ -201,7 +203,8 @@ func (r *BlobReader) pin(ctx context.Context, key string) (release func(), err e
 	return sync.OnceFunc(func() { r.unpin(key, p) }), nil
 }
 
-// keep makes a pin of a key that has none: by a lock if that is possible.
+// keep makes a pin of a key that has none: by a lock if that is possible, otherwise by an
+// open file.
 func (r *BlobReader) keep(key string, at int64) (*pin, error) {
 	giveUp := r.lockByte(at)
 	f, err := r.open(key)
@@ -223,8 +226,8 @@ func (r *BlobReader) keep(key string, at int64) (*pin, error) {
 	return &pin{f: f, users: 1}, nil
 }
 
-// lockByte takes the lock on a byte, and returns what gives it up; nil if it cannot be had:
-// there are none, or a blob is being deleted.
+// lockByte takes the lock on a byte, and returns a function that gives it up. It returns
+// nil if the lock cannot be taken: there are no such locks, or a blob is being deleted.
 func (r *BlobReader) lockByte(at int64) (giveUp func()) {
 	locks := r.openLocks()
 	//museum:descriptor-for-each-part
@@ -233,13 +236,13 @@ func (r *BlobReader) lockByte(at int64) (giveUp func()) {
 	}
 	giveUp = func() { r.unlockByte(locks, at) }
 	if is, err := locks.IsAt(filepath.Join(r.base(), blobPins)); err != nil || !is {
-		giveUp() // a location that was replaced: its writer asks for the locks of another file
+		giveUp() // the location was replaced: its writer asks for the locks of another file
 		return nil
 	}
 	return giveUp
 }
 
-// unlockByte gives up the lock on a byte, unless it keeps other keys.
+// unlockByte gives up the lock on a byte, unless the lock keeps other keys.
 //
 // REQUIRES: pinning is held for the byte.
 func (r *BlobReader) unlockByte(locks vfs.File, at int64) {
@@ -252,7 +255,7 @@ func (r *BlobReader) unlockByte(locks vfs.File, at int64) {
 	}
 }
 
-// openLocks returns the file pins, or nil if that cannot be opened.
+// openLocks returns the file pins, or nil if the file cannot be opened.
 func (r *BlobReader) openLocks() vfs.File {
 	r.locking.Lock()
 	defer r.locking.Unlock()
@@ -264,7 +267,7 @@ func (r *BlobReader) openLocks() vfs.File {
 	}
 	locks, err := r.fsys.Open(filepath.Join(r.base(), blobPins))
 	if err != nil {
-		return nil // a location that no writer of this version has opened, or no descriptor is left
+		return nil // no writer of this version has opened the location, or no descriptor is left
 	}
 	r.mu.Lock()
 	r.locks = locks
@@ -272,12 +275,12 @@ func (r *BlobReader) openLocks() vfs.File {
 	return locks
 }
 
-// unpin ends one pin of a key, and with the last of them the lock.
+// unpin ends one pin of a key. With the last pin it gives up the lock.
 func (r *BlobReader) unpin(key string, p *pin) {
 	at := pinByte(key)
 	defer r.pinning.lock(at)()
 	r.mu.Lock()
-	if p.pins == 0 { // Close was here
+	if p.pins == 0 { // Close has ended all pins
 		r.mu.Unlock()
 		return
 	}
@@ -300,8 +303,8 @@ func (r *BlobReader) unpin(key string, p *pin) {
 	_ = r.done(p, p.f) // only read
 }
 
-// List implements [storage.BlobReader]. It holds the matching keys in memory.
-// Pinned blobs that are deleted are not listed.
+// List implements [storage.BlobReader]. It holds the matching keys in memory. It does not
+// list pinned blobs that are deleted.
 func (r *BlobReader) List(ctx context.Context, prefix string) iter.Seq2[storage.BlobInfo, error] {
 	return func(yield func(storage.BlobInfo, error) bool) {
 		if err := errors.Join(ctx.Err(), r.check()); err != nil {
@@ -326,7 +329,7 @@ func (r *BlobReader) errClosed() error {
 }
 
 // Close implements [storage.BlobReader]. It ends all pins. It waits for reads under way,
-// those included whose callers have given up because the disk did not answer.
+// including those whose caller has given up because the disk did not answer.
 func (r *BlobReader) Close() error {
 	defer r.reads.wait()
 	r.locking.Lock()

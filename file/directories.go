@@ -10,14 +10,14 @@ import (
 	"github.com/tidemark-go/tidemark/file/internal/vfs"
 )
 
-// errFlush: names in a directory may not be durable, and flushing it again could
-// only pretend that they are.
+// errFlush: names in a directory may not be durable. Another flush of the directory might
+// succeed without making them durable.
 var errFlush = errors.New("flush directory")
 
 // flushDir makes the names in a directory durable. An error matches errFlush.
 //
-// A file system that says that it has no such flush is used all the same: there is none
-// that could be missed, and nothing else to be done. It is named in the log, once.
+// If the file system says that it has no such flush, flushDir succeeds: there is no flush
+// that could be left out, and nothing else to be done. The log names the file system once.
 func (c *config) flushDir(d vfs.Dir, dir string) error {
 	err := d.SyncDir()
 	if cannotFlush(err) {
@@ -32,8 +32,9 @@ func (c *config) flushDir(d vfs.Dir, dir string) error {
 	return nil
 }
 
-// cannotFlush reports that an error says that there is no such flush, not that it failed.
-// A file system that says that it is read-only had to give up what was not flushed yet.
+// cannotFlush reports that an error means that there is no such flush, not that the flush
+// failed. A file system that says that it is read-only does not count: it had to give up
+// what was not flushed yet.
 func cannotFlush(err error) bool {
 	for _, no := range []error{syscall.EINVAL, syscall.ENOTTY, errors.ErrUnsupported} {
 		if errors.Is(err, no) {
@@ -43,10 +44,12 @@ func cannotFlush(err error) bool {
 	return false
 }
 
-// makeDir makes a directory and its missing parents, durably. The parent is
-// flushed also if the directory was there: an earlier process may have been
-// killed between making and flushing it. For the same reason the parent's own name
-// is flushed before anything is in it. What is made is added to made.
+// makeDir makes a directory and its missing parents, durably. What it makes is added to
+// made.
+//
+// It flushes the parent even if the directory was there: an earlier process may have been
+// killed after it made the directory and before it flushed the parent. For the same reason
+// it flushes the parent's own name before anything is in the parent.
 //
 // An error that does not match errFlush has left nothing behind that is not flushed.
 func (c *config) makeDir(dir string, made *tracks) (err error) {
@@ -82,8 +85,9 @@ func (c *config) makeDir(dir string, made *tracks) (err error) {
 	return flushAbove(beyond, filepath.Dir(parent))
 }
 
-// openAbove opens a directory that may be above the location. One that we may not even
-// list cannot be flushed, and is not ours to worry about.
+// openAbove opens a directory that may be above the location. A directory that this process
+// may not even list cannot be flushed, and need not be. In its place openAbove returns a
+// noDirectory.
 func (c *config) openAbove(dir string) (vfs.Dir, error) {
 	d, err := c.fsys.OpenDir(dir)
 	if errors.Is(err, iofs.ErrPermission) {
@@ -92,8 +96,9 @@ func (c *config) openAbove(dir string) (vfs.Dir, error) {
 	return d, err
 }
 
-// flushAbove flushes a directory that may be above the location, where a read-only file
-// system may begin, or one that has no directories on a disk: they need no flush.
+// flushAbove flushes a directory that may be above the location. Such a directory may be on
+// a read-only file system, or on one that has no directories on a disk. These need no
+// flush.
 func flushAbove(d vfs.Dir, dir string) error {
 	//museum:read-only-root
 	if err := d.SyncDir(); err != nil && !cannotFlush(err) && !errors.Is(err, syscall.EROFS) && !errors.Is(err, iofs.ErrPermission) {
@@ -102,7 +107,7 @@ func flushAbove(d vfs.Dir, dir string) error {
 	return nil
 }
 
-// noDirectory stands for one that cannot be opened and need not be.
+// noDirectory stands for a directory that cannot be opened and need not be flushed.
 type noDirectory struct{}
 
 func (noDirectory) SyncDir() error            { return nil }
@@ -112,7 +117,8 @@ func (noDirectory) Close() error              { return nil }
 // isNotExist reports that a file is not there.
 func isNotExist(err error) bool { return errors.Is(err, iofs.ErrNotExist) }
 
-// ignoreNotExist is for removing what may be gone already.
+// ignoreNotExist returns nil for an error of removing something that is gone already, and
+// any other error as it is.
 func ignoreNotExist(err error) error {
 	if isNotExist(err) {
 		return nil

@@ -2,13 +2,12 @@ package file
 
 import "github.com/tidemark-go/tidemark/storage"
 
-// ErrFailed: a write or a flush failed, so the outcome of the mutation in
-// question is unknown, and this handle changes nothing any more. Close it and
-// open the location again: that finds out what is there. Asking the disk to
-// flush once more could only pretend that what it dropped is safe. It is
-// [storage.ErrFailed].
+// ErrFailed: a write or a flush failed. So the outcome of that mutation is unknown, and the
+// handle makes no changes any more. Close the handle and open the location again: the opening
+// finds out what is there. Another flush would not help: it might succeed although the disk
+// has dropped the data. It is [storage.ErrFailed].
 var ErrFailed = storage.ErrFailed
 
-// ErrNewerFormat: a file was written by a newer version of Tidemark. It was not
-// touched. Upgrade the program. It is [storage.ErrNewerFormat].
+// ErrNewerFormat: a file was written by a newer version of Tidemark. The file was not touched.
+// Upgrade the program. It is [storage.ErrNewerFormat].
 var ErrNewerFormat = storage.ErrNewerFormat

@@ -8,7 +8,7 @@ import (
 	"github.com/tidemark-go/tidemark/storage"
 )
 
-// pollLocked finds out how far the log reaches now.
+// pollLocked finds the present end of the log.
 func (r *LogReader) pollLocked(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -24,8 +24,8 @@ func (r *LogReader) pollLocked(ctx context.Context) error {
 	for {
 		more, err := r.advanceLocked(ctx, !r.end.searched)
 		if err != nil || !more {
-			// Damage is reported by every look until one finds none: whoever looked first
-			// may not have been asked what it found.
+			// Every poll searches until one finds no damage, and reports the damage. The caller
+			// of the first poll may have given up before it got the error.
 			r.end.searched = r.end.searched || err == nil
 			r.dropLocked()
 			return err
@@ -42,7 +42,7 @@ func (r *LogReader) jumpLocked() (bool, error) {
 		}
 		s, err := r.open(indexes[len(indexes)-1])
 		if errors.Is(err, errGone) {
-			continue // it was the newest, so there are newer ones by now
+			continue // it was the newest and was truncated, so there are newer ones by now
 		}
 		if err != nil {
 			return false, err
@@ -53,20 +53,20 @@ func (r *LogReader) jumpLocked() (bool, error) {
 	}
 }
 
-// advanceLocked moves the end within the newest segment as far as there is proof
-// that groups were flushed, or to the next segment. It reports whether it may be
-// called again with success.
+// advanceLocked moves the end within the newest segment, as far as there is proof that
+// groups were flushed, or to the next segment. It reports whether a further call may get
+// further.
 //
-// The proof for a group is any valid header behind it: the writer puts a mark
-// there only after the flush, and the next group only after that.
+// The proof for a group is any valid header behind it. The writer puts a mark there only
+// after the flush, and the next group only after the mark.
 func (r *LogReader) advanceLocked(ctx context.Context, search bool) (more bool, err error) {
 	s := r.end.kept[len(r.end.kept)-1]
 	tail := s.follow(ctx, r.end.at)
 	if tail.err != nil {
 		return false, tail.err
 	}
-	// Before anything of it is believed: what was appended to a file that has lost its name
-	// is another location's.
+	// Check this before using what was found: if the file has lost its name, what is appended
+	// to it belongs to another location.
 	if replaced, err := r.replacedLocked(ctx, s, tail); err != nil || replaced {
 		return replaced, err
 	}
@@ -76,7 +76,7 @@ func (r *LogReader) advanceLocked(ctx context.Context, search bool) (more bool, 
 	r.mu.Unlock()
 	//museum:reader-cries-wolf
 	if tail.durable.next <= confirmed {
-		r.end.at = tail.at // the newest group, if it has no mark
+		r.end.at = tail.at // includes the newest group, which has no mark
 	}
 	if tail.ended || !tail.marked {
 		next, err := r.open(s.index + 1)
@@ -103,7 +103,7 @@ func (r *LogReader) advanceLocked(ctx context.Context, search bool) (more bool, 
 	if stuck.polls++; stuck.polls == suspectAfter {
 		err := s.suspect(ctx, r.end.at, tail)
 		if err != nil && !errors.Is(err, storage.ErrCorrupt) {
-			stuck.polls-- // it could not be read now, and is looked at again
+			stuck.polls-- // the search has failed, and the next poll repeats it
 			return false, err
 		}
 		stuck.err = err
@@ -111,9 +111,9 @@ func (r *LogReader) advanceLocked(ctx context.Context, search bool) (more bool, 
 	return false, stuck.err
 }
 
-// replacedLocked looks whether the newest segment, in which nothing is new, has another
-// file by now: the writer makes a copy of one that another location shares. It goes on
-// with that one.
+// replacedLocked checks whether the newest segment s has another file by now. If another
+// location shares the file of a segment, the writer replaces it by a copy. replacedLocked
+// then goes on with the copy, and reports true.
 func (r *LogReader) replacedLocked(ctx context.Context, s *segment, t tail) (bool, error) {
 	//museum:follower-of-a-copy
 	if at, err := s.f.IsAt(s.name); err != nil || at {
@@ -128,9 +128,9 @@ func (r *LogReader) replacedLocked(ctx context.Context, s *segment, t tail) (boo
 			return false, nil // truncated
 		}
 		if again := s.follow(ctx, r.end.at); again.err != nil || again.ended {
-			return again.err == nil, again.err // it was truncated meanwhile
+			return again.err == nil, again.err // the segment was truncated meanwhile
 		}
-		// Its successor was truncated, or the location is gone.
+		// The successor was truncated too, or the location is gone.
 		indexes, err := r.list()
 		if err != nil || len(indexes) == 0 || indexes[0] <= s.index {
 			return false, err
@@ -141,7 +141,8 @@ func (r *LogReader) replacedLocked(ctx context.Context, s *segment, t tail) (boo
 		return false, err
 	}
 	s.replaced.Store(true)
-	// An opening that failed may have made the location and taken it back: nothing was in it.
+	// An opening that failed may have made the location and removed it again. The segment was
+	// then empty.
 	empty := s.index == 1 && r.end.at == s.start() && r.end.at == now.start()
 	if now.segmentHeader != s.segmentHeader && !empty {
 		return false, errors.Join(s.damaged(0, "another segment has taken its place: the location was replaced, open it again"), now.release())
@@ -150,8 +151,8 @@ func (r *LogReader) replacedLocked(ctx context.Context, s *segment, t tail) (boo
 	return true, s.release()
 }
 
-// enterLocked goes from the segment s to the next one, whose existence proves
-// that s is complete.
+// enterLocked goes from the segment s to the next one. That one exists, which proves that s
+// is complete.
 func (r *LogReader) enterLocked(ctx context.Context, s, next *segment) error {
 	tail := s.follow(ctx, r.end.at)
 	err := tail.err
@@ -170,7 +171,8 @@ func (r *LogReader) enterLocked(ctx context.Context, s, next *segment) error {
 	return nil
 }
 
-// afterGapLocked goes on when the segment after s existed and is not there.
+// afterGapLocked goes on if the segment after s has existed and is not there. It was
+// truncated, or it is missing, which is damage.
 func (r *LogReader) afterGapLocked(s *segment) (bool, error) {
 	indexes, err := r.list()
 	if err != nil {
@@ -182,16 +184,16 @@ func (r *LogReader) afterGapLocked(s *segment) (bool, error) {
 	return r.jumpLocked()
 }
 
-// tail is how a segment ends as seen from outside.
+// tail is the end of a segment as another process sees it.
 type tail struct {
 	durable point // everything before it is proved to be durable
-	at      point // where the frames end that have a valid header
+	at      point // behind the last frame with a valid header
 	marked  bool  // there is a mark at that place, so durable == at
-	ended   bool  // and it says that the next segment exists
+	ended   bool  // the mark is an end mark: the next segment exists
 	err     error
 }
 
-// follow goes from frame to frame, by their headers.
+// follow goes from frame to frame, by their headers, and returns the end that it finds.
 func (s *segment) follow(ctx context.Context, from point) tail {
 	w := newFrameReader(s)
 	t := tail{durable: from, at: from}
@@ -218,8 +220,8 @@ func (s *segment) follow(ctx context.Context, from point) tail {
 			t.durable, t.marked, t.ended = t.at, true, m.kind == kindEnd
 			return t
 		}
-		// The bytes may be older than the header before them, or half of a mark or
-		// header that is being written: once more from the file.
+		// These bytes may have been read before the header in front of them. Or the writer is
+		// writing a mark or a header, and only half of it is there. Read them once more.
 		if fresh {
 			return t
 		}
@@ -228,8 +230,7 @@ func (s *segment) follow(ctx context.Context, from point) tail {
 	}
 }
 
-// suspect searches the segment behind its end for anything that proves that
-// there was more.
+// suspect searches the segment behind its end for proof that the log went on there.
 func (s *segment) suspect(ctx context.Context, durable point, t tail) error {
 	from, echo := t.at.off, int64(0)
 	if t.marked {
@@ -239,8 +240,8 @@ func (s *segment) suspect(ctx context.Context, durable point, t tail) error {
 	if err != nil || !found {
 		return err
 	}
-	// If a writer is at work the proof may have come after the look at the end:
-	// then the end is elsewhere by now.
+	// If a writer is at work, it may have written the proof after the end was found. Then the
+	// end has moved by now.
 	if again := s.follow(ctx, durable); again.err != nil || again.at != t.at || again.marked != t.marked {
 		return again.err
 	}

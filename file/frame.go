@@ -19,14 +19,14 @@ import (
 //	+------------------------------------------------------------------------------------+
 //
 // Numbers are little-endian. The header CRC is CRC-32C of the 28 bytes before it,
-// exclusive-or a tag made of the segment's salt and the frame's offset. So a
-// frame is valid in one place of one incarnation of one segment only: not what
-// the file held before it was recycled, not a copy that landed elsewhere.
+// exclusive-or a tag made of the segment's salt and the frame's offset. So a frame is valid
+// at one place, in one life of one segment file. Bytes of an earlier life of the file are not
+// valid, and neither is a copy of a frame at another place.
 //
-// One append is one group frame. A mark is two headers without payload, the
-// second one (the echo) being there in case the first is damaged. It says that
-// everything before it is durable, and is overwritten by the next group. The
-// end mark says besides that the next segment exists, durably.
+// One append is one group frame. A mark is two headers without payload. The second one is the
+// echo: it is there in case the first is damaged. A mark says that everything before it is
+// durable. The next group overwrites it. An end mark also says that the next segment exists,
+// durably.
 const (
 	frameHeaderSize = 32
 	frameAlign      = 8
@@ -40,9 +40,9 @@ type frameKind byte
 const (
 	kindGroup   frameKind = 'G'
 	kindMark    frameKind = 'M'
-	kindMarkTwo frameKind = 'm' // its echo
+	kindMarkTwo frameKind = 'm' // the echo of a mark
 	kindEnd     frameKind = 'E'
-	kindEndTwo  frameKind = 'e' // its echo
+	kindEndTwo  frameKind = 'e' // the echo of an end mark
 )
 
 // echo returns the kind of the second half of a mark.
@@ -56,7 +56,7 @@ type frameHeader struct {
 	count  uint32        // entries
 	length uint32        // bytes of payload
 	sum    uint32        // CRC-32C of the payload
-	first  storage.SeqNo // of the first entry; of a mark, of the entry that will follow
+	first  storage.SeqNo // position of the first entry; in a mark, of the entry that will follow
 }
 
 // size is how many bytes the frame takes in the segment.
@@ -66,7 +66,7 @@ func frameSize(payload int64) int64 {
 	return (frameHeaderSize + payload + frameAlign - 1) &^ (frameAlign - 1)
 }
 
-// put encodes the header for its one place.
+// put encodes the header. salt and off are those of the one place where it is valid.
 func (h frameHeader) put(b []byte, salt uint64, off int64) {
 	le := binary.LittleEndian
 	le.PutUint32(b[0:], frameMagic|uint32(h.kind)<<24)
@@ -78,8 +78,8 @@ func (h frameHeader) put(b []byte, salt uint64, off int64) {
 	le.PutUint32(b[28:], crc32.Checksum(b[:28], castagnoli)^placeTag(salt, off))
 }
 
-// parseFrameHeader decodes the header at the start of b, which was read at off.
-// It reports false for anything that no writer of this segment wrote there.
+// parseFrameHeader decodes the header at the start of b, which was read at off. It reports
+// false for bytes that no writer of this segment wrote at off.
 func parseFrameHeader(b []byte, salt uint64, off int64) (frameHeader, bool) {
 	le := binary.LittleEndian
 	if len(b) < frameHeaderSize || le.Uint32(b)&0xffffff != frameMagic {
@@ -105,8 +105,8 @@ func parseFrameHeader(b []byte, salt uint64, off int64) (frameHeader, bool) {
 	}
 }
 
-// placeTag mixes salt and offset so that every bit of either changes about half
-// of the result.
+// placeTag mixes salt and offset so that every bit of either changes about half of the
+// result.
 func placeTag(salt uint64, off int64) uint32 {
 	x := salt ^ uint64(off)*0x9e3779b97f4a7c15
 	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
@@ -116,8 +116,8 @@ func placeTag(salt uint64, off int64) uint32 {
 	return uint32(x) ^ uint32(x>>32)
 }
 
-// appendGroup appends the frame of a group to b, which must be empty. REQUIRES:
-// at least one entry, and a payload within MaxAppendSize.
+// appendGroup appends the frame of a group to b, which must be empty. REQUIRES: at least
+// one entry, and a payload within MaxAppendSize.
 func appendGroup(b []byte, salt uint64, off int64, first storage.SeqNo, entries [][]byte) []byte {
 	b = append(b, make([]byte, frameHeaderSize)...)
 	for _, e := range entries {
@@ -147,8 +147,8 @@ func putMark(b []byte, kind frameKind, salt uint64, off int64, next storage.SeqN
 	h.put(b[frameHeaderSize:], salt, off+frameHeaderSize)
 }
 
-// parseMark decodes a mark that was read at off. It is there if one half is.
-// whole reports that both are, and agree.
+// parseMark decodes a mark that was read at off. There is a mark if one half is valid.
+// whole reports that both halves are valid and agree.
 func parseMark(b []byte, salt uint64, off int64) (h frameHeader, whole, ok bool) {
 	one, okOne := parseFrameHeader(b, salt, off)
 	okOne = okOne && (one.kind == kindMark || one.kind == kindEnd)
@@ -182,7 +182,7 @@ func nextEntry(payload []byte) (entry, rest []byte, ok bool) {
 	return payload[:n:n], payload[n:], true
 }
 
-// checkPayload reports what is wrong with a payload, or "".
+// checkPayload returns what is wrong with a payload; "": nothing.
 func (h frameHeader) checkPayload(payload []byte) string {
 	//museum:torn-taken-for-whole
 	if crc32.Checksum(payload, castagnoli) != h.sum {

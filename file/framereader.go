@@ -9,18 +9,19 @@ import (
 	"github.com/tidemark-go/tidemark/storage"
 )
 
-// frameReader reads a segment's frames through a buffer that grows while it is read
-// in sequence: a poll costs a small read, a long read few large ones. Large
-// groups go past it, so that each byte is read once. It belongs to one goroutine.
+// frameReader reads the frames of a segment through a buffer that grows while it is read in
+// sequence. So a poll costs one small read, and a long read costs a few large ones. Large
+// groups are read without the buffer, so each byte is read once. One goroutine uses a
+// frameReader.
 type frameReader struct {
 	s    *segment
 	off  int64  // offset of buf[0] in the file
-	buf  []byte // what was read
-	room []byte // what buf is a part of
-	// stop, if it is there, is asked between the pieces of a large group whether to go on.
+	buf  []byte // the bytes that were read, a part of room
+	room []byte
+	// stop, if not nil, is called between the pieces of a large group. Its error ends the read.
 	stop func() error
-	// read, if it is there, reads in place of the segment's readAt. After it has failed the
-	// reader is not used any more.
+	// read, if not nil, replaces readAt of the segment. After it has failed, the frameReader
+	// is not used any more.
 	read func(p []byte, off int64) error
 }
 
@@ -28,20 +29,20 @@ const (
 	minRead    = 512
 	maxRead    = 256 << 10
 	largeGroup = maxRead / 4 // bytes of payload
-	maxPiece   = 4 << 20     // of a large group, read at once
+	maxPiece   = 4 << 20     // bytes of a large group that are read at once
 )
 
 func newFrameReader(s *segment) *frameReader { return &frameReader{s: s} }
 
-// bytes returns up to n bytes at off, fewer only at the end of the file. They
-// are valid until the next call.
+// bytes returns up to n bytes at off, fewer only at the end of the file. They are valid
+// until the next call.
 func (w *frameReader) bytes(off int64, n int) ([]byte, error) {
 	n = int(max(0, min(int64(n), w.s.size-off)))
 	if off >= w.off && off+int64(n) <= w.off+int64(len(w.buf)) {
 		return w.buf[off-w.off:][:n], nil
 	}
 	want := max(n, minRead)
-	// After a long skip the access is not sequential: do not grow the buffer.
+	// After a long skip the reads are not in sequence: do not grow the buffer.
 	if off <= w.off+2*int64(len(w.buf)) {
 		want = max(want, min(maxRead, 4*len(w.buf)))
 	}
@@ -56,7 +57,7 @@ func (w *frameReader) bytes(off int64, n int) ([]byte, error) {
 	return w.buf[:n], nil
 }
 
-// forget drops what was read, so that the next call sees the file as it is.
+// forget drops the buffered bytes, so that the next call sees the file as it is.
 func (w *frameReader) forget() { w.buf = nil }
 
 func (w *frameReader) readAt(p []byte, off int64) error {
@@ -66,8 +67,8 @@ func (w *frameReader) readAt(p []byte, off int64) error {
 	return w.s.readAt(p, off)
 }
 
-// readAt fills p from off. A file that ends earlier than its header says has
-// been cut under us: damage.
+// readAt fills p from off. A file that ends earlier than its header says was cut while it
+// was open: that is damage.
 func (s *segment) readAt(p []byte, off int64) error {
 	n, err := s.f.ReadAt(p, off)
 	if n == len(p) {
@@ -79,9 +80,9 @@ func (s *segment) readAt(p []byte, off int64) error {
 	return fmt.Errorf("read %d bytes of segment %s at offset %d: %w", len(p), s.name, off, err)
 }
 
-// header returns the frame header at off, whose offset is p.off, or false if
-// there is none that could begin with position p.next. Its group, if it is one,
-// lies within the file. err is an I/O error.
+// header returns the frame header at a place. It returns false if there is no valid header
+// for position p.next, or if the group and a mark behind it do not fit into the file. err
+// is an I/O error.
 func (w *frameReader) header(p point) (frameHeader, bool, error) {
 	b, err := w.bytes(p.off, frameHeaderSize)
 	if err != nil {
@@ -94,7 +95,7 @@ func (w *frameReader) header(p point) (frameHeader, bool, error) {
 	return h, true, nil
 }
 
-// mark returns the mark at a place, if there is one that fits there.
+// mark returns the mark at a place. It reports ok if there is one, for position p.next.
 func (w *frameReader) mark(p point) (h frameHeader, whole, ok bool, err error) {
 	b, err := w.bytes(p.off, markSize)
 	if err != nil {
@@ -104,12 +105,12 @@ func (w *frameReader) mark(p point) (h frameHeader, whole, ok bool, err error) {
 	return h, whole, ok && h.first == p.next, nil
 }
 
-// group returns the header and the payload of the group at a place. The payload
-// is scratch if that is large enough, else newly allocated. what says why there
-// is no valid group, or is empty; err is an I/O error.
+// group returns the header and the payload of the group at a place. The payload is in
+// scratch if that is large enough; otherwise it is newly allocated. what says why there is
+// no valid group; it is "" if there is one. err is an I/O error.
 //
-// No length is believed before it was checked: the header's own checksum
-// vouches for it, and it must fit into the file.
+// A length is used only after two checks: the header has a valid checksum, and the group
+// fits into the file.
 func (w *frameReader) group(p point, scratch []byte) (h frameHeader, payload []byte, what string, err error) {
 	h, ok, err := w.header(p)
 	if err != nil {
@@ -132,7 +133,7 @@ func (w *frameReader) group(p point, scratch []byte) (h frameHeader, payload []b
 	} else {
 		payload = make([]byte, n)
 	}
-	begun := copy(payload, w.buf[off-w.off:]) // what came with the header
+	begun := copy(payload, w.buf[off-w.off:]) // bytes that were read together with the header
 	for begun < n {
 		if w.stop != nil {
 			if err := w.stop(); err != nil {
@@ -153,9 +154,9 @@ func (p point) after(h frameHeader) point {
 	return point{next: p.next + storage.SeqNo(h.count), off: p.off + h.size()}
 }
 
-// findFrame looks for any valid frame header at or after off, on every boundary:
-// a frame lies there only if what is before it was durable once. skip is not
-// looked at.
+// findFrame looks for a valid frame header at or after off, on every boundary. There is one
+// only if everything before it was durable once. findFrame does not look at the offset
+// skip.
 func (s *segment) findFrame(ctx context.Context, off, skip int64) (int64, bool, error) {
 	w := newFrameReader(s)
 	w.room = make([]byte, maxRead)

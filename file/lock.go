@@ -17,21 +17,21 @@ import (
 const (
 	lockName    = "LOCK"
 	maxLockInfo = 4096 // bytes of a LOCK file that are read to name its holder
-	maxLockName = 255  // of those, what a name that was not chosen for it may have
+	maxLockName = 255  // bytes that the name of a program or host may have in a LOCK file
 )
 
-// heldLock is the lock of a directory, which is taken.
+// heldLock is the lock of a directory, while this process holds it.
 type heldLock struct {
 	fsys   vfs.FS
 	name   string // of the LOCK file
-	made   bool   // it was not there before
-	before []byte // what it said, if it was
+	made   bool   // the LOCK file was not there before
+	before []byte // the contents of the LOCK file before, if it was there
 	unlock func() error
 }
 
-// takeLock takes the lock of a directory and writes into it who has it. The
-// lock itself is the operating system's and dies with the process; the contents
-// are for people, and stay behind.
+// takeLock takes the lock of a directory, and writes the holder into its LOCK file. The
+// lock itself belongs to the operating system and ends with the process. The contents of
+// the file are for people, and stay when the lock is gone.
 func takeLock(fsys vfs.FS, dir, location string, info storage.LockInfo) (*heldLock, error) {
 	l := &heldLock{fsys: fsys, name: filepath.Join(dir, lockName)}
 	_, err := fsys.Stat(l.name)
@@ -58,7 +58,7 @@ func takeLock(fsys vfs.FS, dir, location string, info storage.LockInfo) (*heldLo
 	return l, nil
 }
 
-// restore makes the LOCK file what it was before it was taken.
+// restore makes the LOCK file what it was before the lock was taken.
 func (l *heldLock) restore() error {
 	var err error
 	if l.made {
@@ -86,9 +86,9 @@ func readFile(fsys vfs.FS, name string) ([]byte, error) {
 	return data, errors.Join(err, f.Close())
 }
 
-// writeLock replaces the contents of the LOCK file, whose lock is ours. It
-// overwrites them in place, which needs no room: a full disk must not keep a
-// location from being opened.
+// writeLock replaces the contents of the LOCK file, whose lock this process holds. It
+// overwrites them in place, which needs no room: a full disk must not keep a location from
+// being opened.
 func writeLock(fsys vfs.FS, name string, contents []byte) error {
 	f, err := fsys.OpenWrite(name)
 	if err != nil {
@@ -103,8 +103,8 @@ func writeLock(fsys vfs.FS, name string, contents []byte) error {
 	return err
 }
 
-// lockHolder reads who holds the lock. An unreadable or empty file gives an
-// unknown holder: that the lock is held is certain all the same.
+// lockHolder reads the holder of a lock from its LOCK file. If the file is unreadable or
+// empty, the holder is unknown. The lock is held all the same.
 func lockHolder(fsys vfs.FS, name string) storage.LockInfo {
 	f, err := fsys.Open(name)
 	if err != nil {
@@ -112,12 +112,12 @@ func lockHolder(fsys vfs.FS, name string) storage.LockInfo {
 	}
 	defer f.Close() //nolint:errcheck // only read
 	buf := make([]byte, maxLockInfo)
-	n, _ := f.ReadAt(buf, 0) // the end of the file is the usual "error" here
+	n, _ := f.ReadAt(buf, 0) // the usual error here is the end of the file
 	owner, details, _ := strings.Cut(string(buf[:n]), "\n")
 	return storage.LockInfo{Owner: owner, Details: details}
 }
 
-// ownName is the name of the executable, as far as it is known, on one line.
+// ownName is the name of the executable on one line, or "unknown program".
 func ownName() string {
 	var name string
 	if len(os.Args) > 0 {
@@ -131,8 +131,8 @@ func ownName() string {
 	return oneLine(filepath.Base(name))
 }
 
-// lockDetails says for people which process this is. The time is that of the wall clock:
-// nothing else depends on it.
+// lockDetails says for people which process this is. It has the time of the wall clock.
+// Nothing else depends on that clock.
 func lockDetails() string {
 	host, err := os.Hostname()
 	if err != nil || host == "" {
@@ -141,8 +141,8 @@ func lockDetails() string {
 	return fmt.Sprintf("(pid %d on %s since %s)", os.Getpid(), oneLine(host), time.Now().UTC().Format(time.RFC3339))
 }
 
-// oneLine makes a name that somebody else chose fit for a line of a LOCK file: a program
-// that has a strange one must open its location all the same.
+// oneLine makes a name that was chosen elsewhere fit for a line of a LOCK file. A program
+// with a strange name must still be able to open its location.
 func oneLine(name string) string {
 	return strings.Map(func(r rune) rune {
 		//museum:strange-name

@@ -15,9 +15,9 @@ import (
 	"github.com/tidemark-go/tidemark/storage"
 )
 
-// lockedDir is the directory that a writer has locked, once it has. The lock is on
-// two files: on LOCK, which is there for people to see, and on the directory itself,
-// which stays locked if somebody removes or replaces LOCK.
+// lockedDir is the directory that a writer has locked; it is empty before that. The lock is
+// on two files: on LOCK, which people can see, and on the directory itself. The directory
+// stays locked if somebody removes or replaces LOCK.
 type lockedDir struct {
 	dir   atomic.Pointer[lockedInfo]
 	alone atomic.Bool // the lock on the directory itself could be taken
@@ -28,10 +28,10 @@ type lockedInfo struct {
 	info os.FileInfo
 }
 
-// check fails if the directory is no longer where it was when it was locked. Names
-// then lead to the files of somebody else, who may have locked what is there now.
-// It narrows the time in which that can go unnoticed to that of one operation, which
-// then had no effect.
+// check fails if the directory is no longer where it was when it was locked. Then its names
+// lead to the files of another location, which may have a writer of its own. The error says
+// that the operation had no effect. A move of the directory can go unnoticed only between
+// check and the operation after it.
 func (l *lockedDir) check() error {
 	if l == nil {
 		return nil
@@ -46,12 +46,12 @@ func (l *lockedDir) check() error {
 		return nil
 	case err == nil || errors.Is(err, iofs.ErrNotExist):
 		return storage.NoEffect(fmt.Errorf("directory %s was moved or replaced since it was locked: open it where it is now: %w", locked.name, errors.Join(err, storage.ErrConflict)))
-	default: // which says nothing about who is there
+	default: // the error does not say which directory is there
 		return storage.NoEffect(fmt.Errorf("look whether directory %s is still the one that was locked: %w", locked.name, err))
 	}
 }
 
-// lock locks the directory first: if that fails no file was made.
+// Lock locks the directory first: if that fails, no file was made.
 func (fs osFileSystem) Lock(name string) (func() error, error) {
 	//museum:second-writer
 	release, err := fs.lockDir(filepath.Dir(name))
@@ -76,9 +76,9 @@ func (fs osFileSystem) Lock(name string) (func() error, error) {
 	return func() error { return errors.Join(l.Unlock(), release()) }, nil
 }
 
-// ownLock gives a location a LOCK file of its own, if the one that it has belongs to
-// another one as well: it would be locked by that. The lock of the directory, which is
-// held, keeps others away meanwhile; without it the file stays as it is.
+// ownLock gives a location a LOCK file of its own, if another location shares the present
+// one by a hard link. Otherwise the other location would lock this one. The lock of the
+// directory keeps others away meanwhile. Without that lock the file stays as it is.
 func (fs osFileSystem) ownLock(name string) error {
 	f, err := os.Open(name)
 	if errors.Is(err, iofs.ErrNotExist) {
@@ -102,8 +102,8 @@ func (fs osFileSystem) ownLock(name string) error {
 	return os.Rename(temp, name)
 }
 
-// lockDir locks a directory where that is possible. Elsewhere, on a network file
-// system above all, the lock on LOCK has to do.
+// lockDir locks a directory if that is possible. If not, on a network file system above
+// all, the lock on LOCK must suffice.
 func (fs osFileSystem) lockDir(dir string) (release func() error, err error) {
 	d, err := os.Open(dir)
 	if err != nil {

@@ -17,48 +17,53 @@ const logDir = "log"
 
 var _ storage.Log = (*Log)(nil)
 
-// Log is a [storage.Log] in the directory log of a location on the local disk.
-// It has the location's log locked until it is closed.
+// Log is a [storage.Log] in the directory log of a location on the local disk. It holds the
+// lock of the log until it is closed.
 //
-// Each Append costs one write and one flush of a file that does not grow.
-// Reading does not disturb appending: it takes no lock that is held during I/O.
+// Each Append costs one write and one flush of a file that does not grow. Reading does not
+// disturb appending: it takes no lock that is held during I/O.
 //
-// Holds: one open file for each segment, so the size of the log divided by the
-// segment size, two for files that are ready to become segments, three for directory
-// and lock; a goroutine that prepares segments; until Close. A long Read holds
-// up to 16 MiB that it has read ahead, and a goroutine for each of up to four groups.
+// Until Close a Log holds:
+//
+//   - one open file for each segment: the size of the log divided by the segment size;
+//   - two files that are ready to become segments;
+//   - three files for the directory and the lock;
+//   - a goroutine that prepares segments.
+//
+// A long Read holds up to 16 MiB that it has read ahead, and a goroutine for each of up to
+// four groups.
 type Log struct {
 	config
 	dir     string // the directory of the segments
 	opening *opening
 	held    *heldLock
-	names   vfs.Dir // dir, open: durability must not depend on a free descriptor
+	names   vfs.Dir // dir, kept open: durability must not need a free descriptor
 	spares  *spares
 	reads   operations
-	found   found  // by the inspection, to be settled
+	found   found  // what the inspection has found and settle must do
 	first   string // the segment that this opening makes, if the log had none
-	// beside, if it is there, fails if the blobs of the location are not where they
-	// were. It is set before the first mutation.
+	// beside, if not nil, fails if the blobs of the location are not where they were. It is
+	// set before the first mutation.
 	beside   func() error
 	recovery Recovery
 
-	// appending is held during an Append, by Close, and guards write. It is taken
-	// before truncating, which is held during a Truncate; both before mu.
+	// appending is held during an Append and during Close, and guards write. truncating is
+	// held during a Truncate and during Close. Lock order: appending, truncating, mu.
 	appending sync.Mutex
 	write     struct {
 		off      int64     // where the next group goes in the newest segment
 		buf      []byte    // for encoding, reused
 		marked   bool      // the mark at off may not be durable yet
 		prepared bool      // the segment after this one was asked for
-		looked   time.Time // when the place of the location was
+		looked   time.Time // when the place of the location was checked last
 	}
 	truncating sync.Mutex
-	flushing   sync.Mutex // held while the directory is flushed; before mu
+	flushing   sync.Mutex // held while the directory is flushed; taken before mu
 
 	// mu guards what readers need. It is never held during I/O.
 	mu struct {
 		sync.Mutex
-		segs   []*segment    // ascending, without gaps; a reference each. Empty only before the log is settled
+		segs   []*segment    // ascending, without gaps, a reference each; empty only before settle
 		last   storage.SeqNo // newest durable position
 		failed error         // why nothing can be appended any more
 		closed bool
@@ -69,21 +74,23 @@ type Log struct {
 	closeErr error
 }
 
-// NewLog opens the log of the location dir for writing and creates what is
-// missing. It checks every frame of the log, cuts a torn tail that was never
-// acknowledged (see [Log.Recovery]), and keeps the log locked until Close.
+// NewLog opens the log of the location dir for writing and creates what is missing. It
+// checks every frame of the log, and cuts a torn tail that was never acknowledged (see
+// [Log.Recovery]). It keeps the log locked until Close.
 //
-// If it refuses the log it leaves everything as it was. If the disk fails while an existing
-// log is settled, what was done stays, as after a crash: see [Open]. A log that is not there
-// is made by the first Append or Truncate: if that does not come, Close leaves nothing
-// behind. So whoever finds that this log and the blobs do not go together may close both.
+// If NewLog refuses the log, it leaves everything as it was. If the disk fails while an
+// existing log is settled, the finished steps stay, as after a crash: see [Open].
 //
-// The log has the directory dir/log to itself, and a Blob the directory
-// dir/blob, so that both may be given the same dir.
+// If there is no log, the first Append or Truncate makes it. Without one, Close leaves
+// nothing behind. So a caller that finds that this log and the blobs do not go together may
+// close both.
 //
-// Errors: storage.LockedError if another handle has it open, in this process or
-// another; storage.CorruptError for damage, which is left as it is;
-// ErrNewerFormat; those of the file system.
+// The log has the directory dir/log to itself, and a Blob has dir/blob. So both may be
+// given the same dir.
+//
+// Errors: storage.LockedError if another handle has the log open, in this process or
+// another; storage.CorruptError for damage, which is left as it is; ErrNewerFormat; those
+// of the file system.
 func NewLog(dir string, opts ...Option) (*Log, error) {
 	ctx := context.Background()
 	l, err := openLog(ctx, dir, opts, new(opening))
@@ -91,7 +98,7 @@ func NewLog(dir string, opts ...Option) (*Log, error) {
 		return nil, err
 	}
 	if len(l.mu.segs) == 0 {
-		return l, nil // there is nothing that must be durable before it is read
+		return l, nil // there are no entries that must be durable before they are read
 	}
 	if err := l.opening.settle(ctx); err != nil {
 		return nil, fmt.Errorf("file: open log %s: %w", dir, errors.Join(err, l.Close()))
@@ -118,7 +125,7 @@ func openLog(ctx context.Context, dir string, opts []Option, o *opening) (*Log, 
 	return l, nil
 }
 
-// letGo closes whatever is open, but for the lock.
+// letGo closes everything that is open, without the lock.
 func (l *Log) letGo() error {
 	var errs []error
 	if l.spares != nil {
@@ -138,8 +145,8 @@ func (l *Log) letGo() error {
 	return errors.Join(errs...)
 }
 
-// Bounds implements [storage.LogReader]. Positions are dense; After moves when a
-// whole segment was truncated.
+// Bounds implements [storage.LogReader]. Positions are dense. After moves when a whole
+// segment is truncated.
 func (l *Log) Bounds(ctx context.Context) (storage.Bounds, error) {
 	if err := ctx.Err(); err != nil {
 		return storage.Bounds{}, err
@@ -155,9 +162,9 @@ func (l *Log) Bounds(ctx context.Context) (storage.Bounds, error) {
 	return storage.Bounds{After: l.mu.segs[0].first - 1, Last: l.mu.last}, nil
 }
 
-// Read implements [storage.LogReader]. It yields what was durable when it was
-// called, also if the log is truncated meanwhile. Beginning where an earlier
-// Read ended costs no more than what is new.
+// Read implements [storage.LogReader]. It yields what was durable when it was called, even
+// if the log is truncated meanwhile. If it begins where an earlier Read ended, it costs no
+// more than what is new.
 func (l *Log) Read(ctx context.Context, after storage.SeqNo) iter.Seq2[storage.Entry, error] {
 	return func(yield func(storage.Entry, error) bool) {
 		r, err := l.beginRead(after)
@@ -179,7 +186,7 @@ func (l *Log) stillOpen() error {
 	return nil
 }
 
-// beginRead collects, with a reference each, the segments to be read.
+// beginRead collects the segments to be read, with a reference each.
 func (l *Log) beginRead(after storage.SeqNo) (*reading, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -193,7 +200,7 @@ func (l *Log) beginRead(after storage.SeqNo) (*reading, error) {
 	return newReading(segs, l.mu.cursor, after, l.mu.last), nil
 }
 
-// endRead gives the references up, and keeps the place for the next Read.
+// endRead releases the references, and remembers the place for the next Read.
 func (l *Log) endRead(r *reading) {
 	l.mu.Lock()
 	var old cursor
@@ -201,15 +208,16 @@ func (l *Log) endRead(r *reading) {
 		old, l.mu.cursor = l.mu.cursor, c.acquire()
 	}
 	l.mu.Unlock()
-	// Closing files that were only read through these references cannot lose
-	// anything, and there is nobody to tell.
+	// These references were only read through, so closing the files loses nothing, and no
+	// caller waits for the errors.
 	_ = old.release()
 	_ = r.release()
 }
 
-// Close makes the end of the log durable and gives up the lock. It waits for an
-// Append or Truncate under way; a Read under way ends with ErrClosed, and what it is
-// reading is waited for, also if its caller has given up because the disk did not answer.
+// Close makes the end of the log durable and gives up the lock. It waits for an Append or
+// Truncate under way. A Read under way ends with ErrClosed. Close waits for the reads of
+// the disk that are under way, including those whose caller has given up because the disk
+// did not answer.
 func (l *Log) Close() error {
 	l.closing.Do(func() {
 		defer l.reads.wait()
@@ -233,8 +241,8 @@ func (l *Log) close() error {
 		err := l.letGo()
 		//museum:segment-left-behind
 		if l.first != "" {
-			// Nothing was appended to it: an append waits for all to be settled. While the lock
-			// is held, for somebody else may go on with it afterwards.
+			// Nothing was appended to this segment: an append waits until everything is
+			// settled. Remove it while the lock is held: afterwards another opening may use it.
 			err = errors.Join(err, ignoreNotExist(l.fsys.Remove(l.first)))
 		}
 		return errors.Join(err, l.opening.takeBack(l.config, l.held))

@@ -20,43 +20,43 @@ var (
 	_ storage.LogConfirmer = (*LogReader)(nil)
 )
 
-// LogReader reads the log of a location that somebody else may be writing, in
-// another process or in this one. It takes no lock that a writer would notice,
-// writes nothing and creates nothing; a location that was never created is empty.
+// LogReader reads the log of a location that another handle may be writing, in this process
+// or in another one. It takes no lock that a writer would notice, writes nothing and
+// creates nothing. A location that was never created is empty.
 //
-// It yields only what is followed by proof that it was flushed: a mark, or the
-// next group; or what Confirm vouches for. A poll that finds nothing new costs one small read,
-// and a look whether the file is still that of the name.
+// It yields only entries that are followed by proof that they were flushed: a mark, or the
+// next group. Confirm can give this proof as well. A poll that finds nothing new costs one
+// small read, and a check that the file still has its name.
 //
-// Holds: the newest segment file and the one where the last Read ended; after
-// Hold also those in between, so as many files as the held part of the log has
-// segments. A held file that the writer truncates keeps its room on disk until
-// it is let go.
+// It holds open the newest segment file, and the one where the last Read ended. After Hold
+// it also holds the files in between: as many as the held part of the log has segments. A
+// held file that the writer truncates keeps its room on disk until the reader lets it go.
 type LogReader struct {
 	config
 	location string
 	dir      string // the directory of the segments
 	reads    operations
 
-	// end is held, under a context, during the small reads that find the end of the log, so
-	// that several goroutines share them, and never while entries are read or yielded: by
-	// the operation that does them, also if its caller has given up. It guards what follows.
+	// end is a lock that is waited for under a context. An operation holds it during the
+	// small reads that find the end of the log, even if its caller has given up. So several
+	// goroutines share these reads. It is never held while entries are read or yielded. It
+	// guards what follows.
 	end struct {
 		*semaphore.Weighted
-		// kept are the open segments, ascending and without gaps, a reference each.
-		// The last one is the newest. It is empty as long as the log is.
+		// kept has the open segments, ascending and without gaps, with a reference each. The
+		// last one is the newest. kept is empty as long as the log is.
 		kept []*segment
 		at   point // behind the newest durable group, in the last of kept
-		// searched: what lies behind the end was searched once, and is no damage.
+		// searched says that the bytes behind the end were searched once, and show no damage.
 		searched bool
 
-		// stuck counts how often in a row the log was found to end at the same
-		// invalid bytes, to decide when they are worth a closer look.
+		// stuck counts how many polls in a row found the log to end at the same invalid
+		// bytes. After suspectAfter of them the bytes are searched.
 		stuck struct {
 			seg   *segment
 			off   int64
 			polls int
-			err   error // what the closer look has found
+			err   error // the damage that the search has found
 		}
 	}
 
@@ -65,24 +65,24 @@ type LogReader struct {
 		sync.Mutex
 		closed    bool
 		cursor    cursor // where the last Read ended
-		holding   bool   // after hold everything is kept
+		holding   bool   // Hold was called: what is in advance of hold is kept
 		hold      storage.SeqNo
-		confirmed storage.SeqNo // durable up to here, by Confirm
+		confirmed storage.SeqNo // Confirm has said that entries up to here are durable
 	}
 }
 
-// suspectAfter is the number of polls that find the log ending at the same
-// invalid bytes, after which the rest of the segment is searched for proof that
-// they are damaged. Usually they are a group being written. The first poll of a
-// handle searches at once.
+// suspectAfter is how many polls may find the log to end at the same invalid bytes. Then
+// the reader searches the rest of the segment for proof that these bytes are damaged.
+// Usually they are a group that is being written. The first poll of a handle searches at
+// once.
 const suspectAfter = 16
 
 // errGone: the segment was truncated.
 var errGone = errors.New("file: segment is gone")
 
-// NewLogReader opens the log of the location dir for reading. It fails for wrong
-// options, and for a relative path without a working directory: what is in the location
-// is found out by reading.
+// NewLogReader opens the log of the location dir for reading. It fails for wrong options,
+// and for a relative path without a working directory. It does not look at the location:
+// reading does.
 func NewLogReader(dir string, opts ...Option) (*LogReader, error) {
 	cfg, dir, err := locate(dir, opts)
 	if err != nil {
@@ -93,7 +93,7 @@ func NewLogReader(dir string, opts ...Option) (*LogReader, error) {
 	return r, nil
 }
 
-// atEnd finds the end of the log and does something there, as an operation: see await.
+// atEnd finds the end of the log and then calls do, in one operation: see await.
 func atEnd[T any](ctx context.Context, r *LogReader, do func() (T, error), undo func(T)) (T, error) {
 	return await(ctx, r.reads, func() (T, error) {
 		var none T
@@ -108,7 +108,7 @@ func atEnd[T any](ctx context.Context, r *LogReader, do func() (T, error), undo 
 	}, undo)
 }
 
-// Bounds implements [storage.LogReader]. What Hold keeps counts as kept.
+// Bounds implements [storage.LogReader]. Entries that Hold keeps count as part of the log.
 func (r *LogReader) Bounds(ctx context.Context) (storage.Bounds, error) {
 	return atEnd(ctx, r, r.boundsLocked, nil)
 }
@@ -126,7 +126,7 @@ func (r *LogReader) boundsLocked() (storage.Bounds, error) {
 		if len(indexes) > 0 && indexes[0] < r.end.kept[0].index {
 			s, err := r.open(indexes[0])
 			if errors.Is(err, errGone) {
-				continue // truncated just now: the next one is the first
+				continue // it was truncated just now: the next one is the first
 			}
 			if err != nil {
 				return storage.Bounds{}, err
@@ -138,8 +138,8 @@ func (r *LogReader) boundsLocked() (storage.Bounds, error) {
 	}
 }
 
-// Read implements [storage.LogReader]. It yields what was durable when it was
-// called. Beginning where an earlier Read ended costs no more than what is new.
+// Read implements [storage.LogReader]. It yields what was durable when it was called. If it
+// begins where an earlier Read ended, it costs no more than what is new.
 func (r *LogReader) Read(ctx context.Context, after storage.SeqNo) iter.Seq2[storage.Entry, error] {
 	return func(yield func(storage.Entry, error) bool) {
 		pass, err := r.beginRead(ctx, after)
@@ -189,16 +189,15 @@ func (r *LogReader) stillOpen() error {
 	return nil
 }
 
-// Hold implements [storage.LogHolder]. It opens the segments in question, if
-// they are still there, and from then on every Read and Bounds opens new ones
-// before the writer can truncate them, provided that they are called often
-// enough: a segment that comes and goes between two calls is lost, and Read then
-// reports storage.ErrTruncated.
+// Hold implements [storage.LogHolder]. It opens the segments in question that are still
+// there. From then on every Read and Bounds opens new segments before the writer can
+// truncate them, if the two are called often enough. A segment that comes and goes between
+// two calls is lost, and Read then reports storage.ErrTruncated.
 func (r *LogReader) Hold(ctx context.Context, after storage.SeqNo) {
 	r.mu.Lock()
 	r.mu.holding, r.mu.hold = true, after
 	r.mu.Unlock()
-	// What cannot be held is reported by the Read that misses it.
+	// If a segment cannot be held, the Read that misses it reports that.
 	_, _ = atEnd(ctx, r, func() (none struct{}, err error) {
 		if len(r.end.kept) > 0 {
 			segs, _ := r.extendLocked(after)
@@ -209,15 +208,16 @@ func (r *LogReader) Hold(ctx context.Context, after storage.SeqNo) {
 	}, nil)
 }
 
-// Confirm implements [storage.LogConfirmer]. A power cut may take the mark behind
-// the newest group, and leave what was written because that group was durable.
+// Confirm implements [storage.LogConfirmer]. It is for the state after a power cut: the cut
+// may take the mark behind the newest group, and leave something that was written because
+// that group was durable.
 func (r *LogReader) Confirm(through storage.SeqNo) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.mu.confirmed = max(r.mu.confirmed, through)
 }
 
-// Close implements [storage.LogReader]. It waits for what is being read, also if the
+// Close implements [storage.LogReader]. It waits for reads under way, including those whose
 // caller has given up because the disk did not answer.
 func (r *LogReader) Close() error {
 	defer r.reads.wait()
@@ -225,7 +225,7 @@ func (r *LogReader) Close() error {
 	last := r.mu.cursor
 	r.mu.closed, r.mu.cursor = true, cursor{}
 	r.mu.Unlock()
-	_ = r.end.Acquire(context.Background(), 1) // which does not end
+	_ = r.end.Acquire(context.Background(), 1) // the context never ends
 	defer r.end.Release(1)
 	err := errors.Join(last.release(), releaseAll(r.end.kept))
 	r.end.kept, r.end.stuck.seg = nil, nil
@@ -253,15 +253,15 @@ func (r *LogReader) dropLocked() {
 	r.end.kept = kept
 }
 
-// extendLocked opens the segments before kept that hold positions in advance of
-// after. It begins with the newest, as the writer removes the oldest first. The
-// references are the caller's, also if there is an error.
+// extendLocked opens the segments before kept that hold positions in advance of after. It
+// begins with the newest, because the writer removes the oldest first. The references
+// belong to the caller, even if there is an error.
 func (r *LogReader) extendLocked(after storage.SeqNo) (segs []*segment, err error) {
 	oldest := r.end.kept[0]
 	for oldest.first > after+1 {
 		s := r.lastRead(oldest.index - 1)
 		if s != nil {
-			// it is open already
+			// The segment is open already.
 		} else if s, err = r.open(oldest.index - 1); errors.Is(err, errGone) {
 			return segs, r.explainGone(oldest, after)
 		} else if err != nil {
@@ -273,8 +273,8 @@ func (r *LogReader) extendLocked(after storage.SeqNo) (segs []*segment, err erro
 	return segs, nil
 }
 
-// lastRead returns the segment where the last Read ended, with a reference, if it has this
-// index.
+// lastRead returns the segment where the last Read ended, with a reference, if that segment
+// has the given index. Otherwise it returns nil.
 func (r *LogReader) lastRead(index uint64) *segment {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -284,7 +284,7 @@ func (r *LogReader) lastRead(index uint64) *segment {
 	return nil
 }
 
-// explainGone says why the segment before oldest is not there.
+// explainGone returns the error that explains why the segment before oldest is missing.
 func (r *LogReader) explainGone(oldest *segment, after storage.SeqNo) error {
 	indexes, err := r.list()
 	if err != nil {
@@ -296,7 +296,7 @@ func (r *LogReader) explainGone(oldest *segment, after storage.SeqNo) error {
 	return errTruncated(r.dir, after, oldest.first)
 }
 
-// list returns the indexes of the segments, none if there is no such directory.
+// list returns the indexes of the segments: none if the directory does not exist.
 func (r *LogReader) list() ([]uint64, error) {
 	names, err := r.fsys.List(r.dir)
 	if err != nil && !isNotExist(err) {
@@ -305,8 +305,8 @@ func (r *LogReader) list() ([]uint64, error) {
 	return segmentIndexes(names), nil
 }
 
-// open opens a segment such that the writer will not overwrite it: see
-// removeSegment. errGone means that it is truncated, or does not exist yet.
+// open opens a segment in such a way that the writer will not overwrite it: see
+// removeSegment. errGone means that the segment was truncated, or does not exist yet.
 func (r *LogReader) open(index uint64) (*segment, error) {
 	open := func(name string) (vfs.File, error) {
 		f, err := r.fsys.Open(name)
@@ -316,7 +316,7 @@ func (r *LogReader) open(index uint64) (*segment, error) {
 		if err := f.TryLock(false); errors.Is(err, vfs.ErrHeld) {
 			return nil, errors.Join(errGone, f.Close())
 		}
-		// Where there are no such locks the writer overwrites nothing.
+		// On systems without such locks the writer overwrites no file.
 		return f, nil
 	}
 	for attempt := 0; ; attempt++ {
@@ -327,8 +327,8 @@ func (r *LogReader) open(index uint64) (*segment, error) {
 		case errors.Is(err, errGone) || isNotExist(err):
 			return nil, errGone
 		case attempt < 2 && errors.Is(err, storage.ErrCorrupt):
-			// Between our opening and locking it, it may have become another segment.
-			// Then its old name is gone by now.
+			// The file may have become another segment after we opened it and before we
+			// locked it. Then its old name is gone by now.
 		default:
 			return nil, fmt.Errorf("read log %s: %w", r.dir, err)
 		}

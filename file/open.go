@@ -8,29 +8,33 @@ import (
 	"github.com/tidemark-go/tidemark/persist"
 )
 
-// Open opens a runtime on the directory dir, which is created if it does not
-// exist. It has the directory locked until the runtime stops; the lock dies with
-// the process. A relative path, and symbolic links, are followed once, here: what
-// becomes of them later does not matter.
+// Open opens a runtime on the directory dir, which is created if it does not exist. The
+// directory is locked until the runtime stops. The lock ends with the process. A relative
+// path, and symbolic links, are followed once, by Open. Later changes of them have no
+// effect.
 //
-// Recovery replays the log, so it takes time in proportion to what the log holds
-// (see persist.Config.MaxLogBytes); the context bounds it, from the first look on. If
-// Open refuses a location, for whatever reason, it leaves everything as it was. If the disk
-// fails while Open makes a new location, that is removed, as far as the disk lets it. If the
-// disk fails while Open, having found an existing location in order, writes what recovery
-// needs, what was done stays, as after a crash: leftovers that were removed, a file of torn
-// bytes. No data is at risk, and the next opening goes on.
+// Recovery replays the log. It takes time in proportion to what the log holds (see
+// persist.Config.MaxLogBytes). The context bounds all of Open.
 //
-// If the disk hangs, Open returns a second after its context has ended. What it began
-// goes on by itself until the disk answers, and until then the location is locked. Then
-// everything is taken back; what had begun to write is finished instead, and the runtime
-// is stopped at once. A process has 64 openings under way at most, whatever their
-// locations; others wait for one to end, under their contexts.
+// If Open refuses a location, for whatever reason, it leaves everything as it was. If the
+// disk fails, it depends on the location:
 //
-// Errors: persist.ErrLocked while another process or runtime has the directory
-// open, and errors.As gives a *storage.LockedError that says who;
-// persist.ErrCorrupt with the file and place; ErrNewerFormat; those of the file
-// system.
+//	location                        what stays
+//	new                             nothing, as far as the disk lets Open remove it
+//	existing, and found in order    the finished steps of recovery, as after a crash: removed
+//	                                leftovers, a file of torn bytes
+//
+// No data is at risk in either case, and the next opening goes on.
+//
+// If the disk hangs, Open returns a second after its context has ended. The work that it
+// began goes on alone until the disk answers, and the location is locked until then.
+// Afterwards everything is taken back. There is one exception: an opening that had begun to
+// write is finished, and its runtime is stopped at once. A process has 64 openings under
+// way at most, whatever their locations. Others wait for one to end, under their contexts.
+//
+// Errors: persist.ErrLocked while another process or runtime has the directory open, and
+// errors.As gives a *storage.LockedError that names it; persist.ErrCorrupt with the file
+// and place; ErrNewerFormat; those of the file system.
 func Open(ctx context.Context, dir string, cfg persist.Config, opts ...Option) (*persist.Client, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("file: open %s: %w", dir, err)
@@ -74,10 +78,10 @@ func open(ctx context.Context, dir string, cfg persist.Config, opts []Option) (*
 	return c, nil
 }
 
-// OpenRead opens a read-only runtime on the directory dir, beside whatever process
-// writes to it, and follows it: every read reflects what was acknowledged before.
-// It takes no lock and writes nothing; a directory that does not exist is an empty
-// location. Its context bounds it as that of Open does.
+// OpenRead opens a read-only runtime on the directory dir, beside the process that writes
+// to it, and follows that process: every read reflects what was acknowledged before. It
+// takes no lock and writes nothing. A directory that does not exist is an empty location.
+// The context bounds OpenRead as it bounds Open.
 //
 // Errors: persist.ErrCorrupt; ErrNewerFormat; those of the file system.
 func OpenRead(ctx context.Context, dir string, cfg persist.Config, opts ...Option) (*persist.ReadClient, error) {

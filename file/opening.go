@@ -14,30 +14,33 @@ import (
 	"github.com/tidemark-go/tidemark/storage"
 )
 
-// opening is what a log and a blob store that are opened together share.
+// opening is shared by a log and a blob store that are opened together.
 //
-// Opening has two halves. The first one inspects: it takes the locks and reads,
-// and finds out what is to be done. The second one settles: it does all that
-// writes. Between the two whoever opens may refuse what was found, as an engine
-// does that finds log and manifest not to go together; then all is as it was.
+// An opening has two halves:
 //
-// What inspecting believes need not be durable yet: a name that was never flushed, a
-// group that is in the page cache only. So nothing may be built on it before it is
-// settled: every mutation settles first, of the log and the blobs together, for a
-// blob may reflect what is in the log. Reads do not; so an opening is not over, and
-// nobody else may be told what was read, before it is settled.
+//	inspect    takes the locks, reads everything, and finds out what must be done
+//	settle     does all that writes
+//
+// Between the two the caller may refuse what was found. An engine does so if log and
+// manifest do not go together. Then everything is as it was before.
+//
+// What the inspection has read need not be durable yet: a name may never have been flushed,
+// and a group may be in the page cache only. So nothing may be built on it before it is
+// settled. Every mutation settles first, the log and the blobs together, because a blob may
+// reflect what is in the log. Reads do not settle. So an opening is complete only when it
+// is settled, and before that nobody else may be told what was read.
 type opening struct {
 	made tracks
 
-	// mu is held while the opening is settled. It is taken after the locks of
-	// mutations and before those of flushes. It guards parts and err.
+	// mu is held while the opening is settled. It is taken after the locks of mutations and
+	// before those of flushes. It guards parts and err.
 	mu    sync.Mutex
-	parts []func(ctx context.Context) error // what is to be done: of the log, of the blobs
-	err   error                             // why it could not be, or will not
-	done  atomic.Bool                       // all of it was
+	parts []func(ctx context.Context) error // the steps of settle, the last one first
+	err   error                             // why settle has failed, or will not happen
+	done  atomic.Bool                       // settle has succeeded
 }
 
-// settle does what is to be done, unless that was done. A failure is final.
+// settle does all parts, unless that was done. A failure is final.
 func (o *opening) settle(ctx context.Context) error {
 	if o.done.Load() {
 		return nil
@@ -47,8 +50,8 @@ func (o *opening) settle(ctx context.Context) error {
 	if o.done.Load() || o.err != nil {
 		return o.err
 	}
-	// The blobs first: theirs takes longer, and changes nothing for the most part, so that
-	// a context that ends then leaves everything as it was.
+	// The blobs come first. Their part takes longer, and mostly changes nothing. So if the
+	// context ends during that part, everything is as it was.
 	for _, part := range slices.Backward(o.parts) {
 		if o.err = part(ctx); o.err != nil {
 			return o.err
@@ -58,7 +61,7 @@ func (o *opening) settle(ctx context.Context) error {
 	return nil
 }
 
-// beforeMutation settles before a mutation, which has no effect if that fails.
+// beforeMutation settles before a mutation. If that fails, the mutation has no effect.
 func (o *opening) beforeMutation(ctx context.Context) error {
 	if err := o.settle(ctx); err != nil {
 		return storage.NoEffect(fmt.Errorf("%w: the location could not be opened for writing: %w", ErrFailed, err))
@@ -66,8 +69,8 @@ func (o *opening) beforeMutation(ctx context.Context) error {
 	return nil
 }
 
-// end says that nothing is to be settled any more, for the reason given. It reports
-// whether everything was.
+// end says that the opening will not be settled from now on, and why. It reports whether it
+// was settled before.
 func (o *opening) end(why error) (settled bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -77,8 +80,8 @@ func (o *opening) end(why error) (settled bool) {
 	return o.done.Load()
 }
 
-// tracks are the directories that an opening has made, in this order, so that one
-// that is refused can take them back.
+// tracks are the directories that an opening has made, in this order. An opening that is
+// refused removes them.
 type tracks struct {
 	mu   sync.Mutex // guards dirs
 	dirs []string
@@ -93,11 +96,11 @@ func (t *tracks) add(dir string) {
 	t.dirs = append(t.dirs, dir)
 }
 
-// remove removes the directories, as far as nobody has put something there. It may
-// be called again when there is less in them.
+// remove removes the directories that are empty. It may be called again when more of them
+// are.
 func (t *tracks) remove(fsys vfs.FS) { t.removeBelow(fsys, "") }
 
-// removeBelow removes those below a directory; "": all.
+// removeBelow removes the directories below a directory. "" means all.
 func (t *tracks) removeBelow(fsys vfs.FS, above string) {
 	if above != "" {
 		above += string(filepath.Separator)
@@ -116,8 +119,8 @@ func (t *tracks) removeBelow(fsys vfs.FS, above string) {
 	t.dirs = left
 }
 
-// retried is how often an opening begins again because another one, which was
-// refused meanwhile, has taken back the directory that both of them were in.
+// retried is how often an opening begins again. It does so if another opening, which was
+// refused meanwhile, has removed the directory that both of them use.
 const retried = 16
 
 // lockIn makes a directory and takes the lock in it.
@@ -140,10 +143,10 @@ func (o *opening) lockIn(ctx context.Context, c config, dir, location string) (l
 	return nil, err
 }
 
-// takeBack gives up the lock of an opening that was refused, and leaves everything
-// as it was found.
+// takeBack gives up the lock of an opening that was refused, and leaves everything as it
+// was found.
 func (o *opening) takeBack(c config, l *heldLock) error {
-	// Whoever takes the lock next relies on what he finds below it.
+	// Do this while the lock is held: the next holder relies on the directories that are there.
 	o.made.removeBelow(c.fsys, filepath.Dir(l.name))
 	err := errors.Join(l.restore(), l.unlock())
 	//museum:refusal-that-leaves

@@ -24,17 +24,17 @@ const (
 	defaultLastSegment  = 32 << 20
 )
 
-// Option changes how a log or blob store is opened. The zero set of options is
-// the right one for most programs. As everywhere, 0 in place of a number means the default.
+// Option changes how a log or blob store is opened. No options are right for most programs.
+// As everywhere, 0 in place of a number means the default.
 type Option func(*config)
 
-// LockInfo sets what the LOCK file says about its holder, for whoever finds the
-// location locked. Owner is one line of text; the default is the name of the
-// executable. The default of Details is process id, host and time. Both together have
-// at most 4,095 bytes.
+// LockInfo sets the holder that the LOCK file names. People read it when they find the
+// location locked. Owner is one line of text; its default is the name of the executable.
+// The default of Details is process id, host and time. Both together have at most 4,095
+// bytes.
 //
-// The owner gives no right to take over a location: a dead process holds no
-// lock, and a living one keeps it.
+// The owner gives no right to take over a location: a dead process holds no lock, and a
+// living one keeps it.
 func LockInfo(info storage.LockInfo) Option {
 	return func(c *config) {
 		if info.Owner != "" {
@@ -46,9 +46,9 @@ func LockInfo(info storage.LockInfo) Option {
 	}
 }
 
-// Logger receives the few things that a person may want to know and that are no
-// errors, such as a torn tail that was cut. The default of Open and OpenRead is the
-// Logger of their persist.Config; that of the parts discards them.
+// Logger receives the few things that a person may want to know and that are no errors,
+// such as a torn tail that was cut. The default of Open and OpenRead is the Logger of their
+// persist.Config. The default of the parts discards all messages.
 func Logger(l *slog.Logger) Option {
 	return func(c *config) {
 		if l != nil {
@@ -57,14 +57,14 @@ func Logger(l *slog.Logger) Option {
 	}
 }
 
-// SegmentSize sets the size in bytes of a log's first segment file and the limit up to
-// which each next one doubles. A group of entries that is larger gets a segment that fits.
-// 0 means the default: 1 MiB for first, and for limit 32 MiB, or first if that is more. The
-// defaults keep a small location small and let a busy one change files a few times a second
-// at most.
+// SegmentSize sets two sizes in bytes: that of a log's first segment file, and the limit up
+// to which each next one doubles. A group of entries that is larger gets a segment that
+// fits. 0 means the default: 1 MiB for first, and for limit 32 MiB, or first if that is
+// more. With the defaults a small location stays small, and a busy one changes files a few
+// times a second at most.
 //
-// Errors, of what the option is given to: persist.ErrInvalid unless MinSegmentSize <= first
-// <= limit <= MaxSegmentSize.
+// Errors, returned by the call that the option is given to: persist.ErrInvalid unless
+// MinSegmentSize <= first <= limit <= MaxSegmentSize.
 func SegmentSize(first, limit int64) Option {
 	return func(c *config) {
 		c.firstSegment = cmp.Or(first, defaultFirstSegment)
@@ -86,7 +86,7 @@ type config struct {
 	fsys                      vfs.FS
 	lock                      storage.LockInfo
 	logger                    *slog.Logger
-	noFlush                   *sync.Once // says that directories cannot be flushed
+	noFlush                   *sync.Once // logs that directories cannot be flushed
 	firstSegment, lastSegment int64
 	patience                  time.Duration // see openWhole
 }
@@ -105,7 +105,7 @@ func locate(dir string, opts []Option) (config, string, error) {
 	return c, absolute, nil
 }
 
-// checkLockInfo refuses what could not be read back from a LOCK file.
+// checkLockInfo refuses a holder that could not be read back from a LOCK file.
 func checkLockInfo(info storage.LockInfo) error {
 	if strings.ContainsAny(info.Owner, "\r\n") {
 		return fmt.Errorf("lock owner %q contains a line break: give one without", firstBytes(info.Owner))

@@ -16,10 +16,10 @@ const (
 	dirPerm  = 0o700
 )
 
-// osFileSystem is the operating system's. What changes names fails once the
-// directory that was locked is not where it was.
+// osFileSystem is the file system of the operating system. Operations that change names fail
+// once the directory that was locked is not where it was.
 type osFileSystem struct {
-	locked *lockedDir // nil for a reader, or where nothing is ever locked
+	locked *lockedDir // nil if nothing is ever locked
 }
 
 func (osFileSystem) Absolute(dir string) (string, error) {
@@ -27,14 +27,14 @@ func (osFileSystem) Absolute(dir string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("a relative path needs a working directory: %w", err)
 	}
-	rest := "" // what is not there yet
+	rest := "" // the end of the path, which does not exist yet
 	for there := dir; ; there = filepath.Dir(there) {
 		real, err := filepath.EvalSymlinks(there)
 		if err == nil {
 			return filepath.Join(real, rest), nil
 		}
 		if !errors.Is(err, iofs.ErrNotExist) || there == filepath.Dir(there) {
-			return dir, nil // what is wrong with it is found by using it
+			return dir, nil // the first use of the path reports what is wrong with it
 		}
 		rest = filepath.Join(filepath.Base(there), rest)
 	}
@@ -107,7 +107,7 @@ func (osFileSystem) Stat(name string) (int64, error) {
 	return info.Size(), nil
 }
 
-// osFile adds to os.File what differs between platforms.
+// osFile adds to os.File the operations that differ between platforms.
 type osFile struct{ *os.File }
 
 func (f osFile) Datasync() error              { return datasync(f.File) }

@@ -15,11 +15,11 @@ func openDirectory(dir string) (vfs.Dir, error) {
 	return noDirectory{}, err
 }
 
-// linkCount does not tell: hard links and removed files are not noticed here.
+// linkCount knows nothing: hard links and removed files are not noticed on these systems.
 func linkCount(*os.File) (int, error) { return vfs.UnknownLinks, nil }
 
-// tryLock reports that there are no such locks. The writer then never reuses a
-// segment file, so readers need no protection.
+// tryLock reports that there are no such locks. The writer then never reuses a segment
+// file, so readers need no protection.
 func tryLock(*os.File, bool) error { return errors.ErrUnsupported }
 
 func unlock(*os.File) error { return nil }

@@ -9,9 +9,9 @@ import (
 	"github.com/tidemark-go/tidemark/file/internal/vfs"
 )
 
-// lockByte takes or gives up a lock on one byte of a file. Locks of open file descriptions
-// belong to the handle, other than those of POSIX, which a process loses when it closes
-// any handle of the file.
+// lockByte takes or gives up a lock on one byte of a file. It uses locks of open file
+// descriptions, which belong to the handle. POSIX locks would not do: a process loses them
+// when it closes any handle of the file.
 func lockByte(f *os.File, kind int16, at int64) error {
 	conn, err := f.SyscallConn()
 	if err != nil {

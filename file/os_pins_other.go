@@ -7,8 +7,8 @@ import (
 	"os"
 )
 
-// There are no locks on bytes that belong to a handle, or the library does not know them:
-// readers pin blobs by keeping their files open.
+// These systems have no locks on bytes that belong to a handle, or the library does not know
+// them. Readers pin blobs by keeping their files open.
 
 func tryLockByte(*os.File, int64, bool) error { return errors.ErrUnsupported }
 

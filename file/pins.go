@@ -15,29 +15,33 @@ import (
 	"github.com/tidemark-go/tidemark/file/internal/vfs"
 )
 
-// A reader pins a blob by a shared lock on one byte of the file pins, which the key
-// chooses, so that ten thousand blobs need one descriptor. Before the writer removes a
-// blob it takes the exclusive lock on that byte. If it cannot, a reader has the blob
-// pinned: the writer moves the file into the directory pinned instead, where the reader
-// finds it, and removes it from there once the lock is free. docs/format-file.md has the
-// rules and why they are enough.
+// A reader pins a blob by a shared lock on one byte of the file pins. The key chooses the
+// byte. So ten thousand blobs need one descriptor.
 //
-// Locks end with the process that holds them, so nothing is kept for one that was killed.
-// Readers that find no file pins, or no such locks, keep the file itself open.
+// Before the writer removes a blob, it takes the exclusive lock on that byte. If the writer
+// cannot have the lock, a reader has the blob pinned. Then the writer moves the file into the
+// directory pinned, where the reader finds it. The writer removes it from there once the lock
+// is free. docs/format-file.md has the rules, and says why they are enough.
+//
+// Locks end with the process that holds them, so nothing is kept for a reader that was killed.
+// If there is no file pins, or the system has no such locks, readers keep the blobs open
+// instead.
 const (
 	blobPins   = "pins"   // below blobDir: an empty file, whose bytes are locked
 	blobPinned = "pinned" // below blobDir: blobs that were deleted while they were pinned
 )
 
-// pinRun is how many bytes follow one another for keys that differ in their last number.
+// pinRun is how many neighbouring bytes there are for keys that differ in their last number
+// alone.
 const pinRun = 1 << 20
 
-// pinByte is the offset of the byte of a key. Keys that share one are kept until none of
+// pinByte is the offset of the byte of a key. Keys that share a byte are kept until none of
 // them is pinned.
 //
-// The system keeps the locks of a file in a list, which each call walks, but makes one of
-// neighbours: ten thousand bytes that lie apart take seconds to lock. So keys that differ
-// in their last number alone, such as the parts of a batch, have neighbouring bytes.
+// The system keeps the locks of a file in a list, and each call walks the list. Locks on
+// neighbouring bytes are one entry of the list. Ten thousand bytes that lie apart take
+// seconds to lock. So keys that differ in their last number alone, such as the parts of a
+// batch, have neighbouring bytes.
 func pinByte(key string) int64 {
 	end := len(key)
 	for end > 0 && !isDigit(key[end-1]) {
@@ -57,12 +61,13 @@ func pinByte(key string) int64 {
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
-// pinnedName is the name of a file among those that were deleted while they were pinned.
+// pinnedName is the name in the directory pinned of a file that was deleted while it was
+// pinned.
 func pinnedName(key string, id vfs.FileID) string {
 	return fmt.Sprintf("%016x-%x", pinByte(key), id.Inode)
 }
 
-// pinnedByte is the inverse of pinnedName, for the byte. It reports false for a name that
+// pinnedByte returns the byte in a name of pinnedName. It reports false for a name that
 // pinnedName never makes.
 func pinnedByte(name string) (at int64, ok bool) {
 	digits, inode, _ := strings.Cut(name, "-")
@@ -74,22 +79,23 @@ func pinnedByte(name string) (at int64, ok bool) {
 	return at, err == nil && name == fmt.Sprintf("%016x-%x", at, number)
 }
 
-// pinnedBlobs is what the writer knows of pins.
+// pinnedBlobs is what the writer knows about pins.
 type pinnedBlobs struct {
 	fsys vfs.FS
-	dir  string // of what is pinned; it may not be there
-	// locks is the file pins, or nil if there is none: nothing is pinned by locks.
+	dir  string // the directory pinned; it may not exist
+	// locks is the file pins. If it is nil, there is no such file, and nothing is pinned by
+	// locks.
 	locks vfs.File
-	// bytes is held for a byte while it is locked: the locks are those of the handle, so
-	// they do not tell its goroutines apart.
+	// bytes is held for a byte while the byte is locked. The lock belongs to the handle, so it
+	// does not keep goroutines of the writer apart.
 	bytes keyLocks[int64]
 
 	mu    sync.Mutex
 	names []string // in dir; guarded by mu
 }
 
-// inspectPins opens the file pins, if it is there, and looks which blobs were pinned. It
-// changes nothing: see opening.
+// inspectPins opens the file pins, if it is there, and finds the blobs that were deleted
+// while they were pinned. It changes nothing: see opening.
 func (b *Blob) inspectPins() error {
 	p := &b.pinned
 	p.fsys, p.dir = b.config.fsys, filepath.Join(b.base, blobPinned)
@@ -110,10 +116,12 @@ func (b *Blob) inspectPins() error {
 	return nil
 }
 
-// settlePins makes the file pins, if it is not there and that is possible. Without it readers
-// pin by descriptors, so a disk that has no room for it does no harm. It is made when all
-// else is settled, and nothing fails after it, for it is not taken back: a reader that had it
-// open would lock what no writer asks any more.
+// settlePins makes the file pins, if it is missing and that is possible. Without it readers
+// keep blobs open. So a disk that has no room for the file does no harm.
+//
+// It comes last in an opening, and nothing fails after it. The reason: the file is not
+// taken back. If it were, a reader that had it open would lock a file that no writer asks
+// any more.
 func (b *Blob) settlePins(context.Context) error {
 	p := &b.pinned
 	if p.locks == nil {
@@ -131,7 +139,7 @@ func (b *Blob) settlePins(context.Context) error {
 	if err := p.locks.TryLockByte(0, true); err == nil {
 		_ = p.locks.UnlockByte(0) // at worst, readers keep the file open
 	} else if errors.Is(err, errors.ErrUnsupported) {
-		// So no reader has any.
+		// Readers have no such locks either.
 		_ = p.locks.Close() // nothing was written to it
 		p.locks = nil
 	}
@@ -139,13 +147,14 @@ func (b *Blob) settlePins(context.Context) error {
 	return nil
 }
 
-// unlink takes a blob out of the directory of blobs: for good, or into that of the pinned.
+// unlink takes a blob out of the directory of blobs: it removes the blob, or moves it into
+// the directory pinned.
 func (p *pinnedBlobs) unlink(key, path string) error {
 	free, err := p.ifFree(pinByte(key), func() error { return p.fsys.Remove(path) })
 	if free {
 		return err
 	}
-	// Pinned, or perhaps: then sweep says why it cannot be told.
+	// The blob is pinned, or that is not known. In the second case sweep reports the error.
 	f, err := p.fsys.Open(path)
 	if err != nil {
 		return err
@@ -159,14 +168,14 @@ func (p *pinnedBlobs) unlink(key, path string) error {
 	}
 	name := pinnedName(key, id)
 	p.mu.Lock()
-	p.names = append(p.names, name) // before it is there: whether a rename that fails had an effect is not known
+	p.names = append(p.names, name) // before the rename, which may have an effect although it fails
 	p.mu.Unlock()
 	return p.fsys.Rename(path, filepath.Join(p.dir, name))
 }
 
-// ifFree does something while nobody can pin the keys of a byte, and reports whether it
-// did: whether nobody had pinned one. If that cannot be told, which is an error, it is not
-// free.
+// ifFree calls do if no key of a byte is pinned, and reports whether it did. Nobody can pin
+// these keys while do runs. If it is not known whether a key is pinned, ifFree returns
+// false and an error.
 func (p *pinnedBlobs) ifFree(at int64, do func() error) (free bool, err error) {
 	//museum:deletes-what-is-pinned
 	if p.locks == nil {
@@ -184,9 +193,9 @@ func (p *pinnedBlobs) ifFree(at int64, do func() error) (free bool, err error) {
 	return true, err
 }
 
-// sweep looks at some of the blobs that were pinned when they were deleted, the oldest
-// first, removes those that are not any more, and returns how many. The others come last
-// the next time.
+// sweep looks at up to most of the blobs that were deleted while they were pinned, the
+// oldest first. It removes those that are no longer pinned, and returns how many. The
+// others come last the next time.
 func (p *pinnedBlobs) sweep(most int) (removed int, err error) {
 	p.mu.Lock()
 	//museum:pinned-for-ever

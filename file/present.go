@@ -11,17 +11,17 @@ import (
 	"github.com/tidemark-go/tidemark/storage"
 )
 
-// lookInterval is how often appends look where the location is.
+// lookInterval is how often appends check that the location is still at its path.
 const lookInterval = 100 * time.Millisecond
 
-// present looks whether the log is still where it was, and the newest segment a file
-// of its own, and returns the segment to append to. What is written to a file that was
-// removed is lost when it is closed, and what is written to one that has another name
-// is in the copy as well.
+// present checks that the log is still where it was, and that the newest segment has a file
+// of its own. It returns the segment to append to. Both checks protect data: what is
+// written to a removed file is lost when the file is closed, and what is written to a file
+// with another name is in the copy as well.
 //
-// The segment itself is looked at before each append, which costs a hundredth of a
-// flush; the path to it, which may be long, every lookInterval. An error has had no
-// effect, unless it says otherwise.
+// The segment itself is checked before each append, which costs a hundredth of a flush. The
+// path to it, which may be long, and the directory of the blobs are checked every
+// lookInterval. An error has had no effect, unless it says otherwise.
 func (l *Log) present(ctx context.Context, active *segment) (*segment, error) {
 	n, err := linksOf(active.f, active.name)
 	switch {
@@ -47,8 +47,8 @@ func (l *Log) present(ctx context.Context, active *segment) (*segment, error) {
 	return active, nil
 }
 
-// linksOf returns how many names a file has that had this one, or vfs.UnknownLinks. There are
-// file systems that say 0 for any file, so 0 counts only if the name is gone as well.
+// linksOf returns how many names a file has, or vfs.UnknownLinks. name is the name that it
+// had. Some file systems say 0 for any file, so 0 counts only if the name is gone as well.
 func linksOf(f vfs.File, name string) (int, error) {
 	n, err := f.Links()
 	if err == nil && n == 0 {
@@ -60,8 +60,8 @@ func linksOf(f vfs.File, name string) (int, error) {
 	return n, err
 }
 
-// isThere fails with ErrConflict if a directory is certain not to be where it was. That
-// it cannot be looked at says nothing: the files are open.
+// isThere fails with ErrConflict if a directory is certain not to be where it was. If that
+// cannot be checked, it does not fail: the files are open.
 func isThere(d vfs.Dir, dir string) error {
 	if at, err := d.IsAt(dir); err == nil && !at {
 		return errGonePlace("directory", dir)
@@ -69,20 +69,21 @@ func isThere(d vfs.Dir, dir string) error {
 	return nil
 }
 
-// present is what a log asks the blobs of its location: see Log.present.
+// present is the check that a log makes of the blobs of its location: see Log.present.
 func (b *Blob) present() error { return isThere(b.names, b.dir) }
 
 func errGonePlace(what, name string) error {
 	return storage.NoEffect(fmt.Errorf("%s %s was removed, moved or replaced since it was opened: nothing more is written; open the location where it is now, or a copy of it: %w", what, name, storage.ErrConflict))
 }
 
-// own returns a segment that no other location shares: s, or, if its file has other
-// names, a copy of it that takes its place. Copies of a location that are made by hard
-// links (cp -al) share the files, and only segments are ever written in place. Readers of
-// this handle go on with the old file, which does not change any more; others find the
-// new one by its name.
+// own returns a segment whose file no other location shares. If the file of s has other
+// names, it returns a copy of s that takes the place of s. Otherwise it returns s.
 //
-// REQUIRES: appending is held, or nobody else is there yet.
+// A copy of a location by hard links (cp -al) shares the files, and only segments are ever
+// written in place. Readers of this handle go on with the old file, which does not change
+// any more. Other readers find the new file by its name.
+//
+// REQUIRES: appending is held, or no other goroutine uses the log yet.
 func (l *Log) own(ctx context.Context, s *segment) (*segment, error) {
 	//museum:shared-by-a-hard-link
 	if n, err := s.f.Links(); err != nil || n <= 1 {
@@ -100,7 +101,7 @@ func (l *Log) own(ctx context.Context, s *segment) (*segment, error) {
 		err = fmt.Errorf("give segment %s a file of its own: %w", s.name, err)
 		removed := errors.Join(f.Close(), l.fsys.Remove(temp))
 		if removed != nil && !errors.Is(err, storage.ErrNoEffect) {
-			// It may have taken effect all the same: then s has no name any more.
+			// The rename may have taken effect all the same. Then s has no name any more.
 			return nil, l.fail(fmt.Errorf("%w; and to give it up: %v", err, removed)) //nolint:errorlint // it may say that it had no effect
 		}
 		return nil, storage.NoEffect(err)
@@ -117,7 +118,7 @@ func (l *Log) own(ctx context.Context, s *segment) (*segment, error) {
 	return mine, nil
 }
 
-// copyOf copies a segment, durably. Nothing is left if it fails.
+// copyOf copies a segment, durably. If it fails, it leaves nothing behind.
 func (l *Log) copyOf(ctx context.Context, s *segment, name string) (_ vfs.File, err error) {
 	f, err := l.fsys.Create(name)
 	if err != nil {
@@ -144,7 +145,7 @@ func (l *Log) copyOf(ctx context.Context, s *segment, name string) (_ vfs.File, 
 	return f, f.Sync()
 }
 
-// replace puts one segment in the place of another. What is written to the new one is
+// replace puts one segment in the place of another. All contents of the new one are
 // durable, the mark included.
 func (l *Log) replace(old, s *segment) {
 	l.mu.Lock()
@@ -162,10 +163,11 @@ func (l *Log) replace(old, s *segment) {
 	l.mu.Unlock()
 	l.write.marked = false
 	_ = c.release()   // only read through this reference
-	_ = old.release() // what was written is in the copy, durably
+	_ = old.release() // its contents are in the copy, durably
 }
 
-// shared reports that a file has other names: it must not be written in place.
+// shared reports that a file has other names, or that the check failed. Such a file must
+// not be written in place.
 func shared(f vfs.File) bool {
 	n, err := f.Links()
 	return err != nil || n > 1

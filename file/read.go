@@ -8,8 +8,8 @@ import (
 	"github.com/tidemark-go/tidemark/storage"
 )
 
-// cursor is a place in the log that a handle remembers between two reads: the
-// beginning of a frame. It has a reference to its segment.
+// cursor is a place in the log that a handle remembers between two reads: the beginning of
+// a frame. It has a reference to its segment.
 type cursor struct {
 	seg *segment
 	at  point
@@ -27,8 +27,8 @@ func (c cursor) release() error {
 	return c.seg.release()
 }
 
-// reading is one pass over entries that are known to be durable. So whatever
-// does not decode is damage: the question what is durable is settled before.
+// reading is one pass over entries that are known to be durable. So a frame that does not
+// decode is damage.
 type reading struct {
 	segs        []*segment // ascending, without gaps; a reference each
 	i           int        // the segment being read
@@ -37,9 +37,9 @@ type reading struct {
 	ahead       ahead
 }
 
-// newReading prepares to read the positions after < p <= last. It takes
-// references to those of segs that hold them. c is a cursor of the same handle,
-// or none. REQUIRES: segs[0].first <= after+1, if there is anything to be read.
+// newReading prepares to read the positions after < p <= last. It takes references to the
+// segments of segs that hold them. c is a cursor of the same handle, or the zero value.
+// REQUIRES: segs[0].first <= after+1, if there is anything to be read.
 func newReading(segs []*segment, c cursor, after, last storage.SeqNo) *reading {
 	r := &reading{after: after, last: last}
 	if after >= last {
@@ -58,7 +58,7 @@ func newReading(segs []*segment, c cursor, after, last storage.SeqNo) *reading {
 	return r
 }
 
-// cursor returns where the reading stands, without a reference of its own.
+// cursor returns the place of the reading, without a reference of its own.
 func (r *reading) cursor() cursor {
 	if len(r.segs) == 0 {
 		return cursor{}
@@ -74,8 +74,8 @@ func (r *reading) release() error {
 	return errors.Join(errs...)
 }
 
-// run yields the entries. It asks check before every frame whether to go on. What it reads
-// from the disk are operations: see await.
+// run yields the entries. Before every frame it calls check, whose error ends the reading.
+// Its reads of the disk are operations: see await.
 func (r *reading) run(ctx context.Context, reads operations, check func() error, yield func(storage.Entry, error) bool) {
 	r.ahead.reads = reads
 	defer r.ahead.wait(ctx)
@@ -116,8 +116,8 @@ func (r *reading) run(ctx context.Context, reads operations, check func() error,
 	}
 }
 
-// frame reads one frame and yields what of it was asked for. It reports false if
-// the consumer has had enough.
+// frame reads one frame and yields the entries of it that were asked for. It reports false
+// if the consumer has ended the iteration.
 func (r *reading) frame(ctx context.Context, w *frameReader, yield func(storage.Entry, error) bool) (bool, error) {
 	h, ok, err := w.header(r.at)
 	if err != nil {
@@ -135,7 +135,7 @@ func (r *reading) frame(ctx context.Context, w *frameReader, yield func(storage.
 	}
 	h, payload, what, err := early.group(ctx, w, r.at)
 	if err == nil && what != "" {
-		// Once more from the disk before calling it damage.
+		// Read the group once more from the disk before calling it damage.
 		w.forget()
 		h, payload, what, err = w.group(r.at, nil)
 	}
@@ -148,7 +148,7 @@ func (r *reading) frame(ctx context.Context, w *frameReader, yield func(storage.
 	w.s.note(r.at)
 	for pos := r.at.next; len(payload) > 0; pos++ {
 		var entry []byte
-		entry, payload, _ = nextEntry(payload) // checked as a whole by group
+		entry, payload, _ = nextEntry(payload) // group has checked the whole payload
 		if pos > r.after && !yield(storage.Entry{SeqNo: pos, Data: entry}, nil) {
 			return false, nil
 		}
@@ -157,8 +157,8 @@ func (r *reading) frame(ctx context.Context, w *frameReader, yield func(storage.
 	return true, nil
 }
 
-// readUnder returns readAt as an operation, which has a reference of its own: who has given
-// up lets go of the segment.
+// readUnder returns readAt as an operation. The operation has a reference of its own,
+// because a caller that has given up releases the segment.
 func (s *segment) readUnder(ctx context.Context, reads operations) func(p []byte, off int64) error {
 	return func(p []byte, off int64) error {
 		if err := reads.slots.Acquire(ctx, 1); err != nil {
@@ -170,7 +170,8 @@ func (s *segment) readUnder(ctx context.Context, reads operations) func(p []byte
 	}
 }
 
-// checkChain checks that a segment goes on where the one before it ended.
+// checkChain checks that a segment begins with the position at which the one before it
+// ended.
 func checkChain(next storage.SeqNo, s *segment) error {
 	if next != s.first {
 		return s.damaged(0, "want a segment that begins with position %s, found %s: files were exchanged", next, s.first)

@@ -8,35 +8,35 @@ import (
 	"github.com/tidemark-go/tidemark/storage"
 )
 
-// Recovery says what opening a log had to do.
+// Recovery says what the opening of a log had to do.
 type Recovery struct {
-	// Cut is true if bytes behind the end were cut: the remains of an append that
-	// was never acknowledged. After a power cut it may also be a damaged mark, or
-	// bytes of the file's previous life; nothing that was acknowledged in any case.
+	// Cut is true if bytes behind the end were cut: the remains of an append that was never
+	// acknowledged. After a power cut they may also be a damaged mark, or bytes of an earlier
+	// life of the file. In no case was anything of them acknowledged.
 	Cut bool
-	// Segment is the file that was cut, and Offset where, in bytes.
+	// Segment is the file that was cut, and Offset the place of the cut, in bytes.
 	Segment string
 	Offset  int64
-	// Kept is the file that the cut bytes were copied to (the first MiB of them, if
-	// there are more). The last few such files stay until somebody removes them.
+	// Kept is the file that the cut bytes were copied to: all of them, or the first MiB. The
+	// last few such files stay until somebody removes them.
 	Kept string
 }
 
-// Recovery returns what opening the log had to do. The zero value means nothing.
+// Recovery returns what the opening of the log had to do. The zero value means nothing.
 func (l *Log) Recovery() Recovery { return l.recovery }
 
-// found is what an inspection has found, and what is to be done about it.
+// found is what an inspection has found, and what settle must do about it.
 type found struct {
-	names    []string // in the directory
-	torn     *tornEnd // the end is to be repaired
-	unproved *point   // the last segment but one is to get its end mark here
-	surplus  []string // files that are to be removed
+	names    []string // all names in the directory
+	torn     *tornEnd // an end that must be repaired; nil: none
+	unproved *point   // where the last segment but one must get its end mark; nil: it has one
+	surplus  []string // files that must be removed
 }
 
 // tornEnd is an end of the log without a whole mark.
 type tornEnd struct {
 	end    segmentEnd
-	marked bool // a half of the mark is there
+	marked bool // one half of the mark is valid
 }
 
 // inspect checks the whole log and finds its end. It changes nothing.
@@ -125,8 +125,7 @@ type segmentEnd struct {
 	last point // the last valid group; off is 0 if there is none
 }
 
-// walk checks every frame of the segment. what says why there is no valid group
-// at the end.
+// walk checks every frame of the segment. what says why there is no valid group at the end.
 func (s *segment) walk(ctx context.Context) (end segmentEnd, what string, err error) {
 	w := newFrameReader(s)
 	//museum:deaf-opening/2
@@ -148,8 +147,8 @@ func (s *segment) walk(ctx context.Context) (end segmentEnd, what string, err er
 	}
 }
 
-// inspectProof looks for the end mark of the last segment but one, which is not there if
-// rotate was killed before it was.
+// inspectProof looks for the end mark of the last segment but one. It is missing if the
+// process was killed in rotate, before the mark.
 func (l *Log) inspectProof(s *segment, at point) error {
 	h, whole, ok, err := newFrameReader(s).mark(at)
 	if err == nil && (!ok || !whole || h.kind != kindEnd) {
@@ -158,8 +157,8 @@ func (l *Log) inspectProof(s *segment, at point) error {
 	return err
 }
 
-// inspectEnd decides what the end of the newest segment means: the end of the
-// log, a torn append, or damage to something that was durable.
+// inspectEnd decides what the end of the newest segment means: the end of the log, a torn
+// append, or damage to something that was durable.
 func (l *Log) inspectEnd(ctx context.Context, s *segment, end segmentEnd, what string) error {
 	h, whole, marked, err := newFrameReader(s).mark(end.at)
 	if err != nil {
@@ -168,9 +167,9 @@ func (l *Log) inspectEnd(ctx context.Context, s *segment, end segmentEnd, what s
 	if marked && h.kind == kindEnd {
 		return missingSegment(l.dir, s.index+1)
 	}
-	// Nothing is ever written behind the end: not before the end was durable, at
-	// which time it is not the end any more. Only the header of a torn group and
-	// the two halves of the mark have their place there.
+	// Nothing is ever written behind the end of the log before that end is durable, and then
+	// the end moves. So no valid header lies behind it. There are two exceptions: the header
+	// of a torn group, and the two halves of the mark, belong at the end itself.
 	from, skip := end.at.off, int64(0)
 	if group, ok, err := newFrameReader(s).header(end.at); err != nil {
 		return err

@@ -17,8 +17,7 @@ import (
 	"github.com/tidemark-go/tidemark/storage"
 )
 
-// The header of a segment is alone on the first page, so that no append ever
-// writes near it:
+// The header of a segment is alone on the first page, so that no append writes near it:
 //
 //	0        8          12    16      24       32              40           48    60           64
 //	+--------+----------+-----+-------+--------+---------------+------------+-----+------------+
@@ -31,7 +30,7 @@ const (
 	segmentDataStart  = 4096
 	segmentSuffix     = ".log"
 
-	maxPosition = 1 << 62 // out of reach, and far from overflowing
+	maxPosition = 1 << 62 // no log gets there, and no sum with it overflows
 )
 
 // segmentName is the file name of the segment with an index.
@@ -63,7 +62,7 @@ func segmentIndexes(names []string) []uint64 {
 
 // segmentHeader is what the first page of a segment says.
 type segmentHeader struct {
-	salt  uint64        // random; new each time that the file is used
+	salt  uint64        // random; new each time that the file becomes a segment
 	index uint64        // the segments of a log are numbered from 1 without gaps
 	first storage.SeqNo // position of the first entry
 	size  int64         // of the file, in bytes
@@ -82,7 +81,7 @@ func (h segmentHeader) encode() []byte {
 	return b
 }
 
-// decodeSegmentHeader decodes and checks a header against the file that it is in.
+// decodeSegmentHeader decodes a header, and compares it with the name and the size of its file.
 func decodeSegmentHeader(b []byte, name string, index uint64, size int64) (segmentHeader, error) {
 	le := binary.LittleEndian
 	switch {
@@ -116,7 +115,7 @@ func decodeSegmentHeader(b []byte, name string, index uint64, size int64) (segme
 	return h, nil
 }
 
-// headerIndex returns the index of the segment that a file was last, or is.
+// headerIndex returns the index of the segment that a file is, or was last.
 func headerIndex(b []byte) (uint64, bool) {
 	le := binary.LittleEndian
 	if len(b) < segmentHeaderSize || le.Uint32(b[60:]) != crc32.Checksum(b[:60], castagnoli) {
@@ -125,16 +124,16 @@ func headerIndex(b []byte) (uint64, bool) {
 	return le.Uint64(b[24:]), string(b[:8]) == segmentMagic
 }
 
-// segment is an open segment file. Whoever keeps a pointer to it has a
-// reference; the file is closed when the last one is released.
+// segment is an open segment file. Each pointer to it that is kept counts as a reference.
+// The file is closed when the last reference is released.
 type segment struct {
 	segmentHeader
 	name     string // path
 	f        vfs.File
 	refs     atomic.Int32
-	replaced atomic.Bool // by a copy, in which the writer goes on
+	replaced atomic.Bool // a copy has taken its place, and the writer goes on in the copy
 
-	points struct { // a sparse index of the frames met so far
+	points struct { // a sparse index of the frames seen so far
 		sync.Mutex
 		list []point
 	}
@@ -146,19 +145,19 @@ type point struct {
 	off  int64
 }
 
-// pointDistance is how far apart the points of the index are, in bytes: a read
-// that starts anywhere skips at most this much, and 32 MiB need 8 KiB of index.
+// pointDistance is how far apart the points of the index are, in bytes. A read that starts
+// anywhere skips at most this much. 32 MiB need 8 KiB of index.
 const pointDistance = 64 << 10
 
-// newSegment makes a segment with one reference, the caller's, which owns f.
+// newSegment makes a segment with one reference, which belongs to the caller. The segment
+// owns f.
 func newSegment(name string, f vfs.File, h segmentHeader) *segment {
 	s := &segment{segmentHeader: h, name: name, f: f}
 	s.refs.Store(1)
 	return s
 }
 
-// openSegment opens the segment of dir with an index. The handle is closed if it
-// fails.
+// openSegment opens the segment of dir with an index. If it fails, it closes the file.
 func openSegment(dir string, index uint64, open func(string) (vfs.File, error)) (*segment, error) {
 	name := filepath.Join(dir, segmentName(index))
 	f, err := open(name)
@@ -185,13 +184,13 @@ func readSegmentHeader(f vfs.File, name string, index uint64) (segmentHeader, er
 	return decodeSegmentHeader(buf[:n], name, index, size)
 }
 
-// acquire adds a reference. REQUIRES: the caller knows of one that stays meanwhile.
+// acquire adds a reference. REQUIRES: the caller knows of a reference that stays meanwhile.
 func (s *segment) acquire() *segment {
 	s.refs.Add(1)
 	return s
 }
 
-// release gives a reference up.
+// release gives up a reference.
 func (s *segment) release() error {
 	if s.refs.Add(-1) > 0 {
 		return nil
@@ -202,7 +201,7 @@ func (s *segment) release() error {
 // start is the place of the segment's first frame.
 func (s *segment) start() point { return point{next: s.first, off: segmentDataStart} }
 
-// note remembers where a frame begins, if that is worth it.
+// note adds a frame to the index, if it is far enough from the point before.
 func (s *segment) note(p point) {
 	s.points.Lock()
 	defer s.points.Unlock()
@@ -215,8 +214,8 @@ func (s *segment) note(p point) {
 	}
 }
 
-// seek returns a place at or before the frame that holds a position. REQUIRES:
-// pos >= s.first.
+// seek returns a place at or before the frame that holds a position. REQUIRES: pos >=
+// s.first.
 func (s *segment) seek(pos storage.SeqNo) point {
 	s.points.Lock()
 	defer s.points.Unlock()
@@ -228,8 +227,7 @@ func (s *segment) seek(pos storage.SeqNo) point {
 	return list[i-1]
 }
 
-// damaged makes the error for bytes of this segment that are not what they
-// should be.
+// damaged makes the error for bytes of this segment that are not what they should be.
 func (s *segment) damaged(off int64, format string, args ...any) error {
 	return storage.Corruptf(s.name, off, format, args...)
 }

@@ -16,18 +16,18 @@ const (
 	maxTornLen = 1 << 20 // bytes of one
 )
 
-// settle does what the inspection has found to be done: see opening. Nothing that it
-// writes is needed for reading, and nothing that the log holds is changed.
+// settle does the work that the inspection has found to be necessary: see opening. Reading
+// needs nothing that settle writes. Settle does not change the entries of the log.
 func (l *Log) settle(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
-		return err // from here on it is a matter of a few flushes
+		return err // what follows takes a few flushes, and does not ask the context
 	}
-	// An earlier process may have been killed between a rename and its flush, and
-	// what follows builds on these names.
+	// An earlier process may have been killed between a rename and the flush of the name. What
+	// follows needs these names to be durable.
 	if err := l.flushDir(l.names, l.dir); err != nil {
 		return err
 	}
-	// First, for it may be a second name of a segment.
+	// Remove these files first: one may be a second name of a segment.
 	for _, name := range l.found.surplus {
 		if err := l.fsys.Remove(name); err != nil {
 			return fmt.Errorf("remove a file that is of no use: %w", err)
@@ -68,8 +68,8 @@ func (l *Log) settle(ctx context.Context) error {
 	return nil
 }
 
-// repairEnd makes the end of the log durable and marks it, after what lies behind it
-// was kept.
+// repairEnd makes the end of the log durable and marks it. Before that it keeps a copy of
+// the bytes behind the end.
 func (l *Log) repairEnd(s *segment, torn *tornEnd) error {
 	if err := l.keepTorn(s, torn.end.at); err != nil {
 		return err
@@ -82,9 +82,9 @@ func (l *Log) repairEnd(s *segment, torn *tornEnd) error {
 	return l.flushMark(s, kindMark, torn.end.at)
 }
 
-// rewriteGroup makes the last group durable. It may be valid in the page cache
-// only, and no flush would change that if an earlier one has failed: the kernel
-// then takes the pages for clean. Writing them again makes them dirty.
+// rewriteGroup makes the last group durable. The group may be valid in the page cache only.
+// If an earlier flush of it has failed, no later flush would write it: the kernel takes the
+// pages for clean. Writing them again makes them dirty.
 func (s *segment) rewriteGroup(at point) error {
 	h, ok, err := newFrameReader(s).header(at)
 	if err != nil {
@@ -106,7 +106,7 @@ func (s *segment) rewriteGroup(at point) error {
 	return nil
 }
 
-// flushMark writes a mark durably.
+// flushMark writes a mark and flushes it.
 func (l *Log) flushMark(s *segment, kind frameKind, at point) error {
 	if err := l.writeMark(s, kind, at); err != nil {
 		return err
@@ -117,9 +117,9 @@ func (l *Log) flushMark(s *segment, kind frameKind, at point) error {
 	return nil
 }
 
-// keepTorn copies what lies behind the end to a file of its own, if there is
-// anything, before it is overwritten. The copy is a courtesy: a full disk must
-// not keep the log from being opened, so a copy that fails is only reported.
+// keepTorn copies the bytes behind the end to a file of their own, before they are
+// overwritten. It makes no file if there are only zeros. A full disk must not keep the log
+// from being opened. So a copy that fails is only logged.
 func (l *Log) keepTorn(s *segment, at point) error {
 	torn := make([]byte, min(maxTornLen, s.size-at.off))
 	h, ok, err := newFrameReader(s).header(at)
@@ -170,8 +170,8 @@ func (l *Log) writeTorn(name string, torn []byte) error {
 	return nil
 }
 
-// makeRoomForTorn removes the oldest files of torn bytes, and one with this name,
-// which a recovery that was killed has left.
+// makeRoomForTorn removes the oldest files of torn bytes. It also removes one with this
+// name, which a recovery that was killed may have left.
 func (l *Log) makeRoomForTorn(name string) error {
 	var torn []string
 	for _, n := range l.found.names {

@@ -23,39 +23,39 @@ const (
 	fillChunk   = 1 << 20
 )
 
-// spare is a file that can become a segment: all its blocks are allocated and
-// durable, so that writing into it changes nothing that a journal would have to
-// record. Its exclusive lock is held where it was a segment once.
+// spare is a file that can become a segment. All its blocks are allocated and durable. So
+// writing into it changes nothing that a journal would have to record. If it was a segment
+// once, its exclusive lock is held.
 type spare struct {
 	name string // path
 	f    vfs.File
 	size int64
 }
 
-// spares keeps files ready to become segments, and prepares the next one in the
-// background, so that the change of segments does not stall an append. Files
-// come from truncated segments, as long as there are any.
+// spares keeps files ready to become segments. It prepares the next one in the background,
+// so that an append does not wait when it needs a new segment. As long as there are
+// truncated segments, it uses their files.
 //
-// It owns one goroutine, started by start and ended by close.
+// It owns one goroutine, which start starts and close ends.
 type spares struct {
 	fsys vfs.FS
 	dir  string
 
-	wake    chan struct{} // holds one token: look at want
+	wake    chan struct{} // holds one token, which tells the goroutine to look at want
 	stopped chan struct{} // closed to end the goroutine
-	done    chan struct{} // closed when it has ended; nil before start
+	done    chan struct{} // closed when the goroutine has ended; nil before start
 
-	// filling is held while a file is being filled, so that an append that needs
-	// one waits for that one. It is taken before mu.
+	// filling is held while a file is being filled. So an append that needs a file waits for
+	// this one. It is taken before mu.
 	filling sync.Mutex
-	// mu guards free, which is in ascending order of sizes, and want, the size of
-	// the file that should be ready, or 0.
+	// mu guards free and want. free is in ascending order of sizes. want is the size of the
+	// file that should be ready, or 0.
 	mu   sync.Mutex
 	free []spare
 	want int64
 }
 
-// newSpares keeps the files that are free, and prepares none before start.
+// newSpares returns spares with files that are ready. It prepares no others before start.
 func newSpares(fsys vfs.FS, dir string, free []spare) *spares {
 	sort.Slice(free, func(i, j int) bool { return free[i].size < free[j].size })
 	return &spares{
@@ -80,7 +80,7 @@ func (p *spares) start() {
 	}()
 }
 
-// close ends the goroutine and closes the files, which stay for the next open.
+// close ends the goroutine and closes the files. They stay on disk for the next opening.
 func (p *spares) close() error {
 	close(p.stopped)
 	if p.done != nil {
@@ -97,7 +97,7 @@ func (p *spares) close() error {
 	return errors.Join(errs...)
 }
 
-// prepare asks for a file of a size to be ready before long. It does not wait.
+// prepare asks for a file of a size to be ready soon. It does not wait.
 func (p *spares) prepare(size int64) {
 	p.mu.Lock()
 	p.want = size
@@ -108,8 +108,8 @@ func (p *spares) prepare(size int64) {
 	}
 }
 
-// fill makes a file ready unless there is one. A failure, a full disk above all,
-// is not reported: the append that needs the file will meet it again.
+// fill makes a file ready unless there is one. It reports no failure, such as a full disk:
+// the append that needs the file will meet the same failure.
 func (p *spares) fill() {
 	p.filling.Lock()
 	defer p.filling.Unlock()
@@ -126,22 +126,23 @@ func (p *spares) fill() {
 	}
 }
 
-// take returns a file of at least need bytes, of size bytes if there is a choice.
-// It makes one, if it must, and then is content with less than size.
+// take returns a file of at least need bytes: the largest that is ready, or else a new one.
+// It tries to make a new one of size bytes. If that fails, it tries half of that, and so on
+// down to need.
 func (p *spares) take(need, size int64) (spare, error) {
 	p.filling.Lock()
 	defer p.filling.Unlock()
 	p.mu.Lock()
-	p.want = 0 // if that has not been met yet, it was for the file asked for here
+	p.want = 0 // a request that is still open was for the file that is asked for here
 	for i := len(p.free) - 1; i >= 0 && p.free[i].size >= need; i-- {
 		s := p.free[i]
 		p.free = p.free[:i]
-		// Somebody may have removed it, or copied the location by hard links.
+		// The file may have been removed, or the location copied by hard links.
 		if n, err := linksOf(s.f, s.name); err == nil && (n == 1 || n == vfs.UnknownLinks) {
 			p.mu.Unlock()
 			return s, nil
 		}
-		_ = p.discard(s) // a next opening finds it
+		_ = p.discard(s) // if the file is still there, the next opening finds it
 	}
 	p.mu.Unlock()
 	for {
@@ -153,8 +154,8 @@ func (p *spares) take(need, size int64) (spare, error) {
 	}
 }
 
-// create fills a new file with zeros and flushes it, in pieces so that the
-// flushes of appends do not queue behind one large one.
+// create fills a new file with zeros and flushes it. It does so in pieces, so that the
+// flushes of appends do not wait for one large flush.
 func (p *spares) create(size int64, stop <-chan struct{}) (s spare, err error) {
 	id := randomName()
 	temp := filepath.Join(p.dir, tempPrefix+id)
@@ -193,7 +194,7 @@ func (p *spares) create(size int64, stop <-chan struct{}) (s spare, err error) {
 // randomName returns a name that no other file has.
 func randomName() string { return fmt.Sprintf("%016x", rand.Uint64()) }
 
-// add keeps a file for later. Of more than maxSpares the smallest is removed.
+// add keeps a file for later. If there are more than maxSpares, it removes the smallest.
 func (p *spares) add(s spare) error {
 	p.mu.Lock()
 	i := sort.Search(len(p.free), func(i int) bool { return p.free[i].size >= s.size })
@@ -214,9 +215,9 @@ func (p *spares) add(s spare) error {
 	return nil
 }
 
-// giveBack removes the smallest file that is ready, for a blob that finds the disk
-// full: with it, history can be released, which makes room for a new segment too. It
-// reports whether there was one.
+// giveBack removes the smallest file that is ready, and reports whether there was one. A
+// blob that finds the disk full calls it. With the blob written, history can be released,
+// and that makes room for a new segment too.
 func (p *spares) giveBack() bool {
 	p.mu.Lock()
 	if len(p.free) == 0 {
@@ -229,13 +230,13 @@ func (p *spares) giveBack() bool {
 	return p.discard(s) == nil
 }
 
-// discard removes a file that is of no use.
+// discard closes and removes a file that cannot be used.
 func (p *spares) discard(s spare) error {
 	return errors.Join(s.f.Close(), p.fsys.Remove(s.name))
 }
 
-// findSpares opens the spares that an earlier process left, and finds its unfinished
-// files and others that are to be removed. It changes nothing.
+// findSpares opens the spares that an earlier process left. It returns as surplus the files
+// that must be removed, such as unfinished spares. It changes nothing.
 func findSpares(ctx context.Context, fsys vfs.FS, dir string, names []string) (free []spare, surplus []string, err error) {
 	defer func() {
 		if err != nil {
@@ -267,7 +268,7 @@ func findSpares(ctx context.Context, fsys vfs.FS, dir string, names []string) (f
 			if err != nil {
 				return free, surplus, err
 			}
-			// A reader may still hold what this file was: then it must not change.
+			// A reader may still hold the segment that this file was. Then it must not change.
 			if linked || shared(s.f) || len(free) > maxSpares || s.size < MinSegmentSize || s.f.TryLock(true) != nil {
 				free = free[:len(free)-1]
 				surplus = append(surplus, name)
@@ -282,9 +283,9 @@ func findSpares(ctx context.Context, fsys vfs.FS, dir string, names []string) (f
 	return free, surplus, nil
 }
 
-// isSegment reports whether a spare is one of the segments, too. A file that was
-// being renamed when the power failed may have both names on file systems without
-// a journal, and using it would destroy the segment.
+// isSegment reports whether a spare is also one of the segments. If the power fails while a
+// file is renamed, file systems without a journal may leave both names. Using such a spare
+// would destroy the segment.
 func isSegment(s spare, names []string) (bool, error) {
 	b := make([]byte, segmentHeaderSize)
 	n, err := s.f.ReadAt(b, 0)

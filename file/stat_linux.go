@@ -11,11 +11,13 @@ import (
 	"github.com/tidemark-go/tidemark/file/internal/vfs"
 )
 
-// statx asks for what mask names alone, of an open file, or of what a path leads to if there
-// is one. Above all it does not ask for time stamps: where they have a fine resolution
-// (Linux 6.13 and later), the file system must give a file that was asked for them another
-// one with the next write, and store it. An fstat before each append doubled what appends
-// wrote to the disk. The error is that of the system.
+// statx asks for the fields of mask alone: of an open file, or of the file that path leads
+// to if path is not "". The error is that of the system.
+//
+// Above all it does not ask for time stamps. Where these have a fine resolution (Linux 6.13
+// and later), a file whose time stamp was asked for gets another one with the next write,
+// and the file system must store it. An fstat before each append doubled what appends wrote
+// to the disk.
 func statx(fd uintptr, path string, mask int) (unix.Statx_t, error) {
 	var s unix.Statx_t
 	at, flags := int(fd), unix.AT_EMPTY_PATH //nolint:gosec // descriptors are small
@@ -25,7 +27,7 @@ func statx(fd uintptr, path string, mask int) (unix.Statx_t, error) {
 	for {
 		err := unix.Statx(at, path, flags, mask, &s)
 		if errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EPERM) {
-			// A kernel before 4.11, or a sandbox that is older than the call.
+			// The kernel is older than 4.11, or a sandbox is older than the call.
 			s, err = statOld(fd, path)
 		}
 		if !errors.Is(err, unix.EINTR) {
@@ -34,7 +36,7 @@ func statx(fd uintptr, path string, mask int) (unix.Statx_t, error) {
 	}
 }
 
-// statOld does it with what there was before statx.
+// statOld does the work of statx with the calls that are older than statx.
 func statOld(fd uintptr, path string) (s unix.Statx_t, err error) {
 	var old unix.Stat_t
 	if path == "" {
@@ -62,7 +64,8 @@ func linkCount(f *os.File) (int, error) {
 	return int(s.Nlink), nil
 }
 
-// identify may be called while the file is being closed.
+// identify returns the device and inode of a file. It may be called while the file is being
+// closed.
 func identify(f *os.File) (id vfs.FileID, err error) {
 	conn, err := f.SyscallConn()
 	if err != nil {

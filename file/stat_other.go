@@ -10,7 +10,7 @@ import (
 	"github.com/tidemark-go/tidemark/file/internal/vfs"
 )
 
-// identify serves the pins of blobs, which there are on Linux only.
+// identify does nothing here: it serves the pins of blobs, which need Linux.
 func identify(*os.File) (vfs.FileID, error) { return vfs.FileID{}, errors.ErrUnsupported }
 
 // sameFile reports whether a path leads to an open file or directory.

@@ -10,13 +10,13 @@ import (
 	"github.com/tidemark-go/tidemark/storage"
 )
 
-// Truncate implements [storage.Log]. It removes the segments all of whose
-// entries are at or before through, but never the newest one. At most two of
-// their files are kept, to become segments again.
+// Truncate implements [storage.Log]. It removes the segments that have no entries in
+// advance of through, but never the newest one. It keeps at most two of their files, to
+// become segments again.
 //
-// Segments go one by one, oldest first, and each is gone durably before the
-// next: a crash may leave some of them, but never a hole. It may run at the same
-// time as Append and Read.
+// It removes one segment at a time, oldest first. Each removal is durable before the next
+// begins. So a crash may leave some of the segments, but never a gap. Truncate may run at
+// the same time as Append and Read.
 func (l *Log) Truncate(ctx context.Context, through storage.SeqNo) error {
 	if err := ctx.Err(); err != nil {
 		return storage.NoEffect(err)
@@ -50,7 +50,7 @@ func (l *Log) Truncate(ctx context.Context, through storage.SeqNo) error {
 	}
 }
 
-// oldest returns the oldest segment if it may go.
+// oldest returns the oldest segment if it may be removed, otherwise nil.
 func (l *Log) oldest(through storage.SeqNo) (*segment, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -65,13 +65,17 @@ func (l *Log) oldest(through storage.SeqNo) (*segment, error) {
 
 // removeSegment takes the oldest segment out of the log.
 //
-// Its file may be used again only if nobody can still be reading it, because a
-// segment is overwritten in place. Readers of this handle are known by their
-// references. Others hold the file's shared lock, so who gets the exclusive one
-// is alone with it; a reader that opens the file later finds it locked, or finds
-// that it is another segment now. A file that has another name, in a copy of the
-// location, is nobody's alone. Without the lock the file is unlinked, and
-// readers keep what they have open.
+// A segment is overwritten in place. So its file may be used again only if nobody can still
+// be reading it:
+//
+//   - Readers of this handle are known by their references.
+//   - Other readers hold the shared lock on the file. So a writer that gets the exclusive
+//     lock has the file for itself. A reader that opens the file later finds it locked, or
+//     finds that it is another segment now.
+//   - A file that has another name, in a copy of the location, belongs to that location
+//     too.
+//
+// If the file may not be used again, it is unlinked. Readers keep what they have open.
 func (l *Log) removeSegment(s *segment) error {
 	kept := spare{name: filepath.Join(l.dir, sparePrefix+randomName()), f: s.f, size: s.size}
 
@@ -90,10 +94,10 @@ func (l *Log) removeSegment(s *segment) error {
 			}
 			return err
 		}
-		// It has taken effect all the same: the flush decides.
+		// The name is gone in spite of the error. The flush decides whether that is durable.
 	}
 	if err := l.flushNames(); err != nil {
-		// Whether the segment is gone is not known, so nothing after it may go.
+		// It is not known whether the segment is gone, so no later segment may be removed.
 		return err
 	}
 
@@ -113,7 +117,7 @@ func (l *Log) removeSegment(s *segment) error {
 	}
 	var removed error
 	if reuse {
-		// If it is there at all, a next opening finds it as well.
+		// If this fails, the next opening finds the file.
 		if removed = l.fsys.Remove(kept.name); errors.Is(removed, fs.ErrNotExist) {
 			removed = nil
 		}

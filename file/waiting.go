@@ -10,14 +10,14 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// operations are what a handle has under way on the disk for those who read. A disk may
-// hang, and the system takes no operation back. So each runs in a goroutine of its own, and
-// who asked for it waits under his context: when that ends, the operation is left to itself.
-// It changes nothing on the disk, its buffers are its own, and when the disk answers it gives
-// back what it has opened and ends.
+// operations counts the reads of the disk that a handle has under way. A disk may hang, and
+// the system cannot cancel an operation. So each operation runs in a goroutine of its own,
+// and its caller waits under the caller's context. When the context ends, the caller
+// leaves, and the operation goes on alone. It changes nothing on the disk, and its buffers
+// are its own. When the disk answers, the operation gives back what it has opened and ends.
 //
-// There are maxUnderWay of them at most; who comes then waits for one to end, and begins
-// none. The handle owns them all: its Close waits for them.
+// At most maxUnderWay operations are under way. Further callers wait for one to end, and
+// begin none. The handle owns all operations: its Close waits for them.
 type operations struct{ slots *semaphore.Weighted }
 
 const maxUnderWay = 64
@@ -27,21 +27,22 @@ func newOperations() operations { return operations{semaphore.NewWeighted(maxUnd
 
 // wait waits for all operations under way.
 func (o operations) wait() {
-	_ = o.slots.Acquire(context.Background(), maxUnderWay) // which does not end
+	_ = o.slots.Acquire(context.Background(), maxUnderWay) // the context never ends
 	o.slots.Release(maxUnderWay)
 }
 
-// errGoexit is the outcome of an operation that has ended its goroutine, as failed
-// assertions of tests do.
+// errGoexit: the operation has ended its goroutine, as failed assertions of tests do.
 var errGoexit = errors.New("an operation on the disk has ended its goroutine")
 
-// errNoAnswer: an operation was given up, and goes on.
+// errNoAnswer: the caller has given up, and the operation goes on.
 var errNoAnswer = errors.New("the disk has not answered yet")
 
-// await does something that reads, and returns its outcome, or when the context has ended.
-// undo, unless it is nil, gives back what an operation returns that nobody waits for.
+// await runs do, which reads from the disk, as an operation. It returns when do has ended,
+// or when the context has ended. If the caller has left, undo gives back the result of do;
+// undo may be nil.
 //
-// Under a context that never ends the caller does it himself.
+// In two cases do runs in the goroutine of the caller: if the context never ends, and in an
+// opening, which is given up as a whole (givenUpWhole).
 func await[T any](ctx context.Context, o operations, do func() (T, error), undo func(T)) (T, error) {
 	if err := o.slots.Acquire(ctx, 1); err != nil {
 		var none T
@@ -50,7 +51,7 @@ func await[T any](ctx context.Context, o operations, do func() (T, error), undo 
 	return awaitBegun(ctx, o, do, undo)
 }
 
-// awaitBegun is await for who has a slot, which ends with what is done.
+// awaitBegun is await for a caller that has a slot. The slot is given up when do has ended.
 func awaitBegun[T any](ctx context.Context, o operations, do func() (T, error), undo func(T)) (T, error) {
 	if ctx.Done() == nil || ctx.Value(givenUpWhole{}) != nil {
 		defer o.slots.Release(1)
@@ -61,7 +62,7 @@ func awaitBegun[T any](ctx context.Context, o operations, do func() (T, error), 
 		err   error
 	}
 	answer := make(chan outcome, 1)
-	var settled atomic.Bool // it is known who has the outcome: who waits, or undo
+	var settled atomic.Bool // it is decided whether the caller or undo gets the outcome
 	go func() {
 		defer o.slots.Release(1)
 		out := outcome{err: errGoexit}
@@ -87,20 +88,22 @@ func awaitBegun[T any](ctx context.Context, o operations, do func() (T, error), 
 	}
 }
 
-// openings are those of runtimes, of this process, that are under way: each is one operation.
+// openings counts the openings of runtimes that are under way in this process. Each opening
+// is one operation.
 var openings = newOperations()
 
-// latePatience is how long an opening that is to end has for taking back what it did.
+// latePatience is how long an opening whose context has ended may take to undo its work.
 const latePatience = time.Second
 
-// givenUpWhole is the key in the context of an opening: that is given up as a whole, and not
-// at an operation of it.
+// givenUpWhole is a key in the context of an opening. It says that the caller gives up the
+// whole opening, not a single operation of it.
 type givenUpWhole struct{}
 
-// openWhole opens a runtime. All of it may hang, that it is taken back as well. So when the
-// context has ended, and the opening has not within patience, it goes on by itself: it is
-// refused, and takes back what it did, once the disk answers. If it should succeed all the
-// same, the runtime is stopped.
+// openWhole opens a runtime as one operation, because any step of an opening may hang, even
+// the steps that undo its work. When ctx has ended, the opening has patience to end. If it
+// takes longer, openWhole returns, and the opening goes on alone. When the disk answers,
+// the opening is refused and undoes its work. If it succeeds all the same, stop stops the
+// runtime.
 func openWhole[C any](ctx context.Context, patience time.Duration, what string, open func(ctx context.Context) (C, error), stop func(C) error) (C, error) {
 	var none C
 	if err := openings.slots.Acquire(ctx, 1); err != nil {

@@ -5,29 +5,30 @@ import (
 	"slices"
 )
 
-// sector is what a disk writes whole or not at all, in bytes.
+// sector is the size of the unit that a disk writes whole or not at all, in bytes.
 const sector = 512
 
-// inode is a file or directory of a Disk. data is what programs see. What a power cut leaves
-// is durable and whatever it likes of unsynced: see inode.image.
+// inode is a file or directory of a Disk. data is what programs see. After a power cut the
+// file is made of durable and any of the changes in unsynced: see inode.image.
 type inode struct {
 	dir      bool
 	data     []byte
 	durable  []byte
 	unsynced []extent
 	lent     bool // data is shared with others, so it must be copied before it changes
-	strayed  bool // a flush has failed: data is not durable and unsynced together
-	shared   int  // by tryLock
-	held     bool // by tryLock, exclusively
+	strayed  bool // a flush has failed: durable and unsynced together do not make data
+	shared   int  // how many handles hold the shared lock of tryLock
+	held     bool // a handle holds the exclusive lock of tryLock
 }
 
-// extent is a write that was not flushed, or a truncation if data is nil.
+// extent is a write that was not flushed. If data is nil, it is a truncation.
 type extent struct {
 	off  int64
 	data []byte
 }
 
-// naming is a change of one name that was not flushed: its new inode, or nil.
+// naming is a change of one name that was not flushed. n is the new inode; nil: the name is
+// gone.
 type naming struct {
 	op     string
 	name   string
@@ -35,15 +36,15 @@ type naming struct {
 	rename int // both halves of a rename have the same number; 0 for others
 }
 
-// Change is one operation that changed a disk. Nothing else changes one but the methods of
-// lay.go, so the same changes lead to the same states wherever they are applied.
+// Change is one operation that changed a disk. Only operations, and the methods of lay.go,
+// change a disk. So the same changes lead to the same states wherever they are applied.
 type Change struct {
 	Op       string // create, mkdir, rename, remove, write, truncate, sync, datasync, syncDir
 	Name, To string
 	n        *inode // created, written, truncated or flushed
 	Off      int64  // where a write begins, or the size after a truncation
 	Data     []byte // written; never changed
-	failed   bool   // of a flush
+	failed   bool   // the flush has failed
 }
 
 // do makes a change, and records it if there is a journal.
@@ -96,7 +97,7 @@ func give(names map[string]*inode, p naming) {
 	}
 }
 
-// own makes data the inode's own, to be changed in place.
+// own makes data the inode's own, so that it can be changed in place.
 func (n *inode) own() {
 	if n.lent {
 		n.data, n.lent = slices.Clone(n.data), false
@@ -109,7 +110,7 @@ func (n *inode) write(e extent) {
 	n.unsynced = append(n.unsynced, e)
 }
 
-// end is the size of a file of the given size after the extent.
+// end is the size of a file after the extent, if it had the given size before.
 func (e extent) end(size int64) int64 {
 	if e.data == nil {
 		return e.off
@@ -130,8 +131,8 @@ func resized(data []byte, size int64) []byte {
 	return data[:size:size]
 }
 
-// flush makes the contents durable. One that fails leaves what was not durable
-// clean: nothing will ever write it, as a kernel may have it.
+// flush makes the contents durable. A flush that fails makes the file clean, but not
+// durable: nothing will ever write these contents. A kernel may do so too.
 func (n *inode) flush(failed bool) {
 	switch {
 	case failed:

@@ -7,21 +7,20 @@ import (
 	"slices"
 )
 
-// cut says what a power cut leaves of what was not flushed.
+// cut says which unflushed changes a power cut leaves on the disk.
 type cut struct {
 	// name says whether the i-th unsynced naming is on the disk.
 	name func(i int) bool
-	// sector says how many of the unsynced extents of a file the sector has seen: what
-	// it holds is what it was at that time, zeros if it was beyond the end.
+	// sector says how many of the unsynced extents of a file have reached a sector. The sector
+	// holds its contents at that time, or zeros if it was beyond the end.
 	sector func(n *inode, s int64) int
-	// size says the same of its size.
+	// size says how many of the extents have reached the size of the file.
 	size func(n *inode) int
-	// stale, if not nil, fills a part of a file that the file has got from the disk and
-	// not written.
+	// stale, if not nil, fills a part of a file that was never written.
 	stale func([]byte)
 }
 
-// These cuts lose everything that was not flushed, and nothing.
+// The cut nothing leaves nothing of what was not flushed. The cut everything leaves all of it.
 var (
 	nothing = cut{
 		name:   func(int) bool { return false },
@@ -35,10 +34,10 @@ var (
 	}
 )
 
-// image is what the disk holds of a file after a cut.
+// image returns the contents of a file after a cut.
 func (n *inode) image(c cut) []byte {
 	size := int64(len(n.durable))
-	low := size // the shortest that the file has been meanwhile
+	low := size // the smallest size that the file has had since its last flush
 	for _, e := range n.unsynced[:c.size(n)] {
 		size = e.end(size)
 		low = min(low, size)
@@ -67,8 +66,8 @@ func (n *inode) image(c cut) []byte {
 	return image
 }
 
-// after returns the file system after a power cut. mu must be held, or nobody else
-// be there.
+// after returns the file system after a power cut. REQUIRES: mu is held, or nobody else
+// uses the disk.
 func (m *Disk) after(c cut) *Disk {
 	names := maps.Clone(m.durable)
 	for i, p := range m.unsynced {
@@ -79,7 +78,7 @@ func (m *Disk) after(c cut) *Disk {
 	after := New()
 	after.NoLinks = m.NoLinks
 	copies := map[*inode]*inode{}
-	for _, name := range slices.Sorted(maps.Keys(names)) { // for the sake of c, which may draw
+	for _, name := range slices.Sorted(maps.Keys(names)) { // sorted, because c may draw at random
 		n := names[name]
 		if !reachable(names, name) {
 			continue
@@ -106,11 +105,13 @@ func reachable(names map[string]*inode, name string) bool {
 	return true
 }
 
-// Crash returns what a power cut leaves: another disk, without hook, Capacity and locks. Of
-// what was not flushed, each sector, size and name is kept with the probability keep. A
-// sector or size that is not kept is what it was at some time before. With 0 only what was
-// flushed is left, with 1 everything; random is not used then, and may be nil. It takes no
-// lock.
+// Crash returns the disk after a power cut: another disk, without hook, Capacity and locks.
+// It takes no lock.
+//
+// Of what was not flushed, each sector, size and name is kept with the probability keep. A
+// sector or size that is not kept is what it was at some time before. With keep 0 only what
+// was flushed is left, with 1 everything. In these two cases random is not used, and may be
+// nil.
 func (m *Disk) Crash(random *rand.Rand, keep float64) *Disk {
 	switch keep {
 	case 0:
@@ -121,14 +122,14 @@ func (m *Disk) Crash(random *rand.Rand, keep float64) *Disk {
 	return m.after(someOf(random, keep, keep))
 }
 
-// CrashKeepingNames is Crash for a power cut that takes all contents that were not flushed,
+// CrashKeepingNames is Crash for a power cut that loses all contents that were not flushed,
 // and no name. It takes no lock.
 func (m *Disk) CrashKeepingNames() *Disk {
 	return m.after(cut{name: everything.name, sector: nothing.sector, size: nothing.size})
 }
 
-// someOf keeps each name, and each sector and size, with the given probabilities.
-// One that is not kept is what it was at any time before, the last flush included.
+// someOf keeps each name, and each sector and size, with the given probabilities. A sector
+// or size that is not kept is what it was at some time before, the last flush included.
 func someOf(random *rand.Rand, names, sectors float64) cut {
 	seen := func(n *inode) int {
 		if random.Float64() < sectors {
@@ -143,8 +144,8 @@ func someOf(random *rand.Rand, names, sectors float64) cut {
 	}
 }
 
-// Clone returns what a killed process leaves: another disk, with files and page cache as
-// they are, without hook, Capacity and locks. It takes no lock.
+// Clone returns the disk as it is after a kill of the process: another disk with the same
+// files and page cache, without hook, Capacity and locks. It takes no lock.
 func (m *Disk) Clone() *Disk {
 	c, _ := m.cloneInodes()
 	return c
@@ -156,7 +157,7 @@ func (m *Disk) cloneInodes() (*Disk, map[*inode]*inode) {
 	copies := map[*inode]*inode{}
 	copied := func(n *inode) *inode {
 		if n != nil && copies[n] == nil {
-			if !n.lent { // one that has been cloned before may be by several at once
+			if !n.lent { // several goroutines may clone a disk at once: write only the first time
 				n.lent = true
 			}
 			copies[n] = &inode{

@@ -10,39 +10,39 @@ import (
 	"github.com/tidemark-go/tidemark/file/internal/vfs"
 )
 
-// Disk is a file system in memory, which New makes. The page of the package says what it
-// can do.
+// Disk is a file system in memory, which New makes. The documentation of the package says
+// what it can do.
 //
 // Some methods take no lock; their docs say so. Call these in a hook, in Alone, or while
-// nobody else uses the disk. Call all others at any time, but not in a hook and not in Alone:
-// there they hang.
+// nobody else uses the disk. Call all others at any time, but not in a hook and not in
+// Alone: there they hang.
 type Disk struct {
-	// Capacity, if it is not 0, is how many bytes all files may have together. A write
+	// Capacity is how many bytes all files may have together; 0: there is no limit. A write
 	// that needs more ends where the disk is full, with ENOSPC. Set it in a hook, in Alone,
 	// or while nobody else uses the disk.
 	Capacity int
-	// NoLinks: the disk says of each file that it has no name, as some file systems do. Set
+	// NoLinks makes the disk say that every file has no name, as some file systems do. Set
 	// it while nobody uses the disk.
 	NoLinks bool
-	// NoByteLocks: the disk has no locks on bytes, as systems other than Linux. Set it while
-	// nobody uses the disk.
+	// NoByteLocks: the disk has no locks on bytes, like systems other than Linux. Set it
+	// while nobody uses the disk.
 	NoByteLocks bool
 
-	// mu is held during each operation. It guards all that follows, and the inodes.
+	// mu is held during each operation. It guards the fields below, and the inodes.
 	mu       sync.Mutex
 	hook     func(op, name string) error // called before every operation
 	names    map[string]*inode
 	durable  map[string]*inode // names after a power cut
-	unsynced []naming          // what has made names of durable
+	unsynced []naming          // the changes that lead from durable to names
 	renames  int               // numbers renames
 	journal  *Journal          // records changes, if not nil
-	changes  int               // counts them
-	locked   map[*inode]bool   // by Lock
-	handles  int               // open now
+	changes  int               // counts changes
+	locked   map[*inode]bool   // files that Lock has locked
+	handles  int               // open files and directories
 
-	// bytes: which handles have the lock of a byte; true is exclusively.
+	// bytes has the handles that hold the lock on a byte. true means exclusively.
 	bytes map[byteOf]map[*handle]bool
-	ids   map[*inode]uint64 // of those that were asked for
+	ids   map[*inode]uint64 // the ids that were asked for
 }
 
 // New returns an empty disk, whose root directory is "/".
@@ -84,7 +84,7 @@ func (m *Disk) openAs(op, name string) (vfs.File, error) {
 
 // Absolute returns dir: the disk has no working directory and no symbolic links.
 func (m *Disk) Absolute(dir string) (string, error) {
-	return dir, nil // it has no working directory and no links
+	return dir, nil
 }
 
 // Open is that of vfs.FS.

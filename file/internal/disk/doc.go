@@ -1,17 +1,17 @@
 // Package disk is a disk in memory for the tests of package file. It knows what a power cut
 // would leave, it fails where a test wants it to, and it counts what is open.
 //
-// A [Disk] is a vfs.FS, so a log, a blob store or a whole runtime works on it as on the
-// operating system's files. A test looks as follows. It runs something, stops the world at a
-// moment, and opens what is left:
+// A [Disk] is a vfs.FS. So a log, a blob store or a whole runtime works on it as on the
+// files of the operating system. A test runs something, stops at a moment, and opens what
+// is left:
 //
 //	m := disk.New()
 //	... write and flush through m ...
 //	left := m.Crash(nil, 0) // a power cut: only what was flushed
 //	... open left, and require what was acknowledged ...
 //
-// Package file/internal/vfs states the rules of each operation. Nothing but tests imports
-// this package.
+// Package file/internal/vfs states the rules of each operation. Only tests import this
+// package.
 //
 // # What it can do
 //
@@ -35,23 +35,25 @@
 //
 // # Power cuts
 //
-// Programs see what was written at once. On the disk are, for certain, the contents of a file
-// that Sync or Datasync made durable, and the names in a directory that SyncDir made durable.
-// What else is there after a power cut is a matter of chance, in units: a sector of 512
-// bytes, the size of a file, one name. Each is as it was at some time since the last flush.
-// A flush that fails makes its file clean: what it should have written is lost by a power
-// cut, also after a later flush that succeeds, as on Linux.
+// Programs see at once what was written. Two things are on the disk for certain: the
+// contents of a file that Sync or Datasync made durable, and the names in a directory that
+// SyncDir made durable. What else is there after a power cut is a matter of chance, in
+// units: a sector of 512 bytes, the size of a file, one name. Each unit is as it was at
+// some time since the last flush.
 //
-// Crash draws one such state. Journal.Images makes many: from a journal of one run it makes
-// the states after each operation, in the ways of [Kinds]. Each [Image] carries the newest
-// mark of the run: what the client of the tested code had been told by then. images.go says
-// which states there are and which there are not; they are those that docs/promises.md
-// assumes.
+// A flush that fails makes its file clean. A power cut then loses what the flush should
+// have written, even after a later flush that succeeds, as on Linux.
+//
+// Crash draws one such state. Journal.Images makes many: from the journal of one run it
+// makes the states after each operation, in the ways of [Kinds]. Each [Image] carries the
+// newest mark of the run. The mark says what the client of the tested code knew by then.
+// images.go says which states there are and which there are not. They are those that
+// docs/promises.md assumes.
 //
 // # Hooks and faults
 //
-// A hook is called before every operation and may fail it. It is given the operation and a
-// name:
+// A hook is called before every operation and may fail it. Its arguments are the operation
+// and a name:
 //
 //	open openWrite create mkdir remove   the file or directory
 //	rename                               the new name
@@ -64,14 +66,17 @@
 //	tryLockByte unlockByte
 //
 // [Faulty] fails one call, as a [Fault] plans: the nth call from one line of code, once or
-// from then on. Run once with RecordOps to learn all calls from Ops, then once for each
-// fault of FaultsOf. The line is that of the innermost function that is neither in this
-// package nor in a test, so a test can require that every call in the code has failed once.
+// from then on. First run with RecordOps, to learn all calls from Ops. Then run once for
+// each fault of FaultsOf. The line is that of the innermost function that is neither in
+// this package nor in a test. So a test can require that every call in the code has failed
+// once.
 //
-// # Who may call what, when
+// # Concurrency
 //
-// Operations may be called by several goroutines at once, and follow one another. A hook runs
-// with the disk locked: it must call no operation, or it hangs. The methods that take no lock
-// (their docs say so) are for hooks, for Alone, and for a disk that nobody else uses. A hook that
-// needs an operation calls it within Meanwhile.
+// Operations may be called by several goroutines at once. They run one after the other. A
+// hook runs with the disk locked: it must call no operation, or it hangs. A hook that needs
+// an operation calls it within Meanwhile.
+//
+// Some methods take no lock; their docs say so. They are for hooks, for Alone, and for a
+// disk that nobody else uses.
 package disk

@@ -11,14 +11,14 @@ type FaultKind string
 
 // The kinds of faults.
 const (
-	EIO           FaultKind = "EIO"           // an operation of no kind below
+	EIO           FaultKind = "EIO"           // an operation that no kind below is for
 	Full          FaultKind = "ENOSPC"        // no room is left
 	ShortWrite    FaultKind = "short write"   // half is written
-	FailedSync    FaultKind = "failed fsync"  // what was not durable is clean, and never will be
+	FailedSync    FaultKind = "failed fsync"  // what was not durable is clean, and is never written
 	FailedClose   FaultKind = "failed close"  // the handle is closed all the same
 	FailedRename  FaultKind = "failed rename" // nothing is renamed
 	FailedRead    FaultKind = "read error"    // nothing is read
-	Dead          FaultKind = "dead disk"     // whatever is tried fails
+	Dead          FaultKind = "dead disk"     // every operation fails
 	NoDescriptors FaultKind = "EMFILE"        // no descriptor is left
 )
 
@@ -68,15 +68,15 @@ func (k FaultKind) errno() error {
 
 // Site is a place in the code that calls the file system.
 type Site struct {
-	File string // its base
+	File string // the base name of the file
 	Line int
 	Op   string // the operation that is called
 }
 
 func (s Site) String() string { return fmt.Sprintf("%s:%d %s", s.File, s.Line, s.Op) }
 
-// Fault is one plan: the Nth call from a site fails, and with Sticky also whatever this
-// kind of fault applies to from then on. FaultsOf says to what it applies.
+// Fault is a plan: the Nth call from a site fails. If Sticky, all later operations fail as
+// well to which this kind of fault applies: see FaultsOf.
 type Fault struct {
 	Site   Site
 	Nth    int // 1 is the first call

@@ -10,47 +10,47 @@ import (
 	"sync"
 )
 
-// Faulty is a disk of which operations fail as planned. It knows from which place in the
-// code each one comes, and it watches what the code does after a failed flush: a file or a
-// directory whose flush failed must not be flushed again, and such a file must not be
-// written or renamed. See Wrong.
+// Faulty is a disk whose operations fail as planned. It knows from which place in the code
+// each operation comes. It also watches what the code does after a failed flush: the code
+// must not flush that file or directory again, and must not write or rename such a file.
+// See Wrong.
 //
 // All methods may be called by several goroutines at once.
 type Faulty struct {
-	// Disk is the disk itself, of which no operation fails. Its hook belongs to the Faulty.
+	// Disk is the disk itself: its own operations do not fail. Its hook belongs to the Faulty.
 	Disk *Disk
 
 	// mu is held during an operation, so that the hook of the Disk fails that one alone.
 	mu       sync.Mutex
 	inject   error
-	was      *Fault          // the plan of the run; sticky if it lasts
-	plan     *Fault          // the same, until it is over
-	calls    int             // from the plan's site
+	was      *Fault          // the plan of the run, or nil
+	plan     *Fault          // the same, until Heal
+	calls    int             // calls from the site of the plan
 	fired    bool            // the plan has happened
 	firedAt  string          // the file that it happened to
-	failed   []Site          // where something has failed
-	record   bool            // ops is wanted
-	ops      []Site          // every operation, in order
-	poisoned map[string]bool // files of which a flush failed, by their names now
-	lostDirs map[string]bool // directories of which a flush failed
-	wrong    []string        // what must not be done after a failed flush
+	failed   []Site          // where operations have failed
+	record   bool            // record ops
+	ops      []Site          // where every operation comes from, in order
+	poisoned map[string]bool // files whose flush has failed, by their names now
+	lostDirs map[string]bool // directories whose flush has failed
+	wrong    []string        // what was done after a failed flush, against the rules
 }
 
-// NewFaulty wraps a disk for a run with a plan, or without one: nil.
+// NewFaulty wraps a disk for a run with a plan. A nil plan fails nothing.
 func NewFaulty(m *Disk, plan *Fault) *Faulty {
 	f := &Faulty{Disk: m, was: plan, plan: plan, poisoned: map[string]bool{}, lostDirs: map[string]bool{}}
 	m.SetHook(func(string, string) error { return f.inject })
 	return f
 }
 
-// Plan returns the fault that is planned, or nil.
+// Plan returns the planned fault, or nil.
 func (f *Faulty) Plan() *Fault { return f.was }
 
-// Sticky reports whether the fault that is planned lasts.
+// Sticky reports whether the planned fault lasts.
 func (f *Faulty) Sticky() bool { return f.was != nil && f.was.Sticky }
 
-// NewSession forgets which flushes have failed: a location is opened, and its files and
-// directories are looked at afresh.
+// NewSession forgets which flushes have failed. Call it when a location is opened again:
+// the opening looks at its files and directories afresh.
 func (f *Faulty) NewSession() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -65,14 +65,15 @@ func (f *Faulty) Heal() {
 	f.plan = nil
 }
 
-// Happened reports whether the fault that is planned has.
+// Happened reports whether the planned fault has happened.
 func (f *Faulty) Happened() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.fired
 }
 
-// HappenedAt returns the name of the file that the plan happened to, "" if it has not.
+// HappenedAt returns the name of the file that the planned fault happened to; "": it has
+// not happened.
 func (f *Faulty) HappenedAt() string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -86,31 +87,31 @@ func (f *Faulty) RecordOps() {
 	f.record = true
 }
 
-// Ops returns where the operations since RecordOps came from, in order.
+// Ops returns where the operations since RecordOps come from, in order.
 func (f *Faulty) Ops() []Site {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return slices.Clone(f.ops)
 }
 
-// Failed returns where the operations that have failed came from, in order.
+// Failed returns where the operations that have failed come from, in order.
 func (f *Faulty) Failed() []Site {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return slices.Clone(f.failed)
 }
 
-// Wrong returns what was done after a flush had failed, and must not be: see Faulty.
+// Wrong returns what was done after a flush had failed, against the rules of Faulty.
 func (f *Faulty) Wrong() []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return slices.Clone(f.wrong)
 }
 
-// sitesByPC remembers the sites that were looked up, as [4]uintptr to site.
+// sitesByPC caches sites: [4]uintptr to Site.
 var sitesByPC sync.Map
 
-// ownPrefix begins the names of the functions of this package.
+// ownPrefix is the beginning of the names of the functions of this package.
 const ownPrefix = "github.com/tidemark-go/tidemark/file/internal/disk."
 
 // caller returns the site of the call under way: the innermost function that is neither of
@@ -139,8 +140,8 @@ func caller(op string) Site {
 	return s
 }
 
-// enter begins an operation and decides whether it fails, and how. f.mu is held
-// until leave.
+// enter begins an operation and decides whether it fails, and how. f.mu is held until
+// leave.
 func (f *Faulty) enter(op, name string) (kind FaultKind, err error) {
 	f.mu.Lock()
 	var s Site

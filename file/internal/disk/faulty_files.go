@@ -4,7 +4,7 @@ import (
 	"github.com/tidemark-go/tidemark/file/internal/vfs"
 )
 
-// try is for operations that fail without any effect.
+// try runs an operation. If the plan fails the operation, it has no effect.
 func (f *Faulty) try(op, name string, do func() error) error {
 	_, err := f.enter(op, name)
 	defer f.leave()
@@ -115,7 +115,7 @@ func (f *Faulty) Lock(name string) (func() error, error) {
 		_, err := f.enter("unlock", name)
 		defer f.leave()
 		f.inject = err
-		return unlock() // which lets go in any case
+		return unlock() // it gives up the lock even if it fails
 	}, nil
 }
 
@@ -148,7 +148,7 @@ func (d *faultyDir) IsAt(dir string) (is bool, err error) {
 	return is, err
 }
 
-// Close lets go of the directory also if it fails.
+// Close closes the directory even if it fails.
 func (d *faultyDir) Close() error {
 	_, err := d.f.enter("close", d.name)
 	defer d.f.leave()
@@ -163,7 +163,7 @@ type faultyFile struct {
 	mem *handle
 }
 
-// name is the name that the file has now, or the one that it was opened by.
+// name is the name that the file has now; if it has none, the name that it was opened by.
 func (h *faultyFile) name() string {
 	for name, n := range h.f.Disk.names {
 		if n == h.mem.n {
@@ -173,8 +173,8 @@ func (h *faultyFile) name() string {
 	return h.mem.name
 }
 
-// enter begins an operation on the file. Errors name it as the operating system
-// does: by the name that it was opened by.
+// enter begins an operation on the file. Errors have the name that the file was opened by,
+// as those of the operating system do.
 func (h *faultyFile) enter(op string) (FaultKind, error) {
 	kind, err := h.f.enter(op, h.mem.name)
 	if err != nil && h.f.firedAt == h.mem.name {
@@ -208,7 +208,7 @@ func (h *faultyFile) WriteAt(p []byte, off int64) (int, error) {
 	return h.h.WriteAt(p, off)
 }
 
-// flush fails as a kernel does: what was dirty is clean then and not durable.
+// flush fails as in a kernel: what was dirty is then clean, and not durable.
 func (h *faultyFile) flush(op string, flush func() error) error {
 	_, err := h.enter(op)
 	defer h.f.leave()
@@ -303,7 +303,7 @@ func (h *faultyFile) ID() (vfs.FileID, error) {
 	return h.h.ID()
 }
 
-// Close lets go of the file also if it fails.
+// Close closes the file even if it fails.
 func (h *faultyFile) Close() error {
 	_, err := h.enter("close")
 	defer h.f.leave()

@@ -23,7 +23,7 @@ func (h *handle) begin(op string) error {
 	if h.closed {
 		return pathError(op, h.name, iofs.ErrClosed)
 	}
-	name := h.name // as it was when the file was opened; it may have another one now
+	name := h.name // the name that the file was opened by; it may have another one now
 	for now, n := range h.m.names {
 		if n == h.n {
 			name = now

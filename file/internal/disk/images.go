@@ -12,24 +12,24 @@ import (
 )
 
 // This file is the enumerator of crash states. A workload runs once on a disk that keeps a
-// journal of every operation that changes something. From the journal the states of the
-// disk are computed, for a crash after each operation: see Kinds.
+// journal of every operation that changes something. From the journal the enumerator computes
+// the states of the disk, for a crash after each operation: see Kinds.
 //
-// They are the states that the assumptions in docs/promises.md allow, "What is assumed
-// of disks and file systems". These show here so:
+// They are the states that docs/promises.md allows, in the section "What is assumed of disks
+// and file systems". These are the rules here:
 //
-//   - A sector that was written several times since the last flush may hold any of its
+//   - A sector that was written several times since the last flush may hold any of these
 //     contents.
 //   - A file may have any size that it had since its last flush, independently of its
-//     sectors. What it has got from the disk without contents reads as zeros or junk.
+//     sectors. A part of the file that was never written reads as zeros or junk.
 //   - Of a rename, both names may be found, or none; but a name that is replaced refers
 //     to the old file or to the new one. Kind HalfOrdered takes a prefix of the changes
 //     with whole renames, as file systems with a journal do.
 //   - Only the write that the crash interrupts ends within a sector: kind Torn.
 //   - What was flushed stays. Damage has tests of its own.
 //
-// Not produced are: a sector that holds neither old nor new contents, a file with the
-// contents of another one, and names that were never given.
+// The enumerator never makes a sector that holds neither old nor new contents, a file with the
+// contents of another one, or a name that was never given.
 
 // Kind is a way in which a crash can leave the disk.
 type Kind string
@@ -37,7 +37,7 @@ type Kind string
 // The kinds of crashes.
 const (
 	Synced      Kind = "only what was flushed"
-	Killed      Kind = "everything, and not flushed" // as when the process dies
+	Killed      Kind = "everything, and not flushed" // as after a kill of the process
 	Half        Kind = "half of the sectors and names"
 	HalfOrdered Kind = "half of the sectors, names in order"
 	MostOrFew   Kind = "most or few of the sectors and names"
@@ -51,13 +51,13 @@ func Kinds() []Kind { return slices.Clone(kinds) }
 
 var kinds = []Kind{Synced, Killed, Half, HalfOrdered, MostOrFew, Torn, RenameLost, EntryLost}
 
-// Image is what a crash has left.
+// Image is a disk after a crash.
 type Image struct {
 	Disk    *Disk
 	Kind    Kind
-	Mark    any        // the last one before the crash
-	At      int        // step of the journal after which the crash came
-	State   State      // tells it apart from the others of its journal
+	Mark    any        // the last mark before the crash
+	At      int        // the step of the journal after which the crash came
+	State   State      // tells the image apart from the others of its journal
 	Rand    *rand.Rand // for the test of this image
 	journal *Journal
 }
@@ -70,8 +70,8 @@ func (i Image) String() string {
 	return fmt.Sprintf("crash after step %d of %d: %s%s", i.At, len(i.journal.steps), i.Kind, trail.String())
 }
 
-// OnFailure runs the test of an image. If it fails, it says which image it was, and
-// writes its files to where artifacts of tests go.
+// OnFailure runs the test of an image. If the test fails, it logs which image it was, and
+// writes the files of the image to the directory for artifacts of tests.
 func (i Image) OnFailure(t testing.TB, test func()) {
 	left := i.Disk.Clone()
 	defer func() {
@@ -93,10 +93,10 @@ func (i Image) OnFailure(t testing.TB, test func()) {
 	test()
 }
 
-// Images yields the states that a crash after any change can leave, each once: a
-// state is left out if an earlier one has the same files and the same mark. Every
-// state depends on the journal, its place there and the seed alone. chosen, if not
-// nil, says which to make at all.
+// Images yields the states that a crash after any change can leave, each once: it leaves
+// out a state if an earlier one has the same files and the same mark. Every state depends
+// only on the journal, its place in the journal, and the seed. chosen, if not nil, decides
+// which states to make.
 func (j *Journal) Images(seed uint64, chosen func(rng *rand.Rand) bool) iter.Seq[Image] {
 	return func(yield func(Image) bool) {
 		m, copies := j.base.cloneInodes()
@@ -156,8 +156,8 @@ func (j *Journal) Images(seed uint64, chosen func(rng *rand.Rand) bool) iter.Seq
 	}
 }
 
-// left returns what a crash now can leave, or nil if there is no such thing. The
-// last write was to the file written, if there was one.
+// left returns what a crash now can leave, or nil if a crash of this kind is not possible.
+// written is the file of the last write; nil: there was no write.
 func (m *Disk) left(k Kind, rng *rand.Rand, written *inode) *Disk {
 	switch k {
 	case Synced:
@@ -211,8 +211,8 @@ func (m *Disk) left(k Kind, rng *rand.Rand, written *inode) *Disk {
 	panic("no such kind: " + string(k))
 }
 
-// tornWrite returns the state in which the last write has ended at some byte. Of
-// the rest, everything is on the disk, or what was flushed alone.
+// tornWrite returns the state in which the last write has ended at some byte. Of everything
+// else, either all is on the disk, or only what was flushed.
 func (m *Disk) tornWrite(rng *rand.Rand, n *inode) *Disk {
 	if n == nil || len(n.unsynced) == 0 || n.unsynced[len(n.unsynced)-1].data == nil {
 		return nil
@@ -242,8 +242,8 @@ func (m *Disk) tornWrite(rng *rand.Rand, n *inode) *Disk {
 	return m.after(c)
 }
 
-// staleFrom fills what a file has got from the disk with junk, or, half of the
-// time, leaves zeros.
+// staleFrom returns a function that fills the unwritten part of a file with junk, or, half
+// of the time, nil, which leaves zeros.
 func staleFrom(rng *rand.Rand) func([]byte) {
 	if rng.IntN(2) == 0 {
 		return nil

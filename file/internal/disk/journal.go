@@ -2,17 +2,17 @@ package disk
 
 import "fmt"
 
-// Journal is what has happened to a disk since Record.
+// Journal has the changes of a disk since Record.
 type Journal struct {
 	base   *Disk
-	inodes map[*inode]*inode // those that it had, and what they are in base
+	inodes map[*inode]*inode // from the inodes of the disk to their copies in base
 	steps  []Step
 }
 
-// Step is a change, or, if it has no Op, a mark between two.
+// Step is a change. If it has no Op, it is a mark between two changes.
 type Step struct {
 	Change
-	Mark any // what Disk.Mark was given
+	Mark any // the argument of Disk.Mark
 }
 
 func (s Step) String() string {
@@ -28,7 +28,7 @@ func (s Step) String() string {
 	}
 }
 
-// Steps returns what has happened so far, oldest first. The slice is the journal's own.
+// Steps returns the steps so far, oldest first. The slice belongs to the journal.
 func (j *Journal) Steps() []Step { return j.steps }
 
 // Record begins a journal of the changes of the disk.
@@ -40,8 +40,8 @@ func (m *Disk) Record() *Journal {
 	return m.journal
 }
 
-// Mark says in the journal what the workload knows from here on. Without a journal it does
-// nothing.
+// Mark records in the journal what the client of the tested code knows from here on.
+// Without a journal it does nothing.
 func (m *Disk) Mark(known any) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -7,8 +7,8 @@ import (
 	"github.com/tidemark-go/tidemark/file/internal/vfs"
 )
 
-// Lock is that of vfs.FS. A file that has other names too is replaced by a copy first, as
-// package file does it.
+// Lock is that of vfs.FS. If the file has other names too, Lock first replaces it by a
+// copy, as package file does.
 func (m *Disk) Lock(name string) (func() error, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -75,7 +75,7 @@ func (h *handle) letGo() {
 	h.exclusive, h.shared = false, false
 }
 
-// byteOf is a byte of a file, which may be locked.
+// byteOf is a byte of a file. The byte may be locked.
 type byteOf struct {
 	n  *inode
 	at int64

@@ -9,11 +9,11 @@ import (
 	"strings"
 )
 
-// The methods of this file look at a disk. Those of the first group may be called at any
-// time, but not in a hook and not in Alone.
+// The methods of this file look at a disk. The first group may be called at any time, but not
+// in a hook and not in Alone.
 
-// Everything is all that the disk holds, as name and contents: "dir", or "file " and the
-// bytes of the file.
+// Everything returns all that the disk holds, by name: "dir" for a directory, "file " and
+// the contents for a file.
 func (m *Disk) Everything() map[string]string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -26,8 +26,8 @@ func (m *Disk) Everything() map[string]string {
 	return all
 }
 
-// Names returns the names of the files and directories whose base begins with prefix, in any
-// order.
+// Names returns the names of the files and directories whose base name begins with prefix,
+// in any order.
 func (m *Disk) Names(prefix string) []string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -54,7 +54,7 @@ func (m *Disk) Changes() int {
 	return m.changes
 }
 
-// Those of the second group take no lock.
+// The methods of the second group take no lock.
 
 // All yields the names of all files and directories, in any order. It takes no lock.
 func (m *Disk) All() iter.Seq[string] { return maps.Keys(m.names) }
@@ -65,8 +65,8 @@ func (m *Disk) Has(name string) bool { return m.names[name] != nil }
 // IsDir reports whether there is a directory of this name. It takes no lock.
 func (m *Disk) IsDir(name string) bool { return m.names[name] != nil && m.names[name].dir }
 
-// Contents returns the contents of a file, to be read. The file must be there. It takes no
-// lock.
+// Contents returns the contents of a file. The caller must not change them. The file must
+// exist. It takes no lock.
 func (m *Disk) Contents(name string) []byte { return m.at(name).data }
 
 // Used returns how many bytes all files have together. It takes no lock.
@@ -77,7 +77,7 @@ func (m *Disk) Used() (n int) {
 	return n
 }
 
-// at returns the file of a name, which must be there.
+// at returns the file with a name. The file must exist.
 func (m *Disk) at(name string) *inode {
 	n := m.names[name]
 	if n == nil {

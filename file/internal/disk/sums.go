@@ -4,14 +4,14 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
-// State is what tells the images of a journal apart. States can be compared.
+// State tells the images of a journal apart. States can be compared.
 type State struct {
-	sum    uint64 // of the files
-	marks  int    // so far
-	killed bool   // the same files, but not durable
+	sum    uint64 // digest of the files
+	marks  int    // marks so far
+	killed bool   // the files are not durable
 }
 
-// sums remembers the digests of contents that are shared by many images.
+// sums caches the digests of contents, which many images share.
 type sums map[contentsKey]uint64
 
 type contentsKey struct {
