@@ -226,7 +226,7 @@ func (l *Log) addSegment(index uint64, first storage.SeqNo, need, size int64) (*
 		if removed := l.spares.discard(from); removed != nil && !errors.Is(err, storage.ErrNoEffect) {
 			// The rename may have taken effect all the same. A smaller group that still fits
 			// into the segment before would contradict the new segment.
-			return nil, l.fail(fmt.Errorf("%w; and to give it up: %v", err, removed)) //nolint:errorlint // it may say that it had no effect
+			return nil, l.fail(fmt.Errorf("%w; and removing the spare failed too: %v", err, removed)) //nolint:errorlint // it may say that it had no effect
 		}
 		return nil, storage.NoEffect(err)
 	}

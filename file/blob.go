@@ -237,7 +237,7 @@ func (b *Blob) set(key string, value []byte) error {
 		}
 		// The rename may have taken effect all the same. Nobody must take the blob for durable,
 		// so nothing more is written until the next opening.
-		return fmt.Errorf("%w %s: %w; and to remove %s: %v", errFlush, dir, err, temp, removed) //nolint:errorlint // it may say that it had no effect
+		return fmt.Errorf("%w %s: %w; and removing %s failed too: %v", errFlush, dir, err, temp, removed) //nolint:errorlint // it may say that it had no effect
 	}
 	return b.flushing(func() error { return b.flushDir(names, dir) })
 }

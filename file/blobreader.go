@@ -21,10 +21,9 @@ var (
 // process or in another one. It takes no lock that a writer waits for, writes nothing and
 // creates nothing. A location that was never created has no blobs.
 //
-// Once a key was pinned, it holds one open file. It locks bytes of that file for what is
-// pinned. Where that is not possible, it holds one open file for each pinned key instead:
-// on systems other than Linux, and in a location that no writer of this version has opened
-// yet.
+// Once a key was pinned, it holds one open file, and locks bytes of that file for what is
+// pinned. In two cases it holds one open file for each pinned key instead: on systems other
+// than Linux, and in a location that no writer of this version has opened yet.
 type BlobReader struct {
 	blobFiles
 	reads operations

@@ -16,8 +16,8 @@ var errFlush = errors.New("flush directory")
 
 // flushDir makes the names in a directory durable. An error matches errFlush.
 //
-// If the file system says that it has no such flush, flushDir succeeds: there is no flush
-// that could be left out, and nothing else to be done. The log names the file system once.
+// If the file system says that it has no such flush, flushDir succeeds. No flush is missed
+// then, and nothing else can be done. The log names the file system once.
 func (c *config) flushDir(d vfs.Dir, dir string) error {
 	err := d.SyncDir()
 	if cannotFlush(err) {
@@ -47,9 +47,9 @@ func cannotFlush(err error) bool {
 // makeDir makes a directory and its missing parents, durably. What it makes is added to
 // made.
 //
-// It flushes the parent even if the directory was there: an earlier process may have been
-// killed after it made the directory and before it flushed the parent. For the same reason
-// it flushes the parent's own name before anything is in the parent.
+// It flushes the parent even if the directory was there. An earlier process may have made
+// the directory, and been killed before it flushed the parent. For the same reason it
+// flushes the parent's own name before anything is in the parent.
 //
 // An error that does not match errFlush has left nothing behind that is not flushed.
 func (c *config) makeDir(dir string, made *tracks) (err error) {

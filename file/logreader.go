@@ -21,7 +21,7 @@ var (
 )
 
 // LogReader reads the log of a location that another handle may be writing, in this process
-// or in another one. It takes no lock that a writer would notice, writes nothing and
+// or in another one. It takes no lock that a writer waits for, writes nothing and
 // creates nothing. A location that was never created is empty.
 //
 // It yields only entries that are followed by proof that they were flushed: a mark, or the
@@ -208,7 +208,7 @@ func (r *LogReader) Hold(ctx context.Context, after storage.SeqNo) {
 	}, nil)
 }
 
-// Confirm implements [storage.LogConfirmer]. It is for the state after a power cut: the cut
+// Confirm implements [storage.LogConfirmer]. It is for the state after a power cut. The cut
 // may take the mark behind the newest group, and leave something that was written because
 // that group was durable.
 func (r *LogReader) Confirm(through storage.SeqNo) {

@@ -15,9 +15,9 @@ import (
 const lookInterval = 100 * time.Millisecond
 
 // present checks that the log is still where it was, and that the newest segment has a file
-// of its own. It returns the segment to append to. Both checks protect data: what is
-// written to a removed file is lost when the file is closed, and what is written to a file
-// with another name is in the copy as well.
+// of its own. It returns the segment to append to. Both checks protect data. What is
+// written to a removed file is lost when the file is closed. What is written to a file with
+// another name is in the copy as well.
 //
 // The segment itself is checked before each append, which costs a hundredth of a flush. The
 // path to it, which may be long, and the directory of the blobs are checked every
@@ -102,7 +102,7 @@ func (l *Log) own(ctx context.Context, s *segment) (*segment, error) {
 		removed := errors.Join(f.Close(), l.fsys.Remove(temp))
 		if removed != nil && !errors.Is(err, storage.ErrNoEffect) {
 			// The rename may have taken effect all the same. Then s has no name any more.
-			return nil, l.fail(fmt.Errorf("%w; and to give it up: %v", err, removed)) //nolint:errorlint // it may say that it had no effect
+			return nil, l.fail(fmt.Errorf("%w; and removing the copy failed too: %v", err, removed)) //nolint:errorlint // it may say that it had no effect
 		}
 		return nil, storage.NoEffect(err)
 	}

@@ -14,10 +14,10 @@ import (
 // statx asks for the fields of mask alone: of an open file, or of the file that path leads
 // to if path is not "". The error is that of the system.
 //
-// Above all it does not ask for time stamps. Where these have a fine resolution (Linux 6.13
-// and later), a file whose time stamp was asked for gets another one with the next write,
-// and the file system must store it. An fstat before each append doubled what appends wrote
-// to the disk.
+// Above all it does not ask for time stamps. They may have a fine resolution (Linux 6.13
+// and later). Then a file whose time stamp was asked for gets another one with the next
+// write, which the file system must store. An fstat before each append doubled what appends
+// wrote to the disk.
 func statx(fd uintptr, path string, mask int) (unix.Statx_t, error) {
 	var s unix.Statx_t
 	at, flags := int(fd), unix.AT_EMPTY_PATH //nolint:gosec // descriptors are small

@@ -8,10 +8,10 @@ import (
 	"github.com/tidemark-go/tidemark/frontier"
 )
 
-// Current yields the contents at the last complete time, which is the time before Upper:
-// each (key, value) with its multiplicity as the Diff, and that time as the Time, sorted by
-// encoded (key, value). It is AsOf for that time. So it does not show what is written but
-// not sealed.
+// Current yields the contents at the last complete time, which is the time before Upper. It
+// is AsOf for that time: each (key, value) has its multiplicity as the Diff, and that time
+// as the Time, sorted by encoded (key, value). So it does not show what is written but not
+// sealed.
 //
 //	upper     last complete time         yields
 //	{0}       none                       nothing, as nothing is sealed

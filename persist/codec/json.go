@@ -61,9 +61,9 @@ func JSON[T any](opts ...JSONOption) Codec[T] {
 	}
 }
 
-// qualifier matches the parts of a type's name that are not the type's own name: a package
-// path before a name, also within the brackets of a generic type, or the number behind a
-// type that is local to a function.
+// qualifier matches what a type's name has beside the type's own name: a package path
+// before a name, also within the brackets of a generic type, and the number behind a type
+// that is local to a function.
 var qualifier = regexp.MustCompile(`[^\[\]{}(),;*\s]*\.|·\d+`)
 
 func typeName(t reflect.Type) string {

@@ -93,7 +93,7 @@ func (i Image) OnFailure(t testing.TB, test func()) {
 	test()
 }
 
-// Images yields the states that a crash after any change can leave, each once: it leaves
+// Images yields the states that a crash after any change can leave, each once. It leaves
 // out a state if an earlier one has the same files and the same mark. Every state depends
 // only on the journal, its place in the journal, and the seed. chosen, if not nil, decides
 // which states to make.
