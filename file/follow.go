@@ -24,8 +24,8 @@ func (r *LogReader) pollLocked(ctx context.Context) error {
 	for {
 		more, err := r.advanceLocked(ctx, !r.end.searched)
 		if err != nil || !more {
-			// Every poll searches until one finds no damage, and reports the damage. The caller
-			// of the first poll may have given up before it got the error.
+			// Every poll searches until one finds no damage, and reports the damage. The first
+			// poll alone would not do: Hold drops the error, and a caller may have given up.
 			r.end.searched = r.end.searched || err == nil
 			r.dropLocked()
 			return err

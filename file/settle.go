@@ -20,7 +20,7 @@ const (
 // needs nothing that settle writes. Settle does not change the entries of the log.
 func (l *Log) settle(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
-		return err // what follows takes a few flushes, and does not ask the context
+		return err // what follows takes only a few flushes
 	}
 	// An earlier process may have been killed between a rename and the flush of the name. What
 	// follows needs these names to be durable.
