@@ -1,6 +1,7 @@
 package indexed
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -215,19 +216,16 @@ func (c *committer) split(g *group) {
 // registration of a name that a failed command of the group registers.
 func (c *committer) fail(g *group) {
 	var answer error // nil: each command has its own
-	refuse := func(why string) error {
-		c.e.life.refuse(noCommands, why, g.err)
-		return c.e.life.refused(noCommands)
-	}
+	lost := ""       // why the log takes no command any more; "": it may
 	switch {
 	case errors.Is(g.err, storage.ErrConflict):
 		// Somebody else owns the location now, and alone may delete what is in it.
+		lost = "somebody else has its log"
 		//museum:paused-owner
-		c.e.endBackground("somebody else has its log", g.err)
-		answer = refuse("somebody else has its log")
+		c.e.endBackground(lost, g.err)
 	case errors.Is(g.err, storage.ErrClosed):
-		c.e.endBackground("its log was closed", g.err)
-		answer = refuse("its log was closed")
+		lost = "its log was closed"
+		c.e.endBackground(lost, g.err)
 	case errors.Is(g.err, storage.ErrTooLarge): // says nothing about the health of the log
 	case errors.Is(g.err, storage.ErrNoEffect):
 		c.outage.refused(len(g.entries), g.err)
@@ -235,10 +233,11 @@ func (c *committer) fail(g *group) {
 	default:
 		//museum:unknown-taken-for-no-effect
 		answer = outcomeUnknownError(g.err)
-		_ = refuse("its log failed")
+		lost = "its log failed"
 	}
-	refused := c.e.life.refused(noCommands)
-	if refused != nil {
+	if lost != "" {
+		c.e.life.refuse(noCommands, lost, g.err)
+		answer = cmp.Or(answer, c.e.life.refused(noCommands))
 		c.outage.end()
 		c.e.metrics.logOutage.Set(1)
 		c.e.logger.Error("append to the log failed: no more commands are accepted", "entries", len(g.entries),
@@ -260,8 +259,8 @@ func (c *committer) fail(g *group) {
 		}
 	}
 	c.settle(failed)
-	if refused != nil {
-		c.e.st.endListeners(refused)
+	if lost != "" {
+		c.e.st.endListeners(c.e.life.refused(noCommands))
 	}
 
 	c.plan = newPlan(c.e.st)

@@ -74,6 +74,7 @@ func TestBrokenStateIsLeftAlone(t *testing.T) {
 	}
 	_, err = f.submit(func(c *indexed.Command) { c.Write(other, columns(up("d", 1))) })
 	require.ErrorIs(t, err, indexed.ErrStopped)
+	require.ErrorContains(t, err, "it accepts no more writes since a durable command cannot be applied")
 	_, err = l.Next(f.ctx)
 	require.ErrorIs(t, err, indexed.ErrStopped)
 	require.NoError(t, l.Close())
@@ -127,5 +128,6 @@ func TestWaitingWriterOfAReplacedOwner(t *testing.T) {
 		_, err = f.submit(func(c *indexed.Command) { c.Write(id, columns(up(big, 2))) })
 		require.ErrorIs(t, err, indexed.ErrStopped)
 		require.ErrorIs(t, err, storage.ErrConflict)
+		require.ErrorContains(t, err, "it makes no more room for writes since somebody else has its log")
 	})
 }

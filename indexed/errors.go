@@ -12,9 +12,9 @@ import (
 // The errors of the engine. Match them with errors.Is. Package persist has the same errors
 // under the same names.
 var (
-	// ErrStopped: the runtime was stopped, or accepts no more writes because its log failed
-	// or another writer owns its location. A retry on this runtime cannot succeed: open the
-	// location again.
+	// ErrStopped: the runtime was stopped, or no longer does this kind of work. The message
+	// says since when: since its log failed, since somebody else has its log, and so on. A
+	// retry on this runtime cannot succeed: open the location again.
 	ErrStopped = errors.New("runtime stopped")
 	// ErrCodecMismatch: the stream was registered with other codecs.
 	ErrCodecMismatch = errors.New("codec mismatch")

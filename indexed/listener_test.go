@@ -142,6 +142,7 @@ func TestListenerEnds(t *testing.T) {
 	require.ErrorIs(t, <-answers, indexed.ErrStopped)
 	_, err = f.submit(func(c *indexed.Command) { c.Write(id, columns(up("b", 1))) })
 	require.ErrorIs(t, err, indexed.ErrStopped)
+	require.ErrorContains(t, err, "it accepts no more writes since its log failed")
 	require.Equal(t, []string{"k=a @1 +1"}, show(f.read(id)), "reads go on")
 	require.NoError(t, f.CheckIdle())
 	require.NoError(t, f.Engine.Stop())

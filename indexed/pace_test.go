@@ -220,6 +220,7 @@ func TestWriterOfFailedBlobs(t *testing.T) {
 		}
 		require.ErrorIs(t, err, indexed.ErrStopped)
 		require.ErrorIs(t, err, storage.ErrFailed)
+		require.ErrorContains(t, err, "it makes no more room for writes since its storage failed")
 		require.Greater(t, written, 4)
 		require.Len(t, f.read(id), 1, "what was acknowledged is readable")
 	})
@@ -410,7 +411,9 @@ func TestReplacedOwnerIsToldByAnything(t *testing.T) {
 		f.faults.Inject(mem.Fault{Op: op, Err: storage.NoEffect(storage.ErrConflict)})
 		require.ErrorIs(t, f.Step(f.ctx, true), storage.ErrConflict, "%v", op)
 		before := f.calls()
-		require.ErrorIs(t, f.Maintain(f.ctx), indexed.ErrStopped)
+		err = f.Maintain(f.ctx)
+		require.ErrorIs(t, err, indexed.ErrStopped)
+		require.ErrorContains(t, err, "it flushes, merges and deletes no more since somebody else writes to its location")
 		did, err = f.MergeOnce(f.ctx)
 		require.NoError(t, err)
 		require.False(t, did)

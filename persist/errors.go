@@ -14,8 +14,9 @@ import (
 // Match these errors with errors.Is. Each message names the stream, the times asked for, the
 // times in force, and what to do.
 var (
-	// ErrStopped: the runtime was stopped, or accepts no more writes because its log failed or
-	// another writer owns the location. Open the location again.
+	// ErrStopped: the runtime was stopped, or no longer does this kind of work. The message
+	// says since when: since its log failed, since somebody else has its log, and so on. Open
+	// the location again.
 	ErrStopped = indexed.ErrStopped
 	// ErrCodecMismatch: the stream was registered with codecs of other names.
 	ErrCodecMismatch = indexed.ErrCodecMismatch

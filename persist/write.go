@@ -163,9 +163,8 @@ func (w *WriteHandle[K, V]) Finish(ctx context.Context) *Future[storage.SeqNo] {
 // force already changes nothing and writes nothing. frontier.Empty() says that nobody
 // reads.
 //
-// Errors: ErrSinceRegression; ErrInvalid for a since more than half of all times, 1<<63, in
-// advance of the upper, as upper-1 is at an upper of 0; ErrDestroyed, ErrStopped,
-// ErrOutcomeUnknown.
+// Errors: ErrSinceRegression; ErrInvalid for a since that is 1<<63 or more in advance of the
+// upper, as upper-1 is at an upper of 0; ErrDestroyed, ErrStopped, ErrOutcomeUnknown.
 func (w *WriteHandle[K, V]) AllowCompaction(ctx context.Context, since frontier.Antichain) *Future[storage.SeqNo] {
 	return w.command(ctx, func(c *indexed.Command) { c.AllowCompaction(w.engineID(), since) })
 }
