@@ -4,9 +4,8 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"os"
-	"strings"
 
 	"github.com/reugn/go-streams/flow"
 
@@ -25,23 +24,25 @@ func main() {
 	words, readWords, _ := persist.CreateOrLoad(ctx, db, "words", codec.String, codec.Unit)
 	loud, readLoud, _ := persist.CreateOrLoad(ctx, db, "loud", codec.String, codec.Unit)
 
-	// Three updates at times 0, 1 and 2, and the end of the stream. In a second run the
-	// stream is finished already: the write is refused.
-	words.Write(ctx, []persist.Update[string, struct{}]{
-		{Key: "never", Time: 0, Diff: 1}, {Key: "twice", Time: 1, Diff: 2}, {Key: "never", Time: 2, Diff: -1},
-	})
-	must(words.Finish(ctx).Wait(ctx))
+	// Three updates at times 0, 1 and 2, and the end of the stream, in one command: a kill
+	// leaves all of it or nothing. In a second run the stream has its end already.
+	if d := must(readWords.Description(ctx)); !d.Upper.IsEmpty() {
+		must(persist.Atomic(ctx, db, func(b *persist.AtomicWrite) error {
+			return errors.Join(persist.AddWrite(b, words, []persist.Update[string, struct{}]{
+				{Key: "never", Time: 0, Diff: 1}, {Key: "twice", Time: 1, Diff: 2}, {Key: "never", Time: 2, Diff: -1},
+			}), persist.AddFinish(b, words))
+		}).Wait(ctx))
+	}
 
 	// A pipeline from one stream to the other. Each batch becomes durable together with
 	// the upper that says so, and the sink drops what an earlier run has written.
 	dst := sink.New(ctx, loud)
 	source.NewBatches(ctx, readWords).Via(flow.NewMap(func(b source.Batch[string, struct{}]) source.Batch[string, struct{}] {
 		for i := range b.Updates {
-			b.Updates[i].Key = strings.ToUpper(b.Updates[i].Key)
+			b.Updates[i].Key += "!"
 		}
 		return b
 	}, 4)).To(dst)
-	dst.AwaitCompletion()
 	fmt.Println("pipeline:", dst.Err())
 
 	snapshot := must(readLoud.Snapshot(ctx))
@@ -53,8 +54,7 @@ func main() {
 
 func must[T any](v T, err error) T {
 	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+		panic(err)
 	}
 	return v
 }
