@@ -6,35 +6,39 @@ import (
 	"errors"
 )
 
-// Part is a part of a pipeline that tells why it has ended: a source, a flow or a sink.
+// Part is a source, a flow or a sink of a pipeline. Err tells why it has ended.
 type Part interface{ Err() error }
 
-// Cause returns why a pipeline has ended: the first error that was not brought about by
-// another. Give it the context of the pipeline and its parts, the most upstream first, when
-// the pipeline has ended.
+// Cause returns why a pipeline has ended: the first error that no other error has caused.
+// Call it when the pipeline has ended. Give it the context of the pipeline and the
+// pipeline's parts, the most upstream first.
 //
-// When one part fails, the others end with errors of their own: the context was cancelled
-// for it, or what they wait for did not come. Cause passes over those. It returns
+// When one part fails, the other parts end with errors of their own: the context was
+// cancelled because of the failure, or something that they wait for did not come. Cause
+// skips those errors. It returns the first of these that there is:
 //
-//   - the error of the most upstream part that is neither of these: context.Canceled or the
-//     cause of ctx, wrapped or not; ErrEnded, ErrMissing, ErrInletClosed. Of errors that
-//     were joined it returns those that remain;
-//   - else the cause of ctx, if it ended by itself or was given a cause: one that was just
-//     cancelled ends a pipeline as it should;
-//   - else, if ctx has not ended, the error of the most upstream part that wraps
-//     context.Canceled: something else than the pipeline was cancelled, such as a call that
-//     a function has made under a context of its own;
-//   - else, if nothing was cancelled, the error of the most upstream part that has one;
-//   - else nil.
+//  1. The error of the most upstream part that is none of these: context.Canceled or the
+//     cause of ctx, wrapped or not; ErrEnded, ErrMissing, ErrInletClosed. Of joined errors
+//     it returns those that remain.
+//  2. If ctx was cancelled without a cause: nil. This is how a pipeline should end.
+//  3. If ctx has ended otherwise: its cause.
+//  4. The error of the most upstream part that wraps context.Canceled. Something else than
+//     the pipeline was cancelled, such as a call that a function has made under a context
+//     of its own.
+//  5. If a part has ended with context.Canceled itself: nil. The part's own context was
+//     cancelled, and the part has ended as it should.
+//  6. The error of the most upstream part that has one.
+//  7. nil.
 //
-// A part whose own context was cancelled says so with context.Canceled itself, and ends as
-// it should. When ctx was just cancelled, an error that wraps context.Canceled cannot be
-// told from what that has brought about, so give cancel the error for which it is called
-// (context.WithCancelCause). A nil Part is passed over.
+// If ctx was cancelled without a cause, Cause cannot tell whether an error that wraps
+// context.Canceled follows from that. So give cancel the error for which you call it
+// (context.WithCancelCause). Cause skips a nil Part.
 func Cause(ctx context.Context, parts ...Part) error {
 	ended := context.Cause(ctx)
 	cancelled := false
-	var other, rest error // the most upstream of something else that was cancelled, and of what follows from others
+	// Each is the error of the most upstream part of its kind. other: something else than
+	// the pipeline was cancelled. rest: it follows from other errors.
+	var other, rest error
 	for _, part := range parts {
 		if part == nil {
 			continue
@@ -73,8 +77,8 @@ func Cause(ctx context.Context, parts ...Part) error {
 	return rest
 }
 
-// joined returns the errors of errors.Join, also of joined ones, or the error itself: one
-// that wraps several, as fmt.Errorf makes it, is one error.
+// joined returns the errors that errors.Join has joined, nested ones too, or the error
+// itself. An error that wraps several, as fmt.Errorf makes it, is one error.
 func joined(err error) (all []error) {
 	if err == nil {
 		return nil

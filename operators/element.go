@@ -13,8 +13,8 @@ type Result[K, V any] struct {
 	Err                  error // nil for an update
 }
 
-// Error is an error as an element of a stream. Like an update it has a time and a
-// diff: at Time, Diff more errors of this kind are in the collection.
+// Error is an error as an element of a stream. Like an update it has a time and a diff: at
+// Time, the collection gets Diff more errors of this kind.
 type Error struct {
 	Err  error
 	Time uint64
@@ -27,13 +27,13 @@ func (e Error) Error() string { return fmt.Sprintf("at time %d: %v", e.Time, e.E
 // Unwrap returns Err.
 func (e Error) Unwrap() error { return e.Err }
 
-// Batch is what a source emits in batch mode: all updates with times in
-// [Lower, Upper), and no others. Since says how far times were advanced: contents
-// are exact as of any time at or in advance of it.
+// Batch is what a source emits in batch mode: all updates with times in [Lower, Upper), and
+// no others. Since says how far times were advanced: contents are exact as of any time at
+// or in advance of Since.
 //
-// A batch without updates says that there are none in its interval. Who passes a
-// batch on keeps its Description; who has no complete answer for it passes nothing
-// on, and then a sink seals no time in or after the interval.
+// A batch without updates says that its interval has none. A flow that passes a batch on
+// keeps its Description. A flow that has no complete answer for a batch passes nothing on:
+// then a sink seals no time in or after the interval.
 type Batch[K, V any] struct {
 	frontier.Description
 	Updates []persist.Update[K, V]

@@ -13,19 +13,19 @@ var (
 	// ErrConnected: a second consumer of one outlet. Copy with flow.FanOut, or build a
 	// second operator.
 	ErrConnected = edge.ErrConnected
-	// ErrInletClosed: the inlet downstream was closed by another upstream. Merge with
+	// ErrInletClosed: another upstream has closed the inlet downstream. Merge with
 	// flow.Merge.
 	ErrInletClosed = edge.ErrInletClosed
-	// ErrEnded: an operator has ended before the time that was waited for.
+	// ErrEnded: an operator has ended before the time that a caller waits for.
 	ErrEnded = progress.ErrEnded
-	// ErrDropped: an err side was drained too slowly; the error says how many errors it
-	// stands for.
+	// ErrDropped: an err side was read too slowly. The error says how many errors it stands
+	// for.
 	ErrDropped = edge.ErrDropped
-	// ErrPanic: a function of the user's panicked, or ended its goroutine.
+	// ErrPanic: a function of the user panicked, or ended its goroutine.
 	ErrPanic = edge.ErrPanic
-	// ErrOverlap: two batches cover the same times, and not exactly the same.
+	// ErrOverlap: two batches have times in common, but not the same interval.
 	ErrOverlap = order.ErrOverlap
-	// ErrMissing: a batch that others wait for did not come; the error names its
+	// ErrMissing: a batch that other batches wait for did not come. The error names its
 	// interval.
 	ErrMissing = order.ErrMissing
 )

@@ -14,8 +14,8 @@ import (
 //	out       ---- e1 ---- e2 ------- e3 --|
 //
 // The operator never waits for a consumer. If nobody takes the errors, 1024 of them wait.
-// Further ones are counted, and become one error that matches ErrDropped. It has the time
-// of the first of them, and their number as the diff.
+// Further errors are counted, and become one error that matches ErrDropped. That error has
+// the time of the first one that it stands for, and their number as the diff.
 //
 // The outlet closes when the operator has ended and all errors were taken.
 type ErrSide edge.Errors[Error]

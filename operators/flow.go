@@ -16,12 +16,12 @@ import (
 
 // BatchFlow is a flow from batches to batches. Work starts when it is wired.
 //
-// It ends when its upstream closes it, at its first error, or with its context. A
-// batch that failed is not passed on, nor is any after it; what its upstream still
-// sends is thrown away. So a sink downstream seals nothing from there on, and the
-// pipeline can be run again from the sink's upper.
+// It ends when its upstream closes its inlet, at its first error, or with its context. It
+// passes on neither a batch that failed nor any batch after that one, and discards what its
+// upstream still sends. So a sink downstream seals nothing from there on, and the pipeline
+// can be run again from the sink's upper.
 type BatchFlow struct {
-	ctx    context.Context // of the work; set when it starts, and its own
+	ctx    context.Context // of the work alone; set when the work starts
 	cancel context.CancelFunc
 	in     *edge.Inlet
 	out    *edge.Outlet
@@ -34,14 +34,15 @@ type BatchFlow struct {
 
 var _ streams.Flow = (*BatchFlow)(nil)
 
-// newBatchFlow makes a flow whose work reads f.in.C, ends at the latest when f.ctx
-// does, and does not send after it has returned.
+// newBatchFlow makes a flow. Its work reads f.in.C, ends no later than f.ctx, and sends
+// nothing after it has returned.
 func newBatchFlow(ctx context.Context, name string, work func(f *BatchFlow)) *BatchFlow {
 	f := &BatchFlow{errs: edge.NewErrors[Error](ctx.Done(), name)}
 	run := func() {
 		f.ctx, f.cancel = context.WithCancel(ctx)
 		work(f)
-		// Whoever waits for the end of the pipeline asks Err then: so before the outlet closes.
+		// A caller that waits for the end of the pipeline asks Err next. So the error is
+		// set before the outlet closes.
 		err := f.out.Err()
 		if err != nil {
 			f.fail(err, frontier.Antichain{})
@@ -64,13 +65,14 @@ func newBatchFlow(ctx context.Context, name string, work func(f *BatchFlow)) *Ba
 	return f
 }
 
-// receive returns the next element, or false when there is none or it is over.
+// receive returns the next element, or false when the input is closed or the flow has
+// ended.
 func (f *BatchFlow) receive() (element any, ok bool) {
 	element, ok, _ = f.receiveOr(nil)
 	return element, ok
 }
 
-// receiveOr is receive until something else is woken.
+// receiveOr is receive, but returns with woken when wake fires.
 func (f *BatchFlow) receiveOr(wake <-chan time.Time) (element any, ok, woken bool) {
 	select {
 	case element, ok = <-f.in.C:
@@ -82,7 +84,7 @@ func (f *BatchFlow) receiveOr(wake <-chan time.Time) (element any, ok, woken boo
 	}
 }
 
-// fail reports an error at the lower of a batch and ends the work.
+// fail reports an error at the lower of a batch, and ends the work.
 func (f *BatchFlow) fail(err error, at frontier.Antichain) {
 	f.mu.Lock()
 	f.failed = true
@@ -97,9 +99,9 @@ func (f *BatchFlow) report(err error, at frontier.Antichain) {
 	f.errs.Report(Error{Err: err, Time: time, Diff: 1})
 }
 
-// ended is called when the context has. That is why the flow has ended, unless it had failed
-// before: whoever cancels the context because of an error is not to be told of the
-// cancelling beside it.
+// ended is called when the context has ended. Then the context is the reason why the flow
+// has ended, unless the flow had failed before. A caller that cancels the context because
+// of an error must not find the cancelling reported beside that error.
 func (f *BatchFlow) ended(cause error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -115,18 +117,18 @@ func (f *BatchFlow) addErr(err error) {
 	f.err = errors.Join(f.err, err)
 }
 
-// Err returns why the flow has failed, or nil. Ask when the pipeline has ended.
+// Err returns why the flow has failed, or nil. Call it when the pipeline has ended.
 func (f *BatchFlow) Err() error {
 	f.mu.Lock()
 	err := f.err
-	f.mu.Unlock() // before the outlet's lock, which is held while a refusal is reported here
+	f.mu.Unlock() // first: the outlet holds its own lock while it reports a refusal here
 	if err == nil {
-		return f.out.Err() // about to be added, or of a consumer that came after the end
+		return f.out.Err() // not added yet, or of a consumer that came after the end
 	}
 	return err
 }
 
-// Errs returns the flow's err side. It may be left alone; Err tells the same.
+// Errs returns the flow's err side. You may ignore it: Err tells the same.
 func (f *BatchFlow) Errs() *ErrSide { return (*ErrSide)(f.errs) }
 
 // In returns the channel to which the upstream sends batches.
@@ -135,8 +137,8 @@ func (f *BatchFlow) In() chan<- any { return f.in.In() }
 // Out returns the channel of batches.
 func (f *BatchFlow) Out() <-chan any { return f.out.Out() }
 
-// Via wires the batches to a flow and returns it. A second call is an error: the
-// flow is given nothing, and Err matches ErrConnected.
+// Via wires the batches to a flow and returns it. A second call is an error: its flow gets
+// nothing, and Err matches ErrConnected.
 func (f *BatchFlow) Via(flow streams.Flow) streams.Flow { return f.out.Via(flow) }
 
 // To wires the batches to a sink and blocks until it has completed.
@@ -145,8 +147,8 @@ func (f *BatchFlow) To(sink streams.Sink) { f.out.To(sink) }
 // Done is closed when the context of the flow has ended.
 func (f *BatchFlow) Done() <-chan struct{} { return f.out.Done() }
 
-// batchOf returns the element as a batch that covers some time, or why it is none.
-// A batch that covers no time and holds no update is to be skipped.
+// batchOf returns the element as a batch that covers some time, or an error that says why
+// the element is no such batch. skip is true if the batch covers no time and has no update.
 func batchOf[K, V any](element any) (b Batch[K, V], skip bool, err error) {
 	b, ok := element.(Batch[K, V])
 	switch {

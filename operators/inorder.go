@@ -8,37 +8,44 @@ import (
 	"github.com/tidemark-go/tidemark/operators/internal/weight"
 )
 
-// Limits bound what an operator holds back until a batch that others wait for has come.
-// 0 means the default; less is refused.
+// Limits bound what an operator holds back until a batch that others wait for has come. 0
+// means the default. A number below 0 is refused.
 //
-// A batch that takes long is not missing: the operator lets its upstream wait. Since the
-// batch may wait behind others that were done before it, it still takes some, and then
-// pauses: for as large a part of the wait so far as it has taken of twice Bytes, or of 64
-// batches, if that is more. So for as long as one call is slow what is held grows beyond
-// the limits with the logarithm of the wait: by 5 times Bytes in two seconds, and 16 times
-// in four minutes. From then on it is Bytes every two minutes, or 16 batches a minute. One
-// batch of more than Bytes counts as one of that size.
+// A batch that takes long is not missing: the operator makes its upstream wait. The batch
+// may be done already, and wait in the upstream behind others that were done before it. So
+// the operator takes a burst of batches now and then, and pauses after each burst. The
+// pause is the wait so far, times the larger of two shares: the burst's share of twice
+// Bytes, and the burst's share of 64 batches. So while one call is slow, what is held grows
+// beyond the limits with the logarithm of the wait:
 //
-// What was done before the slow batch makes the wait longer, to 1.6 times for each Bytes of
-// it, and by two minutes at most: behind 4 batches of 16 MiB a call of 2s is waited for 3s.
-// So let Bytes be at least what the parallel calls before the operator have at once: workers
-// times source.MaxBatchBytes, which is 64 MiB for 4 of them by default.
+//	wait          held beyond the limits
+//	2 seconds     5 times Bytes
+//	4 minutes     16 times Bytes
+//	longer        Bytes more every two minutes, or 16 batches a minute
+//
+// One batch of more than Bytes counts as Bytes.
+//
+// Batches that were done before the slow batch make the wait longer: for each Bytes of
+// them, it is 1.6 times as long, and at most two minutes longer. Behind 4 batches of 16
+// MiB, a call of 2s is waited for 3s. So let Bytes be at least what the parallel calls
+// before the operator have at once: workers times source.MaxBatchBytes. By default that is
+// 64 MiB for 4 workers.
 type Limits struct {
 	Batches int   // 0 means 1024
 	Updates int   // in all of them; 0 means 1<<20
 	Bytes   int64 // of all of them, about, in memory; 0 means 64 MiB
 }
 
-// InOrder puts batches back in order that parallel flows have passed on as they
-// were done with them. The sink does so by itself; a stateful operator before it
-// needs this one. The first batch has the lower from: what the source was built
+// InOrder puts batches back in order after parallel flows, which pass each batch on when
+// they are done with it. A sink does this by itself. A stateful operator before the sink
+// needs InOrder. The first batch has the lower from: the frontier that the source was built
 // with (source.From), else {0}.
 //
 //	in  -- [2,5) -- [0,2) ---------- [9,10) -- [5,9) ------------
 //
 //	out ----------- [0,2) - [2,5) ------------ [5,9) - [9,10) --
 //
-// When the limits are exceeded it makes its upstream wait, see Limits.
+// When the limits are exceeded, InOrder makes its upstream wait: see Limits.
 //
 // Errors: ErrMissing at the end of the input; ErrOverlap; ErrForeignElement;
 // persist.ErrInvalid if a limit is below 0.
@@ -80,7 +87,7 @@ func InOrder[K, V any](ctx context.Context, from frontier.Antichain, limits Limi
 			pace.Received()
 			b, skip, err := batchOf[K, V](element)
 			if skip || (err == nil && b.Upper.LessEqual(next)) {
-				continue // covers nothing that was not passed on before
+				continue // all of it was passed on before
 			}
 			if err == nil {
 				size := order.Size{Updates: len(b.Updates), Bytes: weigh.Of(b.Updates)}

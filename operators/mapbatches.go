@@ -11,16 +11,17 @@ import (
 	"github.com/tidemark-go/tidemark/persist"
 )
 
-// FlatMap turns every (key, value) of every batch into any number of others, with
-// the time and the diff of the update it stands in: map emits one, filter one or
-// none. It works on parallelism batches at once (at least 1) and passes them on in
-// the order in which they came. Its memory follows the batches under way, not parallelism,
-// which may be any number: the largest starts on each batch as it comes.
+// FlatMap turns every (key, value) of every batch into any number of others, with the time
+// and the diff of their update. A map emits one, a filter one or none. FlatMap works on up
+// to parallelism batches at once (at least 1), and passes them on in the order in which
+// they came. Its memory depends on the batches under way, not on parallelism. So
+// parallelism may be any number: with the largest, FlatMap starts on each batch as it
+// comes.
 //
-// f may be called by several goroutines at once. Its context ends when the flow
-// does. It must give the same answer for the same key and value, or retractions
-// will not cancel what they retract. An error or a panic of f ends the flow: see
-// BatchFlow. It names the update and its key.
+// Several goroutines may call f at once. The context of f ends when the flow ends. f must
+// give the same answer for the same key and value: otherwise retractions do not cancel what
+// they retract. An error or a panic of f ends the flow: see BatchFlow. The flow's error
+// names the update and its key.
 func FlatMap[K, V, K2, V2 any](ctx context.Context, parallelism int, f func(ctx context.Context, key K, val V, emit func(K2, V2)) error) *BatchFlow {
 	return MapBatches(ctx, parallelism, func(ctx context.Context, b Batch[K, V]) (out []persist.Update[K2, V2], err error) {
 		i := 0
@@ -47,35 +48,35 @@ func FlatMap[K, V, K2, V2 any](ctx context.Context, parallelism int, f func(ctx 
 	})
 }
 
-// MapBatches turns the updates of every batch into others and keeps its
-// description, so their times must lie in it. Else it is as FlatMap; the batch that
-// f is given may be shared, so f must not change it.
+// MapBatches turns the updates of every batch into others. The batch keeps its description,
+// so the times of the new updates must lie in it. f must not change the batch that it is
+// given, since other operators may share it. In all else MapBatches is as FlatMap.
 func MapBatches[K, V, K2, V2 any](ctx context.Context, parallelism int, f func(ctx context.Context, b Batch[K, V]) ([]persist.Update[K2, V2], error)) *BatchFlow {
 	m := &mapper[K, V, K2, V2]{apply: f, slots: make(chan struct{}, max(parallelism, 1))}
 	return newBatchFlow(ctx, "MapBatches", m.run)
 }
 
-// mapper starts a goroutine for every batch, at most as many at once as there are
-// slots, and has one more goroutine, emit, that passes on what they made in the
-// order of the input. A slot is free again when its batch was passed on.
+// mapper starts a goroutine for every batch, at most as many at once as there are slots.
+// One more goroutine, emit, passes the results on in the order of the input. A slot is free
+// again when its batch was passed on.
 type mapper[K, V, K2, V2 any] struct {
 	apply func(context.Context, Batch[K, V]) ([]persist.Update[K2, V2], error)
 	slots chan struct{}
 }
 
-// mapped is a batch being made; it is written before done is closed.
+// mapped is the result of one batch. It is written before done is closed.
 type mapped[K, V any] struct {
 	done  chan struct{}
 	batch Batch[K, V]
 	err   error
-	next  chan *mapped[K, V] // the job after it, or closed; with room for it
+	next  chan *mapped[K, V] // the job after this one, or closed; has room for one
 }
 
-// run takes batches until the input or the flow ends, and returns when all
-// goroutines have ended.
+// run takes batches until the input or the flow ends. It returns when all goroutines have
+// ended.
 func (m *mapper[K, V, K2, V2]) run(f *BatchFlow) {
-	// A list of jobs, each with a place for the next: a queue would have room for as many as
-	// there are slots, whether or not so many are ever in use.
+	// Each job has a place for the next job. A queue would need room for as many jobs as
+	// there are slots, even if few slots are ever used.
 	//museum:memory-by-argument
 	next := make(chan *mapped[K2, V2], 1)
 	first := next
@@ -134,7 +135,7 @@ func (m *mapper[K, V, K2, V2]) emit(f *BatchFlow, next <-chan *mapped[K2, V2]) {
 	}
 }
 
-// call runs the user's function; its panic becomes an error with the stack.
+// call runs the user's function. A panic becomes an error with the stack.
 func (m *mapper[K, V, K2, V2]) call(ctx context.Context, b Batch[K, V]) (updates []persist.Update[K2, V2], err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -153,8 +154,8 @@ func (m *mapper[K, V, K2, V2]) call(ctx context.Context, b Batch[K, V]) (updates
 	return updates, nil
 }
 
-// errExited: the user's function has ended its goroutine (runtime.Goexit, which is
-// what testing.T.FailNow does), so there is no batch, not even an empty one.
+// errExited: the user's function has ended its goroutine (runtime.Goexit, which
+// testing.T.FailNow calls). So there is no batch, not even an empty one.
 var errExited = fmt.Errorf("%w: the function ended its goroutine instead of returning", edge.ErrPanic)
 
 func typeName[T any]() string { return reflect.TypeFor[T]().String() }

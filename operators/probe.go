@@ -7,8 +7,8 @@ import (
 	"github.com/tidemark-go/tidemark/operators/internal/progress"
 )
 
-// Probe tells how far an operator has come. Sources and sinks have one. It may be used
-// by any number of goroutines at once.
+// Probe tells how far an operator has come. Sources and sinks have one. Any number of
+// goroutines may use it at once.
 type Probe progress.Probe
 
 func (p *Probe) inner() *progress.Probe { return (*progress.Probe)(p) }
@@ -21,7 +21,7 @@ func (p *Probe) LessThan(t uint64) bool { return p.inner().LessThan(t) }
 
 // Wait blocks until no time less than t may come any more.
 //
-// Errors: why the operator has ended before that: its own error, or ErrEnded if it
+// Errors: the operator's own error if the operator has ended before that, or ErrEnded if it
 // has none; the context's.
 func (p *Probe) Wait(ctx context.Context, t uint64) error { return p.inner().Wait(ctx, t) }
 

@@ -8,17 +8,17 @@ import (
 	"github.com/tidemark-go/tidemark/persist"
 )
 
-// Output is a stream that a sink of a pipeline writes to: its *persist.WriteHandle or
+// Output is a stream that a sink of the pipeline writes to: its *persist.WriteHandle or
 // *persist.ReadHandle.
 type Output interface {
 	Description(ctx context.Context) (frontier.Description, error)
 }
 
-// Resume returns where the source of a pipeline starts that was stopped, however that
-// was: at the least upper of its outputs. Give it to source.From. A sink whose stream is
-// further drops what it has already.
+// Resume returns where the source of a pipeline must start after the pipeline was stopped
+// or killed: at the least upper of the pipeline's outputs. Give the result to source.From.
+// A sink whose stream is further drops what the stream already has.
 //
-// Errors: persist.ErrInvalid without outputs; as WriteHandle.Description.
+// Errors: persist.ErrInvalid without outputs; those of WriteHandle.Description.
 func Resume(ctx context.Context, outputs ...Output) (frontier.Antichain, error) {
 	if len(outputs) == 0 {
 		return frontier.Antichain{}, fmt.Errorf("tidemark: %w: resume without outputs: name the streams that the sinks write to", persist.ErrInvalid)

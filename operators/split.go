@@ -12,9 +12,9 @@ import (
 	"github.com/tidemark-go/tidemark/persist"
 )
 
-// Lifetime is implemented by all outlets of ours. Operators that follow one give up
-// their sends when Done is closed: the context that it was built under has ended.
-// It may be nil, for never.
+// Lifetime is implemented by all our outlets. An operator that follows an outlet gives up
+// its sends when Done is closed: the context that the outlet was built with has ended. A
+// nil Done never closes.
 type Lifetime interface{ Done() <-chan struct{} }
 
 // SplitOkErr splits a stream of Result into its updates and its errors.
@@ -25,20 +25,20 @@ type Lifetime interface{ Done() <-chan struct{} }
 //
 //	errs -------- e1 -------- e2 --------     Error
 //
-// An element of another type, or nil, becomes an Error that matches
-// ErrForeignElement, at time 0; persist.Update and Error are passed on as they are.
+// An element of another type, or nil, becomes an Error that matches ErrForeignElement, at
+// time 0. A persist.Update or an Error is passed on as it is.
 //
-// The err side never holds up the ok side: it may be wired late, drained slowly, or
-// ignored (see ErrSide). The ok side sets the pace: while an update is not taken,
-// nothing behind it is read. Drain ok first, or both at once.
+// The err side never holds up the ok side: you may wire it late, read it slowly, or ignore
+// it (see ErrSide). The ok side sets the pace: while an update is not taken, nothing behind
+// it is read. So read ok first, or both at once.
 //
-// Each side takes one consumer. A second one gets nothing, and an error that matches
-// ErrConnected goes to the err side unless that has closed; a second consumer of the err
-// side gets that error itself.
+// Each side takes one consumer. A second consumer of the ok side gets nothing, and an error
+// that matches ErrConnected goes to the err side, unless that has closed. A second consumer
+// of the err side gets that error itself.
 //
-// Work starts when either side is wired, and ends when the outlet closes, or when
-// its context does if it is one of ours (Lifetime); use SplitOkErrContext behind
-// another's operator.
+// Work starts when either side is wired, and ends when the outlet closes. It also ends with
+// the context of the outlet, if the outlet is one of ours (Lifetime). After an operator of
+// another package, use SplitOkErrContext.
 func SplitOkErr[K, V any](outlet streams.Outlet) (ok, errs streams.Flow) {
 	var done <-chan struct{}
 	if l, isOurs := outlet.(Lifetime); isOurs {
@@ -54,7 +54,7 @@ func SplitOkErrContext[K, V any](ctx context.Context, outlet streams.Outlet) (ok
 
 const splitName = "split of ok and err"
 
-// splitter owns the goroutine that reads the outlet: pump.
+// splitter owns pump, the goroutine that reads the outlet.
 type splitter[K, V any] struct {
 	upstream streams.Outlet
 	done     <-chan struct{}
@@ -79,8 +79,7 @@ func (s *splitter[K, V]) start() {
 	}
 }
 
-// pump ends when the upstream closes or the context ends. It is the one sender of
-// the ok side.
+// pump ends when the upstream closes or the context ends. Only pump sends to the ok side.
 func (s *splitter[K, V]) pump() {
 	defer s.errs.Finish()
 	defer s.ok.Close()
@@ -96,7 +95,8 @@ func (s *splitter[K, V]) pump() {
 				return
 			}
 			if !s.pass(element) {
-				// A closed inlet downstream: the rest is discarded, so that the upstream ends.
+				// The inlet downstream is closed. Discard the rest, so that the upstream
+				// ends.
 				if err := s.ok.Err(); err != nil {
 					s.errs.Report(Error{Err: err, Diff: 1})
 					s.discard(in)
@@ -109,7 +109,8 @@ func (s *splitter[K, V]) pump() {
 	}
 }
 
-// open asks the upstream for its channel. It is another's code, or there is none.
+// open asks the upstream for its channel. The upstream may be nil, or code that panics:
+// then the panic becomes an error.
 func (s *splitter[K, V]) open() (in <-chan any, err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -149,7 +150,7 @@ func (s *splitter[K, V]) discard(in <-chan any) {
 	}
 }
 
-// wired is what both sides are made of.
+// wired is the outlet behind a side.
 type wired interface {
 	streams.Source
 	Lifetime
@@ -165,8 +166,8 @@ type side struct {
 
 func (s *splitter[K, V]) side(outlet wired) streams.Flow {
 	side := &side{wired: outlet, start: s.start}
-	// go-streams has no type for an outlet with To, so a side has an inlet that nobody
-	// should use. What is sent to it is discarded, and reported once.
+	// go-streams has no type for an outlet with To. So a side has an inlet that nobody
+	// should use: what is sent to it is discarded, and reported once.
 	var once sync.Once
 	side.in = edge.NewInlet(func() {
 		for range side.in.C {

@@ -8,15 +8,15 @@ import (
 	"github.com/tidemark-go/tidemark/operators/internal/order"
 )
 
-// errAfterFailure is the answer for a batch that is not written since an element before it
-// has failed.
+// errAfterFailure is the answer for a batch that is not written because an element before
+// it has failed.
 var errAfterFailure = errors.New("tidemark: the batch was not written, since an element that came before has failed, and what is incomplete is not sealed")
 
-// ack is an element that was received and not answered.
+// ack is an element that was received and has no answer yet.
 type ack struct {
 	element any
 	size    order.Size
-	upper   frontier.Antichain // for a batch: it is done when the stream is sealed to it
+	upper   frontier.Antichain // of a batch, which is done when the stream is sealed to it
 	batch   bool
 	done    bool
 	err     error
@@ -30,14 +30,14 @@ func (a *ack) answer(err error) {
 
 // acks answers elements in the order in which they were received.
 type acks struct {
-	call    func(element any, err error) // nil: nobody wants to know
+	call    func(element any, err error) // nil: there is no Acknowledge
 	limits  order.Limits
 	waiting []*ack
-	size    order.Size // of those
-	calling bool       // it has not returned: if it never does, it has panicked
+	size    order.Size // of the waiting elements
+	calling bool       // call is under way; it has panicked if it never returns
 }
 
-// take is called with each element.
+// take is called with each received element.
 func (q *acks) take(element any) *ack {
 	if q.call == nil {
 		return nil
@@ -55,13 +55,13 @@ func (q *acks) grow(a *ack, size order.Size) {
 	}
 }
 
-// over says that more elements wait for their answer than the limits allow: what came
-// behind one that takes long.
+// over says that more elements wait for their answer than the limits allow. They came
+// behind an element that takes long.
 func (q *acks) over() bool {
 	return q.size.Updates > q.limits.Updates || q.size.Bytes > q.limits.Bytes || len(q.waiting) > q.limits.Updates
 }
 
-// tell answers all whose turn it is.
+// tell answers all elements whose turn it is.
 func (q *acks) tell(upper frontier.Antichain) {
 	for len(q.waiting) > 0 {
 		//museum:acknowledged-out-of-order
@@ -84,8 +84,8 @@ func (q *acks) next(err error) {
 	q.calling = false
 }
 
-// end answers those that are left, with the reason for which there is nothing more. It
-// returns the error of a call that panics.
+// end answers the elements that are left, with the reason why nothing more is written. It
+// returns the error of an acknowledge call that panics.
 func (q *acks) end(upper frontier.Antichain, err error) (panicked error) {
 	if q.call == nil || q.calling {
 		return nil

@@ -43,7 +43,7 @@ func (w *writer[K, V]) receiveBatch(a *ack, b operators.Batch[K, V]) error {
 		}
 	} else {
 		//museum:elements-shared
-		b.Updates = slices.Clone(b.Updates) // a branch of a FanOut may have the same slice
+		b.Updates = slices.Clone(b.Updates) // another branch of a FanOut may have the same slice
 	}
 	size := order.Size{Updates: len(b.Updates), Bytes: w.weigh.Of(b.Updates)}
 	w.acks.grow(a, size)
@@ -54,12 +54,12 @@ func (w *writer[K, V]) receiveBatch(a *ack, b operators.Batch[K, V]) error {
 	return w.held.Skip(w.next)
 }
 
-// cut drops what of a batch lies before the upper that the stream had when the sink
-// began: it was written before a restart, by batches with other borders perhaps, or
-// because another sink of the same source had not come as far.
+// cut drops the part of a batch before the upper that the stream had when the sink began.
+// That part was written before a restart, perhaps by batches with other borders. Or another
+// sink of the same source had not come as far, so that the source starts earlier.
 //
-// That is exact only if the batch shows all of it at times before the upper. One whose
-// times were advanced to the upper or beyond has it there, for a second time.
+// The cut is exact only if the batch shows all of that part at times before the upper. A
+// batch whose times were advanced to the upper or beyond shows it there, for a second time.
 func (w *writer[K, V]) cut(b *operators.Batch[K, V], start frontier.Antichain) error {
 	//museum:cut-too-late
 	if start.LessEqual(b.Since) {
@@ -77,7 +77,7 @@ func (w *writer[K, V]) cut(b *operators.Batch[K, V], start frontier.Antichain) e
 }
 
 // append writes and seals a batch. Contents that were advanced to a since are not exact as
-// of earlier times, so the since of the stream follows, in the same command.
+// of earlier times. So the same command moves the since of the stream.
 func (w *writer[K, V]) append(b operators.Batch[K, V]) *persist.Future[storage.SeqNo] {
 	//museum:since-left-behind
 	if b.Since.LessEqual(w.nextSince) {
@@ -100,9 +100,9 @@ func (w *writer[K, V]) settleBatch(b operators.Batch[K, V], bytes int64, err err
 		w.since = w.since.Join(b.Since)
 		return nil
 	case errors.Is(err, persist.ErrPrevious):
-		return w.putBack(b, bytes) // the one before it was, or has ended the sink
+		return w.putBack(b, bytes) // the batch before it was put back too, or has ended the sink
 	case errors.Is(err, persist.ErrSinceRegression):
-		// Somebody else has allowed more meanwhile.
+		// Another client has moved the since meanwhile.
 		at, err := w.write.Description(w.ctx)
 		if err != nil {
 			return err
@@ -112,7 +112,7 @@ func (w *writer[K, V]) settleBatch(b operators.Batch[K, V], bytes int64, err err
 	case errors.As(err, &mismatch):
 		return fmt.Errorf("batch [%s, %s): %w", b.Lower, b.Upper, w.explain(err))
 	case errors.Is(err, persist.ErrTooLarge):
-		w.oversized = b.Upper // to be written in several commands, when its turn comes again
+		w.oversized = b.Upper // submit writes it in several commands when its turn comes again
 		return w.putBack(b, bytes)
 	case w.transient(err):
 		if err := w.backOff(err); err != nil {
@@ -123,17 +123,18 @@ func (w *writer[K, V]) settleBatch(b operators.Batch[K, V], bytes int64, err err
 	return fmt.Errorf("batch [%s, %s): %w", b.Lower, b.Upper, err)
 }
 
-// sealedByAnother is the error for a batch before which somebody else has moved the
-// upper. It cannot be this sink: a command that failed without effect never lands later,
-// and those on their way behind it form a chain. What the other one has written is not
-// known here, so going on from its upper could lose what this pipeline has for it.
+// sealedByAnother is the error for a batch before which another writer has moved the upper.
+// It was not this sink: a command that failed without effect never lands later, and the
+// commands on their way behind it form a chain. The sink does not know what the other
+// writer has written. If the sink went on from the new upper, it could lose what this
+// pipeline has for those times.
 func (w *writer[K, V]) sealedByAnother(err *persist.UpperMismatchError) error {
 	return fmt.Errorf("tidemark: sink of stream %q: another writer seals the stream: this sink has left its upper at %s, and it is %s, so nothing was written: let one pipeline at a time write a stream, and start it from the stream's upper: %w",
 		w.write.StreamName(), w.upper, err.Upper, err)
 }
 
-// putBack holds a batch again that was on its way. What follows it is put back as
-// well, when its turn to settle comes.
+// putBack holds again a batch that was on its way. The batches behind it are put back as
+// well, when their turn to settle comes.
 func (w *writer[K, V]) putBack(b operators.Batch[K, V], bytes int64) error {
 	w.rewind = true
 	return w.held.Add(b.Description, order.Size{Updates: len(b.Updates), Bytes: bytes}, b)

@@ -14,10 +14,10 @@ import (
 	"github.com/tidemark-go/tidemark/persist"
 )
 
-// A batch that does not fit into a command is written in several, one after the other,
-// while nothing else is on its way and nothing is received: see docs/parts.md.
+// A batch that does not fit into a command is written in several commands, one after the
+// other. Meanwhile nothing else is on its way, and nothing is received: see docs/parts.md.
 
-// rowOverhead is what an update takes in a command beside its key and value.
+// rowOverhead is the size of an update in a command beside its key and value.
 const rowOverhead = 24
 
 // large is a batch being written in several commands.
@@ -37,7 +37,7 @@ func (w *writer[K, V]) submitLarge(b operators.Batch[K, V]) error {
 	return nil
 }
 
-// measure encodes each update once to see how large it is, and sorts them by time.
+// measure encodes each update once to see how large it is, and sorts the updates by time.
 func (l *large[K, V]) measure() error {
 	updates := l.batch.Updates
 	l.order, l.sizes = make([]int32, 0, len(updates)), make([]int32, len(updates))
@@ -50,7 +50,7 @@ func (l *large[K, V]) measure() error {
 				Detail: fmt.Sprintf("the update of key %s at time %d lies outside [%s, %s)", brief.Value(u.Key), u.Time, l.batch.Lower, l.batch.Upper),
 			}
 		}
-		if u.Diff == math.MinInt64 { // which a part would have when another one is written already
+		if u.Diff == math.MinInt64 { // refuse it now: later, other parts would be written already
 			return &persist.StreamError{
 				Stream: l.Sink.write.StreamName(), Kind: persist.ErrInvalid,
 				Detail: fmt.Sprintf("the update of key %s at time %d has the diff %d, which no update can retract since an int64 has no number to negate it: write it as two updates", brief.Value(u.Key), u.Time, u.Diff),
@@ -62,7 +62,7 @@ func (l *large[K, V]) measure() error {
 		}
 		scratch = next
 		l.sizes[i] = int32(rowOverhead + len(row.Key) + len(row.Val))
-		if u.Diff != 0 { // or it says nothing
+		if u.Diff != 0 { // an update of 0 changes nothing
 			l.order = append(l.order, int32(i))
 		}
 	}
@@ -70,7 +70,7 @@ func (l *large[K, V]) measure() error {
 	return nil
 }
 
-// encode appends an update's key and value to dst, to which the row then refers.
+// encode appends the key and the value of an update to dst. The row refers to dst.
 func (l *large[K, V]) encode(dst []byte, u *persist.Update[K, V]) (persist.Row, []byte, error) {
 	kc, vc := l.Sink.write.Codecs()
 	//museum:codec-trusted-in-parts
@@ -81,14 +81,15 @@ func (l *large[K, V]) encode(dst []byte, u *persist.Update[K, V]) (persist.Row, 
 	return row, dst, nil
 }
 
-// write cuts between times, and where one time is larger than a command, within it.
+// write cuts the batch between times. Where one time is larger than a command, it cuts
+// within that time.
 func (l *large[K, V]) write() error {
 	if err := l.measure(); err != nil {
 		return err
 	}
 	updates := l.batch.Updates
 	lower := l.batch.Lower
-	begin, bytes := 0, int64(0) // of what was not written yet
+	begin, bytes := 0, int64(0) // of the updates that were not written yet
 	flush := func(end int, upper frontier.Antichain) error {
 		if begin == end && upper == lower {
 			return nil
@@ -128,7 +129,7 @@ func (l *large[K, V]) write() error {
 	return flush(len(l.order), l.batch.Upper)
 }
 
-// writePiece writes whole times of the batch and seals them.
+// writePiece writes whole times of the batch, and seals them.
 func (l *large[K, V]) writePiece(piece operators.Batch[K, V]) error {
 	if err := l.do(l.alone, func(a *persist.AtomicWrite) error {
 		if err := persist.AddCompareAndAppend(a, l.Sink.write, piece.Updates, piece.Lower, piece.Upper); err != nil {
@@ -142,7 +143,7 @@ func (l *large[K, V]) writePiece(piece operators.Batch[K, V]) error {
 	return nil
 }
 
-// addSince lets the since of the stream follow that of a batch.
+// addSince moves the since of the stream to the since of a batch.
 func (w *writer[K, V]) addSince(a *persist.AtomicWrite, since frontier.Antichain) error {
 	if since.LessEqual(w.since) {
 		return nil
@@ -156,16 +157,17 @@ func (w *writer[K, V]) wrote(upper, since frontier.Antichain) {
 	w.nextSince = w.since
 }
 
-// commandBytes is the size of a command above which a batch is cut.
+// commandBytes is the size above which a batch is cut.
 func (w *writer[K, V]) commandBytes() int64 { return w.write.MaxCommandBytes() / 2 }
 
-// partBytes is the size of what a batch is cut into. A part is in its command twice.
+// partBytes is the size of a part. A part is in its command twice: for the output, and for
+// the side stream.
 func (w *writer[K, V]) partBytes() int64 {
 	return max(1, min(w.opts.partBytes, w.write.MaxCommandBytes()/8))
 }
 
-// do writes atomically and waits, for as long as an outage lasts. What it builds expects
-// the side stream to be where this sink has left it.
+// do writes atomically and waits for the answer, for as long as an outage lasts. The write
+// expects the side stream where this sink has left it.
 func (w *writer[K, V]) do(m *persist.MultiWriteHandle, build func(*persist.AtomicWrite) error) error {
 	for {
 		err := w.insist(func() error {
@@ -186,7 +188,7 @@ func (w *writer[K, V]) do(m *persist.MultiWriteHandle, build func(*persist.Atomi
 	}
 }
 
-// insist tries something until it has an effect or is refused for good.
+// insist repeats try until it has an effect or is refused for good.
 func (w *writer[K, V]) insist(try func() error) error {
 	for {
 		err := try()
@@ -211,7 +213,7 @@ func (w *writer[K, V]) insist(try func() error) error {
 	}
 }
 
-// learnSince asks for the since of the stream, which somebody else has moved.
+// learnSince asks for the since of the stream, after another client has moved it.
 func (w *writer[K, V]) learnSince() (moved bool, err error) {
 	at, err := w.write.Description(w.ctx)
 	if err != nil {
@@ -222,7 +224,7 @@ func (w *writer[K, V]) learnSince() (moved bool, err error) {
 	return moved, nil
 }
 
-// explain says who has moved an upper that this sink has left elsewhere.
+// explain adds to an error who has moved the upper of the output or of the side stream.
 func (w *writer[K, V]) explain(err error) error {
 	var mismatch *persist.UpperMismatchError
 	switch {

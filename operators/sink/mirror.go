@@ -9,20 +9,20 @@ import (
 	"github.com/tidemark-go/tidemark/storage"
 )
 
-// mirrorKind is what a row of the side stream says of the output.
+// mirrorKind is what a row of the side stream says of a row of the output.
 type mirrorKind int
 
 const (
-	present   mirrorKind = iota // this row is there
-	announced                   // it is there as often as it has arrived
-	arrived                     // the announced row with this sum is there
+	present   mirrorKind = iota // this row is in the output
+	announced                   // this row is in the output as often as it has arrived
+	arrived                     // the announced row with this sum is in the output
 )
 
-// noDiff stands where a row that is present has its diff: math.MinInt64, which no write
+// noDiff stands where a present row has its diff. It is math.MinInt64, a diff that no write
 // takes.
 const noDiff = 1 << 63
 
-// mirror returns the row of the side stream that says so of a row of the output: see
+// mirror returns the row of the side stream that says kind of a row of the output: see
 // docs/parts.md.
 func mirror(kind mirrorKind, r persist.Row, gen uint64) persist.Row {
 	val := make([]byte, 0, 24+max(len(r.Val), sha256.Size))
@@ -38,7 +38,8 @@ func mirror(kind mirrorKind, r persist.Row, gen uint64) persist.Row {
 	return persist.Row{Key: r.Key, Val: append(val, r.Val...), Time: gen, Diff: 1}
 }
 
-// unmirror is the reverse of mirror. The value of a row that has arrived is its sum.
+// unmirror is the reverse of mirror. For a row that has arrived, the value is the row's
+// sum.
 func unmirror(key, val []byte) (r persist.Row, kind mirrorKind, err error) {
 	next := func() (v uint64) {
 		if len(val) < 8 {
@@ -59,7 +60,7 @@ func unmirror(key, val []byte) (r persist.Row, kind mirrorKind, err error) {
 	return r, kind, err
 }
 
-// sumOf tells announced rows apart.
+// sumOf identifies an announced row.
 func sumOf(r persist.Row) []byte {
 	h := sha256.New()
 	var head [24]byte

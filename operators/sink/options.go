@@ -21,53 +21,58 @@ type options struct {
 	backoff     time.Duration
 }
 
-// HoldBack bounds the batches that the sink holds back while one before them has
-// not come. When they exceed it, the sink makes its upstream wait: see operators.Limits,
-// which also has the defaults. Bytes bounds what is on its way to the log at once, too.
+// HoldBack bounds the batches that the sink holds back while a batch before them has not
+// come. When they exceed the limits, the sink makes its upstream wait: see
+// operators.Limits, which also has the defaults. Bytes also bounds what is on its way to
+// the log at once.
 func HoldBack(limits operators.Limits) Option {
 	return func(o *options) { o.limits = order.Limits(limits) }
 }
 
-// InFlight bounds the commands that are on their way to the log at once. 0 means 64; less
-// is refused.
+// InFlight bounds the commands that are on their way to the log at once. 0 means 64. A
+// number below 0 is refused.
 func InFlight(n int) Option { return func(o *options) { o.inFlight = n } }
 
-// Retry sets how often, in a row, the sink tries again after the storage has refused a
-// command without effect, and how long it waits before the first time. times 0 means for
-// as long as the context of the sink lives; below 0 it never tries again. wait 0 means
-// 10ms; less is refused. The sink waits twice as long each time after the first, and 5s at
-// most, or as long as the first time.
+// Retry sets how often in a row the sink tries again after the storage has refused a
+// command without effect, and how long it waits before the first retry.
 //
-// An outage has a line in the log of the runtime at its beginning and one at its end, and
-// is in the metric tidemark_sink_outages. It is over when all commands have taken effect
-// for 5s; the times in a row begin again with the first one that has.
+//   - times: 0 means for as long as the context of the sink lives. A number below 0 means
+//     never.
+//   - wait: 0 means 10ms. A number below 0 is refused. Before each further retry the sink
+//     waits twice as long, but at most 5s, or wait if that is more.
+//
+// The runtime logs a line at the beginning and at the end of an outage. The metric
+// tidemark_sink_outages counts the sinks in an outage. The outage is over when all commands
+// have taken effect for 5s. The retries in a row begin again with the first command that
+// has taken effect.
 func Retry(times int, wait time.Duration) Option {
 	return func(o *options) { o.retries, o.backoff = times, wait }
 }
 
-// Acknowledge sets a function that is called once with each element that the sink has
-// received, in the order of receipt, batches as well: with nil when it is durable, or was
-// before; with the reason if it was refused for good. So all that came before an element
-// is settled, too, and an offset of a queue may be committed with it.
+// Acknowledge sets a function that the sink calls once with each element that it has
+// received, batches as well, in the order of receipt. err is nil when the element is
+// durable, or was durable before. Otherwise err is the reason why the element was refused
+// for good. All elements before it are settled then, too. So an offset of a queue may be
+// committed with the element.
 //
-// It is called by the sink's goroutine, which does nothing else meanwhile; a panic ends
-// the sink. When the sink ends for an error the elements that were not answered get that
-// error: with persist.ErrOutcomeUnknown or the context's it may be durable all the same.
-// All calls are over when AwaitCompletion returns; what is discarded afterwards is not
-// acknowledged.
+// The sink's goroutine calls f, and does nothing else meanwhile. A panic of f ends the
+// sink. When the sink ends with an error, the elements without an answer get that error.
+// With persist.ErrOutcomeUnknown or the context's error, such an element may be durable all
+// the same. All calls are over when AwaitCompletion returns. An element that is discarded
+// afterwards is not acknowledged.
 //
-// An element that takes long, such as a batch that comes long before the one it continues,
-// holds up the answers of those behind it: when these exceed the Updates or Bytes of
-// HoldBack, the sink makes its upstream wait.
+// An element that takes long holds up the answers for the elements behind it. An example is
+// a batch that comes long before the batch that it continues. When the elements behind
+// exceed the Updates or Bytes of HoldBack, the sink makes its upstream wait.
 func Acknowledge(f func(element any, err error)) Option {
 	return func(o *options) { o.acknowledge = f }
 }
 
-// PartBytes is the size, encoded, of the commands into which a batch is cut that is larger
-// than a command may be: it takes more than half of Config.MaxTailBytes. 0 means 4 MiB; less
-// is refused. It is never more than an eighth of MaxTailBytes. While such a batch is
-// written the sink holds it and about six times so much. How it is cut, and what a kill
-// leaves, is in docs/parts.md.
+// PartBytes is the encoded size of the commands into which the sink cuts a batch that is
+// larger than a command may be. Such a batch takes more than half of Config.MaxTailBytes. 0
+// means 4 MiB. A number below 0 is refused. A part is never more than an eighth of
+// MaxTailBytes. While the sink writes such a batch, it holds the batch and about six times
+// PartBytes. docs/parts.md says how a batch is cut, and what a kill leaves.
 func PartBytes(n int64) Option { return func(o *options) { o.partBytes = n } }
 
 // optionsOf returns the options with defaults filled in, or why they are refused.

@@ -10,12 +10,13 @@ import (
 	"github.com/tidemark-go/tidemark/storage"
 )
 
-// transient says that the command had no effect because of the storage, and may
-// have one later.
+// transient says that the command had no effect because of the storage, and that a retry
+// may succeed.
 func (w *writer[K, V]) transient(err error) bool { return persist.IsRetryable(err) && !w.fatal(err) }
 
-// fatal says that no command will succeed any more. A context that ended counts if it is
-// the sink's: storage has some of its own.
+// fatal says that no command will succeed any more. The error of a context that has ended
+// is fatal, with one exception: the context is one of the storage's own, so that the
+// command had no effect and the sink's context still lives.
 func (w *writer[K, V]) fatal(err error) bool {
 	for _, kind := range []error{
 		persist.ErrStopped, persist.ErrOutcomeUnknown, persist.ErrDestroyed, persist.ErrUnknownStream,
@@ -29,11 +30,11 @@ func (w *writer[K, V]) fatal(err error) bool {
 	return ended && (w.ctx.Err() != nil || !errors.Is(err, persist.ErrNoEffect))
 }
 
-// maxBackoff bounds the wait between two tries: so soon is it noticed at the latest that
-// an outage is over.
+// maxBackoff bounds the wait between two tries. So the sink notices the end of an outage at
+// most this much later.
 const maxBackoff = 5 * time.Second
 
-// backOff arms the timer of the next try, once for all that failed meanwhile.
+// backOff arms the timer of the next try: one timer for all commands that failed meanwhile.
 func (w *writer[K, V]) backOff(err error) error {
 	if w.retry != nil {
 		w.refused(err)
@@ -47,7 +48,7 @@ func (w *writer[K, V]) backOff(err error) error {
 	return nil
 }
 
-// tryAgain returns how long to wait before the next try, or why there is none.
+// tryAgain returns how long to wait before the next try, or an error if there is none.
 func (w *writer[K, V]) tryAgain(err error) (time.Duration, error) {
 	if most := w.opts.retries; most != 0 && w.attempts >= most {
 		return 0, fmt.Errorf("tidemark: sink of stream %q: given up after %d retries: %w", w.write.StreamName(), w.attempts, err)
@@ -62,7 +63,7 @@ func (w *writer[K, V]) tryAgain(err error) (time.Duration, error) {
 	return wait, nil
 }
 
-// refused is called when a command had no effect and is to be tried again.
+// refused is called when a command had no effect and will be tried again.
 func (w *writer[K, V]) refused(err error) {
 	w.endIfOver()
 	if w.outage == nil {
@@ -80,8 +81,8 @@ func (w *writer[K, V]) recovered() {
 	}
 }
 
-// calm tells when the outage is over, if there is one. Who is busy may be late to listen:
-// see endIfOver.
+// calm fires when the outage, if there is one, is over. A busy sink may listen late: see
+// endIfOver.
 func (w *writer[K, V]) calm() <-chan time.Time {
 	if w.outage == nil {
 		return nil
@@ -89,7 +90,7 @@ func (w *writer[K, V]) calm() <-chan time.Time {
 	return w.outage.Calm()
 }
 
-// endIfOver ends an outage that has been over.
+// endIfOver ends the outage if it is over.
 func (w *writer[K, V]) endIfOver() {
 	if w.outage != nil && w.outage.Over() {
 		//museum:outage-never-ends

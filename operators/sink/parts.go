@@ -10,17 +10,17 @@ import (
 	"github.com/tidemark-go/tidemark/persist"
 )
 
-// mirrored are rows of a part, and what stands for them in the side stream.
+// mirrored is rows of a part, and the rows of the side stream that stand for them.
 type mirrored struct {
 	rows, mirror []persist.Row
-	bytes        int64 // of the rows, or of what stands for them alone
+	bytes        int64 // of the rows, or of the rows of the side stream alone
 }
 
 func (m *mirrored) reset() { *m = mirrored{rows: m.rows[:0], mirror: m.mirror[:0]} }
 
-// writeParts writes the updates of one time and seals them, [lower, upper), in parts.
+// writeParts writes the updates of one time in parts, and seals [lower, upper).
 func (l *large[K, V]) writeParts(updates []int32, lower, upper frontier.Antichain) error {
-	// The last part is not mirrored, so it is the one for which there is most room.
+	// The last part is not mirrored, so it has the most room. It gets the largest update.
 	largest := 0
 	for i := range updates {
 		if l.sizes[updates[i]] > l.sizes[updates[largest]] {
@@ -72,14 +72,16 @@ func (l *large[K, V]) writeParts(updates []int32, lower, upper frontier.Antichai
 }
 
 const (
-	// mirrorOverhead is what a row takes more in the side stream.
+	// mirrorOverhead is how much larger a row is in the side stream.
 	mirrorOverhead = 16
-	// arrivedBytes is what says in the side stream that a row has arrived.
+	// arrivedBytes is the size of the row of the side stream that says that a row has
+	// arrived.
 	arrivedBytes = rowOverhead + 24 + sha256.Size
 )
 
-// writeAlone writes a row that fits into a command, but not twice: what stands for it in
-// the side stream goes first, and then it says whether it has arrived.
+// writeAlone writes a row that fits into a command once, but not twice. The first command
+// announces the row in the side stream. The second command writes the row, and says in the
+// side stream that it has arrived.
 func (w *writer[K, V]) writeAlone(part *mirrored, lower frontier.Antichain) error {
 	r := part.rows[0]
 	part.rows, part.mirror = nil, []persist.Row{mirror(announced, r, w.side.gen)}
@@ -90,7 +92,7 @@ func (w *writer[K, V]) writeAlone(part *mirrored, lower frontier.Antichain) erro
 	return w.addPart(part, lower)
 }
 
-// writePart writes rows that are not sealed yet, and mirrors them.
+// writePart writes rows without sealing them, and mirrors them.
 func (w *writer[K, V]) writePart(part *mirrored, lower frontier.Antichain) error {
 	for _, r := range part.rows {
 		part.mirror = append(part.mirror, mirror(present, r, w.side.gen))
@@ -117,7 +119,8 @@ func (w *writer[K, V]) addPart(part *mirrored, lower frontier.Antichain) error {
 	return nil
 }
 
-// addMirrored adds rows for the output, whose upper is as expected, and the side stream.
+// addMirrored adds rows for the output, and for the side stream. The write expects the
+// upper of the output.
 func (w *writer[K, V]) addMirrored(a *persist.AtomicWrite, part *mirrored, upper frontier.Antichain) error {
 	return errors.Join(
 		persist.AddExpectUpper(a, w.write, upper),
@@ -126,7 +129,8 @@ func (w *writer[K, V]) addMirrored(a *persist.AtomicWrite, part *mirrored, upper
 	)
 }
 
-// writeLastPart writes the rest and seals all of it; then nothing is to be taken back.
+// writeLastPart writes the rest, and seals all parts. After that nothing is to be taken
+// back.
 func (l *large[K, V]) writeLastPart(part *mirrored, lower, upper frontier.Antichain) error {
 	since := l.batch.Since
 	if err := l.do(l.side.both, func(a *persist.AtomicWrite) error {

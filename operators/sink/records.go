@@ -8,29 +8,29 @@ import (
 	"github.com/tidemark-go/tidemark/persist"
 )
 
-// A command of several elements has no more updates than maxGroup, or bytes, beside its
-// last element.
+// A command of several elements has at most maxGroup updates and maxGroupBytes bytes, not
+// counting its last element.
 const (
 	maxGroup      = 4096
 	maxGroupBytes = 1 << 20
 )
 
-// records is a run of elements that are written by one command.
+// records is a run of elements that one command writes.
 type records[K, V any] struct {
 	updates []persist.Update[K, V]
 	ends    []int  // of each element, in updates
 	bytes   int64  // about, in memory
-	acks    []*ack // of each element, or nil if nobody wants to know
+	acks    []*ack // of each element; nil if there is no Acknowledge
 }
 
-// answer tells that all elements are durable, or why they are refused.
+// answer says that all elements are durable, or why they are refused.
 func (r *records[K, V]) answer(err error) {
 	for _, a := range r.acks {
 		a.answer(err)
 	}
 }
 
-// add copies an element: a branch of a FanOut may have the same slice.
+// add copies an element: another branch of a FanOut may have the same slice.
 func (r *records[K, V]) add(updates ...persist.Update[K, V]) {
 	r.updates = append(r.updates, updates...)
 	r.ends = append(r.ends, len(r.updates))
@@ -41,7 +41,7 @@ func (r *records[K, V]) full() bool {
 	return len(r.updates) >= maxGroup || r.bytes >= maxGroupBytes
 }
 
-// halves splits between two elements.
+// halves splits the run between two elements.
 func (r *records[K, V]) halves() (left, right records[K, V]) {
 	half := len(r.ends) / 2
 	at := r.ends[half-1]
@@ -56,9 +56,10 @@ func (r *records[K, V]) halves() (left, right records[K, V]) {
 	return left, right
 }
 
-// submitRecords writes what is due: what has to be written again first; the records
-// received when nothing else is on its way, so that one never waits for company,
-// and otherwise when they are as many as a command should have.
+// submitRecords writes the records that are due. Records that have to be written again come
+// first. New records are due when nothing else is on its way, so that a record never waits
+// for company. While other records are on their way, new ones are due when they fill a
+// command.
 func (w *writer[K, V]) submitRecords() {
 	for len(w.again) > 0 && !w.full() {
 		w.flyRecords(w.again[0])
@@ -88,8 +89,9 @@ func (w *writer[K, V]) addRecord(a *ack, updates ...persist.Update[K, V]) {
 	}
 }
 
-// settleRecords finds the culprit when a command of several elements was refused:
-// the others are innocent.
+// settleRecords takes in the answer to a command of records. If a command of several
+// elements was refused, it halves the command to find the element at fault: the others must
+// be written.
 func (w *writer[K, V]) settleRecords(r records[K, V], err error) error {
 	switch {
 	case err == nil:

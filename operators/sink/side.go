@@ -12,7 +12,7 @@ import (
 	"github.com/tidemark-go/tidemark/persist/codec"
 )
 
-// The states of a side stream: the remainder of its upper, by four.
+// The states of a side stream: its upper modulo 4.
 const (
 	idle       = 0
 	open       = 1
@@ -20,12 +20,12 @@ const (
 	takingBack = 3
 )
 
-// side is the side stream of an output, which mirrors what parts have left unsealed
-// there: see docs/parts.md.
+// side is the side stream of an output. It mirrors the rows that parts have written there
+// unsealed: see docs/parts.md.
 type side struct {
 	write *persist.WriteHandle[[]byte, []byte]
 	read  *persist.ReadHandle[[]byte, []byte]
-	both  *persist.MultiWriteHandle // of the output and this one
+	both  *persist.MultiWriteHandle // of the output and the side stream
 	gen   uint64                    // its upper
 	since frontier.Antichain
 }
@@ -52,7 +52,7 @@ func sideName(output string) string {
 	return "tidemark/parts#" + hex.EncodeToString(sum[:])
 }
 
-// openSide opens the side stream, and makes it if it is new.
+// openSide opens the side stream, and makes it if it does not exist.
 func (w *writer[K, V]) openSide() error {
 	if w.side != nil {
 		return nil
@@ -95,8 +95,8 @@ func (s *Sink[K, V]) lookForSide() (bool, error) {
 	return err == nil, err
 }
 
-// move brings the side stream to the next generation of a state, which is then this
-// sink's.
+// move brings the side stream to the next generation of a state. That generation then
+// belongs to this sink.
 func (w *writer[K, V]) move(state uint64) error {
 	gen := w.side.next(state)
 	if err := w.do(w.side.both, func(a *persist.AtomicWrite) error { return w.addMove(a, gen) }); err != nil {
@@ -121,8 +121,8 @@ func (s *side) moved(gen uint64) {
 	s.since = s.since.Join(frontier.At(gen))
 }
 
-// newChain returns a chain of commands that fail if parts are on their way that are not
-// this sink's. Without one nobody has, the side stream is not there, or at {0}.
+// newChain returns a chain whose commands fail if another sink's parts are on their way. A
+// sink without a side stream expects it to be absent, or at {0}.
 func (w *writer[K, V]) newChain() (c persist.Chain) {
 	gen := uint64(0)
 	if w.side != nil {

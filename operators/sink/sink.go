@@ -16,10 +16,10 @@ import (
 	"github.com/tidemark-go/tidemark/persist"
 )
 
-// Sink writes what it is given to a stream. Its inlet takes one upstream.
+// Sink writes the elements that it gets to a stream. Its inlet takes one upstream.
 //
 //	persist.Update, []persist.Update, operators.Result: written, not sealed
-//	operators.Batch: written, and sealed to its upper, in one atomic command
+//	operators.Batch: written, and sealed to its upper, in one atomic command if it fits
 type Sink[K, V any] struct {
 	ctx      context.Context
 	write    *persist.WriteHandle[K, V]
@@ -30,70 +30,78 @@ type Sink[K, V any] struct {
 	done     chan struct{}         // closed when everything is durable or has failed
 	start    *frontier.Description // of the stream when New asked; nil if there was no answer
 	sideName string                // of the side stream
-	hasSide  bool                  // and whether it was there then
+	hasSide  bool                  // the side stream was there when New asked
 
 	mu      sync.Mutex
 	errs    []error     // guarded by mu: the first maxErrors
 	further int         // guarded by mu
-	forget  func() bool // guarded by mu; ends what endWithContext has registered, if it has
+	forget  func() bool // guarded by mu; undoes endWithContext; nil if there is nothing to undo
 }
 
 var _ streams.Sink = (*Sink[string, string])(nil)
 
-// maxErrors is how many errors Err keeps; the rest are counted.
+// maxErrors is how many errors Err keeps. The rest are counted.
 const maxErrors = 16
 
-// New returns a sink that writes to the stream. It asks for the stream's upper, which
-// waits for the commands that were called before, and under the context. Work starts
-// with the first element, AwaitCompletion, or, once Done or Probe was called, the end of
-// the context. A handle that carries an error, or is nil, gives a sink all the same: it
-// discards its input, and Err says why.
+// New returns a sink that writes to the stream. New asks for the stream's upper. This waits
+// for the commands that were called before, and at most until ctx ends. Work starts with
+// the first element or with AwaitCompletion; after a call of Done or Probe, it also starts
+// with the end of the context. If the handle carries an error, or is nil, New returns a
+// sink all the same: it discards its input, and Err says why.
 //
-// Records are written as they come, several in one command while others are on
-// their way. A record that is refused is recorded in Err, and the others are
-// written. The sink never seals for them.
+// Records are written as they come. While commands are on their way, several records are
+// gathered into one command. If a record is refused, Err tells it, and the other records
+// are written. The sink never seals for records.
 //
-// Batches may come in any order: they are put in order by their descriptions, and
-// each is written and sealed at once. The first one continues the stream at the
-// upper it had when the sink was built. What lies before it is skipped, also the part of a
-// batch that lies across it: it was written before a restart. So a pipeline whose source
-// starts at or before the sink's upper writes each update exactly once, no matter how it
-// was stopped; with several sinks the source starts at the least of their uppers
-// (operators.Resume). The batch across the upper must have its Since before the upper: if
-// its times were advanced further, what was written before can no longer be told from the
-// rest, and the sink refuses it with operators.ErrOverlap. From the upper on
-// nobody else may seal the stream: if another writer does, a second pipeline among them,
-// it goes on and this sink ends with persist.ErrUpperMismatch.
+// Batches may come in any order. The sink puts them in order by their descriptions, and
+// writes and seals each one at once. The first batch continues the stream at the upper that
+// the stream had when the sink was built. What lies before that upper was written before a
+// restart: the sink skips it, also the part of a batch that lies across the upper. So a
+// pipeline whose source starts at or before the sink's upper writes each update exactly
+// once, no matter how it was stopped. With several sinks, the source starts at the least of
+// their uppers (operators.Resume).
 //
-// A batch that is larger than a command is written in several (docs/parts.md): between
-// its times each seals what it writes; a time that is larger than a command is written in
-// parts, which are not sealed until the last one. What a kill has left of them is taken
-// back by the next sink when it begins, whatever it is given: so begin none, of records
-// either, while another one writes the stream in batches, or that one ends with
-// persist.ErrUpperMismatch.
+// The batch across the upper must have its Since before the upper. If its times were
+// advanced further, what was written before can no longer be told from the rest, and the
+// sink refuses the batch with operators.ErrOverlap.
 //
-// The since of the stream follows the batches': contents that a source has advanced to
-// its as-of are not exact as of earlier times, and the stream says so. It is advanced by
-// the command that writes the batch, unless it is there already. Records carry no as-of:
-// where a source in record mode has one, move the since by AllowCompaction.
+// From the upper on, no other writer may seal the stream. If another one does, such as a
+// second pipeline, that writer goes on, and this sink ends with persist.ErrUpperMismatch.
 //
-// Seals need evidence: a time is sealed because a batch said that it is complete.
-// The end of the input seals nothing. After an error among the elements (a Result
-// with one, a foreign element, a record that was refused) the sink seals nothing
-// more, since what is incomplete must not be declared complete.
+// A batch that is larger than a command is written in several commands (docs/parts.md). If
+// it has several times, each command seals the times that it writes. A single time that is
+// larger than a command is written in parts, which stay unsealed until the last one. If a
+// kill leaves such parts, the next sink of the stream takes them back when it begins,
+// whatever it is given. So begin no other sink, not even of records, while one writes the
+// stream in batches: the one that writes batches would end with persist.ErrUpperMismatch.
 //
-// Elements belong to the sink when it has received them; nothing that their keys
-// and values refer to may be changed.
+// The since of the stream follows the Since of the batches: contents that a source has
+// advanced to its as-of are not exact as of earlier times, and the stream says so. The
+// command that writes the batch advances the since, unless the since is there already.
+// Records carry no as-of. If a source in record mode has one, move the since by
+// AllowCompaction.
 //
-// Errors, by Err: operators.ErrForeignElement; the error of a Result; refusals
-// (persist.ErrSealed, ErrTooLarge, ErrInvalid, a codec's). These are fatal:
-// operators.ErrMissing, ErrOverlap; persist.ErrUpperMismatch, ErrStopped,
-// ErrOutcomeUnknown, ErrDestroyed; any refusal of a batch; a storage that stays
-// without effect for longer than Retry says, which by default it may for ever; the context's. After a fatal error input is discarded
-// until it is closed, so that no sender hangs.
+// Seals need evidence: a time is sealed because a batch said that it is complete. The end
+// of the input seals nothing. After an error among the elements (a Result with an error, a
+// foreign element, a refused record), the sink seals nothing more: what is incomplete must
+// not be declared complete.
+//
+// Elements belong to the sink once it has received them. From then on, nothing that their
+// keys and values refer to may be changed.
+//
+// Err has two kinds of errors:
+//
+//   - Errors after which the sink goes on: operators.ErrForeignElement; the error of a
+//     Result; refusals of records (persist.ErrSealed, ErrTooLarge, ErrInvalid, a codec's).
+//   - Fatal errors: operators.ErrMissing, ErrOverlap; persist.ErrUpperMismatch, ErrStopped,
+//     ErrOutcomeUnknown, ErrDestroyed; any refusal of a batch; that of a storage that stays
+//     without effect for longer than Retry says (by default, Retry sets no limit); the
+//     context's.
+//
+// After a fatal error, input is discarded until it is closed, so that no sender hangs.
 func New[K, V any](ctx context.Context, write *persist.WriteHandle[K, V], opts ...Option) *Sink[K, V] {
 	if write == nil {
-		write = new(persist.WriteHandle[K, V]) // which carries an error
+		write = new(persist.WriteHandle[K, V]) // it carries an error
 	}
 	o, err := optionsOf(opts)
 	s := &Sink[K, V]{
@@ -101,13 +109,13 @@ func New[K, V any](ctx context.Context, write *persist.WriteHandle[K, V], opts .
 		progress: progress.New(), done: make(chan struct{}),
 	}
 	s.in = edge.NewInlet(s.run)
-	// go-streams asks for the inlet with the first element only, and there may be none
-	// to come: whoever waits for what is durable already need not wait for that.
-	_ = s.begin() // which is tried again, and then tells its error
+	// go-streams asks for the inlet only with the first element, which may never come. A
+	// caller that waits for what is durable already must not wait for that.
+	_ = s.begin() // run tries again, and then tells the error
 	return s
 }
 
-// begin reads where the stream is.
+// begin reads the description of the stream, and looks for its side stream.
 func (s *Sink[K, V]) begin() error {
 	if s.refused != nil {
 		return s.refused
@@ -126,10 +134,10 @@ func (s *Sink[K, V]) begin() error {
 	return nil
 }
 
-// endWithContext makes a sink end with its context that has had no element yet, for
-// those who wait for Done or the probe. It does not keep the sink from being
-// collected as garbage. A sink that nobody waits for leaves nothing with the context,
-// which may live for longer than thousands of sinks.
+// endWithContext lets a sink that has had no element yet end with its context, for callers
+// that wait for Done or the probe. It does not keep the sink from being collected as
+// garbage. A sink without such callers leaves nothing with the context, which may live
+// longer than thousands of sinks.
 func (s *Sink[K, V]) endWithContext() {
 	w, ctx, progress, done := weak.Make(s), s.ctx, s.progress, s.done
 	s.mu.Lock() // the context may have ended already
@@ -149,20 +157,19 @@ func (s *Sink[K, V]) endWithContext() {
 		}
 		select {
 		case <-done: // it had run
-		default: // it never had an element, and somebody may have kept Done or the probe
+		default: // it never had an element, and a caller may have kept Done or the probe
 			progress.End(context.Cause(ctx))
 			close(done)
 		}
 	})
 }
 
-// In returns the channel of elements, the same one every time. The upstream closes
-// it.
+// In returns the channel of elements, the same one every time. The upstream closes it.
 func (s *Sink[K, V]) In() chan<- any { return s.in.In() }
 
-// AwaitCompletion blocks until the input was closed and everything that was
-// accepted is durable or has failed, or until a fatal error, the end of the context
-// among others. Then ask Err.
+// AwaitCompletion blocks until the input was closed and everything that was accepted is
+// durable or has failed. It also returns after a fatal error, such as the end of the
+// context. Then ask Err.
 func (s *Sink[K, V]) AwaitCompletion() {
 	s.in.Start()
 	<-s.done
@@ -174,9 +181,8 @@ func (s *Sink[K, V]) Done() <-chan struct{} {
 	return s.done
 }
 
-// Err returns what went wrong, or nil: the first errors, joined, and how many there
-// were beside them. Ask after AwaitCompletion; before, it tells what went wrong so
-// far.
+// Err returns the first errors, joined, with the number of further ones, or nil. Call it
+// after AwaitCompletion. Before that, it returns the errors so far.
 func (s *Sink[K, V]) Err() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -187,10 +193,10 @@ func (s *Sink[K, V]) Err() error {
 	return errors.Join(s.errs...)
 }
 
-// Probe tells what is durable and sealed: the upper that the stream had when the
-// sink was built, and then that of its batches. Records do not move it, since nothing is
-// sealed for them: Acknowledge tells of those. When the sink has ended, waiting for more
-// ends with its error, or with operators.ErrEnded.
+// Probe tells what is durable and sealed: the upper that the stream had when the sink was
+// built, and then the upper of each batch. Records do not move the probe, since the sink
+// seals nothing for them: use Acknowledge. When the sink has ended, waiting for more ends
+// with the sink's error, or with operators.ErrEnded.
 func (s *Sink[K, V]) Probe() *operators.Probe {
 	s.endWithContext()
 	return (*operators.Probe)(s.progress.Probe())

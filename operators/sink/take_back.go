@@ -32,8 +32,8 @@ func (w *writer[K, V]) recoverParts() error {
 	return w.clear(true)
 }
 
-// clear empties the side stream, in bounded commands, and with takeBack retracts what it
-// has in the output as well. Then it is idle.
+// clear empties the side stream, in bounded commands. With takeBack it also retracts in the
+// output what the side stream mirrors. Then the side stream is idle.
 func (w *writer[K, V]) clear(takeBack bool) error {
 	snapshot, err := w.side.read.Snapshot(w.ctx)
 	if err != nil {
@@ -60,13 +60,14 @@ type clearing[K, V any] struct {
 	*writer[K, V]
 	takeBack bool
 	part     mirrored
-	arrived  map[string]int64 // of announced rows, by their sums
+	arrived  map[string]int64 // how often announced rows have arrived, by their sums
 	rest     bool             // an announced row was met
 }
 
-// add takes a row of the side stream, by its retraction, that is there n times. All of one
-// batch have one time, so those that have arrived come before the announced ones in the
-// order of the snapshot: their key is empty, and where those have a diff they have zeros.
+// add takes a row that the side stream has n times, as its retraction. All rows of one
+// batch have one time. So in the order of the snapshot, the arrived rows come before the
+// announced ones: the key of an arrived row is empty, and where the announced row has its
+// diff, the arrived one has zeros.
 func (c *clearing[K, V]) add(retracted persist.Row, n int64) error {
 	row, kind, err := unmirror(retracted.Key, retracted.Val)
 	switch {
@@ -87,7 +88,7 @@ func (c *clearing[K, V]) add(retracted persist.Row, n int64) error {
 	size := int64(rowOverhead + len(retracted.Key) + len(retracted.Val))
 	switch {
 	case c.takeBack && kind == arrived:
-		c.arrived[string(row.Val)] = n // it goes with the row that it tells of
+		c.arrived[string(row.Val)] = n // it is retracted together with the announced row
 		return nil
 	case c.takeBack && kind == announced:
 		told := mirror(arrived, row, c.side.gen)
@@ -112,8 +113,8 @@ func (c *clearing[K, V]) add(retracted persist.Row, n int64) error {
 	return nil
 }
 
-// retract adds retractions in the output, and one in the side stream, to what is written
-// together.
+// retract adds retractions in the output, and one retraction in the side stream. One
+// command writes them together.
 func (c *clearing[K, V]) retract(rows []persist.Row, side persist.Row, size int64) error {
 	if c.part.bytes > 0 && c.part.bytes+size > c.partBytes() {
 		if err := c.flush(); err != nil {
@@ -139,7 +140,8 @@ func (c *clearing[K, V]) flush() error {
 	})
 }
 
-// appendRetraction appends what undoes a row. The least of all diffs has no opposite.
+// appendRetraction appends what undoes a row. A diff of math.MinInt64 has no negation, so
+// it takes two rows.
 func appendRetraction(rows []persist.Row, r persist.Row) []persist.Row {
 	if r.Diff == math.MinInt64 {
 		rows = append(rows, persist.Row{Key: r.Key, Val: r.Val, Time: r.Time, Diff: 1})

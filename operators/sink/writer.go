@@ -14,12 +14,12 @@ import (
 	"github.com/tidemark-go/tidemark/storage"
 )
 
-// writer is the state of a sink's goroutine: what was received and not sent, and
-// what is on its way.
+// writer is the state of a sink's goroutine: what was received and not sent, and what is on
+// its way.
 //
 //	In -> records or held -> flight -> durable
 //
-// Futures settle in the order of flight. Records and batches are not on their way
+// Futures settle in the order of flight. Records and batches are never on their way
 // together: a seal must not overtake a record.
 type writer[K, V any] struct {
 	*Sink[K, V]
@@ -35,7 +35,7 @@ type writer[K, V any] struct {
 	pace   *order.Pace
 	weigh  *weight.Updates[K, V]
 	flying int64              // bytes in flight
-	upper  frontier.Antichain // of the stream, which nobody else moves
+	upper  frontier.Antichain // of the stream: only this sink moves it
 	next   frontier.Antichain // the upper after what is in flight
 	chain  persist.Chain      // the batches in flight
 
@@ -50,9 +50,9 @@ type writer[K, V any] struct {
 	rewind bool // a batch went back to held: next is upper once nothing is in flight
 
 	incomplete bool // an element failed: batches that come after it are not taken
-	attempts   int  // in a row without effect
+	attempts   int  // retries in a row
 	retry      <-chan time.Time
-	outage     *persist.Outage // nil: there is none
+	outage     *persist.Outage // nil if there is none
 }
 
 // flying is a command on its way: a batch or records.
@@ -73,12 +73,12 @@ func newWriter[K, V any](s *Sink[K, V]) *writer[K, V] {
 	}
 }
 
-// run returns nil when the input was closed and everything has settled, or the
-// fatal error.
+// run returns nil when the input was closed and everything has settled, or else the fatal
+// error.
 func (w *writer[K, V]) run() (err error) {
 	defer func() {
 		w.pace.Stop()
-		if r := recover(); r != nil { // a codec's
+		if r := recover(); r != nil { // a codec has panicked
 			err = edge.PanicError(r)
 		}
 		if w.outage != nil {
@@ -116,7 +116,7 @@ func (w *writer[K, V]) run() (err error) {
 			if w.open = open; open {
 				err = w.receive(element)
 			} else {
-				err = context.Cause(w.ctx) // which may be why it was closed
+				err = context.Cause(w.ctx) // the end of the context may be why the input was closed
 			}
 		case <-settled:
 			err = w.settle()
@@ -136,19 +136,19 @@ func (w *writer[K, V]) run() (err error) {
 	}
 	//museum:seal-on-close
 	if w.incomplete {
-		return nil // which says why batches were left
+		return nil // Err has the errors, which say why batches were left
 	}
 	return w.held.Missing(w.next)
 }
 
-// input returns where to receive from, nil for nowhere, and what wakes the pace.
+// input returns where to receive from (nil for nowhere), and what wakes the pace.
 func (w *writer[K, V]) input() (in <-chan any, wake <-chan time.Time) {
 	if !w.hasRoom() {
 		return nil, nil
 	}
 	waits := w.held.Over() || w.acks.over()
 	if waits && (w.held.Has(w.next) || len(w.flight) > 0) {
-		return nil, nil // until what is in flight has made room
+		return nil, nil // what is in flight will make room
 	}
 	receive, wake := w.pace.Next(waits, w.next)
 	if receive {
@@ -157,12 +157,12 @@ func (w *writer[K, V]) input() (in <-chan any, wake <-chan time.Time) {
 	return in, wake
 }
 
-// hasRoom says whether there is room for more to be sent.
+// hasRoom says whether the sink may receive more.
 func (w *writer[K, V]) hasRoom() bool {
 	return w.open && w.retry == nil && !w.rewind && w.large == nil && len(w.again) == 0 && !w.full() && !w.records.full()
 }
 
-// full says that as much is in flight as may be.
+// full says that no more may be in flight.
 func (w *writer[K, V]) full() bool {
 	return len(w.flight) >= w.opts.inFlight || w.flying >= w.opts.limits.Bytes
 }
@@ -277,8 +277,9 @@ func (w *writer[K, V]) settle() error {
 	return w.settleRecords(f.records, err)
 }
 
-// settleAll waits for what is on its way after a fatal error, so that the probe
-// tells all that is durable. Answers that are errors follow from that one.
+// settleAll waits for what is on its way after a fatal error, so that the probe tells all
+// that is durable. Errors among the answers follow from the fatal error, so it ignores
+// them.
 func (w *writer[K, V]) settleAll() {
 	for _, f := range w.flight {
 		_, err := f.future.Wait(w.ctx)

@@ -10,8 +10,8 @@ import (
 	"github.com/tidemark-go/tidemark/persist"
 )
 
-// position is a place in a stream: a snapshot, and a listener for what comes after.
-// Or it is the reason why there is none.
+// position is a place in a stream: a snapshot, and a listener for what comes after it. If
+// there is none, err says why.
 type position[K, V any] struct {
 	snapshot *persist.Snapshot[K, V]
 	listener *persist.Listener[K, V]
@@ -24,7 +24,7 @@ func listen[K, V any](ctx context.Context, read *persist.ReadHandle[K, V]) posit
 	return p
 }
 
-// close lets go of both. It may be called more than once.
+// close closes both. It may be called more than once.
 func (p *position[K, V]) close() {
 	if p.err != nil {
 		return
@@ -33,16 +33,16 @@ func (p *position[K, V]) close() {
 	_ = p.listener.Close()
 }
 
-// idle is a source that was built and not wired yet: it has a position, and no
-// goroutine that would let go of it.
+// idle is a source that was built and not wired yet. It has a position, and no goroutine
+// that would close the position.
 type idle interface {
 	outlet() *edge.Outlet
 	release()
 }
 
-// releaseWhenDone releases a source that is not wired when its context ends. It
-// keeps the source from being collected as garbage no longer than its owner does;
-// then package persist closes what it held.
+// releaseWhenDone releases a source that is not wired when its context ends. It does not
+// keep the source from being collected as garbage. Then package persist closes what the
+// source held.
 func releaseWhenDone[S any, P interface {
 	*S
 	idle
@@ -51,7 +51,7 @@ func releaseWhenDone[S any, P interface {
 	stop := context.AfterFunc(ctx, func() {
 		if s := P(w.Value()); s != nil {
 			if !s.outlet().Claim() {
-				return // its goroutine sees to it
+				return // its goroutine closes the position
 			}
 			s.release()
 			s.outlet().Close()

@@ -10,23 +10,24 @@ import (
 	"github.com/tidemark-go/tidemark/persist"
 )
 
-// batchesAtOnce is how many batches of stored history are read at once, at most: rows are
-// stored in the order of their keys, so that each read goes through all of it. Few large
-// batches would save as many reads, but whoever takes them would hold several at a time.
-// Batches that are large in bytes are read two at once, or one if it is larger than may be.
+// batchesAtOnce is how many batches of stored history are read at once, at most. Rows are
+// stored in the order of their keys, so each read goes through the whole history. Fewer and
+// larger batches would save as many reads, but the consumer would hold several of them at a
+// time. Batches that are large in bytes are read two at once. A batch larger than the limit
+// is read alone.
 const batchesAtOnce = 4
 
-// replaying is the goroutine that reads stored history: some batches while those before
-// them are emitted, no more. It belongs to the emitter's replay, and ends after the last
+// replaying is the goroutine that reads stored history. While batches are emitted it reads
+// those after them, and no more. It belongs to the emitter's replay. It ends after the last
 // batch, at an error, or by stop.
 type replaying[K, V any] struct {
 	intervals chan []interval[K, V]
 	cancel    context.CancelFunc
-	err       error // why there are no more intervals, when the channel is closed
+	err       error // why there are no more intervals; read only after the channel is closed
 }
 
-// errExited: a codec has ended its goroutine (runtime.Goexit, which is what failed
-// assertions of tests do), so that the history ends anywhere.
+// errExited: a codec has ended its goroutine (runtime.Goexit, which failed assertions of
+// tests call). So the history may end anywhere.
 var errExited = fmt.Errorf("tidemark: %w: a codec ended its goroutine instead of returning", edge.ErrPanic)
 
 // replay starts to read [lower, upper) of a snapshot.

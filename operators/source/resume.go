@@ -8,8 +8,8 @@ import (
 )
 
 // check decides whether a batch source may start from lower, given the since and the upper
-// that the stream has: whether what it emits, added to what a correct sink has before
-// lower, is the contents of the stream as of every time from the as-of on.
+// of the stream. It may if what it emits, added to what a correct sink has before lower, is
+// the contents of the stream as of every time from the as-of on.
 //
 //	from    as-of       since          upper        decision
 //	------  ----------  -------------  -----------  ------------------------------------
@@ -23,13 +23,16 @@ import (
 //	{}      any time    any            any time     ErrInvalid: another input
 //	{}      any time    any            {}           exact: there is nothing left
 //
-// The upper that a follower sees may lack the newest group after a power cut, until a writer
-// has opened the location: so the rows "another input" may also be that, as the error says.
+// Here a and u are times, and u is after 0.
 //
-// Here a and u are times, and u is after 0. Why the rows in which u meets the as-of or the
-// since are refused: there, all that was before u shows at a time at which it is emitted
-// again. That holds because no batch ends at or before the as-of (emitter.due): a sink that
-// is sealed to u has everything before u.
+// After a power cut, the upper that a follower sees may lack the newest group until a
+// writer has opened the location. So the rows "another input" may also mean that, and the
+// error says so.
+//
+// The rows in which the as-of or the since is at or after u are refused, because they show
+// everything from before u at a time that is emitted again. The sink already has everything
+// before u if it is sealed to u: this holds because no batch ends at or before the as-of
+// (emitter.due).
 func (h history[K, V]) check(since, lower, upper frontier.Antichain) error {
 	refuse := func(kind error, format string, args ...any) error {
 		return &persist.StreamError{Stream: h.stream, Kind: kind, Detail: fmt.Sprintf(format, args...)}

@@ -17,8 +17,8 @@ import (
 	"github.com/tidemark-go/tidemark/persist"
 )
 
-// Source emits a stream in record mode: every update that is in it and every one
-// that is written to it, as soon as it is durable, sealed or not.
+// Source emits a stream in record mode: every update that is in the stream, and every
+// update that is written to it, as soon as it is durable, sealed or not.
 //
 //	stream   snapshot: u1 u2 | u3 -- seal 5 -- u4 -- finish
 //
@@ -38,28 +38,27 @@ type Source[K, V any] struct {
 
 var _ streams.Source = (*Source[string, string])(nil)
 
-// New returns a source that reads the stream from the position it has at this
-// moment: the snapshot and the listener are taken here, in one step, and all else
-// happens once the source is wired. A stream that cannot be read, a handle that
-// carries an error or is nil among others, gives a source all the same: it emits
-// that error, as its one element.
+// New returns a source that reads the stream from its position at this moment. New takes
+// the snapshot and the listener, in one step. All else happens once the source is wired. If
+// the stream cannot be read, New returns a source all the same, which emits the error as
+// its one element. A handle that carries an error, or is nil, is such a case.
 //
-// Shape:  the snapshot's updates, then those that follow, in the order of writing,
-// times advanced to the as-of. A diff of math.MinInt64, which stored updates may add up to
-// and no write takes, is two updates, -math.MaxInt64 and -1.
+// Shape:  the snapshot's updates, then those that follow, in the order of writing, with
+// times advanced to the as-of. Stored updates may add up to a diff of math.MinInt64, which
+// no write takes. It is emitted as two updates, -math.MaxInt64 and -1.
 //
 // Errors: as elements, with time and diff. An update that cannot be decoded is
-// persist.ErrDecode at its own time and with its own diff, and the source goes on;
-// all others are its last element, at the frontier: persist.ErrAsOfBeforeSince;
+// persist.ErrDecode at its own time and with its own diff, and the source goes on. All
+// other errors are the last element, at the frontier: persist.ErrAsOfBeforeSince;
 // persist.ErrStopped, ErrDestroyed, ErrLagged, ErrCorrupt.
 //
-// Ends:   when the stream is finished, at an error, or when ctx ends, then at once
-// and without an element. The probe tells which it was.
+// Ends:   when the stream is finished, at an error, or when ctx ends. At the end of ctx it
+// ends at once, without an element. The probe tells which it was.
 //
 // Holds:  the snapshot, and the log after it, until it was read or ctx ends.
 func New[K, V any](ctx context.Context, read *persist.ReadHandle[K, V], opts ...Option) *Source[K, V] {
 	if read == nil {
-		read = new(persist.ReadHandle[K, V]) // which carries an error
+		read = new(persist.ReadHandle[K, V]) // it carries an error
 	}
 	s := &Source[K, V]{
 		ctx: ctx, stream: read.StreamName(), asOf: optionsOf(opts).asOf,
@@ -74,22 +73,22 @@ func New[K, V any](ctx context.Context, read *persist.ReadHandle[K, V], opts ...
 
 func (s *Source[K, V]) name() string { return fmt.Sprintf("source of stream %q", s.stream) }
 
-// Probe tells what the consumer has taken: a time is passed when all updates before
-// it were, and the upper of the stream has passed it. It is {} when the stream is
-// finished and all of it was taken. Waiting ends with the source's error when it
-// fails, and with the context's when that ends.
+// Probe tells what the consumer has taken. A time is passed when all updates before it were
+// taken, and the upper of the stream has passed it. The frontier is {} when the stream is
+// finished and all of it was taken. Waiting ends with the source's error when the source
+// fails, and with the context's error when the context ends.
 func (s *Source[K, V]) Probe() *operators.Probe { return (*operators.Probe)(s.progress.Probe()) }
 
-// Err returns why the source has ended, or nil while it has not and if the stream
-// was finished.
+// Err returns why the source has ended. It returns nil while the source works, and after
+// the stream was finished.
 func (s *Source[K, V]) Err() error { return s.progress.Probe().Err() }
 
 // Out returns the channel of elements, the same one every time.
 func (s *Source[K, V]) Out() <-chan any { return s.out.Out() }
 
-// Via wires the source to a flow and returns it. Whoever comes second, by Via, To,
-// Out or All, gets one element with an error that matches operators.ErrConnected.
-// The same flow again is the same consumer.
+// Via wires the source to a flow and returns it. A second consumer, by Via, To, Out or All,
+// gets one element with an error that matches operators.ErrConnected. The same flow again
+// is the same consumer.
 func (s *Source[K, V]) Via(flow streams.Flow) streams.Flow { return s.out.Via(flow) }
 
 // To wires the source to a sink and blocks until it has completed.
@@ -98,9 +97,9 @@ func (s *Source[K, V]) To(sink streams.Sink) { s.out.To(sink) }
 // Done is closed when the context of the source has ended.
 func (s *Source[K, V]) Done() <-chan struct{} { return s.out.Done() }
 
-// All yields what Out would send, without channels: updates, and errors beside an
-// update of which only time and diff count. It blocks for more until the source
-// ends; breaking off ends it as well.
+// All yields what Out would send, without channels: updates, and errors. Of the update
+// beside an error, only time and diff count. All blocks for more until the source ends. A
+// loop that breaks off ends the source as well.
 func (s *Source[K, V]) All() iter.Seq2[persist.Update[K, V], error] {
 	return func(yield func(persist.Update[K, V], error) bool) {
 		if !s.out.Occupy() {
@@ -147,13 +146,13 @@ func (s *Source[K, V]) emit(send func(operators.Result[K, V]) bool) {
 	case errors.Is(err, errGone):
 		s.progress.End(s.out.Err())
 	default:
-		// Waiters learn of it whether or not the element is taken.
+		// First the probe: waiters learn of the error even if the element is not taken.
 		s.progress.End(err)
 		send(s.failure(err))
 	}
 }
 
-// failure is an error that stands for everything from the frontier on.
+// failure is an error element that stands for everything from the frontier on.
 func (s *Source[K, V]) failure(err error) operators.Result[K, V] {
 	time, _ := s.progress.Probe().Frontier().Elem()
 	return s.result(persist.Update[K, V]{Time: time, Diff: 1}, err)
@@ -164,8 +163,8 @@ func (s *Source[K, V]) result(u persist.Update[K, V], err error) operators.Resul
 	return operators.Result[K, V]{Update: u, Err: err}
 }
 
-// read returns io.EOF at the end of the stream, errGone if send fails, or why it
-// cannot go on.
+// read returns io.EOF at the end of the stream, errGone if send fails, or the error for
+// which it cannot go on.
 func (s *Source[K, V]) read(send func(operators.Result[K, V]) bool) error {
 	if s.position.err != nil {
 		return s.position.err
@@ -212,13 +211,13 @@ func (s *Source[K, V]) replay(send func(operators.Result[K, V]) bool) error {
 	if err := snapshot.Close(); err != nil {
 		return err
 	}
-	if !upper.IsEmpty() { // else the listener says so, with io.EOF
+	if !upper.IsEmpty() { // if it is empty, the listener returns io.EOF
 		s.progress.Advance(upper)
 	}
 	return nil
 }
 
-// sendUpdate sends an update as it can be written: see halves.
+// sendUpdate sends an update in a form that a write takes: see halves.
 func (s *Source[K, V]) sendUpdate(u persist.Update[K, V], send func(operators.Result[K, V]) bool) bool {
 	if u.Diff == math.MinInt64 {
 		first, second := halves(u)
@@ -227,8 +226,8 @@ func (s *Source[K, V]) sendUpdate(u persist.Update[K, V], send func(operators.Re
 	return send(s.result(u, nil))
 }
 
-// undecodable emits an update that cannot be decoded as an error of its own, after
-// which reading goes on. It returns any other error.
+// undecodable emits the error of an update that cannot be decoded, after which reading goes
+// on. It returns any other error.
 func (s *Source[K, V]) undecodable(err error, send func(operators.Result[K, V]) bool) error {
 	var decode *persist.DecodeError
 	if !errors.As(err, &decode) {

@@ -1,5 +1,5 @@
-// Package edge is how operators are wired to each other over go-streams' untyped
-// channels. An [Outlet] and an [Inlet] start work when they are wired and not before, send
-// under a context, and close once. [Errors] is the err side of an operator; it never makes
-// the reporting side wait. Wrong wiring is an error and never a panic.
+// Package edge wires operators to each other over go-streams' untyped channels. An [Outlet]
+// or an [Inlet] starts its operator when it is wired, and not before. Sends end with a
+// context, and each channel is closed once. [Errors] is the err side of an operator: to
+// report an error never blocks. Wrong wiring is an error and never a panic.
 package edge

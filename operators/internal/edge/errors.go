@@ -8,8 +8,8 @@ import (
 	"github.com/reugn/go-streams"
 )
 
-// ErrDropped: an err side was drained too slowly; the error says how many errors it
-// stands for.
+// ErrDropped: an err side was read too slowly. The error says how many errors it stands
+// for.
 var ErrDropped = errors.New("errors dropped")
 
 // MaxErrors is how many errors wait for a slow or absent consumer of an err side.
@@ -24,18 +24,18 @@ type Failure interface {
 	}
 }
 
-// failure has the fields of every Failure, so that these can be read and set.
+// failure has the fields of every Failure. A conversion to it gives access to the fields.
 type failure struct {
 	Err  error
 	Time uint64
 	Diff int64
 }
 
-// Errors is the err side of an operator. Reporting never blocks and takes bounded
-// memory: when MaxErrors wait, further ones are counted, and the consumer gets one
-// error that sums them up. It matches ErrDropped.
+// Errors is the err side of an operator. Report never blocks, and memory is bounded: when
+// MaxErrors wait, further errors are counted. The consumer then gets one error that sums
+// them up and matches ErrDropped.
 //
-// All methods may be called by any goroutine.
+// Any goroutine may call any method.
 type Errors[E Failure] struct {
 	out      *Outlet
 	operator string
@@ -47,7 +47,7 @@ type Errors[E Failure] struct {
 		first    E // of those dropped
 		dropped  int
 		finished bool // Finish was called
-		over     bool // and the consumer has taken everything
+		over     bool // finished, and the consumer has taken everything
 	}
 }
 
@@ -71,9 +71,9 @@ func (q *Errors[E]) To(sink streams.Sink) { q.out.To(sink) }
 // Done is closed when the context of the operator has ended.
 func (q *Errors[E]) Done() <-chan struct{} { return q.out.Done() }
 
-// Report queues an error, or counts it. After Finish it does so for as long as the
-// consumer has not taken everything, since a second consumer may come to an operator
-// that has ended, and whoever looks at its errors afterwards is to see that.
+// Report queues an error, or counts it. It does so after Finish as well, until the consumer
+// has taken everything. The reason: a second consumer may come to an operator that has
+// ended, and a later look at the errors must show that.
 func (q *Errors[E]) Report(e E) {
 	q.mu.Lock()
 	switch {
@@ -90,8 +90,8 @@ func (q *Errors[E]) Report(e E) {
 	q.signal()
 }
 
-// Finish says that the operator has ended: the outlet closes once the errors that wait
-// were taken.
+// Finish says that the operator has ended. The outlet closes when all waiting errors were
+// taken.
 func (q *Errors[E]) Finish() {
 	q.mu.Lock()
 	q.mu.finished = true
@@ -147,7 +147,7 @@ func (q *Errors[E]) next() (e E, ok, over bool) {
 	return e, false, q.mu.over
 }
 
-// sumDroppedLocked returns the error that stands for those that were dropped.
+// sumDroppedLocked returns the error that stands for the dropped errors.
 func (q *Errors[E]) sumDroppedLocked() E {
 	first := failure(q.mu.first)
 	return E(failure{

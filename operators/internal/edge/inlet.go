@@ -2,8 +2,8 @@ package edge
 
 import "sync"
 
-// Inlet is the open input of an operator. The operator reads C until it is closed,
-// which its upstream does, or until it gives up and calls Drain.
+// Inlet is the open input of an operator. The operator reads C until the upstream closes
+// it. An operator that gives up before calls Drain.
 type Inlet struct {
 	C     <-chan any
 	c     chan any
@@ -12,13 +12,13 @@ type Inlet struct {
 	mu struct {
 		sync.Mutex
 		started bool
-		used    bool // somebody has the channel, and is going to close it
-		over    bool // nobody reads it any more
+		used    bool // an upstream has the channel, and will close it
+		over    bool // the operator does not read it any more
 	}
 }
 
-// NewInlet returns an inlet. start is called once, in a goroutine of its own, when
-// the inlet is first asked for or started.
+// NewInlet returns an inlet. start is called once, in a goroutine of its own, by the first
+// call of In or Start.
 func NewInlet(start func()) *Inlet {
 	c := make(chan any)
 	return &Inlet{C: c, c: c, start: start}
@@ -38,7 +38,7 @@ func (i *Inlet) In() chan<- any {
 	return i.c
 }
 
-// Start starts the operator as if the inlet had been asked for.
+// Start starts the operator, as the first call of In does.
 func (i *Inlet) Start() {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -52,9 +52,9 @@ func (i *Inlet) startLocked() {
 	}
 }
 
-// Drain throws away what comes until the upstream closes the inlet, so that no
-// sender hangs on an operator that has ended. It returns at once if the inlet is
-// not in use, and then does the same for whoever uses it later.
+// Drain discards what comes until the upstream closes the inlet, so that no sender hangs on
+// an operator that has ended. If no upstream has the inlet, Drain returns at once. When an
+// upstream comes later, a goroutine does the same for it.
 func (i *Inlet) Drain() {
 	i.mu.Lock()
 	i.mu.over = true

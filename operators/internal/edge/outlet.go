@@ -6,14 +6,14 @@ import (
 	"github.com/reugn/go-streams"
 )
 
-// Outlet is the open output of an operator. It is wired to one consumer: the first
-// call of Out, Via or To decides. It sends to that consumer's channel itself, so an
+// Outlet is the open output of an operator. It is wired to one consumer: the first call of
+// Out, Via or To decides which. The outlet sends to that consumer's channel itself, so an
 // edge costs no goroutine and no second hop.
 //
-// One goroutine, the producer, calls Send and then Close; all else may be called by
-// any.
+// One goroutine, the producer, calls Send and then Close. Any goroutine may call the other
+// methods.
 type Outlet struct {
-	done    <-chan struct{} // nil: never
+	done    <-chan struct{} // nil never closes
 	start   func()
 	refusal func() any
 
@@ -31,9 +31,9 @@ type Outlet struct {
 	}
 }
 
-// NewOutlet returns an outlet. done ends its sends. start is called once, in a
-// goroutine of its own, when the outlet is wired; it owns the producer's side.
-// refusal makes the element that a second consumer gets; nil for none.
+// NewOutlet returns an outlet. When done is closed, sends end. start is called once, in a
+// goroutine of its own, when the outlet is wired. start is the producer. refusal makes the
+// element that a second consumer gets: a nil element, or a nil refusal, is none.
 func NewOutlet(done <-chan struct{}, start func(), refusal func() any) *Outlet {
 	return &Outlet{
 		done: done, start: start, refusal: refusal,
@@ -41,11 +41,11 @@ func NewOutlet(done <-chan struct{}, start func(), refusal func() any) *Outlet {
 	}
 }
 
-// Done is closed when nothing more is sent because the context ended.
+// Done is closed when the context has ended. Then nothing more is sent.
 func (o *Outlet) Done() <-chan struct{} { return o.done }
 
-// Out returns the channel of the outlet, the same one every time. If another
-// consumer was wired before, it is a channel with the refusal, and closed.
+// Out returns the channel of the outlet, the same one every time. If another consumer was
+// wired before, the channel has the refusal alone and is closed.
 func (o *Outlet) Out() <-chan any {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -88,7 +88,7 @@ func (o *Outlet) connect(inlet streams.Inlet) <-chan struct{} {
 		return o.finished
 	}
 	if o.target == in {
-		return o.finished // wired to it already, and its channel has one sender
+		return o.finished // wired to this inlet already: one consumer, one sender
 	}
 	e := o.refuse()
 	refused := make(chan struct{})
@@ -128,8 +128,8 @@ func (o *Outlet) wireLocked(target chan<- any) {
 	}
 }
 
-// Claim is for producers that run otherwise than by start, and to give up an
-// outlet: it returns true if start was not called and now never will be.
+// Claim makes sure that start is not called any more. It returns false if start was called
+// before. It serves producers that run otherwise than by start, and gives up an outlet.
 func (o *Outlet) Claim() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -138,7 +138,7 @@ func (o *Outlet) Claim() bool {
 	return claimed
 }
 
-// Occupy is Claim for a consumer that needs no channel: later ones are refused.
+// Occupy is Claim for a consumer that needs no channel: later consumers are refused.
 func (o *Outlet) Occupy() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -149,8 +149,9 @@ func (o *Outlet) Occupy() bool {
 	return true
 }
 
-// Send hands an element to the consumer and blocks until it is taken. It returns
-// false if it was not: the context ended, or the inlet is closed (see Err).
+// Send hands an element to the consumer, and blocks until the consumer takes it. It returns
+// false if the consumer did not take it: the context has ended, or the inlet is closed (see
+// Err).
 func (o *Outlet) Send(element any) (taken bool) {
 	defer o.recoverSend(&taken)
 	target := o.Target()
@@ -165,8 +166,8 @@ func (o *Outlet) Send(element any) (taken bool) {
 	}
 }
 
-// Target returns the consumer's channel when there is one, or nil when the context
-// ended before.
+// Target blocks until there is a consumer, and returns the consumer's channel. It returns
+// nil if the context ended before.
 func (o *Outlet) Target() chan<- any {
 	select {
 	case <-o.connected:
@@ -181,8 +182,8 @@ func (o *Outlet) Target() chan<- any {
 	}
 }
 
-// Guard is deferred by producers: it turns a panic into Err, that of a send on a
-// channel that somebody else has closed, or that of a function of the user's.
+// Guard is for producers to defer. It turns a panic into Err. The panic is a send on a
+// channel that another upstream has closed, or comes from a function of the user.
 func (o *Outlet) Guard() {
 	if r := recover(); r != nil {
 		o.broken(r)
@@ -217,8 +218,8 @@ func (o *Outlet) Err() error {
 	return o.mu.err
 }
 
-// Close closes the consumer's channel, or that of a consumer yet to come. Calls
-// after the first do nothing.
+// Close closes the consumer's channel. If there is no consumer yet, it closes the channel
+// of the consumer that comes later. Calls after the first do nothing.
 func (o *Outlet) Close() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -229,7 +230,7 @@ func (o *Outlet) Close() {
 	if o.target != nil {
 		o.closeTargetLocked()
 	}
-	close(o.finished) // after that, so that whoever comes back from To can ask Err
+	close(o.finished) // last, so that Err is set when To returns
 }
 
 func (o *Outlet) closeTargetLocked() {

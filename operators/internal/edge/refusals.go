@@ -9,7 +9,7 @@ import (
 
 // What an operator refuses. Package operators exports these errors.
 var (
-	// ErrInletClosed: the inlet downstream was closed by somebody else.
+	// ErrInletClosed: another upstream has closed the inlet downstream.
 	ErrInletClosed = errors.New("inlet closed by another upstream")
 	// ErrPanic: a function that the operator was given panicked.
 	ErrPanic = errors.New("panic")
@@ -19,8 +19,9 @@ var (
 	ErrForeignElement = errors.New("foreign element")
 )
 
-// PanicError turns what recover returned into an error with the stack. It matches
-// ErrPanic, or ErrInletClosed if it was a send on a channel that is closed.
+// PanicError turns what recover has returned into an error. If the panic was a send on a
+// closed channel, the error matches ErrInletClosed. Else it matches ErrPanic and has the
+// stack.
 func PanicError(r any) error {
 	err, ok := r.(error)
 	switch {

@@ -10,20 +10,19 @@ import (
 )
 
 var (
-	// ErrOverlap: two batches cover the same times, and not exactly the same.
+	// ErrOverlap: two batches have times in common, but not the same interval.
 	ErrOverlap = errors.New("batches overlap")
-	// ErrMissing: a batch that others wait for did not come.
+	// ErrMissing: a batch that other batches wait for did not come.
 	ErrMissing = errors.New("batch missing")
 )
 
-// Size is how much there is of a batch.
+// Size says how large a batch is.
 type Size struct {
 	Updates int
 	Bytes   int64 // about, in memory
 }
 
-// Buffer holds batches that came before their turn, of any type T. It is used by
-// one goroutine.
+// Buffer holds batches that came before their turn. One goroutine uses it.
 type Buffer[T any] struct {
 	limits Limits
 	held   []held[T] // by lower; no two overlap
@@ -42,8 +41,8 @@ func NewBuffer[T any](limits Limits) *Buffer[T] { return &Buffer[T]{limits: limi
 // Len returns the number of batches held.
 func (b *Buffer[T]) Len() int { return len(b.held) }
 
-// Add holds a batch. One with the description of one that is held already is dropped: it
-// is a repetition.
+// Add holds a batch. If a batch with the same description is held already, the new one is a
+// repetition, and Add drops it.
 //
 // Errors: ErrOverlap.
 func (b *Buffer[T]) Add(d frontier.Description, size Size, batch T) error {
@@ -72,17 +71,17 @@ func overlap(a, b frontier.Description) error {
 		ErrOverlap, a.Lower, a.Upper, b.Lower, b.Upper)
 }
 
-// Over says that more is held than the limits allow.
+// Over says that the buffer holds more than the limits allow.
 func (b *Buffer[T]) Over() bool {
 	return len(b.held) > b.limits.Batches || b.size.Updates > b.limits.Updates || b.size.Bytes > b.limits.Bytes
 }
 
-// Has says that the batch whose lower is next is held.
+// Has says that the buffer holds the batch whose lower is next.
 func (b *Buffer[T]) Has(next frontier.Antichain) bool {
 	return len(b.held) > 0 && b.held[0].Lower == next
 }
 
-// Take returns the batch whose lower is next.
+// Take removes and returns the batch whose lower is next.
 func (b *Buffer[T]) Take(next frontier.Antichain) (batch T, size Size, ok bool) {
 	if !b.Has(next) {
 		return batch, size, false
@@ -91,7 +90,7 @@ func (b *Buffer[T]) Take(next frontier.Antichain) (batch T, size Size, ok bool) 
 	return first.batch, first.size, true
 }
 
-// removeFirst takes the batch with the least lower, which there must be.
+// removeFirst removes and returns the batch with the least lower. There must be one.
 func (b *Buffer[T]) removeFirst() held[T] {
 	first := b.held[0]
 	b.held = slices.Delete(b.held, 0, 1)
@@ -100,7 +99,7 @@ func (b *Buffer[T]) removeFirst() held[T] {
 	return first
 }
 
-// Skip drops what lies before next, which is done already.
+// Skip drops the batches before next, which are done already.
 //
 // Errors: ErrOverlap if a batch lies on both sides of next.
 func (b *Buffer[T]) Skip(next frontier.Antichain) error {
@@ -113,8 +112,8 @@ func (b *Buffer[T]) Skip(next frontier.Antichain) error {
 	return nil
 }
 
-// Missing returns an error that names the interval that the held batches wait for,
-// or nil if none is held.
+// Missing returns an error that names the interval that the held batches wait for. It
+// returns nil if no batch is held.
 func (b *Buffer[T]) Missing(next frontier.Antichain) error {
 	if len(b.held) == 0 {
 		return nil

@@ -7,38 +7,43 @@ import (
 )
 
 // The bounds of a Pace. A burst has as many elements as parallel flows usually have
-// workers, or fewer if they are large.
+// workers, or fewer if the elements are large.
 const (
 	burstElements = 16
-	burstShare    = 16 // of Limits.Bytes
-	burstIdle     = time.Millisecond
+	burstShare    = 16               // a burst has at most about Limits.Bytes / burstShare
+	burstIdle     = time.Millisecond // a burst ends when nothing comes for so long
 
-	pauseElements = 64 // taken in the time that the wait has lasted, at most
-	pauseBytes    = 2  // times Limits.Bytes, the same of bytes
+	pauseElements = 64 // a burst of so many elements would pause for as long as the wait so far
+	pauseBytes    = 2  // and so would a burst of so many times Limits.Bytes
 	minPause      = 10 * time.Millisecond
-	minBytesWait  = 500 * time.Millisecond
-	maxWait       = 4 * time.Minute // then there are burstElements a minute, and Limits.Bytes in two
+	minBytesWait  = 500 * time.Millisecond // for bytes, a shorter wait counts as this
+	maxWait       = 4 * time.Minute        // a longer wait counts as this: burstElements a minute, Limits.Bytes in two
 )
 
-// Pace says when to receive while more is held than the limits allow and the batch that
-// all of it waits for is not there. It may be slow, and it may be done and wait behind
-// others: flow.Map has several workers that send to one channel, where a batch that is
-// done waits behind those that were done before it. So receiving nothing would be a
-// deadlock, and receiving freely has no bound.
+// Pace says when to receive while a buffer holds more than the limits allow, and the batch
+// that all held batches wait for has not come. That batch may be slow. Or it is done, and
+// waits behind others: flow.Map has several workers that send to one channel, so a batch
+// that is done waits behind those that were done before it. So to receive nothing would be
+// a deadlock, and to receive freely has no bound.
 //
 //	free -- over the limits --> pause -- over --> burst -- taken, or no more comes --> pause ...
 //
-// A pause is as large a part of the wait so far as the burst was of twice Limits.Bytes, or
-// of 64 elements, if that is more. So while a call is slow, what is held grows by about
-// twice Limits.Bytes in the first half second, by Limits.Bytes whenever the wait has grown
-// to 1.6 times, and after four minutes by as much every two minutes. When the call is done
-// its batch comes after what was done before it, and each Limits.Bytes of that makes the
-// wait 1.6 times as long, or two minutes longer: whoever holds less waits longer. A batch
-// of more than Limits.Bytes counts as one of that size.
+// A pause is the wait so far, times the larger of two shares: the burst's share of twice
+// Limits.Bytes, and the burst's share of 64 elements. So while a call is slow, what is held
+// grows:
 //
-// Nothing is taken while nothing comes, so a burst lasts until something does.
+//	in the first half second                        by about twice Limits.Bytes
+//	whenever the wait has grown to 1.6 times        by Limits.Bytes
+//	every two minutes, after the first four         by Limits.Bytes
 //
-// It is used by one goroutine.
+// When the call is done, its batch comes after the batches that were done before it. Each
+// Limits.Bytes of those makes the wait 1.6 times as long, or two minutes longer. So with
+// smaller limits the wait is longer. A batch of more than Limits.Bytes counts as
+// Limits.Bytes.
+//
+// A burst in which nothing was taken does not end: it lasts until an element comes.
+//
+// One goroutine uses a Pace.
 type Pace struct {
 	limits Limits
 	next   frontier.Antichain
@@ -52,8 +57,9 @@ type Pace struct {
 // NewPace returns the pace of a buffer with the limits.
 func NewPace(limits Limits) *Pace { return &Pace{limits: limits} }
 
-// Next says whether to receive now, and what to wait for beside that, after which Woken
-// is to be called. It is asked before every receive.
+// Next says whether to receive now, and is asked before every receive. waits says that more
+// is held than the limits allow, and next is the lower of the batch that is waited for.
+// When wake fires, Woken must be called.
 func (p *Pace) Next(waits bool, next frontier.Antichain) (receive bool, wake <-chan time.Time) {
 	if !waits {
 		p.Stop()
@@ -68,16 +74,16 @@ func (p *Pace) Next(waits bool, next frontier.Antichain) (receive bool, wake <-c
 	return p.burst, p.timer.C
 }
 
-// Woken is called when what Next has returned has come.
+// Woken is called when the wake of Next has fired.
 func (p *Pace) Woken() {
 	if p.burst {
 		p.pause()
 		return
 	}
-	p.burst, p.taken = true, Size{} // until something comes: nothing is taken meanwhile
+	p.burst, p.taken = true, Size{} // no timer: the burst lasts until something comes
 }
 
-// Received is called with each element, whatever it is.
+// Received is called with each element, kept or not.
 func (p *Pace) Received() {
 	if p.burst {
 		p.taken.Updates++
@@ -85,7 +91,7 @@ func (p *Pace) Received() {
 	}
 }
 
-// Weighed is called with the bytes of what was received last, if it is kept.
+// Weighed is called with the bytes of the element received last, if it is kept.
 func (p *Pace) Weighed(bytes int64) {
 	if p.timer != nil {
 		p.taken.Bytes += bytes
@@ -111,7 +117,7 @@ func (p *Pace) pause() {
 	p.timer.Reset(max(elements, bytes, minPause))
 }
 
-// Stop ends the wait.
+// Stop ends the wait: receiving is free again.
 func (p *Pace) Stop() {
 	if p.timer != nil {
 		p.timer.Stop()

@@ -1,5 +1,5 @@
-// Package progress is how an operator tells how far it has come. The operator moves a
-// [Progress]; its users wait for the [Probe], which package operators shows them.
+// Package progress tells how far an operator has come. The operator moves a [Progress]. Its
+// users wait for the [Probe], which package operators shows them.
 package progress
 
 import (
@@ -12,12 +12,11 @@ import (
 	"github.com/tidemark-go/tidemark/frontier"
 )
 
-// ErrEnded: an operator has ended before the time that was waited for.
+// ErrEnded: an operator has ended before the time that a caller waits for.
 var ErrEnded = errors.New("ended before that time")
 
-// Probe tells how far an operator has come. It may be used by any number of
-// goroutines at once. Its methods are documented where users see them, in package
-// operators: the type there has the same fields.
+// Probe tells how far an operator has come. Any number of goroutines may use it at once.
+// Package operators has the same type for users, and documents its methods.
 type Probe struct {
 	done chan struct{} // closed when the operator has ended
 
@@ -30,8 +29,7 @@ type Probe struct {
 	}
 }
 
-// Progress is an operator's side of a probe. Its methods may be called by any
-// goroutine.
+// Progress is an operator's side of a probe. Any goroutine may call its methods.
 type Progress struct{ probe Probe }
 
 // New returns progress at {0}.
@@ -40,8 +38,8 @@ func New() *Progress { return &Progress{Probe{done: make(chan struct{})}} }
 // Probe returns the probe, the same one every time.
 func (p *Progress) Probe() *Probe { return &p.probe }
 
-// Advance moves the frontier forward. One that is not in advance of the frontier in
-// force is ignored, and so is one that comes after End.
+// Advance moves the frontier forward. It ignores a frontier that is not in advance of the
+// one in force. After End it does nothing.
 func (p *Progress) Advance(to frontier.Antichain) {
 	pr := &p.probe
 	pr.mu.Lock()
@@ -56,8 +54,8 @@ func (p *Progress) Advance(to frontier.Antichain) {
 	}
 }
 
-// End says that the frontier will not move any more: those who wait get err, or
-// ErrEnded if it is nil. Calls after the first do nothing.
+// End says that the frontier will not move any more. Callers of Wait get err, or ErrEnded
+// if err is nil. Calls after the first do nothing.
 func (p *Progress) End(err error) {
 	pr := &p.probe
 	pr.mu.Lock()
@@ -91,7 +89,7 @@ func (p *Probe) lessThanLocked(t uint64) bool {
 
 // Wait blocks until no time less than t may come any more.
 //
-// Errors: why the operator has ended before that: its own error, or ErrEnded if it
+// Errors: the operator's own error if the operator has ended before that, or ErrEnded if it
 // has none; the context's.
 func (p *Probe) Wait(ctx context.Context, t uint64) error {
 	p.mu.Lock()
@@ -137,8 +135,8 @@ func (p *Probe) endedLocked(t uint64) error {
 // Done is closed when the operator has ended: finished, failed or cancelled.
 func (p *Probe) Done() <-chan struct{} { return p.done }
 
-// Err returns why the operator has ended, or nil while it has not and if it has
-// finished.
+// Err returns why the operator has ended. It returns nil while the operator works, and
+// after it has finished without an error.
 func (p *Probe) Err() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -151,7 +149,7 @@ type waiter struct {
 	index int // in the heap
 }
 
-// waiters is a heap by time, so that an advance touches only those it wakes.
+// waiters is a heap by time, so that an advance touches only the waiters that it wakes.
 type waiters []*waiter
 
 func (w waiters) Len() int           { return len(w) }

@@ -9,9 +9,9 @@ import (
 	"github.com/tidemark-go/tidemark/persist"
 )
 
-// OrDefault puts the default in place of 0. It refuses a number below 0 with
-// persist.ErrInvalid; an option for which such a number means none does not come here
-// with it. The name is what the user has called.
+// OrDefault puts the default in place of 0, and refuses a number below 0 with
+// persist.ErrInvalid. An option for which such a number means none does not call OrDefault
+// with it. The name is the option that the user has called.
 func OrDefault[T int | int64 | time.Duration](name string, value *T, standard T) error {
 	switch {
 	case *value == 0:

@@ -11,11 +11,12 @@ type Updates[K, V any] struct {
 // NewUpdates returns an estimator of updates with such keys and values.
 func NewUpdates[K, V any]() *Updates[K, V] { return &Updates[K, V]{New[K](), New[V]()} }
 
-// samples is how many updates are looked at where that takes a walk.
+// samples is how many updates Of looks at, where it walks through keys or values.
 const samples = 128
 
-// Of returns the bytes of the updates. Strings and bytes are counted; where keys or values
-// are anything else that refers to memory, so many updates, evenly spread, stand for all.
+// Of returns about the bytes of the updates. Strings and byte slices are counted. If keys
+// or values are anything else that refers to memory, Of looks at up to samples updates,
+// evenly spread, which stand for all.
 func (e *Updates[K, V]) Of(updates []persist.Update[K, V]) int64 {
 	const timeAndDiff = 16
 	n := int64(len(updates))

@@ -6,16 +6,16 @@ import (
 	"unsafe"
 )
 
-// Estimator estimates the memory of values of one type: what is in them and what they
-// refer to. It may be used by several goroutines at once.
+// Estimator estimates the memory of values of one type: a value and what it refers to.
+// Several goroutines may use it at once.
 type Estimator[T any] struct {
 	fixed int64            // of every value, by itself
 	exact func(v *T) int64 // what is behind it, or nil
 	walk  bool             // what is behind it takes reflection
 }
 
-// New looks at the type once. Values without references then cost nothing, strings and
-// slices of bytes their length, and all others a walk (see Of).
+// New looks at the type once. Of then costs nothing for values without references, a look
+// at the length for strings and byte slices, and a walk for all others.
 func New[T any]() *Estimator[T] {
 	var zero T
 	e := &Estimator[T]{fixed: int64(unsafe.Sizeof(zero))}
@@ -33,12 +33,13 @@ func New[T any]() *Estimator[T] {
 // Flat says that all values have the same weight.
 func (e *Estimator[T]) Flat() bool { return e.exact == nil && !e.walk }
 
-// Walks says that each call of Of is a walk by reflection, so that many values are better
-// estimated by some of them.
+// Walks says that each call of Of is a walk by reflection. So a few of many values should
+// stand for all.
 func (e *Estimator[T]) Walks() bool { return e.walk }
 
-// Of returns the bytes of a value. What is deeper than maxDepth references, or beyond
-// maxVisits parts, is taken for nothing, or for as large as the parts before it.
+// Of returns about the bytes of a value. Parts deeper than maxDepth references, or after
+// maxVisits parts, count as nothing; in an array, a slice or a map, they count as the
+// average of the parts before them.
 func (e *Estimator[T]) Of(v *T) int64 {
 	switch {
 	case e.exact != nil:
@@ -75,7 +76,7 @@ func refers(t reflect.Type, depth int) bool {
 // walker is one walk through a value.
 type walker struct{ visits int }
 
-// behind returns the bytes that a value refers to, without its own.
+// behind returns the bytes that a value refers to, without the value's own.
 func (w *walker) behind(v reflect.Value, depth int) int64 {
 	if depth == 0 || w.visits <= 0 {
 		return 0
