@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-// crasher kills the process, hard and without a chance to tidy up, at a random
-// moment after a number of batches were made durable.
+// crasher kills the process at a random moment after a number of batches became durable.
+// The kill is hard: the process cannot tidy up.
 type crasher struct {
 	after int64 // 0: never
 	seen  atomic.Int64
 }
 
-// durable is called after each batch, of the ingest or of the pipeline.
+// durable is called after each batch of the ingest or of the pipeline.
 func (c *crasher) durable() {
 	if c.seen.Add(1) != c.after {
 		return

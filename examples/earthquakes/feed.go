@@ -28,7 +28,7 @@ type Quake struct {
 // Day returns the day on which the earthquake happened, in UTC.
 func (q Quake) Day() string { return time.UnixMilli(q.Time).UTC().Format(time.DateOnly) }
 
-// Report is one line of the feed: a record, and when it was last corrected. That
+// Report is one line of the feed: a record, and the time of its last correction. That time
 // is the time of the update.
 type Report struct {
 	ID      string
@@ -36,8 +36,8 @@ type Report struct {
 	Updated uint64 // ms since the epoch
 }
 
-// readFeed returns the reports of a feed in the order of their corrections. An
-// empty path is the feed that comes with the example.
+// readFeed returns the reports of a feed in the order of their corrections. An empty path
+// means the feed that comes with the example.
 func readFeed(path string) ([]Report, error) {
 	data := builtinFeed
 	if path != "" {

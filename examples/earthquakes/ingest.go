@@ -14,17 +14,16 @@ type (
 	quakeUpdate = persist.Update[string, Quake]
 )
 
-// batchSize is the number of reports that become durable at once. A real feed
-// would use whatever arrives in one request.
+// batchSize is the number of reports that become durable at once. A real feed would use
+// what arrives in one request.
 const batchSize = 40
 
-// ingest replays the reports into the stream, as updates at the times of their
-// corrections, and seals those times. It returns the number of reports that were
-// new, and the upper.
+// ingest replays the reports into the stream, as updates at the times of their corrections,
+// and seals those times. It returns the number of new reports, and the upper.
 //
-// The upper of the stream is all it needs to resume: a report before it is there
-// already. Because every batch is a compare-and-append, two ingests at once, or one
-// that was killed and started again, write nothing twice.
+// To resume, ingest needs only the upper of the stream: a report before the upper is there
+// already. Every batch is a compare-and-append. So two ingests at once, or an ingest that
+// was killed and started again, write nothing twice.
 func ingest(ctx context.Context, reports []Report, write writeQuakes, read readQuakes, durable func()) (int, frontier.Antichain, error) {
 	known, upper, err := currentQuakes(ctx, read)
 	if err != nil {

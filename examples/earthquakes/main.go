@@ -1,6 +1,6 @@
-// Command earthquakes replays a week of the USGS earthquake feed into a durable
-// stream, and keeps a second one beside it: count and strongest magnitude per
-// network and day, corrected as reports come in.
+// Command earthquakes replays a week of the USGS earthquake feed into a durable stream. It
+// keeps a second stream beside it: count and strongest magnitude per network and day,
+// corrected as reports come in.
 //
 //	feed -> earthquakes (key: id, time: when the report was corrected)
 //	             |
@@ -8,10 +8,10 @@
 //	                                                     |
 //	                                                 summaries (key: network and day)
 //
-// Run it again, and nothing is new. Kill it at any moment (-crash-after does so by
-// itself), run it again, and it goes on where it was: the table is the same. No
-// file holds an offset and nothing is acknowledged: the upper of each stream is its
-// position, and it is stored with the data.
+// Run it again: nothing is new. Kill it at any moment (-crash-after does this by itself),
+// and run it again: it goes on where it was, and the table is the same. No file holds an
+// offset, and nothing is acknowledged. The upper of each stream is its position, and is
+// stored with the data.
 package main
 
 import (
@@ -87,7 +87,7 @@ func run(ctx context.Context, dir, feed string, crash *crasher, out io.Writer) (
 		return err
 	}
 
-	// History is not needed to resume: both streams may forget what came before.
+	// A resumed pipeline does not need history, so both streams may forget it.
 	if err := compact(ctx, upper, quakes, sums); err != nil {
 		return err
 	}
@@ -102,8 +102,8 @@ func run(ctx context.Context, dir, feed string, crash *crasher, out io.Writer) (
 	return printTable(ctx, out, readSums)
 }
 
-// compact lets both streams forget times before the last sealed one, which is as
-// far as a resumed pipeline looks back.
+// compact lets both streams forget times before the last sealed one. A resumed pipeline
+// looks back no further.
 func compact(ctx context.Context, upper frontier.Antichain, streams ...persist.Stream) error {
 	last, ok := upper.Before()
 	if !ok {

@@ -21,7 +21,7 @@ type pipeline struct {
 	done   chan struct{} // closed when the sink has everything and is finished
 }
 
-// startPipeline starts it where the summaries end: their upper says which batches
+// startPipeline starts the pipeline where the summaries end: their upper says which batches
 // of the input are in them.
 func startPipeline(ctx context.Context, read readQuakes, write writeSummaries, client *persist.Client, processed func()) (*pipeline, error) {
 	have, err := client.Description(ctx, write.StreamName())
@@ -63,7 +63,7 @@ func (p *pipeline) waitFor(ctx context.Context, upper frontier.Antichain) error 
 	return p.sink.Probe().Wait(ctx, t)
 }
 
-// stop ends the source and waits until the sink is done with what it was given.
+// stop ends the source, and waits until the sink is done with what it was given.
 func (p *pipeline) stop() error {
 	p.cancel()
 	<-p.done

@@ -30,8 +30,8 @@ type (
 	summaryBatch = operators.Batch[Group, Summary]
 )
 
-// groupQuakes is the stateless part of the pipeline: it may run in parallel, since
-// a batch carries its own interval of times.
+// groupQuakes is the stateless part of the pipeline. It may run in parallel, since a batch
+// carries its own interval of times.
 func groupQuakes(b quakeBatch) strengths {
 	out := strengths{Description: b.Description}
 	for _, u := range b.Updates {
@@ -44,8 +44,8 @@ func groupQuakes(b quakeBatch) strengths {
 
 func groupOf(q Quake) Group { return fmt.Sprintf("%-2s %s", q.Network, q.Day()) }
 
-// summaries is the stateful part. Its state is a function of the input before the
-// upper of the output, so it needs no storage of its own: restore rebuilds it.
+// summaries is the stateful part. Its state is a function of the input before the upper of
+// the output. So it needs no storage of its own: restore builds it again.
 type summaries struct {
 	groups map[Group]map[float64]int64 // magnitude to number of earthquakes
 }
@@ -94,9 +94,8 @@ func (s *summaries) summary(g Group) (Summary, bool) {
 	return sum, sum.Count > 0
 }
 
-// apply turns the changes of the input into changes of the summaries: at each time,
-// the old summary of a group is retracted and the new one added. Batches must come
-// in order.
+// apply turns changes of the input into changes of the summaries: at each time, it retracts
+// the old summary of a group and adds the new one. Batches must come in order.
 func (s *summaries) apply(b strengths) summaryBatch {
 	out := summaryBatch{Description: b.Description}
 	updates := slices.Clone(b.Updates)

@@ -1,26 +1,26 @@
-// Package kept is about bytes that decoded values keep. It is the one place of the project
-// that uses unsafe for speed: a string would be copied once more out of bytes that were
-// copied for it.
+// Package kept copies bytes that decoded values keep. Only this package uses unsafe for
+// speed: without it, a string would be one more copy of bytes that were copied for that
+// string.
 package kept
 
 import "unsafe"
 
-// String returns the bytes as a string without a copy. The caller hands them over:
-// nobody may change them afterwards.
+// String returns the bytes as a string without a copy. Afterwards nobody may change the
+// bytes.
 func String(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
-// MaxBlock is how many bytes Copies takes at a time at most, unless a single copy has
-// more. One value that stays in use keeps so much.
+// MaxBlock is how many bytes Copies takes at a time, unless a single copy has more. A value
+// that stays in use keeps its whole block.
 const MaxBlock = 4 << 10
 
-// Copies makes copies of byte slices, many small ones to an allocation. The zero value is
+// Copies makes copies of byte slices, many small ones in one allocation. The zero value is
 // ready to use, by one goroutine at a time.
 type Copies struct {
 	free []byte
 	next int // size of the next block, unless a copy needs more; 0 at first
 }
 
-// Copy returns a copy of src, whose capacity is its length. It is not nil.
+// Copy returns a copy of src. Its capacity is its length, and it is never nil.
 func (c *Copies) Copy(src []byte) []byte { return c.Concat(src, nil) }
 
 // Concat returns a copy of a and then b, as Copy does.
@@ -40,6 +40,6 @@ func (c *Copies) Concat(a, b []byte) []byte {
 	return dst
 }
 
-// Expect says how many bytes are to be copied now: no more are taken for them. What is
-// left of the last block is let go of.
+// Expect says how many bytes will be copied now: no more are allocated for them. It gives
+// up the rest of the last block.
 func (c *Copies) Expect(bytes int) { *c = Copies{next: min(bytes, MaxBlock)} }

@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// change plants a bug, or a part of one, in what a marker stands above. The fewer names
-// of the code it has in it, the longer it lasts: never, always and drop have none.
+// change plants a bug, or a part of one, in the code below a marker. The fewer names of the
+// code it has in it, the longer it lasts: never, always and drop have none.
 type change func(p place) ([]splice, error)
 
 // splice is a change of a file's text.
@@ -19,12 +19,12 @@ type splice struct {
 	text     string
 }
 
-// never makes a condition false: that of an if, a for or a case, the first value of a
-// return or an assignment, or an expression that has a line of its own. What the
-// condition uses stays used, so that the program builds.
+// never makes a condition false. It changes the condition of an if, a for or a case, the
+// first value of a return or an assignment, or an expression that has a line of its own.
+// What the condition uses stays used, so that the program builds.
 func never(p place) ([]splice, error) { return condition(p, "false && (") }
 
-// always makes a condition true, as never makes it false.
+// always is as never, but makes the condition true.
 func always(p place) ([]splice, error) { return condition(p, "true || (") }
 
 func condition(p place, begin string) ([]splice, error) {
@@ -56,7 +56,7 @@ func condition(p place, begin string) ([]splice, error) {
 	return all, nil
 }
 
-// drop leaves a statement out, with all that is in it.
+// drop leaves a statement out, with everything in it.
 func drop(p place) ([]splice, error) {
 	if _, ok := p.target.(ast.Stmt); !ok {
 		return nil, fmt.Errorf("%T is not a statement", p.target)
@@ -64,7 +64,7 @@ func drop(p place) ([]splice, error) {
 	return instead("")(p)
 }
 
-// instead puts other code in the place of the marked.
+// instead puts other code in the place of the marked code.
 func instead(text string) change {
 	return func(p place) ([]splice, error) {
 		from, to := p.file.offsets(p.target)
@@ -78,7 +78,7 @@ func before(text string) change { return around(text+"\n", "") }
 // after puts a statement behind the marked one.
 func after(text string) change { return around("", "\n"+text) }
 
-// around puts code before and behind the marked.
+// around puts code before and behind the marked code.
 func around(begin, end string) change {
 	return func(p place) ([]splice, error) {
 		from, to := p.file.offsets(p.target)
@@ -86,7 +86,8 @@ func around(begin, end string) change {
 	}
 }
 
-// swap puts one text in the place of another, which occurs once in what is marked.
+// swap puts one text in the place of another, which must be in the marked code exactly
+// once.
 func swap(old, new string) change {
 	return func(p place) ([]splice, error) {
 		from, to := p.file.offsets(p.target)
@@ -99,7 +100,7 @@ func swap(old, new string) change {
 	}
 }
 
-// spliced returns a text with changes made. No two of them may touch the same.
+// spliced returns a text with changes made. No two of them may overlap.
 func spliced(text string, all []splice) (string, error) {
 	all = slices.Clone(all)
 	slices.SortStableFunc(all, func(a, b splice) int { return cmp.Or(cmp.Compare(a.from, b.from), cmp.Compare(a.to, b.to)) })

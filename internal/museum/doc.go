@@ -43,18 +43,17 @@
 //	instead          other code stands in its place
 //	swap             one text in it is another
 //
-// Those that need no names of the code last longest: prefer never, always and drop. A
-// text of the others that has a name in it is to be changed when that thing gets another
-// name. If that was forgotten, go test says so: the text is not found any more, or the
-// planted program does not build.
+// Changes without names of the code last longest: prefer never, always and drop. The
+// others may have a name in their text: change the text when that thing gets another name.
+// If you forget it, go test says so: the text is not found any more, or the planted program
+// does not build.
 //
 // # When the code changes
 //
-// Code that moves takes its marker along. Where code is written anew, the marker belongs
-// above the line that decides now whether there is the bug. go test ./internal/museum
-// checks in seconds that each exhibit has its markers, that it fits what they mark, that
-// the planted program builds, and that there are no other markers. Whether the bug is
-// caught only the command shows. A test that no longer catches its exhibit has lost its
-// teeth: repair the test. Add an exhibit for every bug of our own that a test was written
-// for.
+// Code that moves takes its marker along. If you write code anew, put the marker above the
+// line that now decides whether there is the bug. In seconds, go test ./internal/museum
+// checks that each exhibit has its markers, that it fits the marked code, that the planted
+// program builds, and that there are no other markers. Only the command shows whether the
+// bug is caught. A test that no longer catches its exhibit is too weak: repair the test.
+// Add an exhibit for every bug of our own that a test was written for.
 package main

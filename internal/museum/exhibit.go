@@ -18,8 +18,8 @@ type exhibit struct {
 	narrow bool   // the test is built for a processor whose int has 32 bits
 }
 
-// changes plant a bug. The first one changes what the marker of the exhibit's name is
-// above, the second one what is below NAME/2, and so on.
+// changes plant a bug. The first one changes the code below the marker with the exhibit's
+// name, the second one the code below NAME/2, and so on.
 type changes []change
 
 // markers are the names of an exhibit's markers, in the order of its changes.

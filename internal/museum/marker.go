@@ -19,10 +19,10 @@ import (
 const directive = "//museum:"
 
 var (
-	// likeMarker is every comment that is a marker, or was meant to be one.
+	// likeMarker matches every comment that is a marker, or was meant to be one.
 	likeMarker = regexp.MustCompile(`^//\s*museum:`)
-	// marker has the names of a marker. A number tells the second place of an exhibit,
-	// and those after it, from the first.
+	// marker matches a marker, which has one name or several. A number tells the second
+	// place of an exhibit, and those after it, from the first.
 	marker = regexp.MustCompile(`^//museum:[a-z0-9-]+(/[1-9]\d*)?(, [a-z0-9-]+(/[1-9]\d*)?)*$`)
 )
 
@@ -31,7 +31,7 @@ type code struct {
 	places map[string][]place // by the name in the marker
 }
 
-// place is what a marker stands above.
+// place is the code below a marker.
 type place struct {
 	file   *file
 	line   int // of the marker
@@ -53,8 +53,8 @@ func (f *file) offsets(n ast.Node) (from, to int) {
 	return f.set.Position(n.Pos()).Offset, f.set.Position(n.End()).Offset
 }
 
-// readCode finds all markers of the module in root. It looks at every Go file that is
-// part of the module and not a test. An error names a marker that marks nothing.
+// readCode finds all markers of the module in root. It looks at every Go file of the module
+// that is not a test. An error names a marker that marks nothing.
 func readCode(root string) (*code, error) {
 	c := &code{places: map[string][]place{}}
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
@@ -79,7 +79,7 @@ func readCode(root string) (*code, error) {
 	return c, err
 }
 
-// holdsCode is false of a directory that the go command leaves out of the module.
+// holdsCode is false for a directory that the go command leaves out of the module.
 func holdsCode(dir string) bool {
 	base := filepath.Base(dir)
 	_, err := os.Stat(filepath.Join(dir, "go.mod"))
@@ -136,7 +136,7 @@ func below(set *token.FileSet, tree ast.Node, lines []string, line int) ast.Node
 
 func isComment(line string) bool { return strings.HasPrefix(strings.TrimSpace(line), "//") }
 
-// one returns the place of a marker, of which there is to be one.
+// one returns the place of a marker. There must be exactly one.
 func (c *code) one(name string) (place, error) {
 	switch places := c.places[name]; len(places) {
 	case 0:
@@ -152,7 +152,7 @@ func (c *code) one(name string) (place, error) {
 	}
 }
 
-// strangers returns the markers that none of the names is in, with where they are.
+// strangers returns the markers that are not among the names, and where they are.
 func (c *code) strangers(names map[string]bool) []string {
 	var all []string
 	for name, places := range c.places {

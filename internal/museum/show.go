@@ -24,9 +24,9 @@ type verdict struct {
 	output string // of the go command
 }
 
-// show runs an exhibit's test with the bug planted: as plain go test does, and if that
-// does not catch it, in the exhibit's tier. An error means that nothing was shown: the
-// bug could not be planted or built.
+// show runs an exhibit's test with the bug planted: first as plain go test does, and if
+// that does not catch the bug, in the exhibit's tier. An error means that nothing was
+// shown: the bug could not be planted or built.
 func show(ctx context.Context, root string, x exhibit) (verdict, error) {
 	dir, err := os.MkdirTemp("", "museum")
 	if err != nil {
@@ -73,8 +73,8 @@ func (x exhibit) run(ctx context.Context, root, overlay string, tier proof.Tier)
 	return v, nil
 }
 
-// control runs the exhibits' tests without their bugs: one that fails anyhow would
-// seem to catch everything.
+// control runs the exhibits' tests without their bugs. A test that fails anyhow would seem
+// to catch everything.
 func control(ctx context.Context, root string, shown []exhibit) error {
 	type binary struct {
 		pkg    string
@@ -100,8 +100,9 @@ func control(ctx context.Context, root string, shown []exhibit) error {
 	return nil
 }
 
-// narrow is a processor whose int has 32 bits, and how go test is to run programs for it:
-// 386, unless the kernel runs no programs for it, and arm with QEMU's user-mode emulator then.
+// narrow is a processor whose int has 32 bits, and the arguments with which go test runs
+// programs for it. It is 386. If the kernel runs no programs for 386, and qemu-arm is
+// installed, it is arm with that emulator.
 var narrow = sync.OnceValues(func() (goarch string, args []string) {
 	emulator, err := exec.LookPath("qemu-arm")
 	if err != nil || runs386() {
@@ -134,9 +135,9 @@ func runs386() bool {
 	return cmd.Run() == nil
 }
 
-// environment is ours without what would change the tests. Property tests have the seed
-// of tier A, and do not keep what they find: it belongs to a program with a bug in it.
-// For a test of 32 bits it asks for a processor that has them.
+// environment is our own environment without the variables that would change the tests.
+// Property tests get the seed of tier A, and do not keep what they find: it belongs to a
+// program with a bug in it. A test of 32 bits gets a processor with 32 bits.
 func environment(isNarrow bool) []string {
 	ours := slices.DeleteFunc(os.Environ(), func(variable string) bool {
 		return strings.HasPrefix(variable, "TIDEMARK") || strings.HasPrefix(variable, "RAPID")

@@ -7,7 +7,7 @@ import (
 	"github.com/tidemark-go/tidemark/tidemarktest"
 )
 
-// code reads a program. Behind its end there are zeros.
+// code reads a program. After its end there are zeros.
 type code []byte
 
 func (c *code) byte() (b byte) {
@@ -44,16 +44,15 @@ func (c *code) frontier(around frontier.Antichain) *frontier.Antichain {
 	return &a
 }
 
-// Few keys and values, so that updates meet; the empty one, one that is the beginning
-// of another, and one that fills parts by itself.
+// Few keys and values, so that updates meet. Among them are the empty one, one that is the
+// beginning of another, and one that fills parts by itself.
 var (
 	keys  = []string{"a", "", "a\x00", "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"}
 	vals  = []string{"", "1", "\u00ff", "22222222222222222222222222222222222222222222222222222222"}
 	diffs = []int64{1, -1, 2, -2}
 )
 
-// updates draws at least one and at most four updates that a stream with this upper
-// may take, or not.
+// updates draws one to four updates. A stream with this upper may accept or refuse them.
 func (c *code) updates(upper frontier.Antichain) []tidemarktest.Update {
 	updates := make([]tidemarktest.Update, 1+c.below(4))
 	for i := range updates {

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// Examples returns programs that together use every command: seeds of fuzz tests.
+// Examples returns programs that together use every command. They are seeds of fuzz tests.
 func Examples() [][]byte {
 	return [][]byte{
 		// Two writes, a seal between them, and a look before and after a restart.

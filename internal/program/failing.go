@@ -13,13 +13,13 @@ func InMemory() Place {
 	return Place{Open: registry.Runtime, OpenRead: registry.ReadRuntime}
 }
 
-// Fault decodes a fault of a fuzz test: which operation fails, the nth of them, and
-// what becomes of it.
+// Fault decodes the fault of a fuzz test: which operation fails, at which of its calls, and
+// how.
 func Fault(nth, op, how byte) mem.Fault {
 	f := mem.Fault{Op: ops[int(op)%len(ops)], Outcome: mem.Outcome(how & 3), Parts: int(how >> 2 & 3), Sticky: how&16 != 0}
 	f.Nth = 1 + int(nth)%64
 	if f.Op != "" {
-		f.Nth = 1 + int(nth)%16 // of one kind there are fewer
+		f.Nth = 1 + int(nth)%16 // one kind of operation has fewer calls
 	}
 	return f
 }
@@ -30,8 +30,8 @@ var ops = []mem.Op{
 	mem.OpSet, mem.OpList, mem.OpGetRange, mem.OpLogClose, mem.OpBlobClose,
 }
 
-// Failing returns an empty place in memory whose storage meets a fault. Read-only
-// runtimes do not meet it.
+// Failing returns an empty place in memory whose storage has a fault. The fault does not
+// hit read-only runtimes.
 func Failing(fault mem.Fault) Place {
 	registry := mem.NewRegistry()
 	storage := mem.NewUnreliable()
@@ -46,7 +46,7 @@ func Failing(fault mem.Fault) Place {
 	}
 }
 
-// operations counts what a storage was asked for: by one name, or by all.
+// operations counts the calls of a storage, of one operation or of all.
 func operations(u *mem.Unreliable, op mem.Op) (n int) {
 	if op != "" {
 		return u.Calls(op)

@@ -13,17 +13,17 @@ import (
 	"github.com/tidemark-go/tidemark/tidemarktest"
 )
 
-// Place is where a program runs. A harmless one has Open alone.
+// Place is where a program runs. A place that never fails needs only Open.
 type Place struct {
 	// Open opens a runtime. It is called again after each restart, when the runtime
 	// before has stopped.
 	Open func(ctx context.Context, cfg persist.Config) (*persist.Client, error)
-	// OpenRead opens a read-only runtime beside the other one; nil: there is none.
+	// OpenRead opens a read-only runtime beside the other one. nil means none.
 	OpenRead func(ctx context.Context, cfg persist.Config) (*persist.ReadClient, error)
-	// Struck reports whether the storage has begun to fail. nil: it never does.
+	// Struck reports whether the storage has begun to fail. nil means that it never fails.
 	Struck func() bool
-	// Repair ends the failures for good, with no runtime open: a disk is replaced, or
-	// the power comes back.
+	// Repair ends the failures for good, as a new disk or the return of power does. No
+	// runtime is open then.
 	Repair func()
 }
 
@@ -48,11 +48,11 @@ func (r *Report) add(o Report) {
 	}
 }
 
-// patience bounds every wait of a program. It decides nothing: a program that needs
-// it hangs.
+// patience bounds every wait of a program. It never decides a result: a program that
+// reaches it hangs.
 const patience = 20 * time.Second
 
-// maxCommands keeps a program to milliseconds.
+// maxCommands limits a program to milliseconds.
 const maxCommands = 48
 
 // machine runs one program on one place.
@@ -63,9 +63,9 @@ type machine struct {
 	cfg    persist.Config
 	report Report
 
-	// worlds are what the place may hold, the kth of them with the first k of the commands
-	// whose outcome is unknown. While a runtime is open that has not failed there is one.
-	// They are replaced and never changed.
+	// worlds are what the place may hold: worlds[k] has the first k of the commands whose
+	// outcome is unknown. While a runtime is open that has not failed, there is one world.
+	// Worlds are replaced and never changed.
 	worlds []*tidemarktest.Model
 
 	client    *persist.Client
@@ -94,8 +94,8 @@ func Run(t testing.TB, place Place, program []byte) Report {
 	return m.report
 }
 
-// config is a config without background work of its own accord, so that a program
-// does the same each time: what Client.Maintain does is all that happens.
+// config returns a config without automatic background work, so that a program does the
+// same each time. Only Client.Maintain does background work.
 func config(shape byte) persist.Config {
 	cfg := persist.Config{MinStepInterval: time.Hour, FlushInterval: -1, PartBytes: 64, ListenerWindowBytes: 64, CacheSizeLimit: 1}
 	if shape&1 != 0 {
@@ -107,8 +107,8 @@ func config(shape byte) persist.Config {
 	return cfg
 }
 
-// open opens the runtime and, if the outcome of commands was unknown, finds out which
-// of the worlds is there.
+// open opens the runtime. If the outcome of commands was unknown, it finds out which of the
+// worlds is there.
 func (m *machine) open() {
 	client, err := m.place.Open(m.ctx, m.cfg)
 	if err != nil {
@@ -135,8 +135,8 @@ func (m *machine) load(i int) error {
 	return err
 }
 
-// usable loads a stream. It returns false if the stream was destroyed, or if the
-// storage failed and the runtime was opened anew.
+// usable loads a stream. It returns false if the stream was destroyed, or if the storage
+// failed and the runtime was opened again.
 func (m *machine) usable(i int) bool {
 	_, err := m.worlds[0].Description(streamName(i))
 	destroyed := errors.Is(err, persist.ErrDestroyed)
@@ -159,7 +159,7 @@ func (m *machine) repair() {
 	m.place.Struck = func() bool { return false }
 }
 
-// storageFailed checks that an error may be one of the storage.
+// storageFailed checks that an error may come from the storage.
 func (m *machine) storageFailed(err error) {
 	m.report.Failed++
 	require.True(m, m.place.Struck(), "the storage is whole: %v", err)
@@ -187,8 +187,8 @@ func (m *machine) stop() {
 	}
 }
 
-// end compares everything after a restart on a place that is whole, and after one
-// more: recovery itself must have changed nothing.
+// end compares everything after a restart on a place that does not fail, and after one more
+// restart: recovery itself must have changed nothing.
 func (m *machine) end() {
 	m.stop()
 	m.repair()

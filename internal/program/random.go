@@ -10,9 +10,9 @@ import (
 	"github.com/tidemark-go/tidemark/internal/proof"
 )
 
-// RunRandom runs n random programs, each on a place of its own; 25 belong to one seed,
-// so n is a multiple of that. Together they must have done something of everything, and active says what else they
-// must have done at least.
+// RunRandom runs n random programs, each on a place of its own. One seed makes 25 programs,
+// so n must be a multiple of 25. Together the programs must have used every command. active
+// checks what else they must have done.
 func RunRandom(t *testing.T, n int, place func(random *rand.Rand) Place, active func(total Report)) (total Report) {
 	const each = 25
 	require.Zero(t, n%each, "%d programs are no multiple of %d", n, each)

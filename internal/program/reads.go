@@ -16,7 +16,7 @@ import (
 
 type snapshot = persist.Snapshot[string, string]
 
-// snapshot returns a snapshot of a stream that is there, or false if the runtime failed.
+// snapshot returns a snapshot of a stream that exists, or false if the runtime failed.
 func (m *machine) snapshot(i int) (*snapshot, bool) {
 	s, err := m.reads[i].Snapshot(m.ctx)
 	if err != nil {
@@ -109,7 +109,8 @@ func (m *machine) readHeld() {
 	m.held = nil
 }
 
-// follow opens a read-only runtime beside the other one: it sees what was acknowledged.
+// follow opens a read-only runtime beside the other one. It must see everything that was
+// acknowledged.
 func (m *machine) follow() {
 	if m.place.OpenRead == nil {
 		return
@@ -142,7 +143,7 @@ func (m *machine) follow() {
 	}
 }
 
-// listener is a listener, and the events that it has yet to deliver.
+// listener is a listener, and the events that it still has to deliver.
 type listener struct {
 	*persist.Listener[string, string]
 	stream string
@@ -168,7 +169,7 @@ func (l *listener) expect(c tidemarktest.Command, seqno storage.SeqNo) {
 	}
 }
 
-// drain takes from every listener what it has to deliver: each event once, in order.
+// drain takes from every listener the events that it has to deliver: each once, in order.
 func (m *machine) drain() {
 	m.forget(func(l *listener) bool {
 		for _, want := range l.want {
@@ -193,7 +194,7 @@ func (m *machine) drain() {
 	})
 }
 
-// forget closes listeners.
+// forget closes listeners, and drops them.
 func (m *machine) forget(gone func(*listener) bool) {
 	m.listeners = slices.DeleteFunc(m.listeners, func(l *listener) bool {
 		if gone(l) {

@@ -11,8 +11,8 @@ import (
 	"github.com/tidemark-go/tidemark/tidemarktest"
 )
 
-// Opcodes, by the first byte of a command, modulo their number. The seeds of the fuzz
-// tests are programs that somebody wrote: append here, and never move one.
+// Opcodes: the first byte of a command, modulo their number. The seeds of the fuzz tests
+// are programs that were written by hand. So append new opcodes here, and never move one.
 const (
 	opWrite = iota
 	opSeal
@@ -112,7 +112,7 @@ func (m *machine) compareAndAppend(c *code, i int) {
 		m.writes[i].CompareAndAppend(m.ctx, updates, expect, *next))
 }
 
-// atomic writes to all streams that are there, and seals some of them.
+// atomic writes to all streams that exist, and seals some of them.
 func (m *machine) atomic(c *code) {
 	var members []persist.Stream
 	var writes []*persist.WriteHandle[string, string]
@@ -130,7 +130,7 @@ func (m *machine) atomic(c *code) {
 		members, writes, cmd = append(members, m.writes[i]), append(writes, m.writes[i]), append(cmd, ch)
 	}
 	if m.report.Opened != runtime {
-		return // some of the handles are of the one that failed
+		return // some of the handles belong to the runtime that failed
 	}
 	multi, err := persist.NewMultiWriteHandle(members...)
 	require.NoError(m, err)
@@ -150,8 +150,8 @@ func (m *machine) atomic(c *code) {
 	}))
 }
 
-// burst submits writes one after the other without waiting: they may share a group of
-// the log. None of them decides about another.
+// burst submits writes one after the other without waiting, so they may share a group of
+// the log. None of them decides whether another is refused.
 func (m *machine) burst(c *code, i int) {
 	var cmds []tidemarktest.Command
 	var futures []*persist.Future[storage.SeqNo]
@@ -174,7 +174,7 @@ func (m *machine) destroy(i int) {
 	done, err := m.client.Destroy(m.ctx, name)
 	if err == nil {
 		require.True(m, done, "it was there")
-		// What a listener that is behind still hears is not promised.
+		// No promise says what a listener that is behind still hears.
 		m.forget(func(l *listener) bool { return l.stream == name })
 	}
 	m.submitted(action{destroy: name}, 0, err)

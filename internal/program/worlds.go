@@ -28,14 +28,14 @@ func emptyWorld(t testing.TB) *tidemarktest.Model {
 	return w
 }
 
-// frontiers returns those of a stream that is there.
+// frontiers returns the frontiers of a stream that exists.
 func (m *machine) frontiers(stream string) frontier.Description {
 	d, err := m.worlds[0].Description(stream)
 	require.NoError(m, err)
 	return d
 }
 
-// action is a command, or that a stream is destroyed.
+// action is a command, or the destruction of a stream.
 type action struct {
 	command tidemarktest.Command
 	destroy string // "" for a command
@@ -58,9 +58,9 @@ func (a action) apply(w *tidemarktest.Model) (*tidemarktest.Model, error) {
 	return after, after.Apply(a.command)
 }
 
-// submitted takes the answer of an action. Several that were submitted before the
-// first had its answer are to be given in the order of the calls, and none of them may
-// decide whether another is refused.
+// submitted takes the answer to an action. If several actions were submitted before the
+// first had its answer, give their answers in the order of the calls. None of these actions
+// may decide whether another is refused.
 func (m *machine) submitted(a action, seqno storage.SeqNo, err error) {
 	after, refused := a.apply(m.worlds[len(m.worlds)-1])
 	switch {
@@ -69,7 +69,8 @@ func (m *machine) submitted(a action, seqno storage.SeqNo, err error) {
 		require.Len(m, m.worlds, 1, "nothing is accepted behind an unknown outcome")
 		m.report.Accepted++
 		for _, l := range m.listeners {
-			// Behind the end nothing is heard, nor of what changes nothing.
+			// A listener hears nothing after the end of its stream, and nothing of a
+			// command that changes nothing.
 			if !m.frontiers(l.stream).Upper.IsEmpty() && m.worlds[0].Changes(a.command) {
 				l.expect(a.command, seqno)
 			}
@@ -98,8 +99,9 @@ func (m *machine) alive(err error) {
 	}
 }
 
-// settle finds out which of the worlds is there, in a runtime that was just opened. A
-// storage that fails again meanwhile is repaired: else no number of restarts might tell.
+// settle finds out which of the worlds is there, in a runtime that was just opened. If the
+// storage fails again meanwhile, settle repairs it: otherwise no number of restarts might
+// be enough.
 func (m *machine) settle() {
 	for i := 0; i < streams && len(m.worlds) > 1; i++ {
 		seen, err := m.look(i)
@@ -114,7 +116,7 @@ func (m *machine) settle() {
 		require.NotEmpty(m, possible, "%+v is in none of the worlds of what was acknowledged and the first of %d commands whose outcome is unknown", seen, len(m.worlds)-1)
 		m.worlds = possible
 	}
-	m.worlds = m.worlds[:1] // nobody will ever tell those that are left apart
+	m.worlds = m.worlds[:1] // no read can tell the remaining worlds apart
 }
 
 // sight is what a reader sees of a stream.
@@ -144,7 +146,7 @@ func (m *machine) look(i int) (seen sight, err error) {
 	return seen, err
 }
 
-// isOf reports whether a reader of a world may see this.
+// isOf reports whether a reader of this world may see this.
 func (s *sight) isOf(w *tidemarktest.Model) bool {
 	d, err := w.Description(s.stream)
 	if err != nil || s.destroyed {

@@ -1,6 +1,6 @@
-// Package proof is what the heavy tests of this module have in common: how much
-// they do, which seeds they use, how a failure is repeated, and where the figures
-// go that they reached. docs/testing.md says what runs in which tier.
+// Package proof is what the heavy tests of this module share: how much they do, which seeds
+// they use, how a failure is repeated, and where the figures go that they reached.
+// docs/testing.md says what runs in which tier.
 //
 // A test asks [Pick] for its counts and runs a body for many seeds with [Run]:
 //
@@ -15,7 +15,10 @@
 //
 // A failure prints one command that repeats it, with the seed.
 //
-// The environment: TIDEMARK_TIER is A, B or C, and nothing for a smoke test, which
-// is what plain go test runs; TIDEMARK_SEED runs that seed alone; TIDEMARK_FIGURES
-// is a file to which figures are appended.
+// Variables of the environment:
+//
+//   - TIDEMARK_TIER is A, B or C. If it is empty or not set, the tier is smoke, as in plain
+//     go test.
+//   - TIDEMARK_SEED runs that seed alone.
+//   - TIDEMARK_FIGURES is a file to which figures are appended.
 package proof

@@ -6,10 +6,9 @@ import (
 	"testing"
 )
 
-// Reached records a figure that a test reached: how much of what it did. Row is the
-// row of the table in docs/testing.md that it belongs to. Figures are logged, and
-// appended to the file TIDEMARK_FIGURES if there is one, as
-// row, test, what and number with tabs between them.
+// Reached records a figure that a test reached. what names what was counted. row is the row
+// of the table in docs/testing.md. The figure is logged. If TIDEMARK_FIGURES names a file,
+// it is appended there as a line: row, test, what and number, with tabs between them.
 //
 // Call it at the end of a test: a failed test reaches nothing.
 func Reached[N int | int64 | uint64](t testing.TB, row int, what string, n N) {

@@ -10,11 +10,11 @@ import (
 	"github.com/tidemark-go/tidemark/internal/seed"
 )
 
-// Run runs a body for n seeds, as parallel subtests that bear the seed's number. In
-// the tiers that judge a change the seeds are 1 to n, so that the verdict depends on
-// the change alone; tiers B and C draw where they begin. With TIDEMARK_SEED only
-// that one runs. Run returns when all have ended, and says how many ran: fewer than n if
-// go test was told to run some only.
+// Run runs a body for n seeds, as parallel subtests that have the seed's number as their
+// name. In the tiers that judge a change, the seeds are 1 to n, so that the verdict depends
+// on the change alone. Tiers B and C draw the first seed. With TIDEMARK_SEED only that seed
+// runs. Run returns when all subtests have ended, and says how many ran: fewer than n if go
+// test was told to run only some.
 func Run(t *testing.T, n int, body func(t *testing.T, seed uint64)) int {
 	t.Helper()
 	first, ran := uint64(1), atomic.Int64{}
@@ -23,7 +23,7 @@ func Run(t *testing.T, n int, body func(t *testing.T, seed uint64)) int {
 	} else if tier := Current(); tier == B || tier == C {
 		first = rand.Uint64N(1 << 48)
 	}
-	t.Run("seed", func(t *testing.T) { // ends when its parallel children have
+	t.Run("seed", func(t *testing.T) { // ends when its parallel children have ended
 		for seed := first; seed < first+uint64(n); seed++ {
 			t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
 				t.Parallel()
@@ -36,8 +36,8 @@ func Run(t *testing.T, n int, body func(t *testing.T, seed uint64)) int {
 	return int(ran.Load())
 }
 
-// Seed returns the seed of a test that has one only: TIDEMARK_SEED, or 1, or a
-// drawn one in tiers B and C.
+// Seed returns the seed of a test that has only one: TIDEMARK_SEED; else 1, or a drawn one
+// in tiers B and C.
 func Seed(t testing.TB) uint64 {
 	t.Helper()
 	n, ok := seedOfEnvironment(t)

@@ -14,14 +14,14 @@ const (
 	Smoke Tier = ""
 	// A runs with every change.
 	A Tier = "A"
-	// B is one command of an hour at most.
+	// B is one command of about two hours.
 	B Tier = "B"
-	// C is B again and again, with new seeds, until told to stop.
+	// C is B again and again, with new seeds, until it is interrupted.
 	C Tier = "C"
 )
 
-// Current returns the tier that runs. It panics if the environment names none that
-// exists: a run that does less than it was asked to must not look like one.
+// Current returns the tier that runs. It panics if the environment names a tier that does
+// not exist: a run that does less than it was asked for must not look complete.
 func Current() Tier {
 	switch t := Tier(os.Getenv("TIDEMARK_TIER")); t {
 	case Smoke, A, B, C:
@@ -31,7 +31,8 @@ func Current() Tier {
 	}
 }
 
-// Pick returns what the tier that runs takes, counts most of the time. Tier C does what B does.
+// Pick returns the value of the tier that runs, most often a count. Tier C takes the value
+// of B.
 func Pick[T any](smoke, a, b T) T {
 	switch Current() {
 	case Smoke:

@@ -7,16 +7,16 @@ import (
 	"testing"
 )
 
-// Slack is how many bytes of heap may be in use after all cycles that were not
-// before, for what the runtime and the pools of the standard library keep.
+// Slack is how many more bytes of heap may be in use after all cycles than before. The
+// runtime and the pools of the standard library keep them.
 const Slack = 1 << 20
 
 // warmUp is how many cycles fill pools and caches that live as long as the process.
 const warmUp = 20
 
-// Cycles calls cycle n times, after a few times to warm up, and fails unless the
-// goroutines, the file descriptors and, within Slack, the heap are back to what they
-// were. What a cycle forgets is given back if the garbage collector gives it back.
+// Cycles calls cycle n times, after a few times to warm up. It fails unless goroutines,
+// file descriptors and heap are back to what they were, the heap within Slack. A cycle may
+// forget to close a thing if the garbage collector gives that thing back.
 func Cycles(t testing.TB, n int, cycle func()) {
 	t.Helper()
 	for range warmUp {
@@ -32,8 +32,8 @@ func Cycles(t testing.TB, n int, cycle func()) {
 	}
 }
 
-// Collect collects garbage until done says that what was forgotten has been given
-// back, and fails if it is not after many collections.
+// Collect collects garbage until done says that forgotten things were given back. It fails
+// if they were not after many collections.
 func Collect(t testing.TB, done func() bool) {
 	t.Helper()
 	for range rounds {
@@ -63,14 +63,13 @@ func (u usage) exceeds(limit usage) bool {
 	return u.goroutines > limit.goroutines || u.descriptors > limit.descriptors || u.heap > limit.heap+Slack
 }
 
-// rounds is how often settled collects garbage before it gives up. Finalizers and
-// cleanups run in goroutines of their own, and what they let go of takes another
-// collection.
+// rounds is how often settled collects garbage before it gives up. Finalizers and cleanups
+// run in goroutines of their own, and what they release takes another collection.
 const rounds = 60
 
-// settled returns the usage when it does not exceed the limit, or after many
-// collections the usage there is. The zero limit asks for what is left when nothing
-// more is given back.
+// settled returns the usage when it does not exceed the limit, or after many collections
+// the usage that there is. The zero limit asks for what is left when nothing more is given
+// back.
 func settled(limit usage) usage {
 	var u usage
 	for i := range rounds {

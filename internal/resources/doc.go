@@ -1,5 +1,5 @@
-// Package resources checks, in tests, that what is used is given back, and that what
-// is in use stays within bounds:
+// Package resources checks, in tests, that what is used is given back, and that what is in
+// use stays within bounds:
 //
 //	resources.Cycles(t, 200, func() { ... open, use, close ... })
 //
@@ -10,6 +10,6 @@
 //
 //	require.Zero(t, resources.Metric(t, registry, "tidemark_pinned_blobs"))
 //
-// What it measures belongs to the process, so a test that uses it must not run in
-// parallel with others. Nothing here depends on how long something takes.
+// It measures the whole process, so a test that uses it must not run in parallel with
+// others. Nothing here depends on how long something takes.
 package resources

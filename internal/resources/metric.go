@@ -6,9 +6,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Metric returns the value of a counter or a gauge, summed over its series: those that
-// have all the given values among their labels. It fails if there is none: a metric
-// that was renamed is not 0.
+// Metric returns the value of a counter or a gauge, summed over the series that have all
+// the given values among their labels. It fails if there is no such series: a metric that
+// was renamed must not count as 0.
 func Metric(t testing.TB, metrics prometheus.Gatherer, name string, labels ...string) (sum float64) {
 	t.Helper()
 	families, err := metrics.Gather()

@@ -7,27 +7,27 @@ import (
 	"testing"
 )
 
-// Peak watches the heap of a process at steps of a workload. It may be used by
-// several goroutines at once.
+// Peak watches the heap of a process at steps of a workload. Several goroutines may use it
+// at once.
 type Peak struct {
 	before int64
 
 	mu      sync.Mutex
-	most    int64 // guarded by mu: that was live after a collection, beyond before
+	most    int64 // guarded by mu: live bytes after a collection, beyond before
 	samples int   // guarded by mu
 }
 
 // live is what the last collection found reachable, in bytes.
 const live = "/gc/heap/live:bytes"
 
-// Watch returns a watch of the heap beyond what is in use now.
+// Watch returns a watch of the heap. It counts what is in use beyond what is in use now.
 func Watch(t testing.TB) *Peak {
 	t.Helper()
 	return &Peak{before: measure(t)}
 }
 
-// Sample collects garbage and takes note of what is in use at this step. Do it at
-// fixed steps of the work, so that a run can be repeated; never by time.
+// Sample collects garbage, and takes note of what is in use at this step. Call it at fixed
+// steps of the work, never by time, so that a run can be repeated.
 func (p *Peak) Sample(t testing.TB) int64 {
 	t.Helper()
 	used := measure(t) - p.before
@@ -38,8 +38,8 @@ func (p *Peak) Sample(t testing.TB) int64 {
 	return used
 }
 
-// Heap returns the most bytes that a sample has found beyond the beginning, and how
-// many samples there were.
+// Heap returns the most bytes that a sample has found beyond those at the beginning, and
+// the number of samples.
 func (p *Peak) Heap() (most int64, samples int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

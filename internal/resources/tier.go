@@ -6,8 +6,8 @@ import (
 	"github.com/tidemark-go/tidemark/internal/proof"
 )
 
-// TierCycles is Cycles, as often as the tier that runs says. What names the cycles in
-// the table of figures.
+// TierCycles calls Cycles, with as many cycles as the current tier says. what names the
+// cycles in the table of figures.
 func TierCycles(t testing.TB, what string, cycle func()) {
 	t.Helper()
 	n := proof.Pick(20, 200, 10_000)

@@ -1,6 +1,6 @@
-// Package seed says how a random test is told which one of its cases to repeat: by one
-// variable of the environment, for all tests of this module and for those of users that
-// call package tidemarktest.
+// Package seed tells a random test which one of its cases to repeat. One variable of the
+// environment does so for all tests of this module, and for tests of users that call
+// package tidemarktest.
 package seed
 
 import (
@@ -29,8 +29,8 @@ func FromEnvironment() (seed uint64, ok bool, err error) {
 	return seed, true, nil
 }
 
-// Resolve returns the seed to use: the environment's, or the given one, or 1 if that is
-// 0.
+// Resolve returns the seed to use: that of the environment, else the given one, or 1 if the
+// given one is 0.
 //
 // Errors: as FromEnvironment.
 func Resolve(given uint64) (uint64, error) {
@@ -44,16 +44,16 @@ func Resolve(given uint64) (uint64, error) {
 	}
 }
 
-// Repeat returns the command that repeats a seed of a test of the package that runs. Of
-// a subtest it names the outermost test, since the names of others may have the seed in
-// them, and what else a regular expression would not match.
+// Repeat returns the command that repeats a seed of a test of the package that runs. For a
+// subtest it names the outermost test: the names of subtests may contain the seed, or text
+// that a regular expression does not match.
 func Repeat(test string, seed uint64) string {
 	test, _, _ = strings.Cut(test, "/")
 	return fmt.Sprintf("%s=%d go test -count=1 %s -run '^%s$'", Variable, seed, packageDir(), test)
 }
 
-// packageDir is the directory of the package under test, seen from that of its module: a
-// test runs in its package's directory.
+// packageDir is the directory of the package under test, relative to the directory of its
+// module. A test runs in its package's directory.
 func packageDir() string {
 	dir, err := os.Getwd()
 	if err != nil {
