@@ -11,18 +11,19 @@ import (
 	"github.com/tidemark-go/tidemark/storage"
 )
 
-// answer is what all that was asked of a runtime have in common. The moments in it
-// are numbers of requests.
+// answer is the common part of everything that is asked of a runtime. The moments in it are
+// numbers of requests.
 type answer struct {
 	request  int
 	life     *life
-	reader   *reader // nil: the runtime that writes was asked
+	reader   *reader // nil if the runtime that writes was asked
 	done     <-chan struct{}
-	answered int // the moment when the answer was known to be there; -1 until it is
+	answered int // the moment when the answer was seen; -1 before
 	err      error
 
-	// A read reflects the first k calls, for a k from lo to hi: those that had their
-	// place in the order when it began, and some of those made until it ended.
+	// A read reflects the first k calls, for a k from lo to hi. lo counts the calls that
+	// had their place in the order when the read began. hi counts those made before the
+	// read ended, too.
 	lo, hi int
 }
 
@@ -48,15 +49,16 @@ type call struct {
 	future  *persist.Future[storage.SeqNo] // nil once its answer was collected
 	seqno   storage.SeqNo
 
-	// carried are the errors of the handles it was called through: with any it was
-	// never sent. They were judged with the calls that they come from.
+	// carried are the errors of the handles that the call was made through. A call with
+	// such errors was never sent. The errors were judged with the calls that they come
+	// from.
 	carried []error
 
 	// The judgement.
 	applied bool
-	idle    bool // it is applied and changes nothing, so that nothing is heard of it
-	// traceless: its outcome is unknown, and what was found after it is the same with
-	// and without it. Only a listener of a reader may have seen it.
+	idle    bool // it is applied and changes nothing, so no listener hears of it
+	// traceless: its outcome is unknown, and what was found afterwards is the same with and
+	// without it. Only a listener of a reader may have seen it.
 	traceless bool
 }
 
@@ -87,7 +89,7 @@ func (c *call) changes(m *Model) bool {
 	}
 }
 
-// taking is a snapshot, alone or of a listener.
+// taking is a snapshot, alone or with a listener.
 type taking struct {
 	answer
 	name         string
@@ -98,7 +100,7 @@ type taking struct {
 	open         sync.WaitGroup // readings under way
 }
 
-// set takes the answer of Snapshot in.
+// set stores the answer of Snapshot.
 func (t *taking) set(s *persist.Snapshot[string, string], err error) {
 	t.snapshot, t.err = s, err
 	if err == nil {
@@ -106,7 +108,7 @@ func (t *taking) set(s *persist.Snapshot[string, string], err error) {
 	}
 }
 
-// reading is what was read of a snapshot.
+// reading is what was read from a snapshot.
 type reading struct {
 	answer
 	of           *taking
@@ -140,14 +142,15 @@ func (r *reading) read(ctx context.Context) {
 		r.rows, r.err = s.ReadToEnd(ctx)
 	}
 	if r.of.since.IsEmpty() && errors.Is(r.err, persist.ErrOverflow) {
-		// Which times the updates have then is not said, and so not whether a sum overflows.
+		// With an empty since, nothing says which times the updates have, and so whether a
+		// sum overflows.
 		r.rows, r.err = nil, nil
 		collect(s.All(ctx))
 	}
 }
 
-// want returns what the reading must have given if the model was m, or the reason
-// why it must have been refused.
+// want returns what the reading must have given if the model was m, or the reason why it
+// must have been refused.
 func (r *reading) want(m *Model) ([]Update, error) {
 	switch r.way {
 	case readAsOf:

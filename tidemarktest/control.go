@@ -11,7 +11,7 @@ import (
 	"github.com/tidemark-go/tidemark/persist"
 )
 
-// control does the requests that are no calls of a runtime.
+// control does the requests that are not calls of a runtime.
 func (h *history) control(r request) result {
 	switch r.kind {
 	case CloseSnapshot:
@@ -87,11 +87,11 @@ func (h *history) letGo() {
 	}
 }
 
-// pass lets time pass. After a second of it, with nothing in the way, every listener
+// pass lets time pass. If it is a second or more, and nothing is in the way, every listener
 // that reads must have heard everything.
 func (h *history) pass(d time.Duration) {
 	if !h.virtual {
-		d = min(d, time.Millisecond) // real time is for those who have it
+		d = min(d, time.Millisecond) // real time is not wasted
 	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -126,8 +126,8 @@ func (h *history) markAll() {
 	}
 }
 
-// hearOut waits until every listener that reads has heard everything. In real time
-// only the judge knows how much that is.
+// hearOut waits until every listener that reads has heard everything. In real time, only
+// the judge knows how much that is.
 func (h *history) hearOut() {
 	h.awaitAll()
 	if !h.calmWeather() {
@@ -145,7 +145,7 @@ func (h *history) hearOut() {
 		want := h.judge.expected(h, l, len(h.calls))
 		enough := func() bool { return len(l.events) >= want || l.end != nil }
 		done := make(chan struct{})
-		go func() { // ends with await, which the history's context ends at the latest
+		go func() { // ends with await, at the latest with the history's context
 			defer close(done)
 			_ = l.await(h.ctx, enough)
 		}()
@@ -184,7 +184,7 @@ func (h *history) closeReader(re *reader) {
 	}
 	h.readers = without(h.readers, re)
 	re.closing = true
-	// What was asked of it may still be on its way, and then fails.
+	// Requests to the reader may still be on their way. They fail now.
 	if err := re.client.Stop(); err != nil && !h.down && !errors.Is(err, mem.ErrUnavailable) {
 		h.violate(h.now, "a reader cannot be stopped: %v", err)
 	}
@@ -205,7 +205,8 @@ func without[T comparable](from []T, what T) []T {
 	return left
 }
 
-// stop stops the runtime, if one is running: what was called before has its place.
+// stop stops the runtime, if one is running. What was called before has its place in the
+// order.
 func (h *history) stop() {
 	if h.opts.calm && h.alive {
 		for _, l := range h.hearing {
@@ -235,8 +236,8 @@ func (h *history) crash(seed uint64) {
 	}
 }
 
-// end sees a runtime to its end: everything that it was asked is answered then, and
-// its listeners have ended.
+// end sees a runtime to its end. Then every request to it has its answer, and its listeners
+// have ended.
 func (h *history) end(crashed bool) {
 	client := h.life.client
 	stopped := make(chan struct{})
@@ -268,15 +269,15 @@ func (h *history) end(crashed bool) {
 			continue
 		}
 		l.change(func() { l.paused = false })
-		if l.err == nil && !h.down { // what it has to read first may not be there
+		if l.err == nil && !h.down { // while the storage is down, it may have to read first
 			h.await(l.request, l.ended, "the runtime has stopped, but a listener of "+l.name)
 		}
 		h.closeListener(l)
 	}
 }
 
-// start opens the next runtime and finds out what of the commands with an unknown
-// outcome has happened.
+// start opens the next runtime, and finds out which of the commands with an unknown outcome
+// have happened.
 func (h *history) start() result {
 	o := &opening{}
 	client, err := h.store.Open(h.ctx, h.opts.Config)
@@ -309,10 +310,10 @@ func (h *history) start() result {
 	return o
 }
 
-// finish ends a history: all troubles end, everything is answered, everything is
-// heard, writing works, and a last opening finds what there was.
+// finish ends a history: all troubles end, everything is answered and heard, writing works,
+// and a last opening finds what there was.
 func (h *history) finish() {
-	if h.opts.settles(Up) { // as before a request for it: what failed shall not depend on how fast
+	if h.opts.settles(Up) { // as before a request for Up: what failed must not depend on speed
 		h.awaitAll()
 	}
 	if h.down {
@@ -350,7 +351,7 @@ func (h *history) finish() {
 	}
 }
 
-// clean leaves nothing behind, whatever has happened.
+// clean leaves nothing open, whatever has happened.
 func (h *history) clean() {
 	if h.store.Faults != nil {
 		h.store.Faults.SetUp()

@@ -15,7 +15,7 @@ import (
 	"github.com/tidemark-go/tidemark/persist"
 )
 
-// exercise is a pipeline being put to the test.
+// exercise is a pipeline under test.
 type exercise[K, V, K2, V2 any] struct {
 	Pipeline[K, V, K2, V2]
 	ctx     context.Context
@@ -23,22 +23,22 @@ type exercise[K, V, K2, V2 any] struct {
 	opts    Options
 	virtual bool
 	random  *rand.Rand
-	done    []string // in words, for a failure
+	done    []string // in words, to print with a failure
 	tally   tally
 
 	client *persist.Client // nil while none is open
 	write  *persist.WriteHandle[K, V]
 	read   *persist.ReadHandle[K2, V2]
 	input  []persist.Update[K, V] // acknowledged
-	live   []persist.Update[K, V] // of a table: what was added and not taken back
+	live   []persist.Update[K, V] // of a table: rows that were added and not taken back
 	upper  uint64                 // of the input
-	sealed frontier.Antichain     // upper of the output when it was last looked at
+	sealed frontier.Antichain     // upper of the output, when look last saw it
 	since  uint64                 // of the input
 	down   bool
 
 	cancel context.CancelFunc // nil while the pipeline does not run
 	ended  chan error
-	hurt   bool // something was done to the run that may end it
+	hurt   bool // something was done that may end the run
 }
 
 // tally counts what was done to a pipeline.
@@ -171,7 +171,7 @@ func (x *exercise[K, V, K2, V2]) patience() time.Duration {
 	return 30 * time.Second
 }
 
-// close stops the runtime, and then the run, which finds itself without one.
+// close stops the runtime, and then the run, which has lost its runtime.
 func (x *exercise[K, V, K2, V2]) close() error {
 	err := x.client.Stop()
 	if x.down {
@@ -289,7 +289,7 @@ func (x *exercise[K, V, K2, V2]) compact() error {
 	return nil
 }
 
-// panicked is the error of a Run that panicked, which is never legal.
+// panicked is the error of a Run that panicked. That is never legal.
 type panicked struct {
 	value any
 	stack []byte
@@ -297,8 +297,7 @@ type panicked struct {
 
 func (p *panicked) Error() string { return fmt.Sprintf("Run has panicked: %v\n%s", p.value, p.stack) }
 
-// checkAlive says whether the pipeline has ended although nobody has done anything to
-// it.
+// checkAlive returns an error if the pipeline has ended although nothing was done to it.
 func (x *exercise[K, V, K2, V2]) checkAlive() error {
 	if x.cancel == nil {
 		return nil
@@ -325,7 +324,7 @@ type errOrNil struct{ error }
 func (e errOrNil) Error() string { return fmt.Sprint(e.error) }
 func (e errOrNil) Unwrap() error { return e.error }
 
-// finish leaves the pipeline alone and wants it to end well.
+// finish leaves the pipeline alone, and wants it to end well.
 func (x *exercise[K, V, K2, V2]) finish() error {
 	x.setDown(false)
 	if x.client != nil {

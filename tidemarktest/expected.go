@@ -10,14 +10,14 @@ import (
 	"github.com/tidemark-go/tidemark/storage"
 )
 
-// expectation is an event that a listener has to hear, or may.
+// expectation is an event that a listener must hear, or may hear.
 type expectation struct {
 	event
-	// The SeqNo is that of the event. If that is not known, since the outcome of the
-	// call is not, it lies between the two of its neighbours.
+	// The SeqNo is that of the event. It is not known if the outcome of the call is
+	// unknown. Then it lies between after and before, the SeqNos of its neighbours.
 	after, before storage.SeqNo
-	// may is not nil if the event may have left no other trace. Of those of one life
-	// the first ones were, if any.
+	// may is not nil if the event may have left no other trace. Of such events of one life,
+	// the first ones happened, if any.
 	may *life
 }
 
@@ -30,8 +30,8 @@ func (e expectation) isHeardAs(heard event) bool {
 
 func (e expectation) finishes() bool { return e.Updates == nil && e.Sealed.IsEmpty() }
 
-// expects returns what a listener whose snapshot reflects the first k calls has to
-// hear of those up to end.
+// expects returns what a listener has to hear of the calls up to end, if its snapshot
+// reflects the first k calls.
 func (j *judge) expects(h *history, l *listening, k, end int) (events []expectation) {
 	if d, err := j.versions[k].Description(l.name); err == nil && d.Upper.IsEmpty() {
 		return nil
@@ -60,12 +60,12 @@ func (j *judge) expects(h *history, l *listening, k, end int) (events []expectat
 	return events
 }
 
-// hear returns the ways in which one more event can go on from what was left to hear:
-// each is what is left then. None: it is not what has to come.
+// hear returns the ways in which the listening can go on after one more event. Each way is
+// what is left to hear then. No way means that the event was not due.
 func hear(lefts [][]expectation, heard event) (ways [][]expectation) {
 	for _, left := range lefts {
 		for len(left) > 0 {
-			// Ways that have as much left are the same.
+			// Two ways with equally many events left are the same.
 			if left[0].isHeardAs(heard) && !slices.ContainsFunc(ways, func(w []expectation) bool { return len(w) == len(left)-1 }) {
 				ways = append(ways, left[1:])
 			}
@@ -73,7 +73,7 @@ func hear(lefts [][]expectation, heard event) (ways [][]expectation) {
 			if of == nil {
 				break
 			}
-			for len(left) > 0 && left[0].may == of { // they did not happen
+			for len(left) > 0 && left[0].may == of { // these did not happen
 				left = left[1:]
 			}
 		}

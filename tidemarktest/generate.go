@@ -10,15 +10,15 @@ import (
 	"github.com/tidemark-go/tidemark/mem"
 )
 
-// generator draws the requests of a history. They depend on the seed alone and not
-// on any answer: it keeps a belief of its own about what is there, as if all that can
-// succeed did. So a request can be named by its number, and one list of requests can
-// be given to many stores.
+// generator draws the requests of a history. They depend on the seed alone, and not on any
+// answer. The generator keeps a belief about what is there, as if every request succeeded
+// that can. So a request can be named by its number, and many stores can be given the same
+// list of requests.
 type generator struct {
 	random  *rand.Rand
-	rare    *rand.Rand // of what few histories have: those that have not stay what they were
+	rare    *rand.Rand // for rare things, so that the other draws do not depend on them
 	has     map[Kind]bool
-	calm    bool // nothing is done whose outcome depends on what is on its way
+	calm    bool // do nothing whose outcome depends on what is on its way
 	belief  *Model
 	slots   []slot
 	n       int
@@ -30,8 +30,8 @@ type generator struct {
 	snapshots, listeners, readers int
 }
 
-// slot is one of the streams that most requests are about. When it is destroyed
-// another takes its place under the next name.
+// slot is one of the streams that most requests are about. When that stream is destroyed,
+// another one takes its place under the next name.
 type slot struct {
 	letter     string
 	weight     int
@@ -63,7 +63,7 @@ func newGenerator(seed uint64, store Store, calm bool) *generator {
 	return g
 }
 
-// kinds are the requests that a store can be given.
+// kinds are the kinds of requests that a store can be given.
 func (s Store) kinds(calm bool) (can []Kind) {
 	for _, k := range kinds {
 		ok := true
@@ -75,7 +75,7 @@ func (s Store) kinds(calm bool) (can []Kind) {
 		case Cut:
 			ok = s.Faults != nil && !calm
 		case Hold, Release, Crash:
-			// A held flush is told from a slow one only where time is virtual.
+			// Only where time is virtual, a held flush differs from a slow one.
 			ok = s.Hold != nil && s.Crash != nil && s.Virtual && !calm
 			if k == Crash {
 				ok = s.Crash != nil && !calm
@@ -88,8 +88,8 @@ func (s Store) kinds(calm bool) (can []Kind) {
 	return can
 }
 
-// weights are of the usual state, in tenths of a percent or so; next adds to them
-// what the state asks for.
+// weights are those of the usual state, in tenths of a percent or so. weight changes them
+// as the state requires.
 var weights = map[Kind]int{
 	Write: 200, Append: 120, Seal: 90, Finish: 5, Allow: 60, Atomic: 100, Create: 25, Destroy: 6, Describe: 35,
 	Snapshot: 75, Read: 90, CloseSnapshot: 45, Listen: 40, Pause: 20, Resume: 25, CloseListener: 22,
@@ -148,7 +148,7 @@ func (g *generator) next() request {
 		case 1:
 			r.stream = g.stream()
 		default:
-			slot.generation++ // believed to be new: the next requests have it created
+			slot.generation++ // believed to be new: the next requests create it
 		}
 	case Describe, Snapshot, Listen, FromReader, ListenReader:
 		r.stream = g.stream()
@@ -240,7 +240,7 @@ func (g *generator) change(kind Kind, name string) Change {
 		if g.rare.IntN(50) == 0 {
 			f := g.last()
 			if upper, ok := d.Upper.Elem(); ok && g.rare.IntN(4) == 0 {
-				f = frontier.At(later(upper, 1<<63-g.rare.Uint64N(2))) // the first that has wrapped, or the last that has not
+				f = frontier.At(later(upper, 1<<63-g.rare.Uint64N(2))) // the first time that has wrapped, or the last that has not
 			}
 			ch.Allow = &f
 		}
@@ -250,7 +250,7 @@ func (g *generator) change(kind Kind, name string) Change {
 			expect = *g.frontier(expect)
 		}
 		least, ok := expect.Elem()
-		if !ok { // finished: nothing can be expected of it but a refusal
+		if !ok { // finished: every compare-and-append is refused
 			expect, least = frontier.At(1), 1
 		}
 		width := 1 + g.random.Uint64N(5)
@@ -277,7 +277,7 @@ func (g *generator) change(kind Kind, name string) Change {
 	return ch
 }
 
-// later returns the time that is so much after another, or the last of all times.
+// later returns the time that is by after t, or the last of all times.
 func later(t, by uint64) uint64 {
 	if t > math.MaxUint64-by {
 		return math.MaxUint64
@@ -285,14 +285,14 @@ func later(t, by uint64) uint64 {
 	return t + by
 }
 
-// last draws one near the last of all times. A since there is refused mostly, as upper-1 is
-// at an upper of 0. A stream that is sealed there takes hardly anything from then on, so
-// it is rare.
+// last draws a time near the last of all times. Most often a since there is refused, as
+// upper-1 is at an upper of 0. A stream that is sealed there takes hardly anything from
+// then on, so last is called rarely.
 func (g *generator) last() frontier.Antichain {
 	return frontier.At(math.MaxUint64 - g.rare.Uint64N(5))
 }
 
-// frontier draws one at or a little after another, or sometimes before it.
+// frontier draws a frontier at or a little after another one, and sometimes before it.
 func (g *generator) frontier(from frontier.Antichain) *frontier.Antichain {
 	f := from
 	if t, ok := from.Elem(); ok {
@@ -306,8 +306,8 @@ func (g *generator) frontier(from frontier.Antichain) *frontier.Antichain {
 	return &f
 }
 
-// updates draws updates with times in [lower, lower+width), and one in badly times
-// one that lies before. The streams of one slot have sums that pass what an int64 holds.
+// updates draws updates with times in [lower, lower+width). One in badly times, one of them
+// lies before lower. The streams of slot d have sums that pass what an int64 holds.
 func (g *generator) updates(name string, lower frontier.Antichain, width uint64, badly int) []Update {
 	least, _ := lower.Elem()
 	updates := make([]Update, g.random.IntN(6))
@@ -335,7 +335,7 @@ func (g *generator) updates(name string, lower frontier.Antichain, width uint64,
 	return updates
 }
 
-// believe takes a request as having succeeded, if it can.
+// believe takes a request as having succeeded, if it can succeed.
 func (g *generator) believe(r request) {
 	works := !g.stopped && !g.down && !g.cut
 	switch r.kind {

@@ -11,9 +11,9 @@ import (
 	"github.com/tidemark-go/tidemark/persist"
 )
 
-// history does the requests of one seed, one after the other, without waiting for
-// their answers unless there are too many. All of it belongs to one goroutine but
-// for what calls and listeners do in theirs.
+// history does the requests of one seed, one after the other. It does not wait for their
+// answers unless too many are missing. One goroutine owns it; calls and listeners have
+// goroutines of their own.
 type history struct {
 	ctx     context.Context
 	store   Store
@@ -26,7 +26,7 @@ type history struct {
 	results  []result
 	calls    []*call
 	begun    atomic.Int64 // calls that have begun
-	acked    int          // all calls before this one have their place, and the last of them succeeded
+	acked    int          // the calls before this index have their place, and the last of them succeeded
 	pending  []*answer    // without an answer yet, in the order they were made
 	takings  []*taking    // open snapshots
 	all      []*taking    // all that were ever taken
@@ -44,7 +44,7 @@ type history struct {
 
 	latency *latency // nil in real time
 	judge   judge
-	most    int   // most answers that were awaited at once
+	most    int   // the most answers that were missing at once
 	err     error // the first violation
 }
 
@@ -56,10 +56,10 @@ type life struct {
 	client  *persist.Client
 	streams map[string]*handles
 	stopped int // when Stop was called; -1 before
-	crashed int // -1: it did not
+	crashed int // when the store crashed; -1 if it did not
 	failed  bool
 	// sees is how many of the first calls the runtime has applied at most: it goes on
-	// without those whose outcome it does not know.
+	// without the calls whose outcome it does not know.
 	sees int
 }
 
@@ -78,7 +78,7 @@ type reader struct {
 	closing bool
 }
 
-// trouble is a time in which something may fail that is legal.
+// trouble is an interval in which a certain failure is legal.
 type trouble struct {
 	kind     Kind // Down, Cut or Crash
 	from, to int  // to is -1 while it lasts
@@ -96,7 +96,7 @@ func (h *history) endTrouble(kind Kind) {
 	}
 }
 
-// troubled says whether there was trouble between two moments.
+// troubled says whether there was trouble between the request and its answer.
 func (h *history) troubled(a *answer, kinds ...Kind) bool {
 	for _, t := range h.troubles {
 		for _, k := range kinds {
@@ -133,7 +133,7 @@ func (h *history) patience() time.Duration {
 	return time.Minute
 }
 
-// await blocks until done, or calls it a violation.
+// await blocks until done is closed. If it takes too long, that is a violation.
 func (h *history) await(request int, done <-chan struct{}, what string) bool {
 	select {
 	case <-done:
@@ -153,7 +153,7 @@ func (h *history) await(request int, done <-chan struct{}, what string) bool {
 	return false
 }
 
-// ask begins something that has an answer, of which do is told when it is there.
+// ask begins something that has an answer. do blocks until the answer is there.
 func (h *history) ask(a *answer, do func()) {
 	done := make(chan struct{})
 	h.begin(a, done)
@@ -180,8 +180,8 @@ func (h *history) begin(a *answer, done <-chan struct{}) {
 	h.pending = append(h.pending, a)
 }
 
-// quiet lets everything happen that can happen now. Afterwards whatever was begun
-// has its place in the order. Only in a bubble can that be known.
+// quiet lets everything happen that can happen now. Afterwards, whatever was begun has its
+// place in the order. Only a bubble can tell that.
 func (h *history) quiet() {
 	if h.virtual {
 		synctest.Wait()

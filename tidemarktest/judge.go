@@ -14,11 +14,11 @@ import (
 	"github.com/tidemark-go/tidemark/storage"
 )
 
-// judge holds the answers of a history against the model.
+// judge compares the answers of a history with the model.
 //
-// Calls are judged in their order: that they were acknowledged or refused has to
-// follow from those before them that took effect. The ones with an unknown outcome
-// are branches, of which the next opening decides one.
+// Calls are judged in their order: whether they were acknowledged or refused must follow
+// from the calls before them that took effect. The calls with an unknown outcome are
+// branches. The next opening decides for one branch.
 type judge struct {
 	versions     []*Model // after the first k calls
 	newest       storage.SeqNo
@@ -27,24 +27,24 @@ type judge struct {
 	maintenances []*maintenance
 }
 
-// refusals are the errors that mean: this can never be done as things are.
+// refusals are the errors that mean: as things are, this can never be done.
 var refusals = []error{
 	persist.ErrSealed, persist.ErrSealRegression, persist.ErrSinceRegression, persist.ErrUpperMismatch,
 	persist.ErrUnknownStream, persist.ErrDestroyed, persist.ErrInvalid, persist.ErrAsOfBeforeSince, persist.ErrOverflow,
 }
 
-// sameRefusal says whether one of the reasons of want is that of got.
+// sameRefusal says whether one of the reasons of want is the reason of got.
 func sameRefusal(got, want error) bool {
 	return slices.ContainsFunc(refusals, func(r error) bool { return errors.Is(got, r) && errors.Is(want, r) })
 }
 
-// calls judges the calls that have not been judged. All must have their answers.
+// calls judges the calls that were not judged yet. All must have their answers.
 func (j *judge) calls(h *history) {
 	j.branch(h)
 	j.choose(h, 0)
 }
 
-// branch judges the calls that have not been judged and leaves the branches open.
+// branch judges the calls that were not judged yet, and leaves the branches open.
 func (j *judge) branch(h *history) {
 	if j.versions == nil {
 		j.versions = []*Model{NewModel()}
@@ -52,7 +52,8 @@ func (j *judge) branch(h *history) {
 	base := len(j.versions) - 1
 	j.branches, j.unsure = []*Model{j.versions[base]}, nil
 	for _, c := range h.calls[base:] {
-		// All first: one that is refused may share the fate of one that comes after it.
+		// Collect all answers first: a refused call may share the fate of a call that comes
+		// after it.
 		if errors.Is(c.collect(), persist.ErrOutcomeUnknown) {
 			c.life.failed = true
 		}
@@ -62,7 +63,7 @@ func (j *judge) branch(h *history) {
 	}
 }
 
-// call judges one.
+// call judges one call.
 func (j *judge) call(h *history, k int, c *call) {
 	err := c.collect()
 	now := j.branches[len(j.branches)-1]
@@ -111,9 +112,9 @@ func (j *judge) call(h *history, k int, c *call) {
 	}
 }
 
-// choose takes the first n of the calls with an unknown outcome as having happened,
-// and keeps what the model was after each call. More of them may have, without a trace:
-// as many as lead back to what was found, and none without those before it.
+// choose takes the first n of the calls with an unknown outcome as having happened, and
+// stores what the model was after each call. More of those calls may have happened without
+// a trace: as many as lead back to what was found, in order from the first.
 func (j *judge) choose(h *history, n int) {
 	traceless := n
 	for i := n + 1; i < len(j.branches); i++ {
@@ -139,9 +140,8 @@ func (j *judge) choose(h *history, n int) {
 	j.unsure, j.branches = nil, nil
 }
 
-// settle judges all calls and reads everything from a runtime that was just opened:
-// that is to be what was acknowledged and the first of those whose outcome is
-// unknown.
+// settle judges all calls, and reads everything from a runtime that was just opened. It
+// must find what was acknowledged, and the first of the calls whose outcome is unknown.
 func (j *judge) settle(h *history) {
 	j.branch(h)
 	if h.err != nil {
@@ -204,10 +204,10 @@ func (h *history) differs(m *Model) (string, error) {
 		whole.read(h.ctx)
 		upper, since := s.Upper(), s.Since()
 		want, overflows := m.Contents(name)
-		refused := errors.Is(whole.err, persist.ErrOverflow) // of a command whose outcome is unknown, too
+		refused := errors.Is(whole.err, persist.ErrOverflow) // perhaps because of a command whose outcome is unknown
 		all := reading{of: whole.of, way: readAll}
 		if overflows != nil || refused {
-			all.read(h.ctx) // what is stored is to be exact all the same
+			all.read(h.ctx) // what is stored must be exact all the same
 		}
 		_ = s.Close()
 		err = whole.err
@@ -234,7 +234,7 @@ func (h *history) differs(m *Model) (string, error) {
 			}
 			continue
 		}
-		if since.IsEmpty() { // times stay as they were last moved, or not
+		if since.IsEmpty() { // times may have been moved or not
 			if got, err = m.Advance(name, got); errors.Is(err, persist.ErrOverflow) {
 				return fmt.Sprintf("stream %s has no sum that overflows, but %s has", name, rowsString(whole.rows)), nil
 			}
@@ -246,7 +246,7 @@ func (h *history) differs(m *Model) (string, error) {
 	return "", nil
 }
 
-// judgeAll judges what was read, once all calls have been judged.
+// judgeAll judges what was read, after all calls were judged.
 func (h *history) judgeAll() {
 	j := &h.judge
 	for _, t := range h.all {
@@ -299,8 +299,7 @@ func (j *judge) window(a *answer) (lo, hi int) {
 	return min(a.lo, last), min(a.hi, last)
 }
 
-// exists says whether a condition holds for one of the models that a read may
-// reflect.
+// exists says whether a condition holds for one of the models that a read may reflect.
 func (j *judge) exists(a *answer, condition func(*Model) bool) bool {
 	lo, hi := j.window(a)
 	for k := lo; k <= hi; k++ {
@@ -324,13 +323,13 @@ func (j *judge) reflects(h *history, t *taking) (ks []int) {
 	return ks
 }
 
-// seqnosAt returns the SeqNos of the last command acknowledged among the first k calls
-// and of the first one after them.
+// seqnosAt returns two SeqNos: that of the last acknowledged command among the first k
+// calls, and that of the first acknowledged command after them.
 func (h *history) seqnosAt(k int) (last, next storage.SeqNo) {
 	next = math.MaxUint64
 	for i, c := range h.calls {
 		switch {
-		case c.err != nil || c.seqno == 0 || c.idle: // the position is that of one before it
+		case c.err != nil || c.seqno == 0 || c.idle: // an idle call has the position of one before it
 		case i < k:
 			last = c.seqno
 		default:
@@ -381,11 +380,11 @@ func (j *judge) reading(h *history, r *reading) {
 		readable := refused == nil || errors.Is(refused, persist.ErrOverflow)
 		switch s := m.streams[r.of.name]; {
 		case !readable:
-		case r.of.since.IsEmpty(): // times stay as they were last moved, or not
+		case r.of.since.IsEmpty(): // times may have been moved or not
 			if s.sums(got).equal(s.sums(s.updates)) {
 				return
 			}
-		case r.way == readAll: // which advances times, and adds nothing up
+		case r.way == readAll: // this way advances times, and adds nothing up
 			if add(got, frontier.Antichain{}).equal(s.sums(s.updates)) {
 				return
 			}
@@ -394,7 +393,7 @@ func (j *judge) reading(h *history, r *reading) {
 		}
 	}
 	switch {
-	case r.err != nil && (refused == nil || errors.Is(refused, persist.ErrOverflow)): // which is known once it has been read
+	case r.err != nil && (refused == nil || errors.Is(refused, persist.ErrOverflow)): // an overflow is known only after the read
 		j.failedRead(h, &r.answer, "")
 	case refused != nil:
 		h.violate(r.request, "reading %s of %s, since %s, must be refused: %v, but the answer is: %v %v", r.way, r.of.name, r.of.since, refused, r.rows, r.err)
@@ -418,7 +417,7 @@ func (j *judge) description(h *history, d *description) {
 	}
 }
 
-// sameModels says whether two models cannot be told apart by reading.
+// sameModels says whether no read can tell two models apart.
 func sameModels(a, b *Model) bool {
 	if !slices.Equal(a.Names(), b.Names()) {
 		return false

@@ -8,16 +8,16 @@ import (
 	"github.com/tidemark-go/tidemark/mem"
 )
 
-// latency makes what changes a store take virtual time: without it nothing would
-// ever be in flight. How long depends on the operation alone, since it must not
-// matter which of two goroutines comes first.
+// latency makes changes of a store take virtual time. Without it nothing would ever be in
+// flight. The delay depends on the operation alone, since it must not matter which of two
+// goroutines comes first.
 type latency struct {
 	of   time.Duration
-	none atomic.Int32 // how many want background work to take no time
+	none atomic.Int32 // how many requests need background work to take no time
 }
 
-// delay is a delay for mem.Unreliable.SetDelay. Reads take no time: they are done
-// with locks held, and who waits for a lock in a bubble stops its time.
+// delay is a delay for mem.Unreliable.SetDelay. Reads take no time, because they are done
+// with locks held: in a bubble, time stops while a goroutine waits for a lock.
 func (l *latency) delay(ctx context.Context, op mem.Op) error {
 	wait := l.of
 	switch op {
@@ -43,8 +43,8 @@ func (l *latency) delay(ctx context.Context, op mem.Op) error {
 	}
 }
 
-// maintain asks for maintenance. One round of it waits for another with a lock, so in
-// a bubble none may take time meanwhile, nor may one be held.
+// maintain asks for maintenance. One round waits for another with a lock. So in a bubble no
+// round may take time meanwhile, and no flush may be held.
 func (h *history) maintain() result {
 	if h.virtual && h.release != nil {
 		return skipped{}

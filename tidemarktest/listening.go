@@ -9,8 +9,8 @@ import (
 	"github.com/tidemark-go/tidemark/persist"
 )
 
-// listening is a listener and what it has heard. A goroutine of its own, which ends
-// with the listener, takes the events; it can be paused, as a slow consumer is.
+// listening is a listener and what it has heard. A goroutine of its own takes the events,
+// and ends with the listener. It can be paused, as a slow consumer is.
 type listening struct {
 	taking
 	listener *persist.Listener[string, string]
@@ -19,24 +19,24 @@ type listening struct {
 	mu      sync.Mutex
 	changed chan struct{} // closed and replaced when anything below changes; guarded by mu
 	paused  bool
-	down    bool // the storage is
+	down    bool // the storage is down
 	events  []persist.ListenEvent[string, string]
 	end     error // why it ended
 
 	marks []mark // only the history's goroutine
 	close bool   // closed by the history
-	// cutShort: in a calm history, it was closed with something left to hear.
+	// cutShort: in a calm history, the listener was closed with something left to hear.
 	cutShort bool
 }
 
-// mark says that all of the first calls must have been heard in the first events.
+// mark says that all events of the first calls must be among the first events.
 type mark struct{ request, calls, events int }
 
 func newListening() *listening {
 	return &listening{ended: make(chan struct{}), changed: make(chan struct{})}
 }
 
-// change changes what mu guards and tells those who wait for it.
+// change changes what mu guards, and wakes the waiters.
 func (l *listening) change(how func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -71,7 +71,8 @@ func (l *listening) pump(ctx context.Context) {
 		}
 		event, err := l.listener.Next(ctx)
 		if errors.Is(err, mem.ErrUnavailable) && ctx.Err() == nil {
-			// What it has to read is in a storage that is down, and the listener goes on.
+			// The listener has to read from a storage that is down. It goes on when the
+			// storage is up.
 			if l.await(ctx, func() bool { return !l.down }) != nil {
 				return
 			}

@@ -23,13 +23,13 @@ type Change struct {
 	Updates []Update
 	// Seal is the new upper, Allow the new since.
 	Seal, Allow *frontier.Antichain
-	// Expect makes the change a compare-and-append: the stream's upper has to be Expect,
-	// and the updates have to lie in [Expect, Seal). It needs a Seal. Without updates, and
-	// with Seal as Expect, it asserts the upper and does nothing else.
+	// Expect makes the change a compare-and-append: the stream's upper must be Expect, and
+	// the updates must lie in [Expect, Seal). It needs a Seal. If Seal is Expect and there
+	// are no updates, the change asserts the upper and does nothing else.
 	Expect *frontier.Antichain
 }
 
-// asserts says that the change is about the upper in force alone.
+// asserts says that the change only asserts the upper in force.
 func (c *Change) asserts() bool {
 	return c.Expect != nil && c.Seal != nil && *c.Expect == *c.Seal && len(c.Updates) == 0
 }
@@ -45,9 +45,9 @@ func (c *Change) seal() *frontier.Antichain {
 // Command is a run of changes that take effect together or not at all.
 type Command []Change
 
-// Model is the reference: what a location holds, said in the simplest way there is.
-// For each stream it keeps a slice of updates, an upper and a since. It may be used
-// by several goroutines at once.
+// Model is the reference: what a location holds, in the simplest form there is. For each
+// stream it keeps a slice of updates, an upper and a since. Several goroutines may use it
+// at once.
 type Model struct {
 	mu      sync.Mutex // guards everything below
 	streams map[string]*stream
@@ -64,7 +64,7 @@ type stream struct {
 // NewModel returns the model of an empty location.
 func NewModel() *Model { return &Model{streams: make(map[string]*stream)} }
 
-// Clone returns a copy that goes its own way.
+// Clone returns a copy. Later changes of one do not change the other.
 func (m *Model) Clone() *Model {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -85,7 +85,7 @@ func (m *Model) Names() []string {
 	return names
 }
 
-// Create registers a stream; one that exists stays as it is.
+// Create registers a stream. A stream that exists stays as it is.
 //
 // Errors: persist.ErrDestroyed.
 func (m *Model) Create(name string) error {
@@ -100,7 +100,7 @@ func (m *Model) Create(name string) error {
 	return nil
 }
 
-// Destroy destroys a stream and reports whether it was there.
+// Destroy destroys a stream, and reports whether it was there.
 //
 // Errors: persist.ErrUnknownStream.
 func (m *Model) Destroy(name string) (bool, error) {
@@ -125,8 +125,8 @@ func (m *Model) Description(name string) (frontier.Description, error) {
 	return frontier.Description{Upper: s.upper, Since: s.since}, nil
 }
 
-// Contents returns the consolidated updates of a stream, times advanced to its
-// since, sorted by key, value and time.
+// Contents returns the consolidated updates of a stream, with times advanced to its since,
+// sorted by key, value and time.
 //
 // Errors: as Description; persist.ErrOverflow.
 func (m *Model) Contents(name string) ([]Update, error) {
@@ -137,8 +137,10 @@ func (m *Model) Contents(name string) ([]Update, error) {
 	return s.sums(s.updates).rows()
 }
 
-// Advance returns rows that were read of a stream while its since was empty as Contents
-// has them: of their times some are advanced and some are not. Errors: as Contents.
+// Advance returns rows in the form of Contents. The rows were read from a stream while its
+// since was empty, so some of their times are advanced and some are not.
+//
+// Errors: as Contents.
 func (m *Model) Advance(name string, rows []Update) ([]Update, error) {
 	s, err := m.live(name)
 	if err != nil {
@@ -192,11 +194,11 @@ func (m *Model) live(name string) (*stream, error) {
 	}
 }
 
-// Apply makes a command take effect, or returns all the reasons why it is refused,
-// joined, and then nothing has changed.
+// Apply makes a command take effect. Or it returns all the reasons why the command is
+// refused, joined. Then nothing has changed.
 //
-// Updates are held against the uppers from before the command. Of several seals of
-// one stream the last in time counts, and so of several allowed compactions.
+// Updates are compared with the uppers from before the command. Of several seals of one
+// stream, the last in time counts. The same holds for several allowed compactions.
 //
 // Errors: persist.ErrUnknownStream, ErrDestroyed, ErrUpperMismatch, ErrSealed,
 // ErrSealRegression, ErrSinceRegression, ErrInvalid.
@@ -211,7 +213,7 @@ func (m *Model) Apply(c Command) error {
 	}
 	after := make(map[string]*stream)
 	for _, ch := range c {
-		if ch.Expect != nil { // what it says of itself is looked at first
+		if ch.Expect != nil { // first: what the change alone decides
 			refuse(ch.Seal == nil || !ch.asserts() && !ch.Expect.LessThan(*ch.Seal), persist.ErrInvalid)
 			refuse(slices.ContainsFunc(ch.Updates, func(u Update) bool {
 				return !ch.Expect.Admits(u.Time) || ch.Seal != nil && ch.Seal.Admits(u.Time)
@@ -267,9 +269,9 @@ func (m *Model) Apply(c Command) error {
 	return nil
 }
 
-// Changes reports whether a command that would be accepted changes anything: it has
-// updates, or moves a frontier. One that does not is acknowledged at the newest position,
-// and no listener hears of it.
+// Changes reports whether an acceptable command changes anything: it has updates, or moves
+// a frontier. A command that changes nothing is acknowledged at the newest position, and no
+// listener hears of it.
 func (m *Model) Changes(c Command) bool {
 	for _, ch := range c {
 		s, err := m.live(ch.Stream)
@@ -280,8 +282,8 @@ func (m *Model) Changes(c Command) bool {
 	return false
 }
 
-// Events returns what a listener of a stream hears of a command that changes something:
-// at most one event of updates, and then at most one of a seal.
+// Events returns what a listener of a stream hears of a command that changes something: at
+// most one event of updates, and then at most one of a seal.
 func (c Command) Events(name string) []persist.ListenEvent[string, string] {
 	var updates []Update
 	var seal *frontier.Antichain
@@ -311,11 +313,11 @@ func latest(a, b *frontier.Antichain) *frontier.Antichain {
 	return &join
 }
 
-// sums are what the diffs of equal updates add up to. The diffs of the updates are 0, and
-// no sum is.
+// sums are the sums of the diffs of equal updates. The updates that are keys have a diff of
+// 0. No sum is 0.
 type sums map[Update]*big.Int
 
-// sums is the plain meaning of a collection: updates with times advanced to the since,
+// sums is the plain meaning of a collection: its updates, with times advanced to the since,
 // added up.
 func (s *stream) sums(updates []Update) sums { return add(updates, s.moved) }
 

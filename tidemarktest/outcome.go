@@ -13,9 +13,8 @@ import (
 	"github.com/tidemark-go/tidemark/storage"
 )
 
-// outcome is what became of a request, in a class and in words. Words without
-// SeqNos, and with those of seqnos in their places, are equal for equal outcomes on
-// any store.
+// outcome is what became of a request: a class, and words. The words have places for the
+// seqnos. Without SeqNos, the words of equal outcomes are equal on any store.
 type outcome struct {
 	class  class
 	words  string
@@ -26,13 +25,13 @@ type class string
 
 const (
 	succeeded class = "ok"
-	refused   class = "refused" // for a reason that lies in what was asked
-	failed    class = "failed"  // for a reason that lies in the store or its runtime
-	nothing   class = "nothing" // there was nothing to do it with
+	refused   class = "refused" // because of what was asked
+	failed    class = "failed"  // because of the store or its runtime
+	nothing   class = "nothing" // there was nothing to act on
 )
 
-// skipped is the result of a request that found nothing to act on, and did that of
-// one that always succeeds.
+// skipped is the result of a request that found nothing to act on. did is the result of a
+// request that always succeeds.
 type (
 	skipped struct{}
 	did     struct{}
@@ -175,8 +174,7 @@ func diff(want, got []Update) string {
 	return strings.Join(lines, "\n")
 }
 
-// differences returns a line for each row that is there too often or not often
-// enough, or "".
+// differences returns a line for each row that is there too often or too rarely, or "".
 func differences(counts map[string]int64, names map[string]string) string {
 	var lines []string
 	for _, id := range slices.Sorted(maps.Keys(counts)) {

@@ -7,7 +7,7 @@ import (
 	"github.com/tidemark-go/tidemark/persist"
 )
 
-// look checks the output: at its newest sealed time, or at all of them.
+// look checks the output at its newest sealed time, or at all of them.
 func (x *exercise[K, V, K2, V2]) look(all bool) error {
 	if err := x.checkAlive(); err != nil {
 		return err
@@ -52,7 +52,7 @@ func (x *exercise[K, V, K2, V2]) look(all bool) error {
 	return nil
 }
 
-// compare holds the output as of a time against what is wanted.
+// compare compares the output as of a time with what is wanted.
 func (x *exercise[K, V, K2, V2]) compare(t uint64, rows []persist.Update[K2, V2]) error {
 	x.tally.compared++
 	var input []persist.Update[K, V]

@@ -10,7 +10,7 @@ import (
 	"github.com/tidemark-go/tidemark/storage"
 )
 
-// do makes a request and returns what will have its answer.
+// do makes a request, and returns the result that will have its answer.
 func (h *history) do(r request) result {
 	switch r.kind {
 	case Write, Append, Seal, Finish, Allow, Atomic:
@@ -52,7 +52,7 @@ func (h *history) call(c *call, do func()) *call {
 	h.begun.Add(1)
 	h.ask(&c.answer, do)
 	h.calls = append(h.calls, c)
-	if !h.virtual { // what is called next must come after it
+	if !h.virtual { // the next call must come after this one
 		h.await(c.request, c.done, string(c.kind))
 	}
 	return c
@@ -86,8 +86,8 @@ func (h *history) create(name string) *call {
 	return c
 }
 
-// handle returns the handles of a stream. One that has none yet is created, as
-// users do who find that it failed. It returns nil if the answer cannot be awaited.
+// handle returns the handles of a stream. If there are none, or the last creation failed,
+// it creates them, as users do. It returns nil if the answer cannot be awaited.
 func (h *history) handle(name string) *handles {
 	s := h.life.streams[name]
 	if s != nil && h.isReady(s) && s.err != nil && !errors.Is(s.err, persist.ErrDestroyed) {
@@ -209,7 +209,7 @@ func (h *history) beginListening(l *listening, handle func() (*persist.ReadHandl
 			return
 		}
 		l.listener = listener
-		go l.pump(h.ctx) // ends with the listener, which the history closes
+		go l.pump(h.ctx) // ends with the listener; the history closes the listener
 	})
 	h.all = append(h.all, &l.taking)
 	h.hearing, h.heard = append(h.hearing, l), append(h.heard, l)
@@ -243,7 +243,7 @@ func (h *history) fromReader(r request) result {
 	return t
 }
 
-// read reads a snapshot, which goes on beside what comes next.
+// read reads a snapshot, beside the requests that come next.
 func (h *history) read(r request) result {
 	t := pickOpen(h.takings, r.pick, func(t *taking) bool { return t.settled() && t.err == nil && !t.closed })
 	if t == nil {
@@ -263,7 +263,7 @@ func (h *history) read(r request) result {
 	return rd
 }
 
-// pickOpen picks one of those that are good for it, or returns nil.
+// pickOpen picks one of those for which good returns true, or returns nil.
 func pickOpen[T any](from []*T, pick int, good func(*T) bool) *T {
 	var open []*T
 	for _, t := range from {

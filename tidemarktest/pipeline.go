@@ -11,57 +11,56 @@ import (
 	"github.com/tidemark-go/tidemark/persist"
 )
 
-// Pipeline is a pipeline of yours that is put to the test, and what it has to
-// compute. It reads one stream and writes another.
+// Pipeline is your pipeline under test, and what it has to compute. It reads one stream and
+// writes another.
 type Pipeline[K, V, K2, V2 any] struct {
-	// Input and Output are the names of the streams; they exist when Run is called.
+	// Input and Output are the names of the streams. They exist when Run is called.
 	Input, Output string
 	InputKey      persist.Codec[K]
 	InputVal      persist.Codec[V]
 	OutputKey     persist.Codec[K2]
 	OutputVal     persist.Codec[V2]
 
-	// Draw returns a key and a value for the input; it is to depend on random alone. Few
-	// different ones make more happen than many.
+	// Draw returns a key and a value for the input. The result must depend on random alone.
+	// Few different keys and values make more happen than many.
 	Draw func(random *rand.Rand) (K, V)
 
-	// Table says that the input holds no row less than zero times as of any time, as
-	// that of a pipeline does whose input was counted or read from a table. Without it
-	// diffs are any from -1 to 2, and a row may be there -3 times.
+	// Table says that at no time the input holds a row less than zero times. This is so if
+	// the input was counted, or read from a table. Without Table, diffs are any from -1 to
+	// 2, and a row may be there -3 times.
 	Table bool
 
-	// Run builds the pipeline and runs it until the context ends, when its error does
-	// not matter, or until the input is finished and the output with it: then it
-	// returns nil. Nothing of it may go on when it returns. It is called again and
-	// again, never twice at once, and has to go on where the output ends.
+	// Run builds the pipeline, and runs it until one of these: the context ends (then its
+	// error does not matter), or the input is finished and the output with it (then Run
+	// must return nil). When Run returns, nothing of the pipeline may go on. Run is called
+	// again and again, never twice at once, and has to go on where the output ends.
 	//
-	// Where the store's time is virtual it is called in a bubble of testing/synctest: all
-	// that it waits for has to be made in it, so nothing that an init function or another
-	// test has made, and no sockets.
+	// Where the store's time is virtual, Run is called in a bubble of testing/synctest.
+	// Then everything that it waits for must be made in the bubble: nothing that an init
+	// function or another test has made, and no sockets.
 	Run func(ctx context.Context, client *persist.Client) error
 
-	// Want returns what the output has to hold as of a time, given the updates of the
-	// input up to that time, in the order of writing, and no others. Of its answer only
-	// what it adds up to counts: neither order nor times. It may change and keep the
-	// slice.
+	// Want returns what the output has to hold as of a time. It gets the updates of the
+	// input up to that time, in the order of writing, and no others. Only the sums of its
+	// answer count: neither order nor times. It may change and keep the slice.
 	Want func(asOf uint64, input []persist.Update[K, V]) []persist.Update[K2, V2]
 }
 
-// RunPipeline runs a pipeline on a store while input is written, sealed and
-// compacted, and stops it, stops or crashes the runtime, and has the storage fail, at
-// moments that follow from the seed. It fails the test unless, whatever has happened,
+// RunPipeline runs a pipeline on a store while input is written, sealed and compacted. At
+// moments that follow from the seed it stops the pipeline, stops or crashes the runtime,
+// and lets the storage fail. The test fails unless, whatever has happened,
 //
 //   - the output is sealed no further than the input (no false seal);
-//   - for every time that the output is sealed beyond, its contents are what Want says
-//     of the input up to that time: nothing lost, nothing twice;
+//   - for every time that the output is sealed beyond, its contents are what Want says of
+//     the input up to that time: nothing lost, nothing twice;
 //   - the upper of the output never goes back;
 //   - the pipeline ends only if something was done to it;
-//   - once left alone, it reaches the upper of the input; and when the input is
-//     finished, it finishes its output and returns nil.
+//   - once left alone, it reaches the upper of the input; and when the input is finished,
+//     it finishes its output and returns nil.
 //
-// The since of the input is kept one time before the upper of the output, which a
-// source that resumes there needs. A store whose time is virtual runs in a bubble. It
-// logs how much was done, and a history in which nothing could be written fails too.
+// The since of the input is kept one time before the upper of the output: a source that
+// resumes there needs this. A store whose time is virtual runs in a bubble. RunPipeline
+// logs how much was done. A history in which nothing could be written fails too.
 func RunPipeline[K, V, K2, V2 any](t *testing.T, store Store, p Pipeline[K, V, K2, V2], opts Options) {
 	t.Helper()
 	var done string

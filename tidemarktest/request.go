@@ -11,7 +11,7 @@ import (
 // Kind is what a request asks for.
 type Kind string
 
-// The kinds of requests. Those from OpenReader on need a store that can do them.
+// The kinds of requests. Those from OpenReader on need a store that supports them.
 const (
 	Write         Kind = "write"          // to one stream
 	Append        Kind = "append"         // compare-and-append to one stream
@@ -51,8 +51,8 @@ var kinds = []Kind{
 	OpenReader, FromReader, ListenReader, CloseReader, Down, Up, Cut, Hold, Release, Crash,
 }
 
-// isControl says whether the kind acts on the harness or the store, and is no call
-// of the runtime whose success would mean anything.
+// isControl says whether the kind acts on the harness or the store. Such a request is not a
+// call of the runtime, and its success means nothing.
 func (k Kind) isControl() bool {
 	switch k {
 	case Pause, Resume, Pass, Down, Up, Cut, Hold, Release, Crash, CloseSnapshot, CloseListener, CloseReader:
@@ -61,7 +61,7 @@ func (k Kind) isControl() bool {
 	return false
 }
 
-// request is one step of a history. It depends on the seed and its number only.
+// request is one step of a history. It depends on the seed and its number alone.
 type request struct {
 	n       int
 	kind    Kind

@@ -17,35 +17,35 @@ import (
 
 // Options says what is done in a history. The zero value is a good one.
 type Options struct {
-	// Seed is what the history follows from. The environment's TIDEMARK_SEED comes before
-	// it. 0 means 1.
+	// Seed decides the history. If the environment has TIDEMARK_SEED, that comes first. 0
+	// means 1.
 	Seed uint64
 	// Steps is the number of requests to a store, or of things done around a pipeline.
 	// 0 means 200.
 	Steps int
-	// InFlight is how many requests may be without an answer: one that would be too many
-	// waits for an answer first. 0 means 32. A pipeline has no use for it.
+	// InFlight is how many requests may be without an answer. Before one more, the history
+	// waits for an answer. 0 means 32. A pipeline has no use for it.
 	InFlight int
-	// Config is that of every runtime. Small limits make much happen: see [Small]. With
+	// Config is that of every runtime. With small limits much happens: see [Small]. With
 	// MaxTailBytes writers wait for room, so the store must not have Faults or Hold.
 	Config persist.Config
-	// Between passes after each request to a store whose time is virtual: a year shows
-	// what only the age of data brings about. In real time, and for a pipeline, it has no
-	// effect.
+	// Between is the time that passes after each request to a store whose time is virtual:
+	// a year shows what only the age of data causes. In real time, and for a pipeline, it
+	// has no effect.
 	Between time.Duration
 
-	// calm histories wait for all answers before they do what would cut them off, so
-	// that the outcome of each request follows from the requests alone.
+	// calm histories wait for all answers before a request that would cut them off. So the
+	// outcome of each request follows from the requests alone.
 	calm bool
 	// trace keeps the trace in the report.
 	trace bool
 }
 
-// Seeds returns the seeds from 1 to n, for a test of several histories; or, to repeat
-// one that has failed, only that which the environment's TIDEMARK_SEED names.
+// Seeds returns the seeds from 1 to n, for a test of several histories. If the environment
+// has TIDEMARK_SEED, it returns that seed alone, to repeat a history that has failed.
 func Seeds(n int) iter.Seq[uint64] {
 	return func(yield func(uint64) bool) {
-		if only, ok, err := seed.FromEnvironment(); ok && err == nil { // Options say what is wrong with it
+		if only, ok, err := seed.FromEnvironment(); ok && err == nil { // an invalid seed is an error of the run
 			yield(only)
 			return
 		}
@@ -73,7 +73,7 @@ func (o Options) withDefaults() (_ Options, err error) {
 	return o, nil
 }
 
-// settles says whether all answers are awaited before a request.
+// settles says whether the history waits for all answers before a request.
 func (o Options) settles(k Kind) bool {
 	if !o.calm {
 		return false
@@ -85,8 +85,8 @@ func (o Options) settles(k Kind) bool {
 	return false
 }
 
-// Small is a config with limits that a few updates reach, so that every kind of
-// background work happens in a short history.
+// Small is a config with limits that a few updates reach. So every kind of background work
+// happens in a short history.
 func Small() persist.Config {
 	return persist.Config{
 		MinStepInterval: time.Millisecond, FlushInterval: 20 * time.Millisecond,
@@ -97,12 +97,13 @@ func Small() persist.Config {
 
 // Report is what was done in one history, or in several.
 type Report struct {
-	// Requests counts the requests, Calls those of them that a runtime answered, and
-	// Succeeded the calls that succeeded.
+	// Requests counts the requests, Calls those that a runtime answered, and Succeeded the
+	// calls that succeeded.
 	Requests, Calls, Succeeded int
 	// MostInFlight is the largest number of requests that waited for an answer.
 	MostInFlight int
-	// Kinds counts the requests of each kind, Pairs those that came one after the other.
+	// Kinds counts the requests of each kind. Pairs counts two kinds that came one after
+	// the other.
 	Kinds map[Kind]int
 	Pairs map[[2]Kind]int
 
@@ -126,9 +127,9 @@ func (r *Report) Add(other Report) {
 	}
 }
 
-// Void returns why histories of a store did too little to mean anything: fewer than
-// 60 in 100 calls succeeded, or a kind of request, or a pair of kinds, of those that
-// the store can be given never came. It takes about 100,000 requests to see all pairs.
+// Void returns why histories of a store did too little to mean anything. Fewer than 60 in
+// 100 calls succeeded; or a kind of request that the store can be given never came, or a
+// pair of kinds. It takes about 100,000 requests to see all pairs.
 func (r *Report) Void(store Store) error {
 	if 100*r.Succeeded < 60*r.Calls {
 		return fmt.Errorf("tidemarktest: void: %d of %d calls succeeded, want 60 in 100", r.Succeeded, r.Calls)
@@ -146,10 +147,9 @@ func (r *Report) Void(store Store) error {
 	return nil
 }
 
-// Run holds one random history of a store against the [Model], and fails the test
-// when they differ. The failure says how to repeat it, what was done last, and in
-// what they differ. A store whose time is virtual runs in a bubble of
-// testing/synctest.
+// Run compares one random history of a store with the [Model], and fails the test when they
+// differ. The failure says how to repeat it, what was done last, and where they differ. A
+// store whose time is virtual runs in a bubble of testing/synctest.
 func Run(t *testing.T, store Store, opts Options) Report {
 	t.Helper()
 	var report Report
@@ -177,7 +177,7 @@ func inBubble(t *testing.T, virtual bool, test func(*testing.T)) {
 	}
 }
 
-// Check is [Run] without a test, in real time: for programs that test a store for as
+// Check is [Run] without a test, in real time. It is for programs that test a store for as
 // long as they are told to.
 //
 // Errors: what differs from the model; the context's.
@@ -218,7 +218,7 @@ type violation struct {
 
 func (v *violation) Error() string { return fmt.Sprintf("request %d: %s", v.request, v.text) }
 
-// last returns the requests up to the one that was at fault, or the newest, and what
+// last returns the requests up to a few after the one at fault, or the newest, and what
 // became of them.
 func (h *history) last(n int) (lines []string) {
 	var v *violation
@@ -232,7 +232,7 @@ func (h *history) last(n int) (lines []string) {
 	return lines
 }
 
-// outcome is that of a request, or that it has none yet.
+// outcome is the outcome of a request, or says that it has none yet.
 func (h *history) outcome(i int) outcome {
 	if a, ok := h.results[i].(interface{ settled() bool }); ok && !a.settled() {
 		return outcome{class: "no answer"}

@@ -8,9 +8,9 @@ import (
 	"github.com/tidemark-go/tidemark/persist"
 )
 
-// Store is a location that is put to the test: how runtimes are opened on it, one
-// after the other, and what can be done to it. Only Open is needed. [Memory] is one
-// that can do everything; for a directory, or any storage of your own, say
+// Store is a location under test: how runtimes are opened on it, one after the other, and
+// what can be done to it. Only Open is needed. [Memory] can do everything. For a directory,
+// or any storage of your own, say
 //
 //	store := tidemarktest.Store{
 //		Open: func(ctx context.Context, cfg persist.Config) (*persist.Client, error) {
@@ -21,39 +21,38 @@ import (
 //		},
 //	}
 //
-// A store serves one history: it is to be empty when the history begins.
+// A store serves one history. It must be empty when the history begins.
 type Store struct {
-	// Open opens a runtime. It is called again after the runtime before was stopped or
-	// has crashed, and must find what that one has left. While one is running it has to
-	// fail with persist.ErrLocked.
+	// Open opens a runtime. It is called again after the runtime before was stopped or has
+	// crashed, and must find what that runtime has left. While a runtime is running, it
+	// must fail with persist.ErrLocked.
 	Open func(ctx context.Context, cfg persist.Config) (*persist.Client, error)
 
-	// OpenRead opens a read-only runtime that follows what Open has opened, or what
-	// will be. nil: there are no readers.
+	// OpenRead opens a read-only runtime. It follows the runtime that Open has opened, or
+	// will open. nil means that there are no readers.
 	OpenRead func(ctx context.Context, cfg persist.Config) (*persist.ReadClient, error)
 
-	// Faults is what the logs and blobs of Open and OpenRead are wrapped in. Nobody
-	// else may use it. nil: the storage never fails.
+	// Faults wraps the logs and blobs of Open and OpenRead. Nothing else may use it. nil
+	// means that the storage never fails.
 	Faults *mem.Unreliable
 
-	// Hold keeps flushes from completing until release is called or the store crashes.
-	// nil: they are never kept.
+	// Hold keeps flushes from completing until release is called or the store crashes. nil
+	// means that flushes are never held.
 	Hold func() (release func())
 
-	// Crash ends the life of whatever is open, readers as well, as a power cut does:
-	// all that was acknowledged stays; of what is in flight, a part that depends on
-	// seed. nil: it never crashes.
+	// Crash ends everything that is open, readers as well, as a power cut does. All that
+	// was acknowledged stays. Of what is in flight, a part stays that depends on seed. nil
+	// means that the store never crashes.
 	Crash func(seed uint64)
 
-	// Virtual says that nothing in the store waits for anything but channels, timers,
-	// and system calls that return at once. Then a history runs in a bubble of
-	// testing/synctest, where time passes as the history says, and the same seed gives
-	// the same history. Without it a history runs in real time, and
-	// what overlaps is left to chance.
+	// Virtual says that nothing in the store waits for anything but channels, timers, and
+	// system calls that return at once. Then a history runs in a bubble of
+	// testing/synctest: time passes as the history says, and the same seed gives the same
+	// history. Without it, a history runs in real time, and chance decides what overlaps.
 	Virtual bool
 }
 
-// usable says whether histories with such options can come to an end on the store.
+// usable says whether histories with these options can come to an end on the store.
 //
 // Errors: persist.ErrInvalid.
 func (s Store) usable(opts Options) error {
@@ -67,8 +66,8 @@ func (s Store) usable(opts Options) error {
 	}
 }
 
-// Memory returns an empty store in memory that can do everything. The options are
-// those of its place: mem.WithGaps.
+// Memory returns an empty store in memory that can do everything. The options are those of
+// its place, such as mem.WithGaps.
 func Memory(options ...mem.PlaceOption) Store {
 	registry, faults := mem.NewRegistry(options...), mem.NewUnreliable()
 	place := registry.Place()

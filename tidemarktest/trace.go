@@ -7,13 +7,17 @@ import (
 	"github.com/tidemark-go/tidemark/storage"
 )
 
-// trace returns a line for each request with all of its outcome: what was
-// acknowledged or refused, every row that was read, every event that was heard.
+// trace returns a line for each request with its whole outcome: what was acknowledged or
+// refused, every row that was read, every event that was heard.
 //
-// SeqNos are replaced by their rank among those of the trace, so that stores which
-// count differently can be compared. Of a calm history it leaves out what depends on
-// the store's schedule: what was asked or answered while the storage was down, or when the runtime had stopped, may fail or not, a
-// cache may help, and the words of such a failure are the store's own.
+// SeqNos are replaced by their rank among those of the trace, so that stores that count
+// differently can be compared. In a calm history, the trace leaves out what depends on the
+// store's schedule:
+//
+//   - the words of a failure, which are the store's own;
+//   - the outcome of a read, or of maintenance, while the storage was down: a cache may
+//     help;
+//   - the outcome of a read of a snapshot after the end of its runtime: a cache may help.
 func (h *history) trace() []string {
 	var seen []storage.SeqNo
 	for i := range h.results {
@@ -43,8 +47,8 @@ func (h *history) trace() []string {
 	return lines
 }
 
-// afterItsRuntime says whether the snapshot was read when its runtime was over: what
-// is in a cache can still be read.
+// afterItsRuntime says whether the snapshot was read after the end of its runtime. What is
+// in a cache can still be read then.
 func (r *reading) afterItsRuntime() bool {
 	if r.reader != nil {
 		return r.reader.closing
