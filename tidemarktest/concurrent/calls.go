@@ -7,16 +7,16 @@ import (
 	"github.com/tidemark-go/tidemark/storage"
 )
 
-// OrderOfCalls checks that commands take effect in the order of the calls that handed
-// them over, also before they are acknowledged: one that was called after the call of another
-// had returned has the larger SeqNo, whatever the streams. And a snapshot at the owner
-// reflects all that was handed over before it was called, one of a follower all that
-// was acknowledged.
+// OrderOfCalls checks that commands take effect in the order of the calls that handed them
+// over, also before they are acknowledged. If one call returned before another began, the
+// second command has the larger SeqNo, whatever their streams. A snapshot at the owner
+// reflects everything that was handed over before the snapshot was called. A snapshot at a
+// follower reflects everything that was acknowledged before.
 func OrderOfCalls(h *History) error {
 	type point struct {
 		tick   int64
 		known  storage.SeqNo // from this tick on
-		call   storage.SeqNo // or the position of what is called at this tick
+		call   storage.SeqNo // or the position of the command or read that is called at this tick
 		stream string
 		reader string
 		shares bool // the position may be that of a command before it

@@ -12,13 +12,12 @@ import (
 	"github.com/tidemark-go/tidemark/internal/seed"
 )
 
-// Record runs a load on a store and returns its history: writers that ask for
-// commands and reads of every kind, listeners that fall behind, go away and resume,
-// compaction all the time, restarts of the owner and the followers, and the troubles
-// of the store.
+// Record runs a load on a store and returns its history: writers that ask for commands and
+// reads of every kind, listeners that fall behind, go away and resume, compaction all the
+// time, restarts of the owner and the followers, and the troubles of the store.
 //
-// It blocks until the streams are finished and every listener has heard the end, and
-// stops the runtimes it opened. It may run in a synctest bubble if the store does.
+// It blocks until the streams are finished and every listener has heard the end. Then it
+// stops the runtimes that it opened. It may run in a synctest bubble if the store does.
 //
 // Errors: persist.ErrInvalid; those of opening and stopping; the context's.
 func Record(ctx context.Context, store Store, opts Options) (*History, error) {
@@ -32,24 +31,24 @@ func Record(ctx context.Context, store Store, opts Options) (*History, error) {
 	return &r.history, nil
 }
 
-// Verify checks all that a history of [Record] has to have: no failures, the tail
-// properties ([CheckTails]), [OrderOfCalls] and [Linearizable]; and that enough has
-// happened for that to mean something.
+// Verify checks everything that a history of [Record] must have: no failures, the tail
+// properties ([CheckTails]), [OrderOfCalls] and [Linearizable]. It also checks that enough
+// has happened for this to mean something.
 //
-// Errors: all that were found, joined: the failures; violations, which match
-// ErrViolated; ErrVoid.
+// Errors: all that were found, joined: the failures; violations, which match ErrViolated;
+// ErrVoid.
 func Verify(h *History, opts Options) error {
 	opts = opts.withDefaults()
 	return errors.Join(append(h.Failures[:len(h.Failures):len(h.Failures)],
 		CheckTails(h), OrderOfCalls(h), Linearizable(h, opts.CheckTimeout), h.enough(opts))...)
 }
 
-// Run records a history of a store, verifies it, and fails the test if there is
-// anything wrong with it. The failure says how to repeat it. For a history that is not
-// linearizable it writes a web page that shows where, and names it.
+// Run records a history of a store, verifies it, and fails the test if anything is wrong.
+// The failure says how to repeat it. For a history that is not linearizable, Run writes a
+// web page that shows where, and names the page.
 //
-// It returns the history for further checks. Where the store has nothing but channels
-// and timers, it may be called in a bubble of testing/synctest.
+// Run returns the history for further checks. If the store has nothing but channels and
+// timers, Run may be called in a bubble of testing/synctest.
 func Run(t testing.TB, store Store, opts Options) *History {
 	t.Helper()
 	opts, err := opts.seeded()
@@ -68,8 +67,8 @@ func Run(t testing.TB, store Store, opts Options) *History {
 	return h
 }
 
-// draw visualizes a history that is not linearizable: in the artifacts of the test if
-// they are kept, and else in a temporary file.
+// draw visualizes a history that is not linearizable: in the artifacts of the test if they
+// are kept, else in a temporary file.
 func draw(t testing.TB, err error) {
 	t.Helper()
 	var illegal *NotLinearizable

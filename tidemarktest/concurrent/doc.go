@@ -1,11 +1,11 @@
-// Package concurrent checks the promise of a snapshot and its tail while everything
-// happens at once: many writers, many listeners that fall behind, go away and resume,
-// compaction, restarts and crashes.
+// Package concurrent checks the promise of a snapshot and its tail while everything happens
+// at once: many writers, many listeners that fall behind, go away and resume, compaction,
+// restarts and crashes.
 //
 // # Check a store
 //
-// [Run] puts such a load on a store of your own, with your configuration, and fails the
-// test if what the clients saw is not what was promised:
+// [Run] puts such a load on a store of your own, with your configuration. It fails the test
+// if the clients did not see what was promised:
 //
 //	func TestMyStore(t *testing.T) {
 //		dir := t.TempDir()
@@ -16,20 +16,20 @@
 //	}
 //
 // [Record] and [Verify] are its two halves, for use without a test. [RunLists] does the
-// same for transactions over several streams. Both end with an error rather than with
-// success if too little has happened to show anything.
+// same for transactions over several streams. If too little has happened to show anything,
+// both end with an error.
 //
 // # Check what your own program saw
 //
 // The checks work on a [History], wherever it comes from. Record the commands of your
-// program as [Command] and what its readers get as [Tail] (see [RecordTail]), and give
-// both to [CheckTails], or to one of the checks by itself. For a pipeline of go-streams,
-// whose output is a function of its input, tidemarktest.RunPipeline is what you want.
+// program as [Command], and what its readers get as [Tail] (see [RecordTail]). Give both to
+// [CheckTails], or to one of the checks. For a pipeline of go-streams whose output is a
+// function of its input, use tidemarktest.RunPipeline.
 //
 // # What is checked
 //
 // A stream is a register: its state is the upper, the since and the contents. Commands
-// change it and reads return it, each as if at one moment between call and return
+// change the state and reads return it, each as if at one moment between call and return
 // ([Linearizable], with the checker github.com/anishathalye/porcupine). The moments of
 // commands are in the order of their calls, over all streams ([OrderOfCalls]).
 //
@@ -45,15 +45,17 @@
 //	NothingLostUnderCompaction  events are neither merged nor left out nor moved in time
 //	NothingLostForSlowReader    a reader that lags gets all, or is told (ErrLagged)
 //
-// and an open snapshot is [Stable].
+// An open snapshot is [Stable].
 //
-// Streams as lists, appended to by transactions, are [StrictSerializable]: a graph of
-// who must have come before whom has no cycle. What is promised here, exactly: a write
-// over several streams is one transaction; a snapshot is a transaction that reads one
-// stream; no call reads several at one moment, but listeners of several streams know
-// all of them as of any SeqNo they have passed, which is a consistent cut of the past.
+// Streams as lists, to which transactions append, are [StrictSerializable]: the graph of
+// what must have come before what has no cycle. This is promised, exactly:
 //
-// A command whose outcome its client does not know may take effect at any moment until
-// the location has been opened again, or never. Until then the owner's own reads may
-// show less than others do ([Read].Detached).
+//   - A write over several streams is one transaction.
+//   - A snapshot is a transaction that reads one stream.
+//   - No call reads several streams at one moment. But listeners of several streams know
+//     all of them as of any SeqNo that they have passed: a consistent cut of the past.
+//
+// A command whose outcome its client does not know may take effect at any moment until the
+// location has been opened again, or never. Until then, the owner's own reads may show less
+// than others do ([Read].Detached).
 package concurrent

@@ -14,15 +14,15 @@ import (
 	"github.com/tidemark-go/tidemark/storage"
 )
 
-// A gap is an acknowledged command of which a tail lacks the updates or the seal,
-// although it has delivered something later, or has come to its end. The three
-// properties of this file share the gaps out by what may have caused them.
+// A gap is an acknowledged command whose updates or seal a tail lacks, although the tail
+// has delivered something later, or has come to its end. The three properties of this file
+// divide the gaps by their possible causes.
 type gap struct {
 	tail    *Tail
 	missing *Effect
 	command *Command
-	// asked and heard are the ticks at which the reader asked for, and got, what came
-	// in place of the missing event.
+	// asked and heard are the ticks at which the reader asked for, and got, the event that
+	// came in place of the missing one.
 	asked, heard int64
 }
 
@@ -60,8 +60,8 @@ func (h *History) gaps() iter.Seq[gap] {
 	}
 }
 
-// missing returns the acknowledged commands that a tail does not have whole, in
-// order.
+// missing returns, in order, the acknowledged commands that a tail does not have as a
+// whole.
 func (t *Tail) missing(w *written) []*Command {
 	type parts struct{ updates, seal bool }
 	heard := make(map[storage.SeqNo]parts, len(t.Events))
@@ -78,8 +78,8 @@ func (t *Tail) missing(w *written) []*Command {
 			continue
 		}
 		effect, got := c.on(t.Start.Stream), heard[c.SeqNo]
-		// The reader may have stopped asking between the updates and the seal, and nobody
-		// hears of a command that changes nothing.
+		// The reader may have stopped asking between the updates and the seal. A listener
+		// hears nothing of a command that changes nothing.
 		seal := effect.Seal != nil && !got.seal && c.SeqNo < through && (!c.mayBeIdle() || !effect.Seal.LessEqual(t.upperAt(c.SeqNo)))
 		if len(effect.Updates) > 0 && !got.updates || seal {
 			missing = append(missing, c)
@@ -89,7 +89,7 @@ func (t *Tail) missing(w *written) []*Command {
 	return missing
 }
 
-// upperAt is the upper that the tail has told of up to a position.
+// upperAt is the upper that the tail has told up to a position.
 func (t *Tail) upperAt(at storage.SeqNo) frontier.Antichain {
 	upper := t.Start.Upper
 	for _, e := range t.Events {
@@ -100,7 +100,7 @@ func (t *Tail) upperAt(at storage.SeqNo) frontier.Antichain {
 	return upper
 }
 
-// cause is what may have made an event get lost.
+// cause is what may have lost an event.
 type cause int
 
 const (
@@ -109,9 +109,9 @@ const (
 	slowness
 )
 
-// cause tells what may have made the event get lost: compaction if the since was
-// allowed to pass all its updates before the reader got there, and else slowness if
-// the reader asked only after the command had been acknowledged.
+// cause tells what may have lost the event. It is compaction if the since was allowed to
+// pass all updates of the event before the reader got there. Else it is slowness if the
+// reader asked only after the command had been acknowledged.
 func (g *gap) cause(sinces map[string][]allowed) cause {
 	if len(g.missing.Updates) > 0 {
 		for _, a := range sinces[g.missing.Stream] {
@@ -160,9 +160,9 @@ func (h *History) firstGap(property string, because cause, format string) error 
 	return nil
 }
 
-// Complete checks that a tail has no gap: between its snapshot and the last event it has
-// delivered, every acknowledged command has been delivered, and nothing else has; and
-// it ends with io.EOF only after the stream was finished.
+// Complete checks that a tail has no gap. Between its snapshot and the last event that it
+// has delivered, it has delivered every acknowledged command, and nothing else. It ends
+// with io.EOF only after the stream was finished.
 func Complete(h *History) error {
 	writes := h.writes()
 	for i := range h.Tails {
@@ -188,9 +188,9 @@ func Complete(h *History) error {
 	return h.firstGap("complete", nothing, "it was acknowledged while the reader waited, and never delivered: %s")
 }
 
-// NothingLostUnderCompaction checks that events are not compacted, however far the since has
-// moved meanwhile: none is left out because its updates cancel each other or are
-// before the since, and updates come with the times and diffs they were written with.
+// NothingLostUnderCompaction checks that events are not compacted, however far the since
+// has moved meanwhile. No event is left out because its updates cancel each other or are
+// before the since. Updates come with the times and diffs with which they were written.
 func NothingLostUnderCompaction(h *History) error {
 	writes := h.writes()
 	for i := range h.Tails {
@@ -208,10 +208,9 @@ func NothingLostUnderCompaction(h *History) error {
 	return h.firstGap("nothing lost under compaction", compaction, "the since had passed it when its turn came, and it was left out: %s")
 }
 
-// NothingLostForSlowReader checks that a reader which falls behind gets everything all
-// the same, or is told that it does not: nothing is left out that was acknowledged before the
-// reader asked for more, and a tail ends only with one of the reasons that a listener
-// has.
+// NothingLostForSlowReader checks that a reader that falls behind gets everything all the
+// same, or is told that it does not. Nothing is left out that was acknowledged before the
+// reader asked for more. A tail ends only with one of the reasons that a listener has.
 func NothingLostForSlowReader(h *History) error {
 	for i := range h.Tails {
 		t := &h.Tails[i]

@@ -6,10 +6,10 @@ import (
 	"slices"
 )
 
-// graph has transactions as nodes, and after them moments of real time: one for each
-// return of a transaction, each before the next. A transaction that returned comes
-// before its moment, and every one that was called later after it. So there are as
-// many edges of real time as transactions, and not their square.
+// graph has transactions as nodes, and after them moments of real time. Each return of a
+// transaction has a moment, and each moment is before the next. A transaction that returned
+// comes before its moment, and every transaction that was called later comes after it. So
+// there are as many edges of real time as transactions, and not their square.
 type graph struct {
 	txns []Txn
 	out  [][]edge
@@ -71,8 +71,8 @@ func (g *graph) addRealTime(happened func(i int) bool) {
 	}
 }
 
-// cycle returns a shortest cycle through some transaction, without moments: edges of
-// transactions to transactions. nil if there is none.
+// cycle returns a shortest cycle through some transaction, or nil if there is none. It has
+// no moments: its edges lead from transactions to transactions.
 func (g *graph) cycle() []edge {
 	for _, node := range g.cyclic() {
 		if node < len(g.txns) {
@@ -82,9 +82,9 @@ func (g *graph) cycle() []edge {
 	return nil
 }
 
-// cyclic returns the nodes of one cycle or several that hang together: what is left
-// of the graph when nodes without incoming edges are taken away one after the other,
-// and the same for outgoing ones.
+// cyclic returns the nodes of one cycle, or of several that are connected. It takes away
+// nodes without incoming edges one after the other, and nodes without outgoing edges
+// likewise. The rest is the result.
 func (g *graph) cyclic() []int {
 	n := len(g.out)
 	into := make([][]int, n)
@@ -138,8 +138,8 @@ func (g *graph) cyclic() []int {
 	return left
 }
 
-// shortest returns a shortest way from a node back to itself. If there is none, since
-// the node only connects cycles, it returns one of a node that the node leads to.
+// shortest returns a shortest way from a node back to itself. There is none if the node
+// only connects cycles. Then it returns the way of a node that the node leads to.
 func (g *graph) shortest(start int) []edge {
 	for tried := map[int]bool{}; !tried[start]; {
 		tried[start] = true

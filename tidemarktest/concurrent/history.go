@@ -12,27 +12,27 @@ import (
 	"github.com/tidemark-go/tidemark/storage"
 )
 
-// Update is an update of a stream of any types, with key and value in the encoding
-// of the stream's codecs, which is what makes two of them the same.
+// Update is an update of a stream of any types. Key and value are in the encoding of the
+// stream's codecs: two updates are the same if their encodings are.
 type Update = persist.Update[string, string]
 
-// History is what a set of clients did to streams and what they saw of them.
+// History is what a set of clients did to streams, and what they saw of them.
 //
-// Ticks order calls and returns: a call that has a larger tick than a return began
-// after it. Any numbers do that grow with real time, such as those of a counter that
-// all clients share.
+// Ticks order calls and returns: a call with a larger tick than a return began after it.
+// Ticks are any numbers that grow with real time, such as those of a counter that all
+// clients share.
 //
-// A history is built by one goroutine, and may then be checked by several at once.
+// One goroutine builds a history. After that, several goroutines may check it at once.
 type History struct {
 	Commands []Command
 	Reads    []Read
 	Tails    []Tail
 
-	// Operations counts all that was asked for: commands and reads, also those that
-	// had no effect and are not listed. Elapsed is how long that took.
+	// Operations counts all commands and reads that were asked for, also those that had no
+	// effect and are not listed. Elapsed is how long they took.
 	Operations int
 	Elapsed    time.Duration
-	// Struck is what befell the location: restarts and troubles by name, in order.
+	// Struck has what happened to the location: restarts and troubles by name, in order.
 	Struck []string
 	// Failures are answers that no client must ever get.
 	Failures []error
@@ -42,14 +42,15 @@ type History struct {
 type Outcome int
 
 const (
-	// Done: it was acknowledged, and SeqNo is its position.
+	// Done: the command was acknowledged, and SeqNo is its position.
 	Done Outcome = iota
-	// Refused: the streams were in a state that does not allow it, which Err tells.
-	// Nothing changed.
+	// Refused: the state of the streams does not allow the command, as Err tells. Nothing
+	// changed.
 	Refused
-	// NoEffect: it was not taken, whatever the state of the streams. Nothing changed.
+	// NoEffect: the command was not taken, whatever the state of the streams. Nothing changed.
 	NoEffect
-	// Unknown: it may have taken effect at any moment from its call up to its return.
+	// Unknown: the command may have taken effect at any moment from its call up to its
+	// return.
 	Unknown
 )
 
@@ -73,11 +74,11 @@ func (o Outcome) String() string {
 type Command struct {
 	Client int
 	// Call and Return are ticks. The Return of a command of unknown outcome is the tick
-	// from which on it can no longer take effect, such as that of opening the location
-	// again; math.MaxInt64 if there is none.
+	// from which on the command can no longer take effect, such as the opening of the
+	// location after it. It is math.MaxInt64 if there is none.
 	Call, Return int64
-	// Submitted is the tick at which the call returned that handed the command over: from
-	// then on it has its place in the order of commands. 0 if that is not known.
+	// Submitted is the tick at which the call that handed the command over returned. From
+	// then on the command has its place in the order of commands. 0 means not known.
 	Submitted int64
 	Outcome   Outcome
 	SeqNo     storage.SeqNo // meaningful when Done
@@ -105,8 +106,8 @@ func (c *Command) on(stream string) *Effect {
 	return nil
 }
 
-// mayBeIdle reports whether the command may have found all of it done already: then it
-// has the position of the newest command before it, and nothing is heard of it.
+// mayBeIdle reports whether the command may have changed nothing. Then it has the position
+// of the newest command before it, and listeners hear nothing of it.
 func (c *Command) mayBeIdle() bool {
 	return !slices.ContainsFunc(c.Effects, func(e Effect) bool { return len(e.Updates) > 0 })
 }
@@ -115,14 +116,14 @@ func (c *Command) mayBeIdle() bool {
 type Read struct {
 	Stream, Reader string // Reader is a name for messages
 	Client         int
-	Follower       bool // by a read-only runtime, which sees only what was acknowledged
-	// Detached: by the owner, while a command of unknown outcome was on its way or after
-	// that. Until it is opened again, the owner then shows what had been acknowledged
-	// before, although others may see more: nothing is promised about when.
+	Follower       bool // at a read-only runtime, which sees only what was acknowledged
+	// Detached: the read was at the owner while a command of unknown outcome was on its
+	// way, or after that. Until the owner is opened again, it shows what had been
+	// acknowledged before, although others may see more. No promise says when they do.
 	Detached     bool
 	Call, Return int64 // ticks
 	Upper, Since frontier.Antichain
-	// FrontiersOnly: it was a look at the frontiers; what follows means nothing.
+	// FrontiersOnly: the read was a look at the frontiers. The fields below mean nothing.
 	FrontiersOnly bool
 	SeqNo         storage.SeqNo
 	Updates       []Update // in any order, with times advanced to Since
@@ -135,11 +136,13 @@ type Read struct {
 type Tail struct {
 	Start  Read
 	Events []Event
-	// Ended is why nothing more is in Events: nil if the reader asked for no more,
-	// io.EOF after the end of the stream, [ErrSilent] if nothing more came although the
-	// reader waited for all of it, or the error that the listener returned.
+	// Ended is why nothing more is in Events:
+	//	nil         the reader asked for no more
+	//	io.EOF      the stream has come to its end
+	//	[ErrSilent] nothing more came although the reader waited for all of it
+	//	else        the error that the listener returned
 	Ended error
-	// Asked is the tick at which the reader asked for what it did not get any more.
+	// Asked is the tick at which the reader asked for the event that it did not get.
 	Asked int64
 }
 
@@ -153,12 +156,12 @@ type Event struct {
 }
 
 var (
-	// ErrViolated is what every violation of a property matches.
+	// ErrViolated: every violation of a property matches it.
 	ErrViolated = errors.New("property violated")
-	// ErrSilent ends a tail to which nothing more came, although its reader waited until
-	// everything had been acknowledged long ago.
+	// ErrSilent: nothing more came to a tail, although its reader waited until long after
+	// everything had been acknowledged.
 	ErrSilent = errors.New("nothing more came")
-	// ErrVoid is what a run matches that did too little to show anything.
+	// ErrVoid: a run did too little to show anything.
 	ErrVoid = errors.New("the run did too little to count")
 )
 
@@ -166,7 +169,7 @@ var (
 type Violation struct {
 	Property string // its name in [Properties], or another that the check documents
 	Stream   string
-	Reader   string // "" if no single one is concerned
+	Reader   string // "" if no single reader is concerned
 	SeqNo    storage.SeqNo
 	Detail   string
 }
@@ -188,7 +191,7 @@ func (t *Tail) violation(property string, at storage.SeqNo, format string, args 
 	return &Violation{Property: property, Stream: t.Start.Stream, Reader: t.Start.Reader, SeqNo: at, Detail: fmt.Sprintf(format, args...)}
 }
 
-// reads yields all reads of the history, those that tails begin with too.
+// reads yields all reads of the history, including those that tails begin with.
 func (h *History) reads() iter.Seq[*Read] {
 	return func(yield func(*Read) bool) {
 		for i := range h.Reads {
@@ -233,8 +236,8 @@ func (h *History) String() string {
 		len(h.Commands), outcomes[Done], outcomes[Refused], outcomes[NoEffect], outcomes[Unknown], len(h.Reads), len(h.Tails), events, h.heardLate(), told, h.Elapsed.Round(time.Millisecond))
 }
 
-// heardLate counts the events that their readers asked for only after the command
-// had been acknowledged: they had fallen behind.
+// heardLate counts the events that readers asked for only after the command had been
+// acknowledged. Those readers had fallen behind.
 func (h *History) heardLate() int {
 	acknowledged := make(map[storage.SeqNo]int64)
 	for i := range h.Commands {

@@ -9,8 +9,8 @@ import (
 	"github.com/tidemark-go/tidemark/persist"
 )
 
-// listen is a listener that comes and goes: each time a snapshot and a tail, until the
-// stream has come to its end. Every other one is at a follower.
+// listen is a listener that comes and goes: again and again it takes a snapshot and a tail,
+// until the stream has come to its end. Every other listener is at a follower.
 func (r *run) listen(ctx context.Context, i int) {
 	rng := r.rng("listener", i)
 	var f *follower
@@ -35,8 +35,7 @@ func (r *run) listen(ctx context.Context, i int) {
 	}
 }
 
-// attend takes a snapshot and a tail of it, until the reader has enough or the
-// listener ends.
+// attend takes a snapshot and its tail, until the reader has enough or the listener ends.
 func (r *run) attend(ctx context.Context, rng *rand.Rand, f *follower, id, stream int) (Tail, error) {
 	src, err := r.source(ctx, f, stream)
 	if err != nil {
@@ -52,7 +51,7 @@ func (r *run) attend(ctx context.Context, rng *rand.Rand, f *follower, id, strea
 		return Tail{}, err
 	}
 	defer func() { _, _ = s.Close(), l.Close() }()
-	late := rng.IntN(4) == 0 // reads its snapshot when it has heard everything
+	late := rng.IntN(4) == 0 // reads the snapshot after it has heard the tail
 	if !late {
 		if err := t.Start.take(ctx, rng, s); err != nil {
 			return Tail{}, err
@@ -95,7 +94,7 @@ func (r *run) hear(ctx context.Context, rng *rand.Rand, l *listener, t *Tail) {
 			sleep(ctx, upTo(rng, r.Pause)/4)
 		}
 		if r.isFinished() {
-			continue // no more games: it is to hear the rest
+			continue // do not pause any more: hear the rest
 		}
 		switch n := rng.IntN(100); {
 		case n < 2:
@@ -127,8 +126,8 @@ func (r *run) isFinished() bool {
 	}
 }
 
-// sleepLong sleeps while a tenth of the operations happen, which is more than a
-// window holds if the store is told to make it small.
+// sleepLong sleeps while a tenth of the operations happen. That is more than a window
+// holds, if the store makes its window small.
 func (r *run) sleepLong(ctx context.Context) {
 	until := r.issued.Load() + int64(r.Operations)/10
 	for r.issued.Load() < until && !r.isFinished() && ctx.Err() == nil {

@@ -26,13 +26,15 @@ type listRun struct {
 }
 
 // RecordLists runs a load on a store in which every stream is a list, and returns the
-// transactions for [StrictSerializable]. A transaction appends one or two elements to
-// each of one to three lists, by an atomic write of compare-and-appends, so that an
-// element's time is its place; or it reads one list, by a snapshot.
+// transactions for [StrictSerializable]. There are two kinds of transactions:
 //
-// No call reads several streams at one moment. But whoever listens to several has all
-// of them as of each SeqNo: each is a transaction too that reads all lists, at any
-// moment before it was heard, since listeners may lag.
+//   - One appends one or two elements to each of one to three lists, by an atomic write of
+//     compare-and-appends. So the time of an element is its place.
+//   - One reads a list, by a snapshot.
+//
+// No call reads several streams at one moment. But a listener of several streams has all of
+// them as of each SeqNo. Each such cut is a transaction that reads all lists, at any moment
+// before it was heard, since listeners may lag.
 //
 // Compaction, restarts and troubles are those of [Record].
 func RecordLists(ctx context.Context, store Store, opts Options) ([]Txn, *History, error) {
@@ -67,8 +69,8 @@ func RecordLists(ctx context.Context, store Store, opts Options) ([]Txn, *Histor
 	return append(txns, cuts...), h, nil
 }
 
-// RunLists records transactions on the lists of a store and fails the test unless they
-// are strict serializable. The failure says how to repeat it.
+// RunLists records transactions on the lists of a store, and fails the test unless they are
+// strict serializable. The failure says how to repeat it.
 func RunLists(t testing.TB, store Store, opts Options) []Txn {
 	t.Helper()
 	opts, err := opts.seeded()
@@ -119,9 +121,8 @@ func (l *listRun) write(ctx context.Context, i int) {
 	}
 }
 
-// appends draws appends to one to three lists, at the ends of them that the client
-// knows of. The place of an element is its time, and its value too, since compaction
-// makes times equal.
+// appends draws appends to one to three lists, at the ends that the client knows. The place
+// of an element is its time, and also its value, since compaction makes times equal.
 func (c *client) appends() []Effect {
 	c.serial++
 	var effects []Effect
@@ -164,8 +165,8 @@ func listTxn(r *Read) (Txn, error) {
 	}, err
 }
 
-// listOf returns the elements of a list in their order: those that are known and those
-// of updates. It returns an error if they do not have the places from 0 on.
+// listOf returns the elements of a list in their order: the known ones and those of
+// updates. It returns an error if they do not have the places from 0 on.
 func listOf(updates []Update, known []string) ([]string, error) {
 	type place struct {
 		at    uint64
@@ -180,7 +181,7 @@ func listOf(updates []Update, known []string) ([]string, error) {
 		places = append(places, place{at, u.Key})
 	}
 	slices.SortFunc(places, func(a, b place) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.value, b.value)) })
-	values := known[:len(known):len(known)] // other transactions have read it
+	values := known[:len(known):len(known)] // other transactions have the same slice
 	for _, p := range places {
 		switch n := uint64(len(values)); {
 		case p.at == n:
@@ -228,7 +229,7 @@ func (l *listRun) listenTo(ctx context.Context, rng *rand.Rand, f *follower, i, 
 	}
 }
 
-// cuts returns what each listener has had of all lists as of each SeqNo.
+// cuts returns what each listener knew of all lists, as of each SeqNo.
 func (l *listRun) cuts() (txns []Txn, err error) {
 	var errs []error
 	for _, i := range slices.Sorted(maps.Keys(l.tails)) {

@@ -49,7 +49,7 @@ func (r *run) look(ctx context.Context, rng *rand.Rand, f *follower, id, stream 
 	return read, true
 }
 
-// named is the name of a client that reads there.
+// named is the name of a client that reads at the follower, or at the owner if f is nil.
 func (f *follower) named(id int) string {
 	if f == nil {
 		return fmt.Sprintf("%d at the owner", id)
@@ -64,7 +64,7 @@ func (read *Read) take(ctx context.Context, rng *rand.Rand, s *snapshot) (err er
 	return err
 }
 
-// contents reads a snapshot in one of the ways there are.
+// contents reads a snapshot in one of two ways.
 func contents(ctx context.Context, rng *rand.Rand, s *snapshot) ([]Update, error) {
 	if rng.IntN(2) == 0 {
 		return s.ReadToEnd(ctx)
@@ -79,7 +79,7 @@ func contents(ctx context.Context, rng *rand.Rand, s *snapshot) ([]Update, error
 	return updates, nil
 }
 
-// describe looks at the frontiers, at the owner or a follower.
+// describe looks at the frontiers, at the owner or at a follower.
 func (c *client) describe(ctx context.Context) {
 	f, stream := c.somewhere(), c.rng.IntN(c.Streams)
 	src, err := c.source(ctx, f, stream)
@@ -101,7 +101,7 @@ func (c *client) describe(ctx context.Context) {
 	c.addRead(read)
 }
 
-// lookOnceMore takes a snapshot of every stream, twice, wherever there is a runtime.
+// lookOnceMore takes two snapshots of every stream at every runtime.
 func (r *run) lookOnceMore(ctx context.Context) {
 	rng := r.rng("last", 0)
 	for range 2 {

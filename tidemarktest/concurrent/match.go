@@ -9,14 +9,14 @@ import (
 
 // written is what commands wrote to one stream.
 type written struct {
-	done    map[storage.SeqNo][]*Command // one that changes nothing has the position of one before it
-	inOrder []*Command                   // those that are done, as they are in the history
-	holding map[Update][]*Command        // done and unknown ones that have the update
+	done    map[storage.SeqNo][]*Command // a command that changes nothing has the position of one before it
+	inOrder []*Command                   // the done ones, in the order of the history
+	holding map[Update][]*Command        // done and unknown commands that have the update
 	unknown []*Command
 }
 
-// writes returns what the commands of a history that took effect, or may have, wrote
-// to each stream.
+// writes returns what the commands of a history wrote to each stream: those that took
+// effect, and those that may have.
 func (h *History) writes() map[string]*written {
 	streams := make(map[string]*written)
 	of := func(stream string) *written {
@@ -49,7 +49,7 @@ func (h *History) writes() map[string]*written {
 	return streams
 }
 
-// verdict is what an event's updates are when compared with what was written.
+// verdict is how an event's updates compare with what was written.
 type verdict int
 
 const (
@@ -58,11 +58,11 @@ const (
 	repeated                 // all of it, and some more than once
 	moved                    // the same after compaction, but not as it was written
 	elsewhere                // what a command wrote at another position
-	foreign                  // not what anybody wrote
+	foreign                  // no command wrote it
 )
 
-// judge compares an event that has updates with the command it stems from, which it
-// returns if there is one.
+// judge compares an event that has updates with the command that it comes from. It returns
+// that command, if there is one.
 func (w *written) judge(stream string, e *Event) (verdict, *Command) {
 	for _, c := range w.done[e.SeqNo] {
 		if len(c.on(stream).Updates) > 0 {
@@ -102,8 +102,8 @@ func compare(heard, wrote []Update) verdict {
 	return v
 }
 
-// amountToSame reports whether two sets of updates are the same contents once times
-// are not told apart.
+// amountToSame reports whether two sets of updates have the same contents if times do not
+// count.
 func amountToSame(a, b []Update) bool {
 	sums := func(updates []Update) map[Update]int64 {
 		n := make(map[Update]int64)
@@ -119,9 +119,9 @@ func amountToSame(a, b []Update) bool {
 	return maps.Equal(sums(a), sums(b))
 }
 
-// sealed says whether a command that was done, or may have been, sealed the stream as
-// the event says. One that was done and only moves the since says nothing about that: if
-// it changed nothing, its position is that of a command whose outcome may be unknown.
+// sealed says whether a command that was done, or may have been, sealed the stream as the
+// event says. A done command that only moves the since does not count: if it changed
+// nothing, it has the position of a command whose outcome may be unknown.
 func (w *written) sealed(stream string, e *Event) bool {
 	seals := func(c *Command) bool { s := c.on(stream).Seal; return s != nil && *s == e.Sealed }
 	moves := func(c *Command) bool { on := c.on(stream); return on.Seal != nil || len(on.Updates) > 0 }

@@ -21,8 +21,8 @@ func InOrder(h *History) error {
 	return nil
 }
 
-// Unique checks that no tail delivers an update more often than it was written after
-// the snapshot, nor the seal of one SeqNo twice.
+// Unique checks that no tail delivers an update more often than it was written after the
+// snapshot, and that no tail delivers the seal of one SeqNo twice.
 func Unique(h *History) error {
 	writes := h.writes()
 	for i := range h.Tails {
@@ -62,10 +62,10 @@ func (w *written) timesWritten(stream string, u Update, after storage.SeqNo) int
 	return n
 }
 
-// Atomic checks that what a command did is seen as a whole or not at all. All it wrote
-// to a stream comes in one event; of a command over several streams all parts have the
-// SeqNo that its writer was told, or one that is the same in all streams if the
-// writer was told nothing, and then no stream that was listened to lacks its part.
+// Atomic checks that a command is seen as a whole or not at all. All that it wrote to a
+// stream comes in one event. All parts of a command over several streams have the SeqNo
+// that the writer was told. If the writer was told nothing, all parts have one SeqNo, and
+// no stream with a listener lacks its part.
 func Atomic(h *History) error {
 	writes := h.writes()
 	heard := make(map[*Command]heardBy) // unknown commands
@@ -96,14 +96,14 @@ func Atomic(h *History) error {
 	return h.checkNoPartMissing(heard)
 }
 
-// heardBy is the first tail that has brought a command, and where.
+// heardBy is the first tail that has delivered a command, and where.
 type heardBy struct {
 	tail *Tail
 	at   storage.SeqNo
 }
 
-// checkNoPartMissing looks for commands of unknown outcome that one stream has and
-// another one lacks.
+// checkNoPartMissing looks for commands of unknown outcome that one stream has and another
+// lacks.
 func (h *History) checkNoPartMissing(heard map[*Command]heardBy) error {
 	for i := range h.Tails {
 		t := &h.Tails[i]
@@ -123,8 +123,8 @@ func (h *History) checkNoPartMissing(heard map[*Command]heardBy) error {
 }
 
 // ProgressAfterData checks that when a tail says that a stream is sealed up to a time,
-// every update before that time has come: later events have later SeqNos and times that
-// the seal admits, and a later seal is not before it.
+// every update before that time has come. Later events have later SeqNos, and times that
+// the seal admits. A later seal is not before it.
 func ProgressAfterData(h *History) error {
 	for i := range h.Tails {
 		t := &h.Tails[i]
@@ -162,8 +162,8 @@ func before(updates []Update, upper frontier.Antichain) (Update, bool) {
 	return Update{}, false
 }
 
-// NothingBeforeSnapshot checks that a tail delivers nothing that its snapshot
-// reflects: every SeqNo is in advance of the snapshot's.
+// NothingBeforeSnapshot checks that a tail delivers nothing that its snapshot reflects:
+// every SeqNo is in advance of the snapshot's.
 func NothingBeforeSnapshot(h *History) error {
 	for i := range h.Tails {
 		t := &h.Tails[i]

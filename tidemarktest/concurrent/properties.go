@@ -2,7 +2,7 @@ package concurrent
 
 import "errors"
 
-// Property is a promise about tails that a history keeps or not.
+// Property is a promise about tails. A history has it or not.
 type Property struct {
 	Name  string
 	Check func(*History) error // a *Violation, or nil
@@ -21,11 +21,11 @@ var Properties = []Property{
 	{"nothing lost for a slow reader", NothingLostForSlowReader},
 }
 
-// CheckTails checks the nine [Properties] and that snapshots are [Stable], and
-// returns all violations, joined: of each property the first.
+// CheckTails checks the nine [Properties], and that snapshots are [Stable]. It returns all
+// violations, joined: the first of each property.
 //
-// The history may be one of your own pipeline. Commands that are missing in it make
-// their events look like made-up ones; reads that are missing merely show less.
+// The history may come from your own pipeline. If commands are missing in it, their events
+// look made up. If reads are missing, the check merely shows less.
 func CheckTails(h *History) error {
 	var errs []error
 	for _, p := range Properties {

@@ -15,16 +15,17 @@ import (
 	"github.com/tidemark-go/tidemark/storage"
 )
 
-// Linearizable checks that the commands and reads of each stream, by themselves, are
-// those of a single register: as if each had happened at one moment between its call
-// and its return, those of SeqNos in their order, and each read had seen all before.
+// Linearizable checks that the commands and reads of each stream, by themselves, are those
+// of a single register. Each must look as if it had happened at one moment between its call
+// and its return. Those with SeqNos happened in the order of the SeqNos, and each read saw
+// all commands before it.
 //
-// The state of the register is the upper, the since and the contents. Commands over
-// several streams count for each of them; that they are atomic is for [Atomic] and
-// [StrictSerializable] to find out.
+// The state of the register is the upper, the since and the contents. A command over
+// several streams counts for each of them. [Atomic] and [StrictSerializable] find out
+// whether it is atomic.
 //
-// The search may take long where many commands of unknown outcome overlap. It is given
-// up for a stream after the timeout, and then nothing was shown; 0 means no limit.
+// The search may take long where many commands of unknown outcome overlap. After the
+// timeout it is given up for a stream, and then nothing was shown. 0 means no limit.
 //
 // Errors: a *NotLinearizable, which matches ErrViolated; ErrVoid.
 func Linearizable(h *History, timeout time.Duration) error {
@@ -35,7 +36,8 @@ func Linearizable(h *History, timeout time.Duration) error {
 	for i := range h.Commands {
 		c := &h.Commands[i]
 		for k := range c.Effects {
-			// Which of its streams an atomic write was refused for, its error need not tell.
+			// The error of a refused atomic write need not tell which stream was the
+			// reason.
 			if c.Outcome == NoEffect || c.Outcome == Refused && len(c.Effects) > 1 {
 				continue
 			}
@@ -62,8 +64,8 @@ func Linearizable(h *History, timeout time.Duration) error {
 	return nil
 }
 
-// NotLinearizable is a history of one stream that no order of its operations
-// explains. It matches ErrViolated.
+// NotLinearizable is a history of one stream that no order of its operations explains. It
+// matches ErrViolated.
 type NotLinearizable struct {
 	Stream     string
 	Operations int
@@ -78,8 +80,8 @@ func (e *NotLinearizable) Error() string {
 // Unwrap returns ErrViolated.
 func (e *NotLinearizable) Unwrap() error { return ErrViolated }
 
-// Visualize writes a web page that shows the operations, the longest explanations
-// that were found, and where they end.
+// Visualize writes a web page that shows the operations, the longest explanations that were
+// found, and where those end.
 func (e *NotLinearizable) Visualize(path string) error {
 	return porcupine.VisualizePath(register.ToModel(), e.info, path)
 }
@@ -111,8 +113,7 @@ var register = porcupine.NondeterministicModel{
 	DescribeState:     func(state any) string { return is[content](state).String() },
 }
 
-// is returns what porcupine hands back, which is never anything else than it was
-// given.
+// is returns what porcupine hands back, which always has the type that it was given.
 func is[T any](v any) T {
 	t, _ := v.(T)
 	return t
@@ -155,8 +156,7 @@ func (o operation) step(s content) []any {
 	}
 }
 
-// apply returns the state after the effect, or false if the stream would have to
-// refuse it.
+// apply returns the state after the effect, or false if the stream would have to refuse it.
 func (e *Effect) apply(s content) (content, bool) {
 	if e.Expected != nil && *e.Expected != s.upper {
 		return s, false

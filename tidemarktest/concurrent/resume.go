@@ -5,10 +5,10 @@ import (
 	"slices"
 )
 
-// Resumable checks that a snapshot at some SeqNo and the tail after it are the whole.
-// So any later snapshot, that of a listener which resumes or that of anybody, contains what
-// the first snapshot and the tail up to there amount to, with times advanced to the
-// later since, and has the upper that the tail has told.
+// Resumable checks that a snapshot at some SeqNo and the tail after it are the whole. So
+// any later snapshot, of any reader, must contain what the first snapshot and the tail up
+// to there amount to, with times advanced to the later since. It must also have the upper
+// that the tail has told.
 func Resumable(h *History) error {
 	snapshots := make(map[string][]*Read)
 	for r := range h.snapshots() {
@@ -47,7 +47,8 @@ func Resumable(h *History) error {
 				return t.violation("resumable", r.SeqNo, "a snapshot of reader %s is not what this reader's snapshot at SeqNo %s and its tail amount to; it differs by %v",
 					r.Reader, t.Start.SeqNo, difference(t.upTo(r), r.Updates, r.Since))
 			}
-			// Between the updates and the seal of a command the tail has not told the upper.
+			// Between the updates and the seal of a command, the tail has not told the
+			// upper yet.
 			if upper != r.Upper && r.SeqNo < through {
 				return t.violation("resumable", r.SeqNo, "a snapshot of reader %s has the upper %s, this reader's tail has told %s", r.Reader, r.Upper, upper)
 			}
@@ -68,8 +69,8 @@ func (t *Tail) upTo(r *Read) []Update {
 	return updates
 }
 
-// Stable checks that a snapshot stays what it is while it is open, whatever is
-// written, compacted or destroyed meanwhile: reading it again gives the same.
+// Stable checks that an open snapshot does not change, whatever is written, compacted or
+// destroyed meanwhile: a second read gives the same.
 func Stable(h *History) error {
 	for r := range h.snapshots() {
 		if r.Reread && !slices.Equal(tallyOf(r.Updates), tallyOf(r.Again)) {

@@ -15,9 +15,9 @@ import (
 
 // run is one load on one store.
 //
-// Goroutines, all started and waited for by perform: writers, listeners, compact
-// (rounds of maintenance), trouble (restarts, crashes, outages). None of them holds a
-// lock while it waits, but for the opening of a follower.
+// perform starts all goroutines and waits for them: writers, listeners, maintain (rounds of
+// maintenance) and trouble (restarts, crashes, outages). None of them holds a lock while it
+// waits, with one exception: a lock is held while a follower is opened.
 type run struct {
 	Options
 	store     Store
@@ -29,8 +29,8 @@ type run struct {
 	known     []frontiers // of each stream, as far as writers have heard
 
 	plan     []Trouble     // what is to happen, in order
-	due      chan Trouble  // to the trouble goroutine, which has room for all of the plan
-	at       map[int64]int // after how many operations each of the plan is due
+	due      chan Trouble  // to the trouble goroutine; has room for the whole plan
+	at       map[int64]int // by number of operations, the index of the trouble that is due then
 	cancel   context.CancelCauseFunc
 	finished chan struct{} // closed when everything was written and the streams are finished
 
@@ -39,7 +39,7 @@ type run struct {
 	opened  []int64 // guarded by mu; ticks at which the owner had been opened
 }
 
-// frontiers are what a writer goes by. They may be old: then it is refused.
+// frontiers are what a writer knows. They may be old: then the writer's command is refused.
 type frontiers struct{ upper, since atomic.Uint64 }
 
 // raise makes a number at least t.
@@ -74,15 +74,15 @@ func newRun(ctx context.Context, store Store, opts Options) (*run, error) {
 	return r, nil
 }
 
-// perform runs the load: write is a writer's loop, which ends when takes says so, and
-// listen a listener's, which ends with the stream or the context.
+// perform runs the load. write is the loop of a writer, and ends when takes returns false.
+// listen is the loop of a listener, and ends with the stream or the context.
 func (r *run) perform(ctx context.Context, write, listen func(ctx context.Context, i int)) error {
 	ctx, r.cancel = context.WithCancelCause(ctx)
 	defer r.cancel(nil)
 	background, stop := context.WithCancel(ctx)
 	defer stop()
 	var writers, listeners, others sync.WaitGroup
-	others.Go(func() { r.compact(background) })
+	others.Go(func() { r.maintain(background) })
 	others.Go(func() { r.trouble(background) })
 	start := time.Now()
 	for i := range r.Listeners {
@@ -118,8 +118,9 @@ func (r *run) perform(ctx context.Context, write, listen func(ctx context.Contex
 	return nil
 }
 
-// settle gives commands of unknown outcome the return at which it was decided, when
-// the location had been opened again, and marks the reads of the owner before that.
+// settle sets the return of each command of unknown outcome to the tick at which the
+// outcome was decided: when the location had been opened again. It marks the reads of the
+// owner before that.
 func (r *run) settle() {
 	type span struct{ from, to int64 }
 	var detached []span
@@ -136,7 +137,7 @@ func (r *run) settle() {
 	}
 }
 
-// decided returns the tick at which the location had been opened after another one.
+// decided returns the first tick after another one at which the location had been opened.
 func (r *run) decided(after int64) int64 {
 	for _, tick := range r.opened {
 		if tick > after {
@@ -181,7 +182,7 @@ func (r *run) takes(ctx context.Context) bool {
 	return n <= int64(r.Operations) && ctx.Err() == nil
 }
 
-// expected reports whether an error is one that a client has to live with.
+// expected reports whether a client has to live with an error.
 func (r *run) expected(err error) bool {
 	for _, known := range []error{
 		persist.ErrStopped, persist.ErrOutcomeUnknown, persist.ErrLagged, persist.ErrClosed, storage.ErrNoEffect,
@@ -228,9 +229,10 @@ func (r *run) addTail(t Tail) {
 	r.history.Tails = append(r.history.Tails, t)
 }
 
-// OutcomeOf returns what the answer to a command means: the error of its future, or
-// nil. An error that it does not know, and that of a context that ended while the
-// answer was awaited, may be of a command that takes effect all the same: set Unknown.
+// OutcomeOf returns what the answer to a command means: the error of its future, or nil. It
+// does not know every error. It returns NoEffect for an error that it does not know, and
+// for the error of a context that ended while the answer was awaited. Such a command may
+// take effect all the same: set Unknown.
 func OutcomeOf(err error) Outcome {
 	switch {
 	case err == nil:

@@ -17,26 +17,26 @@ type (
 	listener = persist.Listener[string, string]
 )
 
-// handles are those of all streams in one opening of the location.
+// handles are the handles of all streams in one opening of the location.
 type handles struct {
 	client *persist.Client
 	writes []*writer
 	reads  []*reader
 	multi  *persist.MultiWriteHandle
-	over   chan struct{} // closed when this opening is to be used no more
+	over   chan struct{} // closed when this opening must not be used any more
 }
 
 // owner is the runtime that writes, over all its openings.
 type owner struct {
 	run    *run
-	broken chan *handles // one token: an opening that answers nobody any more
+	broken chan *handles // one token: an opening that does not answer any more
 
 	mu      sync.Mutex
 	current *handles      // guarded by mu; nil while the location is not open
 	change  chan struct{} // guarded by mu; closed when current is set
 }
 
-// open opens the location and tells those who wait.
+// open opens the location, and wakes the waiters.
 func (o *owner) open(ctx context.Context) error {
 	client, err := o.run.store.Open(ctx)
 	if err != nil {
@@ -70,7 +70,7 @@ func (o *owner) open(ctx context.Context) error {
 	return nil
 }
 
-// close stops the runtime; clients wait until it is opened again.
+// close stops the runtime. Clients wait until it is opened again.
 func (o *owner) close() error {
 	o.mu.Lock()
 	h := o.current
@@ -83,7 +83,7 @@ func (o *owner) close() error {
 	return h.client.Stop()
 }
 
-// get returns the handles of the opening in force, and waits for one if there is none.
+// get returns the handles of the opening in force. If there is none, it waits for one.
 func (o *owner) get(ctx context.Context) (*handles, error) {
 	for {
 		o.mu.Lock()
@@ -110,11 +110,11 @@ type follower struct {
 	name string
 
 	mu     sync.Mutex
-	client *persist.ReadClient // guarded by mu; nil: to be opened by whoever needs it next
+	client *persist.ReadClient // guarded by mu; nil: the next get opens it
 }
 
-// get returns the runtime, which is opened if there is none. The lock is held
-// meanwhile: nobody can do anything without it.
+// get returns the runtime, and opens it if there is none. It holds the lock meanwhile:
+// without the runtime, no other caller can do anything.
 func (f *follower) get(ctx context.Context) (*persist.ReadClient, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -145,7 +145,7 @@ func (f *follower) drop(c *persist.ReadClient) error {
 	return c.Stop()
 }
 
-// lost waits until an opening has been replaced that has stopped by itself or was
+// lost waits until an opening was replaced. That opening has stopped by itself, or was
 // stopped.
 func (o *owner) lost(ctx context.Context, h *handles) {
 	select {
@@ -161,7 +161,7 @@ func (o *owner) lost(ctx context.Context, h *handles) {
 // source is where a client reads a stream.
 type source struct {
 	*reader
-	// lost is to be called when the runtime has stopped.
+	// lost must be called when the runtime has stopped.
 	lost func(ctx context.Context)
 }
 

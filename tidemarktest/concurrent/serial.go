@@ -8,13 +8,13 @@ import (
 	"strings"
 )
 
-// Txn is a transaction on lists, one list for each stream: it appends elements to
-// some, or reads some as a whole, or both, at one moment.
+// Txn is a transaction on lists, one list for each stream. At one moment it appends
+// elements to some lists, or reads some lists as a whole, or both.
 type Txn struct {
 	Name string // unique, for messages
-	// Call and Return are ticks. A transaction that is free to have happened at any time
-	// before its return, because it looks at the past, has the Call math.MinInt64; one of
-	// unknown outcome the Return that Command has.
+	// Call and Return are ticks. A transaction that looks at the past may have happened at
+	// any time before its return: its Call is math.MinInt64. For one of unknown outcome,
+	// Return is as in Command.
 	Call, Return int64
 	Outcome      Outcome
 	Appends      map[string][]string // elements by list, in order; all elements are different
@@ -24,8 +24,8 @@ type Txn struct {
 // NotSerializable is a set of transactions that no serial order explains. It matches
 // ErrViolated.
 type NotSerializable struct {
-	// Cycle says why each transaction must come before the next, and the last before
-	// the first. It is empty if what was read is impossible by itself.
+	// Cycle says why each transaction must come before the next, and the last one before
+	// the first. It is empty if a single read is impossible by itself.
 	Cycle  []string
 	Detail string
 }
@@ -41,15 +41,19 @@ func (e *NotSerializable) Error() string {
 // Unwrap returns ErrViolated.
 func (e *NotSerializable) Unwrap() error { return ErrViolated }
 
-// StrictSerializable checks that transactions are as if they had happened one after
-// the other, each at a moment between its call and its return.
+// StrictSerializable checks that transactions are as if they had happened one after the
+// other, each at a moment between its call and its return.
 //
-// The order of appends to a list is that of the longest read; every other read has to
-// be a beginning of it. From that follow the edges of a graph: who appended before
-// whom (ww), who read what somebody appended (wr), who did not read it yet (rw), and
-// who had returned before somebody was called (rt). A cycle in it is what no serial
-// order explains. Transactions of unknown outcome count when somebody read what they
-// appended.
+// The order of appends to a list is the order of its longest read. Every other read must be
+// a beginning of that read. These edges of a graph follow:
+//
+//	ww  one transaction appended before the other
+//	wr  one appended what the other read
+//	rw  one read a list without what the other appended
+//	rt  one had returned before the other was called
+//
+// No serial order explains a cycle in the graph. A transaction of unknown outcome counts if
+// another one read what it appended.
 //
 // Memory and time are in proportion to the sum of the lengths of what was read.
 //
@@ -78,10 +82,11 @@ type lists struct {
 	txns   []Txn
 	writer map[element]int     // which transaction appended it
 	order  map[string][]string // the longest read of each list
-	seen   map[int]bool        // transactions of unknown outcome that somebody read from
+	seen   map[int]bool        // transactions whose elements were read
 }
 
-// collect finds the order of each list, and what is impossible by itself.
+// collect finds the order of each list. It returns an error for what is impossible by
+// itself.
 func (l *lists) collect() error {
 	for i := range l.txns {
 		for list, values := range l.txns[i].Appends {
@@ -137,7 +142,7 @@ func (l *lists) checkOrder(list string, reader *Txn) error {
 			return l.impossible("%s read %q in list %q, which %s appended, whose outcome is: %s", reader.Name, v, list, l.txns[w].Name, o)
 		}
 		l.seen[w] = true
-		// What one transaction appends is together, in its order.
+		// The elements that one transaction appends are together, in their order.
 		own := l.txns[w].Appends[list]
 		if n := slices.Index(own, v); n > 0 && (i == 0 || l.order[list][i-1] != own[n-1]) {
 			return l.impossible("%s read %q in list %q, but not right after %q, which %s appended before it", reader.Name, v, list, own[n-1], l.txns[w].Name)
@@ -146,7 +151,7 @@ func (l *lists) checkOrder(list string, reader *Txn) error {
 	return nil
 }
 
-// checkRead checks that a read is a beginning of the longest one, and ends between
+// checkRead checks that a read is a beginning of the longest one, and that it ends between
 // two transactions.
 func (l *lists) checkRead(reader *Txn, list string, values []string, longest *Txn) error {
 	order := l.order[list]

@@ -9,47 +9,48 @@ import (
 	"github.com/tidemark-go/tidemark/persist"
 )
 
-// Store is an empty location that a run uses up: where its runtimes are opened, and
-// what may befall it.
+// Store is an empty location, which one run uses up. It says how to open runtimes there,
+// and what may happen to the location.
 type Store struct {
-	// Open opens the one runtime that writes. It is called again after the runtime
-	// before was stopped.
+	// Open opens the only runtime that writes. It is called again after the runtime before
+	// was stopped.
 	Open func(ctx context.Context) (*persist.Client, error)
-	// OpenRead opens a read-only runtime that follows it; half of the listeners are on
-	// such. nil: there are none.
+	// OpenRead opens a read-only runtime that follows the writing one. Half of the
+	// listeners are at such runtimes. nil means that there are none.
 	OpenRead func(ctx context.Context) (*persist.ReadClient, error)
-	// Troubles are what may befall the location beside restarts, each at least once in a
-	// run that is long enough.
+	// Troubles are what may happen to the location beside restarts. Each happens at least
+	// once in a run that is long enough.
 	Troubles []Trouble
-	// Expected says which other errors clients may get while there is trouble. Those of
-	// package persist that tell a client what to do are expected anyway. nil: none.
+	// Expected says which other errors clients may get while there is trouble. The errors
+	// of package persist that tell a client what to do are expected anyway. nil means no
+	// others.
 	Expected func(error) bool
 }
 
-// Trouble is something that befalls a location while clients use it.
+// Trouble is something that happens to a location while clients use it.
 type Trouble struct {
 	Name string
-	// Strike makes it happen, and returns how it ends, or nil if there is nothing to
-	// end. seed is for what is left to chance.
+	// Strike makes it happen, and returns a function that ends it, or nil if there is
+	// nothing to end. seed decides what is left to chance.
 	Strike func(ctx context.Context, seed uint64) (end func())
-	// Reopen: the runtime does not get over it and is opened again afterwards.
+	// Reopen: the runtime does not survive it, and is opened again afterwards.
 	Reopen bool
 }
 
 // Options say how much a run does. The zero value means the defaults.
 type Options struct {
-	// Seed is for everything that is left to chance. The environment's TIDEMARK_SEED comes
-	// before it. 0 means 1. Goroutines make no two runs alike, so a failure may need
+	// Seed decides everything that is left to chance. The environment's TIDEMARK_SEED comes
+	// before it. 0 means 1. Goroutines make no two runs alike. So a failure may need
 	// several runs of its seed to come again.
 	Seed uint64
-	// Operations is how many commands and reads the writers ask for, all together. 0 means
+	// Operations is how many commands and reads the writers ask for, together. 0 means
 	// 1000.
 	Operations int
-	// Writers is the number of clients that write, each with up to four commands on their
+	// Writers is the number of clients that write. Each has up to four commands on their
 	// way. 0 means 8.
 	Writers int
-	// Listeners is the number of clients that listen, each to one stream, with a new
-	// snapshot and listener again and again. 0 means 20.
+	// Listeners is the number of clients that listen. Each listens to one stream, again and
+	// again with a new snapshot and listener. 0 means 20.
 	Listeners int
 	// Followers is the number of read-only runtimes, if the store has them. 0 means 2.
 	Followers int
@@ -57,20 +58,20 @@ type Options struct {
 	Streams int
 	// CompactEvery is the time between two rounds of maintenance. 0 means 100ms.
 	CompactEvery time.Duration
-	// Pause is the longest time that a listener sleeps before it goes on, and that
-	// trouble lasts. 0 means 20ms.
+	// Pause is the longest time that a listener sleeps, and that trouble lasts. 0 means
+	// 20ms.
 	Pause time.Duration
-	// Patience is how long listeners may take, after the end of the load, to deliver what
-	// is left. 0 means 30s.
+	// Patience is how long listeners may take to deliver the rest after the end of the
+	// load. 0 means 30s.
 	Patience time.Duration
 	// CheckTimeout bounds the search of [Linearizable] for each stream. 0 means 30s.
 	CheckTimeout time.Duration
-	// MinRate is the number of operations a second below which a run is void. 0 means
-	// none: how fast they are depends on the machine and what else it does.
+	// MinRate is the number of operations a second below which a run is void. 0 means none:
+	// the rate depends on the machine and its other work.
 	MinRate int
 }
 
-// seeded returns the options with the seed that they, or the environment, mean.
+// seeded returns the options with the seed that the environment or the options name.
 func (o Options) seeded() (Options, error) {
 	n, err := seed.Resolve(o.Seed)
 	if err != nil {

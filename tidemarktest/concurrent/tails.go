@@ -28,12 +28,14 @@ func stored(row persist.Row) Update {
 	return Update{Key: string(row.Key), Val: string(row.Val), Time: row.Time, Diff: row.Diff}
 }
 
-// RecordTail takes a snapshot of a stream and listens to what comes after it, until
-// enough says so, the listener ends, or the context does. tick returns the next tick.
-// It is called by one goroutine, and several tails may be recorded at once.
+// RecordTail takes a snapshot of a stream and listens to what comes after it. It ends when
+// enough returns true, when the listener ends, or with the context. tick returns the next
+// tick. RecordTail calls both functions in its caller's goroutine. Several tails may be
+// recorded at once.
 //
-// Errors: those of ReadHandle.Listen and of reading the snapshot. How the listener ends is
-// no error but the tail's Ended; the end of the context leaves that nil.
+// Errors: those of ReadHandle.Listen and of reading the snapshot. The end of the listener
+// is no error: the tail's Ended has it. After the end of the context, Ended
+// is nil.
 func RecordTail[K, V any](ctx context.Context, read *persist.ReadHandle[K, V], tick func() int64, enough func(Event) bool) (Tail, error) {
 	t := Tail{Start: Read{Stream: read.StreamName(), Reader: "of " + read.StreamName(), Call: tick()}}
 	s, l, err := read.Listen(ctx)

@@ -10,11 +10,10 @@ import (
 	"github.com/tidemark-go/tidemark/frontier"
 )
 
-// tally stands for the contents of a stream: one sum for each time, of the diffs at
-// that time, each multiplied by a hash of its key and value. Contents that
-// consolidate to the same have the same tally, in whatever order they come, and
-// advancing times is adding sums. It is sorted by time, has no sums of zero, and is
-// never changed in place.
+// tally stands for the contents of a stream. For each time it has one sum: the diffs at
+// that time, each multiplied by a hash of its key and value. Contents that consolidate to
+// the same have the same tally, in any order. To advance times is to add sums. A tally is
+// sorted by time, has no sums of zero, and is never changed in place.
 type tally []cell
 
 type cell struct{ time, sum uint64 }
@@ -46,7 +45,7 @@ func (t tally) advance(since frontier.Antichain) tally {
 	return moved.settle()
 }
 
-// settle sorts, adds up cells of one time and drops zeros, in place.
+// settle sorts the cells, adds up cells of one time, and drops zeros, in place.
 func (t tally) settle() tally {
 	slices.SortFunc(t, func(a, b cell) int { return cmp.Compare(a.time, b.time) })
 	kept := t[:0]
@@ -60,7 +59,7 @@ func (t tally) settle() tally {
 	return slices.DeleteFunc(kept, func(c cell) bool { return c.sum == 0 })
 }
 
-// digest returns a number that differs for different contents, as far as 64 bits do.
+// digest returns a number that differs for different contents, as far as 64 bits can.
 func (t tally) digest() uint64 {
 	d := uint64(14695981039346656037)
 	for _, c := range t {
@@ -101,8 +100,8 @@ func consolidated(updates []Update, since frontier.Antichain) map[Update]int64 {
 	return sums
 }
 
-// difference returns what has to be added to one set of updates to get another, for
-// messages: at most a few updates, sorted.
+// difference returns what must be added to one set of updates to get another, for messages:
+// a few updates at most, sorted.
 func difference(from, to []Update, since frontier.Antichain) []Update {
 	sums := consolidated(to, since)
 	for u, diff := range consolidated(from, since) {

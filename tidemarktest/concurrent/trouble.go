@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// planTroubles decides what happens during the run, and after how many operations:
-// a restart of the owner, one of a follower, and each trouble of the store, in an
-// order that depends on the seed.
+// planTroubles decides what happens during the run, and after how many operations: a
+// restart of the owner, one of each follower, and each trouble of the store. The seed
+// decides their order.
 func (r *run) planTroubles() {
 	r.plan = append(r.plan, Trouble{Name: "restart", Reopen: true})
 	for _, f := range r.followers {
@@ -28,8 +28,8 @@ func (r *run) planTroubles() {
 	}
 }
 
-// trouble makes happen what is due, and opens the location again when that is needed,
-// until the context ends.
+// trouble lets happen what is due, and opens the location again where that is needed. It
+// ends with the context.
 func (r *run) trouble(ctx context.Context) {
 	rng := r.rng("trouble", 0)
 	for {
@@ -62,7 +62,7 @@ func (r *run) trouble(ctx context.Context) {
 	}
 }
 
-// reopen restarts the owner. A run whose location cannot be opened any more ends.
+// reopen restarts the owner. If the location cannot be opened any more, the run ends.
 func (r *run) reopen(ctx context.Context) {
 	if err := r.owner.close(); err != nil {
 		r.failed("stop the runtime", err)
@@ -72,8 +72,8 @@ func (r *run) reopen(ctx context.Context) {
 	}
 }
 
-// compact does rounds of maintenance until the context ends.
-func (r *run) compact(ctx context.Context) {
+// maintain does rounds of maintenance until the context ends.
+func (r *run) maintain(ctx context.Context) {
 	ticker := time.NewTicker(r.CompactEvery)
 	defer ticker.Stop()
 	for {

@@ -18,7 +18,7 @@ type client struct {
 	id      int
 	rng     *rand.Rand
 	serial  int
-	present []Update // what it wrote and may take back; Time is the stream's number
+	present []Update // updates that it wrote and may take back; Time is the stream's number
 }
 
 // write asks for operations of every kind while there are some left.
@@ -32,14 +32,14 @@ func (r *run) write(ctx context.Context, i int) {
 			c.describe(ctx)
 		case n < 85:
 			c.commands(ctx, 1, c.effects)
-		default: // several on their way at once
+		default: // several commands on their way at once
 			c.commands(ctx, 2+c.rng.IntN(3), c.effects)
 		}
 	}
 }
 
-// commands submits commands, the first of which is the operation that was taken, and
-// then waits for all. draw says what they do.
+// commands submits up to n commands, and then waits for all. The first command uses the
+// operation that takes has counted. draw says what a command does.
 func (c *client) commands(ctx context.Context, n int, draw func() []Effect) {
 	h, err := c.owner.get(ctx)
 	if err != nil {
@@ -79,7 +79,7 @@ func (c *client) commands(ctx context.Context, n int, draw func() []Effect) {
 	}
 }
 
-// learn takes note of what an answer tells about the frontiers.
+// learn takes note of what an answer says about the frontiers.
 func (c *client) learn(cmd *Command) {
 	var mismatch *persist.UpperMismatchError
 	for i := range cmd.Effects {
@@ -136,8 +136,8 @@ func (c *client) effects() []Effect {
 	return effects
 }
 
-// sinceEffect lets go of times up to the upper or a little less, so that most of what
-// is written is compacted soon.
+// sinceEffect allows compaction up to the upper or a little less, so that most of what is
+// written is compacted soon.
 func (c *client) sinceEffect(stream int) []Effect {
 	known := &c.known[stream]
 	t := known.upper.Load() + 1
@@ -145,9 +145,9 @@ func (c *client) sinceEffect(stream int) []Effect {
 	return []Effect{{Stream: c.streams[stream], Since: &since}}
 }
 
-// written draws updates from the upper on: a mark of the command, which is never
-// taken back, and perhaps something that may be, the same again, or the retraction
-// of something written before.
+// written draws updates from the upper on. The first is a mark of the command, which is
+// never taken back. With it there may be an update that may be taken back, the same update
+// twice, or the retraction of something written before.
 func (c *client) written(stream int) Effect {
 	upper := c.known[stream].upper.Load()
 	return Effect{Stream: c.streams[stream], Updates: c.updates(stream, upper, upper+4)}
