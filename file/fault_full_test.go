@@ -127,7 +127,7 @@ func TestFullDiskIsLeft(t *testing.T) {
 		return nil
 	}
 	maintain := func(f *full) error { return f.db.Maintain(ctx0) }
-	// The compact goroutine may have merged before the disk is full. Then once more.
+	// The merge goroutine may have merged before the disk is full. Then once more.
 	merge := func(f *full) (err error) {
 		for range 20 {
 			if err = f.db.Maintain(ctx0); err != nil {

@@ -14,9 +14,9 @@ import (
 //
 // # Levels
 //
-// Levels keep few batches at the price of few rewrites. A flush or a move writes a batch of level 0. The first mergeWidth (16) neighbours
-// of one level, the lowest that has so many, are merged into one. Its level is one more, if
-// it is larger than each of its inputs.
+// Levels keep few batches at the price of few rewrites. A flush or a move writes a batch of
+// level 0. The first mergeWidth (16) neighbours of one level, the lowest that has so many,
+// are merged into one. Its level is one more, if it is larger than each of its inputs.
 //
 //	oldest                                            newest
 //	 2 2   1 1 1 1 1   0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0

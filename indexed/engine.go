@@ -22,7 +22,7 @@ import (
 //	commit    decides commands, in order, and applies what is durable
 //	append    appends groups of commands to the log; belongs to commit
 //	maintain  rounds: flush, manifest, truncation
-//	compact   merges batches
+//	merge     merges batches, and makes large moves to the trace
 //	collect   deletes blobs that are not needed any more
 //
 // Stop has a goroutine of its own, and so has each call of Maintain. The goroutine of a

@@ -17,7 +17,7 @@ import (
 // The tests of the whole engine run on the storage of package mem, which imports
 // this package, so they live in indexed_test and reach inside through this file.
 
-// OpenStill is Open without background work: a test takes each step itself.
+// OpenStill is Open without background work: a test makes each round itself.
 func OpenStill(ctx context.Context, log storage.Log, blob storage.Blob, cfg Config) (*Engine, error) {
 	return open(ctx, log, blob, cfg)
 }
@@ -35,7 +35,7 @@ func (e *Engine) RegisterAnyName(ctx context.Context, name, keyCodec, valCodec s
 
 // Step is one round of maintenance, and one of deleting garbage.
 func (e *Engine) Step(ctx context.Context, force bool) error {
-	truncated, err := e.step(ctx, force, nil)
+	truncated, err := e.runRound(ctx, force, nil)
 	return errors.Join(err, truncated, e.deleteGarbage(ctx, force))
 }
 
@@ -46,7 +46,7 @@ func (e *Engine) AdvanceBehindThePlan(id StreamID, upper frontier.Antichain) {
 	e.st.streams[id].upper = upper
 }
 
-// CheckNothingToMerge returns an error if the compact goroutine would find something to do.
+// CheckNothingToMerge returns an error if the merge goroutine would find something to do.
 func (e *Engine) CheckNothingToMerge() error {
 	m := e.planMerge(anything)
 	if m == nil {
@@ -277,7 +277,7 @@ func (e *Engine) WaitingListeners() (n int) {
 // WaitingBytes returns the bytes that writers wait for room for.
 func (e *Engine) WaitingBytes() int64 { return e.waiting.Load() }
 
-// MeetUnread is what the compact goroutine does when it cannot read a stream's batches.
+// MeetUnread is what the merge goroutine does when it cannot read a stream's batches.
 func (e *Engine) MeetUnread(id StreamID, err error) {
 	e.foundDamage(e.st.streams[id], part.Unread(err), nil)
 }

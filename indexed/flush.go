@@ -31,7 +31,7 @@ type flushPlan struct {
 	upper    frontier.Antichain
 	since    frontier.Antichain
 	claimed  bool // holds stream.moving
-	drain    bool // write a trace batch up to upper: the flush does a move as well
+	moves    bool // write a trace batch up to upper: the flush does a move as well
 	traceID  uint64
 	unsealID uint64
 }
@@ -55,21 +55,21 @@ func (e *Engine) flush(ctx context.Context, s *stream, force bool, met unread) e
 	return err
 }
 
-func (e *Engine) flushTail(ctx context.Context, s *stream, force, drain bool) error {
-	p := e.planFlush(s, drain)
+func (e *Engine) flushTail(ctx context.Context, s *stream, force, mayMove bool) error {
+	p := e.planFlush(s, mayMove)
 	if p == nil {
 		return nil
 	}
 	defer e.endFlush(p)
 	if p.claimed {
-		p.drain = e.moveInRound(p.set.pending(p.upper), p.tail.rowsBefore(p.upper), force)
+		p.moves = e.moveInRound(p.set.pending(p.upper), p.tail.rowsBefore(p.upper), force)
 	}
-	if !p.drain && p.tail.empty() {
+	if !p.moves && p.tail.empty() {
 		return nil
 	}
 	var trace, unsealed *batch
 	var err error
-	if p.drain {
+	if p.moves {
 		if trace, err = e.writeTrace(ctx, p); err != nil {
 			return fmt.Errorf("tidemark: move sealed updates of stream %s to its trace: %w", quoteName(s.name), err)
 		}
@@ -88,9 +88,9 @@ func (e *Engine) flushTail(ctx context.Context, s *stream, force, drain bool) er
 	return nil
 }
 
-// planFlush returns a flush that may have something to do, or nil. drain says whether it
-// may read batches. The caller must call endFlush.
-func (e *Engine) planFlush(s *stream, drain bool) *flushPlan {
+// planFlush returns a flush that may have something to do, or nil. mayMove says whether the
+// flush may read batches, to move sealed updates. The caller must call endFlush.
+func (e *Engine) planFlush(s *stream, mayMove bool) *flushPlan {
 	st := e.st
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -102,7 +102,7 @@ func (e *Engine) planFlush(s *stream, drain bool) *flushPlan {
 		stream: s, set: s.set, tail: s.tail, through: st.applied, after: s.flushed,
 		upper: s.upper, since: s.since,
 		//museum:fold-beside-a-move
-		claimed: drain && s.damage == nil && !s.moving && s.set.traceUpper().LessThan(s.upper),
+		claimed: mayMove && s.damage == nil && !s.moving && s.set.traceUpper().LessThan(s.upper),
 		traceID: st.nextBatch, unsealID: st.nextBatch + 1,
 	}
 	if !p.claimed && p.tail.empty() {
@@ -131,7 +131,7 @@ func (e *Engine) moveInRound(p pending, tail int, force bool) bool {
 	switch {
 	//museum:large-move-in-a-round
 	case !p.worthIt(tail, force) || p.bytes > m.movedInRound:
-		return false // not worth it, or work for the compact goroutine
+		return false // not worth it, or work for the merge goroutine
 	//museum:large-move-in-a-round/2
 	case p.bytes > m.moveLeft:
 		m.moveLater = true
@@ -164,7 +164,7 @@ func (e *Engine) writeTrace(ctx context.Context, p *flushPlan) (*batch, error) {
 // writeUnsealed writes the rest of the tail. It returns nil if nothing is left.
 func (e *Engine) writeUnsealed(ctx context.Context, p *flushPlan) (*batch, error) {
 	filter := part.TimeFilter{Lower: p.set.traceUpper(), Upper: frontier.Empty()}
-	if p.drain {
+	if p.moves {
 		filter.Lower = p.upper
 	}
 	cols := p.tail.columns()
@@ -198,7 +198,7 @@ func (e *Engine) commitFlush(p *flushPlan, trace, unsealed *batch) bool {
 	st, s := e.st, p.stream
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	if s.destroyed || s.flushed != p.after || p.drain && s.set.traceUpper() != p.set.traceUpper() {
+	if s.destroyed || s.flushed != p.after || p.moves && s.set.traceUpper() != p.set.traceUpper() {
 		return false
 	}
 	if trace != nil {

@@ -20,8 +20,8 @@ import (
 // may wait for a round, so its work is bounded: see round and movedInRound. Merges, large
 // moves and deletions are no part of rounds.
 type maintenance struct {
-	wake    chan struct{} // one token: something may be due
-	compact chan struct{} // one token: a merge may be possible
+	wake      chan struct{} // one token: something may be due
+	mergeWake chan struct{} // one token: a merge may be possible
 	// armed says that the maintain goroutine has a timer for the oldest tail. So an idle
 	// runtime is woken once, and a busy one is not woken by every command.
 	armed atomic.Bool
@@ -49,7 +49,7 @@ type maintenance struct {
 func (e *Engine) initMaintenance(m manifestReader, meter logMeter) {
 	e.maintenance.round, e.maintenance.merge = semaphore.NewWeighted(1), semaphore.NewWeighted(1)
 	e.maintenance.wake = make(chan struct{}, 1)
-	e.maintenance.compact = make(chan struct{}, 1)
+	e.maintenance.mergeWake = make(chan struct{}, 1)
 	e.maintenance.manifest = manifestWriter{manifestReader: m, blob: e.blob, life: e.life, metrics: e.metrics}
 	e.maintenance.meter = meter
 	e.maintenance.movedInRound = e.cfg.movedInRound()
@@ -72,9 +72,9 @@ func (e *Engine) wakeMaintenance() {
 	}
 }
 
-func (e *Engine) wakeCompaction() {
+func (e *Engine) wakeMerges() {
 	select {
-	case e.maintenance.compact <- struct{}{}:
+	case e.maintenance.mergeWake <- struct{}{}:
 	default:
 	}
 }
@@ -128,7 +128,7 @@ func (e *Engine) maintainLoop() {
 			}
 		}
 		last = time.Now()
-		truncated, err := e.step(e.life.work, false, nil)
+		truncated, err := e.runRound(e.life.work, false, nil)
 		if e.life.work.Err() != nil {
 			return
 		}
@@ -237,9 +237,9 @@ func (e *Engine) maintain(ctx context.Context) error {
 	defer e.wakeCollector()
 	e.readAgain(time.Time{})
 	met := unread{}
-	// A merge of the compact goroutine counts too: the manifest must name its result.
+	// A merge of the merge goroutine counts too: the manifest must name its result.
 	before := e.maintenance.merges.Load()
-	truncated, err := e.step(ctx, true, met)
+	truncated, err := e.runRound(ctx, true, met)
 	if err != nil {
 		return errors.Join(err, truncated)
 	}
@@ -251,7 +251,7 @@ func (e *Engine) maintain(ctx context.Context) error {
 	}
 	//museum:maintain-returns-early
 	if e.maintenance.merges.Load() != before {
-		if truncated, err = e.step(ctx, true, met); err != nil {
+		if truncated, err = e.runRound(ctx, true, met); err != nil {
 			return errors.Join(err, truncated)
 		}
 	}
@@ -287,11 +287,11 @@ func (e *Engine) tellBackgroundEnded(cause error) {
 	e.logger.Error("background work has ended: no more is flushed, merged or deleted until the location is opened again", "error", cause)
 }
 
-// step does one round: what is due, or everything if force is set. truncated is the error
-// of truncating the log. It is apart from err, because a log that is too long only takes
-// space: it is no reason to slow rounds down. Streams that cannot be read are added to met,
-// unless met is nil.
-func (e *Engine) step(ctx context.Context, force bool, met unread) (truncated, err error) {
+// runRound does one round: what is due, or everything if force is set. truncated is the
+// error of truncating the log. It is apart from err, because a log that is too long only
+// takes space: it is no reason to slow rounds down. Streams that cannot be read are added
+// to met, unless met is nil.
+func (e *Engine) runRound(ctx context.Context, force bool, met unread) (truncated, err error) {
 	m := &e.maintenance
 	if err := m.round.Acquire(ctx, 1); err != nil {
 		return nil, err
@@ -301,11 +301,11 @@ func (e *Engine) step(ctx context.Context, force bool, met unread) (truncated, e
 		return nil, err
 	}
 	start := time.Now()
-	e.metrics.steps.Inc()
+	e.metrics.rounds.Inc()
 	defer func() {
-		e.metrics.stepSeconds.Add(time.Since(start).Seconds())
+		e.metrics.roundSeconds.Add(time.Since(start).Seconds())
 		if err != nil || truncated != nil {
-			e.metrics.stepErrors.Inc()
+			e.metrics.roundErrors.Inc()
 			e.taken(errors.Join(err, truncated))
 		}
 	}()
@@ -315,10 +315,10 @@ func (e *Engine) step(ctx context.Context, force bool, met unread) (truncated, e
 	var flushed error
 	for _, s := range e.flushCandidates(force) {
 		if flushed = e.flush(ctx, s, force, met); flushed != nil {
-			break // on a full disk the steps below need little space, and free some
+			break // on a full disk the rest of the round needs little space, and frees some
 		}
 	}
-	e.wakeCompaction()
+	e.wakeMerges()
 	if m.moveLater {
 		defer e.wakeMaintenance() // the next round goes on
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/tidemark-go/tidemark/indexed/internal/part"
 )
 
-// merge is one work of the compact goroutine. A merge replaces neighbouring batches of a
+// merge is one task of the merge goroutine. A merge replaces neighbouring batches of a
 // stream by one with the same contents. Physical compaction is this merging. Logical
 // compaction is advancing times to the since, which makes rows equal and lets them cancel.
 // choose.go says which batches are merged.
@@ -33,7 +33,7 @@ type merge struct {
 	maxLevel int
 }
 
-// mergeWork is what the compact goroutine does with batches.
+// mergeWork is what the merge goroutine does with batches.
 type mergeWork int
 
 const (
@@ -42,14 +42,14 @@ const (
 	workLearn           // see spread
 )
 
-// compactLoop is the compact goroutine. It merges while there is something to merge, and
+// mergeLoop is the merge goroutine. It merges while there is something to merge, and
 // sleeps otherwise.
-func (e *Engine) compactLoop() {
+func (e *Engine) mergeLoop() {
 	var tries retry
 	var merges outage
 	for {
 		select {
-		case <-e.maintenance.compact:
+		case <-e.maintenance.mergeWake:
 		case <-e.life.work.Done():
 			return
 		}
@@ -83,7 +83,7 @@ type mergeScope struct {
 	// before this id was given out.
 	limit uint64
 	// uppers are the uppers to which streams are moved, even if that is not worth it yet.
-	// It is nil for the compact goroutine, and set for Maintain.
+	// It is nil for the merge goroutine, and set for Maintain.
 	uppers map[*stream]frontier.Antichain
 	idle   map[*stream]idleMerge // as stream.idle, in this scope
 	// met has the streams to leave out. A stream that cannot be read is added.
@@ -124,7 +124,7 @@ func (e *Engine) mergeOnce(ctx context.Context, scope mergeScope) (bool, error) 
 	start := time.Now()
 	out, err := e.doMerge(ctx, m)
 	if err != nil {
-		e.metrics.compactionErrors.Inc()
+		e.metrics.mergeErrors.Inc()
 		if e.foundDamage(m.stream, err, scope.met) {
 			return true, nil // others may have merges to do
 		}
@@ -140,14 +140,14 @@ func (e *Engine) mergeOnce(ctx context.Context, scope mergeScope) (bool, error) 
 		return true, nil
 	}
 	e.maintenance.merges.Add(1)
-	e.metrics.compactions.Inc()
-	e.metrics.compactionBytes.Add(float64(out.size()))
-	e.metrics.compactionSeconds.Add(time.Since(start).Seconds())
+	e.metrics.merges.Inc()
+	e.metrics.mergeBytes.Add(float64(out.size()))
+	e.metrics.mergeSeconds.Add(time.Since(start).Seconds())
 	return true, nil
 }
 
 // planMergeIn is planMerge. Maintain first waits for a round under way, which may hold
-// stream.moving of a stream. The compact goroutine does not wait: the round wakes it.
+// stream.moving of a stream. The merge goroutine does not wait: the round wakes it.
 func (e *Engine) planMergeIn(ctx context.Context, scope mergeScope) (*merge, error) {
 	if scope.uppers != nil {
 		if err := e.maintenance.round.Acquire(ctx, 1); err != nil {

@@ -25,10 +25,10 @@ type metrics struct {
 	commitSeconds, commitGroup               prometheus.Histogram
 	logBytes                                 prometheus.Counter
 
-	steps, stepErrors, stepSeconds              prometheus.Counter
+	rounds, roundErrors, roundSeconds           prometheus.Counter
 	flushes                                     prometheus.Counter
-	compactions, compactionBytes                prometheus.Counter
-	compactionSeconds, compactionErrors         prometheus.Counter
+	merges, mergeBytes                          prometheus.Counter
+	mergeSeconds, mergeErrors                   prometheus.Counter
 	staleResults                                prometheus.Counter
 	blobWrites, blobWriteBytes, blobWriteTime   *prometheus.CounterVec // by kind
 	blobDeletes, blobDeleteBytes, blobDeleteTim *prometheus.CounterVec // by kind
@@ -78,14 +78,14 @@ func newMetrics(st func() *state) *metrics {
 	m.commitGroup = histogram("commit_group_size", "Commands that shared one flush.", prometheus.ExponentialBuckets(1, 2, 13))
 	m.logBytes = counter("log_append_bytes_total", "Bytes of log entries appended.")
 
-	m.steps = counter("step_total", "Rounds of maintenance.")
-	m.stepErrors = counter("step_error_total", "Rounds of maintenance that ended with an error.")
-	m.stepSeconds = counter("step_seconds_total", "Time spent in rounds of maintenance.")
+	m.rounds = counter("step_total", "Rounds of maintenance.")
+	m.roundErrors = counter("step_error_total", "Rounds of maintenance that ended with an error.")
+	m.roundSeconds = counter("step_seconds_total", "Time spent in rounds of maintenance.")
 	m.flushes = counter("flush_total", "Tails moved to batches.")
-	m.compactions = counter("compaction_total", "Merges of batches, and large moves to the trace, that were applied.")
-	m.compactionBytes = counter("compaction_bytes_total", "Bytes of blobs written by merges and large moves.")
-	m.compactionSeconds = counter("compaction_seconds_total", "Time spent on merges and large moves.")
-	m.compactionErrors = counter("compaction_error_total", "Merges and large moves that failed; they are tried again.")
+	m.merges = counter("compaction_total", "Merges of batches, and large moves to the trace, that were applied.")
+	m.mergeBytes = counter("compaction_bytes_total", "Bytes of blobs written by merges and large moves.")
+	m.mergeSeconds = counter("compaction_seconds_total", "Time spent on merges and large moves.")
+	m.mergeErrors = counter("compaction_error_total", "Merges and large moves that failed; they are tried again.")
 	m.staleResults = counter("stale_result_total", "Results of background work dropped because the state had moved on.")
 	m.blobWrites = vec("blob_write_total", "Blobs written.", "kind")
 	m.blobWriteBytes = vec("blob_write_bytes_total", "Bytes of blobs written.", "kind")

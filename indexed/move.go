@@ -12,7 +12,7 @@ import (
 // A move takes sealed updates from unsealed batches to the trace. Reads do not depend on
 // moves, so a move waits until it is worth it. A move that reads little is part of a flush,
 // which writes the sealed updates of the tail once in that way. A move that reads much is
-// done by the compact goroutine, whatever its size. Rounds do not wait for it, because
+// done by the merge goroutine, whatever its size. Rounds do not wait for it, because
 // writers depend on rounds; meanwhile flushes of the stream leave the trace alone.
 //
 // Moves depend on the trace upper, and so do merges that advance unsealed times to the
@@ -57,7 +57,7 @@ func (s *batchSet) pending(upper frontier.Antichain) (p pending) {
 // of them are new there. The half bounds how much is stored in vain, together with
 // mergeUnsealed. The eighth bounds how often a row is read.
 //
-// A guess is never worth it: the compact goroutine reads such batches for their times
+// A guess is never worth it: the merge goroutine reads such batches for their times
 // first, and the next round decides. If force is set, one row is enough.
 func (p pending) worthIt(tail int, force bool) bool {
 	if force {

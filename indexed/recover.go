@@ -26,7 +26,7 @@ func Open(ctx context.Context, log storage.Log, blob storage.Blob, cfg Config) (
 		return nil, err
 	}
 	e.life.begin(e.maintainLoop)
-	e.life.begin(e.compactLoop)
+	e.life.begin(e.mergeLoop)
 	e.life.begin(e.collectLoop)
 	return e, nil
 }
