@@ -38,7 +38,8 @@
 // goroutine. An outlet takes one consumer: copy with flow.FanOut. An inlet takes one
 // upstream: join records with flow.Merge. All goroutines of an operator end with the
 // stream, at an error, or with the context that the operator was built with. When that
-// context ends they end at once, even if nobody takes what they send.
+// context ends they end at once, even if nobody takes what they send. After that, a flow or
+// a sink only discards what its upstream still sends, until the upstream closes the inlet.
 //
 // To blocks until the source has ended. A source of an unfinished stream goes on after its
 // sink has failed. So watch the sink's Done, and cancel the source's context.
