@@ -21,7 +21,7 @@ func openBadger(dir string) (store, error) {
 	return &badgerStore{db}, nil
 }
 
-// put hands over a copy: subscribers are given the slices of the writer, and later.
+// put hands over a copy: Badger gives the writer's slices to subscribers, and later.
 func (b *badgerStore) put(r *record) error {
 	own := *r
 	return b.db.Update(func(txn *badger.Txn) error { return txn.Set(own.key[:], own.val[:]) })
@@ -55,8 +55,8 @@ func (b *badgerStore) scan(visit func(key, val []byte)) error {
 	})
 }
 
-// listen subscribes to all keys. Badger does not say when a subscription has begun, so
-// records are written until one comes.
+// listen subscribes to all keys. Badger does not say when a subscription has begun. So
+// records are written until the subscription delivers one.
 func (b *badgerStore) listen(receive func(val []byte)) (func(), error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var ended sync.WaitGroup
@@ -67,7 +67,7 @@ func (b *badgerStore) listen(receive func(val []byte)) (func(), error) {
 		err := b.db.Subscribe(ctx, func(kvs *badger.KVList) error {
 			begun.Do(func() { close(ready) })
 			for _, kv := range kvs.Kv {
-				if len(kv.Value) == valSize { // not its own marks, nor ours
+				if len(kv.Value) == valSize { // neither Badger's own marks nor ours
 					receive(kv.Value)
 				}
 			}
@@ -97,7 +97,7 @@ func (b *badgerStore) listen(receive func(val []byte)) (func(), error) {
 	}
 }
 
-// settle waits until levels are not compacted any more.
+// settle waits until no level is being compacted any more.
 func (b *badgerStore) settle() error {
 	var before []badger.LevelInfo
 	quiet := 0

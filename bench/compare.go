@@ -13,22 +13,22 @@ import (
 	"golang.org/x/perf/benchmath"
 )
 
-// errWorse: a file of results is worse than the one it was compared with.
+// errWorse: the new file of results is worse than the old one.
 var errWorse = errors.New("something became worse")
 
-// significance is the chance at which a difference is taken for noise (benchstat's own).
+// significance is the probability at which a difference counts as noise (as in benchstat).
 const significance = 0.05
 
-// minRuns is how many runs of each there must be for a difference to be significant at
+// minRuns is how many runs each file must have, so that a difference can be significant at
 // all.
 const minRuns = 4
 
-// series is what one file says of one unit of one benchmark.
+// series is what one file has of one unit of one benchmark.
 type series struct{ name, unit string }
 
-// compare prints, as benchstat would, how medians have changed from one file of
-// results to another. It fails if one is worse by more than the tolerance and that is
-// no noise. Files may come from -save or from go test -bench.
+// compare prints, as benchstat would, how medians have changed from one file of results to
+// another. It fails if one is worse by more than the tolerance, and the difference is not
+// noise. Files may come from -save or from go test -bench.
 func compare(w io.Writer, oldFile, newFile string, tolerance float64) error {
 	older, order, better, err := readResults(oldFile)
 	if err != nil {
@@ -83,8 +83,8 @@ func compare(w io.Writer, oldFile, newFile string, tolerance float64) error {
 	return nil
 }
 
-// readResults reads a file in Go's benchmark format. better is 1 for units of which
-// more is better, and -1 for the others.
+// readResults reads a file in Go's benchmark format. better is 1 for units of which more is
+// better, and -1 for the others.
 func readResults(name string) (values map[series][]float64, order []series, better map[string]int, err error) {
 	f, err := os.Open(name)
 	if err != nil {
@@ -114,7 +114,7 @@ func readResults(name string) (values map[series][]float64, order []series, bett
 	return values, order, better, in.Err()
 }
 
-// isTimeOrSpace says that less is better of a unit that go test has measured.
+// isTimeOrSpace says that less is better for a unit that go test has measured.
 func isTimeOrSpace(unit string) bool {
 	return slices.Contains([]string{"sec/op", "ns/op", "B/op", "allocs/op"}, unit)
 }

@@ -2,7 +2,7 @@ package main
 
 import "fmt"
 
-// goal is a figure that Tidemark is to reach.
+// goal is a figure that Tidemark has to reach.
 type goal struct {
 	number int
 	what   string
@@ -28,7 +28,7 @@ func quotient(a, b func(*results) (float64, bool)) func(*results) (float64, bool
 	}
 }
 
-// against is Tidemark's figure by that of another system.
+// against is Tidemark's figure divided by that of another system.
 func against(work, system, unit string) func(*results) (float64, bool) {
 	return quotient(value(work, "tidemark", unit), value(work, system, unit))
 }

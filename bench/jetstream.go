@@ -11,8 +11,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// jetStore is a JetStream stream on a server in this process, reached over loopback as
-// any client would.
+// jetStore is a JetStream stream on a server in this process. It is reached over loopback,
+// as any client would reach it.
 type jetStore struct {
 	server *server.Server
 	conn   *nats.Conn

@@ -16,7 +16,7 @@ import (
 )
 
 // job is one run of one work on one system. It runs in a process of its own, so that
-// its memory, processor time and input and output are nobody else's.
+// memory, processor time, input and output are those of the job alone.
 type job struct {
 	Work   string
 	System string
@@ -53,7 +53,7 @@ var works = map[string]func(job) (result, error){
 	"Idle":        runIdle,
 }
 
-// name is that of the job in Go's benchmark format.
+// name is the name of the job in Go's benchmark format.
 func (j job) name() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s/system=%s", j.Work, j.System)
@@ -82,7 +82,7 @@ func (j job) open() (store, error) {
 	return s.open(j.Dir)
 }
 
-// jobTimeout is far beyond what any job takes.
+// jobTimeout is much longer than any job takes.
 const jobTimeout = 20 * time.Minute
 
 // runInChild runs the job in a process of its own, with a profile if profiles names a

@@ -1,5 +1,5 @@
-// Command bench runs the same work on Tidemark and on what a Go pipeline author could
-// take instead, on this machine, in one run, and prints tables of both.
+// Command bench runs the same work on Tidemark and on what a Go pipeline author could use
+// instead, on this machine, in one run. It prints tables of both.
 //
 //	go run .                       everything, under half an hour
 //	go run . -quick                less of it, under three minutes
@@ -8,9 +8,9 @@
 //	go run . -profiles DIR         also writes a profile of the processor for every job
 //	go run . -compare OLD NEW      compares two results.txt, and fails if NEW is worse
 //
-// Every run of a work on a system has a process and a directory of its own; systems
-// that are compared take turns, and medians are printed. It needs 20 GB below -dir for
-// everything.
+// Every run of a work on a system has a process and a directory of its own. Systems that
+// are compared take turns, and medians are printed. For everything, the command needs 20 GB
+// below -dir.
 package main
 
 import (
@@ -86,7 +86,7 @@ func run() error {
 	return results.print(os.Stdout)
 }
 
-// measure runs the steps of the plan whose names match, and what they need.
+// measure runs the steps of the plan whose names match, and the steps that these need.
 func measure(ctx context.Context, s scale, matching *regexp.Regexp, dir, profiles string) (_ *results, err error) {
 	temp, err := os.MkdirTemp(dir, "tidemark-bench-")
 	if err != nil {

@@ -34,8 +34,8 @@ const (
 // result is what a run has measured, by unit.
 type result map[string]float64
 
-// meter measures what this process uses between start and stop, and what the device
-// below a directory is given to write, by whomever.
+// meter measures what this process uses between start and stop. It also measures what the
+// device below a directory is given to write, by any process.
 type meter struct {
 	dir   string
 	began time.Time
@@ -49,9 +49,9 @@ func startMeter(dir string) (meter, error) {
 }
 
 // deviceWrites counts the bytes that the device of a directory was given to write, after
-// it was given all that waits in memory. The write_bytes of /proc/self/io would be of
-// this process alone, but they count the whole folio, a mebibyte or so, for every page of
-// it that is written once more, as in a log over a file that was filled before.
+// everything that waited in memory was written. The write_bytes of /proc/self/io are those
+// of this process alone, but they count too much: if one page is written once more, as in a
+// log over a file that was filled before, they count its whole folio, a mebibyte or so.
 func deviceWrites(dir string) (float64, error) {
 	f, err := os.Open(dir)
 	if err != nil {
@@ -108,7 +108,7 @@ func cpuTime() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// procValue returns the number behind a label in one of the kernel's text files.
+// procValue returns the number after a label in one of the kernel's text files.
 func procValue(file, label string) (float64, error) {
 	data, err := os.ReadFile(file)
 	if err != nil {
@@ -136,7 +136,7 @@ func (l latencies) percentile(p float64) float64 {
 	return float64(l.h.ValueAtPercentile(p)) / 1e3
 }
 
-// diskUsage is what the files below dir take, in blocks that were allocated.
+// diskUsage is what the files below dir take, in allocated blocks.
 func diskUsage(dir string) (n float64, err error) {
 	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
@@ -152,7 +152,7 @@ func diskUsage(dir string) (n float64, err error) {
 	return n, err
 }
 
-// ignoreGone forgives a file that was deleted while the directory was read.
+// ignoreGone ignores that a file was deleted while the directory was read.
 func ignoreGone(err error) error {
 	if os.IsNotExist(err) {
 		return nil
@@ -160,7 +160,7 @@ func ignoreGone(err error) error {
 	return err
 }
 
-// poll waits until done says so.
+// poll waits until done returns true.
 func poll(done func() bool) error {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()

@@ -5,7 +5,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/bloom"
 )
 
-// cacheSize is what every system may keep of what it has read.
+// cacheSize is how much of what it has read every system may keep.
 const cacheSize = 64 << 20
 
 type pebbleStore struct{ db *pebble.DB }

@@ -8,7 +8,7 @@ import (
 // scale is how much work is done.
 type scale struct {
 	rounds   int
-	duration time.Duration // of what is measured by time
+	duration time.Duration // of works that are measured by time
 	bulk     uint64
 	flow     uint64
 	keys     uint64
@@ -20,7 +20,7 @@ type scale struct {
 	idle     time.Duration
 }
 
-// The log of full holds a gibibyte: a record takes 140 bytes in it.
+// In the full scale, the log holds a gibibyte: a record takes 140 bytes in it.
 var (
 	full = scale{
 		rounds: 5, duration: time.Second, bulk: 3_000_000, flow: 2_000_000, keys: 1_000_000, upserts: 20_000_000,
@@ -37,7 +37,7 @@ var (
 // step is a job of the plan.
 type step struct {
 	job
-	store string // of which store; "" is a new one for this job alone
+	store string // name of the store; "" is a new store for this job alone
 	fresh bool   // the store is removed before
 	last  bool   // and after
 	once  bool   // in the first round only
@@ -67,7 +67,8 @@ func (s scale) plan() []step {
 		}
 		add(step{job: job{Work: "Scan", System: system, Records: s.bulk}, store: store, last: true})
 	}
-	// A tree of pages that are written where they are takes so long that a tenth must do.
+	// A tree whose pages are written in place takes very long, so it gets a tenth of the
+	// records.
 	add(step{job: job{Work: "Bulk", System: "bbolt", Records: s.bulk / 10}, store: "bulk-bbolt", fresh: true})
 	add(step{job: job{Work: "Scan", System: "bbolt", Records: s.bulk / 10}, store: "bulk-bbolt", last: true})
 

@@ -11,14 +11,14 @@ import (
 	_ "gonum.org/v1/plot/vg/vgsvg" // so that plots can be saved as SVG
 )
 
-// chart is a plot of bars: a group for each work, in it a bar for each system, as high
-// as its figure is by Tidemark's.
+// chart is a plot of bars: a group for each work, with a bar for each system. The height of
+// a bar is the system's figure divided by Tidemark's.
 type chart struct {
 	file, title string
 	bars        []bars
 }
 
-// bars are a group.
+// bars is one group of bars.
 type bars struct {
 	label, work, unit string
 }
@@ -41,7 +41,7 @@ func (s scale) charts() []chart {
 	}
 }
 
-// plot draws what was measured, as SVG, into a directory.
+// plot draws what was measured into a directory, as SVG.
 func (rs *results) plot(dir string) error {
 	for _, c := range rs.scale.charts() {
 		if err := rs.draw(c, filepath.Join(dir, c.file)); err != nil {
@@ -69,7 +69,7 @@ func (rs *results) draw(c chart, file string) error {
 			}
 		}
 	}
-	const group = 60.0 // of points, for all bars of a work
+	const group = 60.0 // points, for all bars of a work
 	for i, s := range drawn {
 		values := make(plotter.Values, len(c.bars))
 		for k, b := range c.bars {

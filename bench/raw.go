@@ -13,9 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// raw is the least that durable can cost: one file, in which groups of records are
-// appended by one write and one fdatasync each. Whoever comes while a group is on its
-// way shares the next one. It has no checksums, no index and no recovery.
+// raw is the least that durability can cost: one file, to which groups of records are
+// appended, each by one write and one fdatasync. Writers that come while a group is on its
+// way share the next group. There are no checksums, no index and no recovery.
 type raw struct {
 	f      *os.File
 	filled bool
@@ -32,7 +32,7 @@ type rawGroup struct {
 	err  error
 }
 
-// rawFill is how many zeros are made ready at a time.
+// rawFill is how many bytes of zeros are prepared at a time.
 const rawFill = 64 << 20
 
 func openRaw(dir string, filled bool) (store, error) {
@@ -68,7 +68,7 @@ func newRawGroup(buf []byte) *rawGroup {
 	return &rawGroup{buf: buf[:0], done: make(chan struct{})}
 }
 
-// rawHeader is the length of a record in front of it.
+// rawHeader is the size of the length in front of each record.
 const rawHeader = 2
 
 func appendRaw(buf []byte, r *record) []byte {
@@ -90,8 +90,8 @@ func (r *raw) putAll(rs []record) error {
 	})
 }
 
-// commit adds to the next group and waits until it is durable. Who finds no group on
-// its way writes his own.
+// commit adds to the next group, and waits until that group is durable. If no group is on
+// its way, the caller writes the group itself.
 func (r *raw) commit(add func([]byte) []byte) error {
 	r.mu.Lock()
 	g := r.next
@@ -109,8 +109,8 @@ func (r *raw) commit(add func([]byte) []byte) error {
 	return g.err
 }
 
-// finish writes a group, and leaves the next one, if anybody waits for it, to a
-// goroutine of its own.
+// finish writes a group. If writers wait for the next group, a new goroutine writes that
+// one.
 func (r *raw) finish(g *rawGroup) {
 	g.err = r.write(g.buf)
 	close(g.done)

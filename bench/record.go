@@ -9,8 +9,8 @@ const (
 	recordSize = keySize + valSize
 )
 
-// record is the unit of all work: a random key and a value of which half compresses.
-// All bytes of a value are ASCII, so that it is a string as well.
+// record is the unit of all work: a random key, and a value of which half compresses. All
+// bytes of a value are ASCII, so that the value is a string as well.
 type record struct {
 	key [keySize]byte
 	val [valSize]byte
@@ -19,7 +19,7 @@ type record struct {
 // filler is the half of every value that compresses.
 const filler = "tidemark benchmark: this half of each value is eve"
 
-// fill makes r the record number i of the input, the same one in every run.
+// fill makes r the record number i of the input. It is the same in every run.
 func (r *record) fill(i uint64) {
 	x := mix(i)
 	binary.LittleEndian.PutUint64(r.key[:], x)
@@ -51,8 +51,8 @@ func records(from uint64, n int) []record {
 	return rs
 }
 
-// digest tells whether everything was read: it is the same in any order, and touches
-// the beginning of every key and the end of every value.
+// digest tells whether everything was read. It is the same in any order of the records. It
+// depends on the beginning of every key and on the end of every value.
 type digest struct {
 	n, sum uint64
 }

@@ -13,7 +13,7 @@ import (
 	"strings"
 )
 
-// results are all runs, by name and unit, in the order in which names came.
+// results are all runs, by name and unit, in the order in which the names came.
 type results struct {
 	scale scale
 	names []string
@@ -44,7 +44,7 @@ func (rs *results) median(name, unit string) (float64, bool) {
 	return (values[(n-1)/2] + values[n/2]) / 2, true
 }
 
-// lowerIsBetter are the units of which less is better; of all others more is.
+// lowerIsBetter are the units of which less is better. Of all others, more is better.
 var lowerIsBetter = []string{
 	unitP50, unitP99, unitAckP50, unitWrote, unitDisk, unitCPU, unitMemory, unitTime, unitLate,
 	unitSpace, unitOfReading, unitWakeUps, unitWroteBytes,
@@ -70,7 +70,7 @@ func (rs *results) write(w io.Writer) error {
 	return b.Flush()
 }
 
-// processor is what the kernel calls the processor.
+// processor is the kernel's name of the processor.
 func processor() string {
 	data, err := os.ReadFile("/proc/cpuinfo")
 	if err != nil {

@@ -5,16 +5,16 @@ import (
 	"slices"
 )
 
-// store is a place that keeps records, durably: what put and putAll were given is on
-// the device when they return.
+// store keeps records durably: when put and putAll return, their records are on the device.
 type store interface {
-	// put is called by several goroutines at once.
+	// put may be called by several goroutines at once.
 	put(r *record) error
-	// putAll makes the records durable together. It is called by several goroutines at once.
+	// putAll makes the records durable together. It may be called by several goroutines at
+	// once.
 	putAll(rs []record) error
 	// scan reads everything there is.
 	scan(visit func(key, val []byte)) error
-	// settle returns when no work is left to do in the background.
+	// settle returns when no background work is left.
 	settle() error
 	close() error
 }
@@ -25,17 +25,17 @@ type pipeliner interface {
 	putAsync(r *record) (wait func() error, err error)
 }
 
-// listenable is a store that tells of what is written to it.
+// listenable is a store that delivers what is written to it.
 type listenable interface {
 	// listen calls receive with each record that is written after listen has returned,
 	// until the returned function is called.
 	listen(receive func(val []byte)) (stop func(), err error)
 }
 
-// system is one of those that are compared.
+// system is one of the compared systems.
 type system struct {
 	name string
-	// how says how it is configured, and on whose advice.
+	// how says how the system is configured, and on whose advice.
 	how  string
 	open func(dir string) (store, error)
 }

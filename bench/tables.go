@@ -19,7 +19,7 @@ func (rs *results) print(w io.Writer) error {
 	return p.err
 }
 
-// printer keeps the first error of writing.
+// printer keeps the first error of a write.
 type printer struct {
 	w   io.Writer
 	err error
@@ -66,8 +66,8 @@ var unitOrder = []string{
 	unitBatches, unitSteady, unitSpace, unitWrote, unitDisk, unitWakeUps, unitWroteBytes, unitCPU, unitMemory,
 }
 
-// printWork prints a work's table: medians, and by how much Tidemark is ahead in the
-// first column.
+// printWork prints the table of a work: medians, and how far Tidemark is ahead in the first
+// column.
 func (rs *results) printWork(p *printer, work string) {
 	var systems []string
 	for _, name := range rs.names {
@@ -113,7 +113,7 @@ func (rs *results) printWork(p *printer, work string) {
 	}
 }
 
-// number prints three digits that count.
+// number prints three significant digits.
 func number(v float64) string {
 	switch {
 	case v == 0:

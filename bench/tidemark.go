@@ -20,9 +20,9 @@ const (
 	sealEvery = 10
 )
 
-// tidemark keeps records as updates of one stream. Single records are written at the
-// upper, and nothing is sealed; every batch has a time of its own, and of ten that
-// follow one another the times are sealed when all are durable.
+// tidemark keeps records as updates of one stream. Single records are written at the upper,
+// and nothing is sealed. Each batch has a time of its own. The times of ten consecutive
+// batches are sealed when all ten are durable.
 type tidemark[K, V any] struct {
 	client *persist.Client
 	write  *persist.WriteHandle[K, V]
@@ -38,12 +38,12 @@ type tidemark[K, V any] struct {
 	seal  uint64              // sealed to, or on its way
 }
 
-// form is how records are given to a stream and taken from it.
+// form is how records are given to a stream, and taken from it.
 type form[K, V any] struct {
 	keys persist.Codec[K]
 	vals persist.Codec[V]
 	give func(r *record) (K, V)
-	// take returns what visitors are given; r is room for it.
+	// take returns the record that visitors get. r is room for it.
 	take func(key K, val V, r *record) (k, v []byte)
 }
 
@@ -53,7 +53,8 @@ var asBytes = form[[]byte, []byte]{
 	take: func(k, v []byte, _ *record) ([]byte, []byte) { return k, v },
 }
 
-// asTyped has numbers for keys, the first half of each, and strings for values.
+// asTyped has a number as the key, from the first half of the record's key, and a string as
+// the value.
 var asTyped = form[uint64, string]{
 	keys: codec.Uint64, vals: codec.String,
 	give: func(r *record) (uint64, string) { return binary.LittleEndian.Uint64(r.key[:]), string(r.val[:]) },
@@ -66,7 +67,7 @@ var asTyped = form[uint64, string]{
 func openTidemark(dir string) (store, error) { return openForm(dir, persist.Config{}, asBytes) }
 func openTyped(dir string) (store, error)    { return openForm(dir, persist.Config{}, asTyped) }
 
-// openStored reads rows as they are stored, which are valid until the next one.
+// openStored reads rows as they are stored. Each row is valid until the next one.
 func openStored(dir string) (store, error) {
 	t, err := openForm(dir, persist.Config{}, asBytes)
 	if err != nil {
@@ -156,8 +157,8 @@ func (t *tidemark[K, V]) putAll(rs []record) error {
 	return nil
 }
 
-// durable notes a durable batch, and seals if there is enough to seal. Seals are given
-// their order under the lock.
+// durable notes a durable batch, and seals if there is enough to seal. The lock decides the
+// order of the seals.
 func (t *tidemark[K, V]) durable(at uint64) *persist.Future[storage.SeqNo] {
 	t.mu.Lock()
 	defer t.mu.Unlock()

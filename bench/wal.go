@@ -7,7 +7,7 @@ import (
 	"github.com/tidwall/wal"
 )
 
-// walStore is a log of records. It wants the index of each entry in order, so one
+// walStore is a log of records. It wants the index of each entry in order, so only one
 // writer writes at a time.
 type walStore struct {
 	mu   sync.Mutex

@@ -11,8 +11,8 @@ const (
 	bulkWriters = 4
 )
 
-// runBulk measures durable batches of 1,000 records from 4 writers, until the last one
-// is durable and no work is left to do in the background.
+// runBulk measures durable batches of 1,000 records from 4 writers. It ends when the last
+// batch is durable, and no background work is left.
 func runBulk(j job) (_ result, err error) {
 	s, err := j.open()
 	if err != nil {
@@ -37,7 +37,8 @@ func runBulk(j job) (_ result, err error) {
 	if err := m.stop(r, j.Records); err != nil {
 		return nil, err
 	}
-	// Bytes, seconds of CPU and memory count everything; the rate is that of writing.
+	// Bytes, seconds of CPU and memory are those of everything. The rate is that of
+	// writing.
 	r[unitSettled] = r[unitRate]
 	r[unitRate], r[unitMB] = rate, throughput
 	used, err := diskUsage(j.Dir)
@@ -45,7 +46,7 @@ func runBulk(j job) (_ result, err error) {
 	return r, err
 }
 
-// unitSettled is the rate of records until no work is left in the background.
+// unitSettled is the rate of records until no background work is left.
 const unitSettled = "settled/s"
 
 // load writes the records from..from+n in batches.

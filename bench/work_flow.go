@@ -18,8 +18,8 @@ import (
 
 type element = operators.Result[[]byte, []byte]
 
-// runFlow measures how many elements reach the end of a flow of one Map, from a source
-// that reads a stream, or from go-streams' own source of a channel.
+// runFlow measures how many elements reach the end of a flow of one Map. They come from a
+// source that reads a stream, or from go-streams' own channel source.
 func runFlow(j job) (_ result, err error) {
 	passed := uint64(0)
 	count := flow.NewMap(func(e any) any {
@@ -69,8 +69,8 @@ func runFlow(j job) (_ result, err error) {
 	return finish(m)
 }
 
-// runPipeline measures a pipeline in batch mode, durable and exactly once: it reads a
-// stream, maps each value, two batches at a time, and writes another stream.
+// runPipeline measures a pipeline in batch mode, durable and exactly once. The pipeline
+// reads a stream, maps each value, two batches at a time, and writes another stream.
 func runPipeline(j job) (_ result, err error) {
 	ctx := context.Background()
 	t, err := openForm(j.Dir, persist.Config{}, asBytes)
@@ -125,7 +125,7 @@ func runPipeline(j job) (_ result, err error) {
 	return r, nil
 }
 
-// runFinished loads a stream and finishes it, so that who reads it comes to an end.
+// runFinished loads a stream and finishes it, so that its readers come to an end.
 func runFinished(j job) (_ result, err error) {
 	t, err := openForm(j.Dir, persist.Config{}, asBytes)
 	if err != nil {

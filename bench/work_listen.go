@@ -7,8 +7,9 @@ import (
 	"time"
 )
 
-// runListen measures the time from a durable write's beginning to a listener that
-// receives it, beside the time until the writer was told that it is durable.
+// runListen measures the time from the beginning of a durable write until a listener
+// receives it. It also measures the time until the writer is told that the write is
+// durable.
 func runListen(j job) (_ result, err error) {
 	s, err := j.open()
 	if err != nil {
@@ -19,7 +20,8 @@ func runListen(j job) (_ result, err error) {
 	if !ok {
 		return nil, errors.New("it has no listeners")
 	}
-	// Of each write when it began, by its number, which its value begins with.
+	// The time when each write began, by its number. The value of the write begins with
+	// that number.
 	begun := make([]atomic.Int64, maxListened)
 	var received atomic.Uint64
 	var measuring atomic.Bool
@@ -30,7 +32,7 @@ func runListen(j job) (_ result, err error) {
 		if measuring.Load() {
 			took.add(now - time.Duration(begun[numberOf(val)].Load()))
 		}
-		received.Add(1) // last: whoever has seen all of them may look at took
+		received.Add(1) // last: a reader that has seen all of them may look at took
 	})
 	if err != nil {
 		return nil, err
@@ -106,8 +108,8 @@ func numberOf(val []byte) (n uint64) {
 	return n
 }
 
-// runFanOut measures writers that write at a fixed pace while many listen: how late the
-// slowest listener is at the end, and what a write takes.
+// runFanOut measures writers that write at a fixed pace while many listeners listen. It
+// measures how late the slowest listener is at the end, and what a write takes.
 func runFanOut(j job) (_ result, err error) {
 	s, err := j.open()
 	if err != nil {
@@ -134,8 +136,8 @@ func runFanOut(j job) (_ result, err error) {
 	parts := make([]latencies, writers)
 	began := time.Now()
 	var written atomic.Uint64
-	// Each writer has its share of the pace. One that falls behind writes as fast as it
-	// can until it has caught up.
+	// Each writer has its share of the pace. A writer that falls behind writes as fast as
+	// it can until it has caught up.
 	if err := together(writers, func(i int) error {
 		parts[i] = newLatencies()
 		every := time.Duration(writers) * time.Second / time.Duration(j.Pace)

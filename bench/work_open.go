@@ -20,7 +20,7 @@ import (
 // longLog keeps everything in the log.
 var longLog = persist.Config{MaxTailBytes: 4 << 30, FlushBytes: 2 << 30, MaxLogBytes: 8 << 30, FlushInterval: -1}
 
-// runCrash fills a log and dies as if killed.
+// runCrash fills a log, and dies as a killed process does.
 func runCrash(j job) (result, error) {
 	t, err := openForm(j.Dir, longLog, asBytes)
 	if err != nil {
@@ -32,8 +32,9 @@ func runCrash(j job) (result, error) {
 	return nil, unix.Kill(os.Getpid(), unix.SIGKILL)
 }
 
-// runRecover measures opening a store that crashed with a long log, beside reading the
-// files of the log. Both find nothing of them in memory, as after a machine has crashed.
+// runRecover measures two things: to open a store that crashed with a long log, and to read
+// the files of the log. Both find nothing of the files in memory, as after a crash of the
+// machine.
 func runRecover(j job) (_ result, err error) {
 	if err := evict(filepath.Join(j.Dir, "log")); err != nil {
 		return nil, err
@@ -75,12 +76,12 @@ func runRecover(j job) (_ result, err error) {
 
 const (
 	unitReading   = "read-s"
-	unitOfReading = "open/read" // by the time that reading the log's files takes
+	unitOfReading = "open/read" // divided by the time that reading the log's files takes
 	unitLogMB     = "log-MB"
 	unitBatches   = "batches"
 )
 
-// evict makes the system forget what it has read of the files in a directory.
+// evict makes the operating system forget what it has read of the files in a directory.
 func evict(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -140,7 +141,7 @@ func runManyStreams(j job) (_ result, err error) {
 	}); err != nil {
 		return nil, err
 	}
-	// What is sealed is merged; what is not stays in batches of its own, a few at least.
+	// Sealed batches are merged. Unsealed ones stay batches of their own, at least a few.
 	const sealed = 7
 	for at := uint64(0); ; at++ {
 		n := 0
@@ -179,7 +180,7 @@ func runManyStreams(j job) (_ result, err error) {
 	}
 }
 
-// runOpenMany measures opening it.
+// runOpenMany measures the opening of the store that runManyStreams has filled.
 func runOpenMany(j job) (_ result, err error) {
 	m, err := startMeter(j.Dir)
 	if err != nil {
@@ -203,7 +204,7 @@ func runOpenMany(j job) (_ result, err error) {
 	return r, t.close()
 }
 
-// runIdle measures what a runtime does that has nothing to do.
+// runIdle measures a runtime that has nothing to do.
 func runIdle(j job) (_ result, err error) {
 	r := result{}
 	if j.System == "tidemark" {
@@ -216,7 +217,7 @@ func runIdle(j job) (_ result, err error) {
 			return nil, err
 		}
 	}
-	time.Sleep(2 * time.Second) // what it had begun is over
+	time.Sleep(2 * time.Second) // work that it had begun is over by then
 	before, err := switches()
 	if err != nil {
 		return nil, err
@@ -243,7 +244,7 @@ const (
 	unitWroteBytes = "written-B"
 )
 
-// switches counts how often threads of this process have gone to sleep.
+// switches counts how often threads of this process went to sleep.
 func switches() (n float64, err error) {
 	tasks, err := os.ReadDir("/proc/self/task")
 	if err != nil {

@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// runScan measures reading everything back, in a process that has just opened the
-// store, and then once more.
+// runScan measures reading everything back, in a process that has just opened the store.
+// Then it reads once more.
 func runScan(j job) (_ result, err error) {
 	s, err := j.open()
 	if err != nil {

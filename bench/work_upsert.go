@@ -13,17 +13,17 @@ import (
 )
 
 const (
-	// upsertBehind is how many times the since follows behind the upper.
+	// upsertBehind is how many times the since stays behind the upper.
 	upsertBehind = 1000
 	// upsertInFlight is how many batches are on their way.
 	upsertInFlight = 4
 )
 
-// runUpsert measures a table of keys that is overwritten again and again: every update
-// retracts the old value of a random key and inserts a new one. A thousand updates are
-// a command, with a time of its own.
+// runUpsert measures a table of keys that is overwritten again and again. Every update
+// retracts the old value of a random key, and inserts a new one. A command has a thousand
+// updates, and a time of its own.
 //
-// What is live is what the since tells apart: a row for each key, and the two rows of
+// What is live is what the since can tell apart: a row for each key, and the two rows of
 // each update of the last upsertBehind times.
 func runUpsert(j job) (_ result, err error) {
 	ctx := context.Background()
@@ -75,7 +75,8 @@ func runUpsert(j job) (_ result, err error) {
 	r := result{}
 	began := time.Now()
 	var tenths []float64
-	// Warm is once the window behind the upper is full, and then as much again.
+	// The table is warm when the window behind the upper is full, and as much again was
+	// written.
 	warm, sampled := min(2*upsertBehind, batches/2), time.Time{}
 	for n := range batches {
 		if err := upsert(at+n, func(int) uint64 { return rng.Uint64N(j.Keys) }); err != nil {
@@ -102,11 +103,11 @@ func runUpsert(j job) (_ result, err error) {
 }
 
 const (
-	unitSpace  = "disk/live"  // the most that was seen
-	unitSteady = "last/first" // the rate of the last tenth by that of the second
+	unitSpace  = "disk/live"  // the largest value seen
+	unitSteady = "last/first" // the rate of the last tenth divided by that of the second
 )
 
-// version is the row of a key at one of its versions.
+// version is the row of a key in one of its versions.
 func version(key uint64, v uint32, at uint64, diff int64) persist.Update[[]byte, []byte] {
 	var rec record
 	rec.fill(key<<32 | uint64(v))

@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// warmUp is how long a store is written to before anything is measured.
+// warmUp is how long records are written to a store before anything is measured.
 const warmUp = 300 * time.Millisecond
 
-// runWrite measures durable writes of one record each: every writer waits until its
-// record is durable before it writes the next one.
+// runWrite measures durable writes of one record each. Every writer waits until its record
+// is durable before it writes the next one.
 func runWrite(j job) (_ result, err error) {
 	s, err := j.open()
 	if err != nil {
@@ -35,7 +35,7 @@ func runWrite(j job) (_ result, err error) {
 	return r, m.stop(r, at.Load()-from)
 }
 
-// writeFor has writers write records of the input, from at on, for a time.
+// writeFor lets writers write records of the input, from at on, for a time.
 func writeFor(s store, writers int, d time.Duration, at *atomic.Uint64) (latencies, error) {
 	parts := make([]latencies, writers)
 	end := time.Now().Add(d)
@@ -97,7 +97,8 @@ func runPipelined(j job) (_ result, err error) {
 				return n, nil
 			}
 			rec.fill(at)
-			// One in 16 is timed: a clock is not free beside work of a microsecond.
+			// One in 16 is timed: to read the clock costs time too, beside work of a
+			// microsecond.
 			if f.began = (time.Time{}); at%16 == 0 {
 				f.began = time.Now()
 			}
