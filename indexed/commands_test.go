@@ -224,10 +224,10 @@ func TestMetrics(t *testing.T) {
 	_, l, err := f.Listen(f.ctx, id)
 	require.NoError(t, err)
 	defer l.Close()
-	f.step(true)
+	f.round(true)
 	f.faults.Inject(mem.Fault{Op: mem.OpSet, Err: fmt.Errorf("disk: %w", syscall.ENOSPC)})
 	f.write(id, up("c", 3))
-	require.Error(t, f.Step(f.ctx, true))
+	require.Error(t, f.Round(f.ctx, true))
 	got := gather(t, registry)
 	for name, want := range map[string]float64{
 		`tidemark_stream_upper s`: 2, `tidemark_stream_since s`: 0, `tidemark_listeners s`: 1,
@@ -316,7 +316,7 @@ func TestFollowerSnapshotBesideDeletion(t *testing.T) {
 	f := newFixture(t, still())
 	id := f.register("s")
 	f.write(id, up("a", 1))
-	f.step(true)
+	f.round(true)
 	faults := mem.NewUnreliable()
 	r, err := indexed.OpenRead(f.ctx, f.place.OpenLogReader(), faults.BlobReader(f.place.OpenBlobReader()), still())
 	require.NoError(t, err)
@@ -334,7 +334,7 @@ func TestFollowerSnapshotBesideDeletion(t *testing.T) {
 	}()
 	require.NoError(t, gate.Wait(f.ctx, 1))
 	f.seal(id, frontier.At(5))
-	f.step(true) // replaces the batch, and deletes it
+	f.round(true) // replaces the batch, and deletes it
 	require.Len(t, f.batchKeys(), 1)
 	gate.Open()
 	a := <-answers
@@ -343,8 +343,8 @@ func TestFollowerSnapshotBesideDeletion(t *testing.T) {
 	f.pad(id, indexed.MergeWidth-1)
 	f.allow(id, frontier.At(9))
 	require.Equal(t, 1, f.mergeAll())
-	f.step(true)
-	f.step(true)
+	f.round(true)
+	f.round(true)
 	require.Equal(t, []string{"k=a @1 +1"}, show(collect(t, a.s.Consolidated(f.ctx))), "pinned")
 	require.NoError(t, a.s.Close())
 	require.NoError(t, a.l.Close())
@@ -362,7 +362,7 @@ func TestFailedReads(t *testing.T) {
 	id := f.register("s")
 	f.write(id, up("a", 1), up("b", 1))
 	f.seal(id, frontier.At(2))
-	f.step(true)
+	f.round(true)
 	f.write(id, up("c", 2))
 	s, err := f.Snapshot(f.ctx, id)
 	require.NoError(t, err)

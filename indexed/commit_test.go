@@ -78,7 +78,7 @@ func TestBrokenStateIsLeftAlone(t *testing.T) {
 	_, err = l.Next(f.ctx)
 	require.ErrorIs(t, err, indexed.ErrStopped)
 	require.NoError(t, l.Close())
-	require.ErrorIs(t, f.Step(f.ctx, true), indexed.ErrStopped)
+	require.ErrorIs(t, f.Round(f.ctx, true), indexed.ErrStopped)
 	require.Empty(t, f.batchKeys())
 
 	f.crash()
@@ -91,13 +91,13 @@ func TestBrokenStateIsLeftAlone(t *testing.T) {
 func TestBrokenStateIsNotWrittenDown(t *testing.T) {
 	f := newFixture(t, still())
 	id, other := f.register("s"), f.register("other")
-	f.step(true)
+	f.round(true)
 	f.write(other, up("o", 1))
 	f.write(id, up("a", 1))
 	version := f.ManifestVersion()
 	writing := f.faults.GateBefore(mem.OpSet)
 	stepped := make(chan error, 1)
-	go func() { stepped <- f.Step(f.ctx, true) }()
+	go func() { stepped <- f.Round(f.ctx, true) }()
 	require.NoError(t, writing.Wait(f.ctx, 1))
 	f.AdvanceBehindThePlan(id, frontier.At(9))
 	_, err := f.submit(func(c *indexed.Command) {

@@ -54,7 +54,7 @@ func TestDamageHoldsUpNobodyElse(t *testing.T) {
 	for i := range uint64(3) {
 		f.write(bad, up(fmt.Sprint(i), i+1))
 		f.write(good, up(fmt.Sprint(i), i+1), up("too", i+1))
-		f.step(true)
+		f.round(true)
 	}
 	f.damage(bad)
 
@@ -62,7 +62,7 @@ func TestDamageHoldsUpNobodyElse(t *testing.T) {
 	f.seal(bad, frontier.At(3))
 	f.seal(good, frontier.At(3))
 	f.write(bad, up("tail", 9))
-	f.step(true)
+	f.round(true)
 	require.Zero(t, f.Buckets(bad).TailChunks)
 	require.Zero(t, f.Buckets(good).TailChunks)
 	require.Len(t, f.Buckets(good).Trace, 1, "good was drained to its trace")
@@ -151,7 +151,7 @@ func TestUnreadableBatchHoldsUpNobodyElse(t *testing.T) {
 		f.traceOf(bad, indexed.MergeWidth, 1)
 		f.traceOf(good, indexed.MergeWidth, 2)
 		f.write(bad, up("unsealed", indexed.MergeWidth+3))
-		f.step(true)
+		f.round(true)
 		var broken atomic.Bool
 		broken.Store(true)
 		f.restartIn(func(op mem.Op, key string) error {

@@ -136,7 +136,7 @@ func TestCallsEndWithTheirContext(t *testing.T) {
 			return maintain(f, id)
 		}},
 		"maintain behind a round": {stuck: mem.OpSet,
-			behind: func(f *fixture, _ indexed.StreamID) { _ = f.Step(context.Background(), true) }, call: maintain},
+			behind: func(f *fixture, _ indexed.StreamID) { _ = f.Round(context.Background(), true) }, call: maintain},
 		"maintain behind maintain": {stuck: mem.OpDelete,
 			behind: func(f *fixture, _ indexed.StreamID) {
 				_, err := f.Destroy(f.ctx, "old")
@@ -152,7 +152,7 @@ func TestCallsEndWithTheirContext(t *testing.T) {
 				id, old := f.register("s"), f.register("old")
 				f.write(old, up("a", 1))
 				f.write(id, up("a", 1))
-				f.step(true)
+				f.round(true)
 				f.write(id, up("b", 2))
 				var gate *mem.Gate
 				if test.stuck != "" {
@@ -179,10 +179,10 @@ func TestOpeningsEndWithTheirContext(t *testing.T) {
 				f := newFixture(t, still())
 				id := f.register("s")
 				f.write(id, up("a", 1))
-				f.step(true)
+				f.round(true)
 				f.PreferBase()
 				f.write(id, up("b", 1))
-				f.step(true)
+				f.round(true)
 				require.NoError(t, f.Stop())
 				gate := f.faults.GateBefore(op)
 				endsInTime(t, func(ctx context.Context) error {
@@ -211,7 +211,7 @@ func TestFollowersCallsEndWithTheirContext(t *testing.T) {
 					f := newFixture(t, still())
 					id := f.register("s")
 					f.write(id, up("a", 1))
-					f.step(true)
+					f.round(true)
 					log, blob := f.readers()
 					r, err := indexed.OpenRead(t.Context(), log, blob, f.cfg)
 					require.NoError(t, err)

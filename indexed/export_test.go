@@ -33,8 +33,8 @@ func (e *Engine) RegisterAnyName(ctx context.Context, name, keyCodec, valCodec s
 	return id, err
 }
 
-// Step is one round of maintenance, and one of deleting garbage.
-func (e *Engine) Step(ctx context.Context, force bool) error {
+// Round is one round of maintenance, and one of deleting garbage.
+func (e *Engine) Round(ctx context.Context, force bool) error {
 	truncated, err := e.runRound(ctx, force, nil)
 	return errors.Join(err, truncated, e.deleteGarbage(ctx, force))
 }
@@ -56,13 +56,13 @@ func (e *Engine) CheckNothingToMerge() error {
 	return fmt.Errorf("stream %q: work %d of %v", m.stream.name, m.work, m.inputs)
 }
 
-// StepIfFree is a round of maintenance unless one is under way.
-func (e *Engine) StepIfFree(ctx context.Context) error {
+// RoundIfFree is a round of maintenance unless one is under way.
+func (e *Engine) RoundIfFree(ctx context.Context) error {
 	if !e.maintenance.round.TryAcquire(1) {
 		return nil
 	}
 	e.maintenance.round.Release(1)
-	return e.Step(ctx, true)
+	return e.Round(ctx, true)
 }
 
 // MergeWidth is how many batches a merge by level takes.

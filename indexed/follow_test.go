@@ -41,7 +41,7 @@ func TestReaderOpensBesideABusyOwner(t *testing.T) {
 		if n++; n <= 5 {
 			f.write(id, up(fmt.Sprint(n), 1))
 			if n%2 == 0 {
-				f.step(true)
+				f.round(true)
 			}
 		}
 	}}, f.place.OpenBlobReader(), f.cfg)
@@ -60,7 +60,7 @@ func TestReaderGivesUpOnAnOwnerThatIsFaster(t *testing.T) {
 	f.write(id, up("a", 1))
 	_, err := indexed.OpenRead(f.ctx, busyLog{hidden{f.place.OpenLogReader()}, func() {
 		f.write(id, up("b", 1))
-		f.step(true)
+		f.round(true)
 	}}, f.place.OpenBlobReader(), f.cfg)
 	require.ErrorIs(t, err, storage.ErrTruncated)
 }
@@ -71,15 +71,15 @@ func TestRefreshGoesBeyondABase(t *testing.T) {
 	f := newFixture(t, still())
 	id := f.register("s")
 	f.write(id, up("a", 1))
-	f.step(true)
+	f.round(true)
 	r := f.followBlobs(still())
 	for i := range uint64(3) {
 		f.write(id, up(fmt.Sprint(i), 1))
 		f.PreferBase()
-		f.step(true)
+		f.round(true)
 		f.write(id, up(fmt.Sprint("after", i), 1))
 		f.seal(id, frontier.At(i))
-		f.step(true)
+		f.round(true)
 		s, err := r.Snapshot(f.ctx, id)
 		require.NoError(t, err)
 		require.Equal(t, show(f.read(id)), show(collect(t, s.Consolidated(f.ctx))))
@@ -107,17 +107,17 @@ func TestFollowerHoldsTheLogFromTheStart(t *testing.T) {
 	id := f.register("s")
 	r := f.follow(cfg)
 	f.write(id, up("a", 1))
-	f.step(true) // the reader has not looked since it was opened
+	f.round(true) // the reader has not looked since it was opened
 	s, l, err := r.Listen(f.ctx, id)
 	require.NoError(t, err)
 	require.Equal(t, []string{"k=a @1 +1"}, show(collect(t, s.Consolidated(f.ctx))))
 	require.NoError(t, s.Close())
 	f.write(id, up("b", 1))
 	f.write(id, up("c", 1))
-	f.step(true)
+	f.round(true)
 	f.seal(id, frontier.Empty())
 	require.NoError(t, r.Refresh(f.ctx))
-	f.step(true)
+	f.round(true)
 	events, err := drain(t, l)
 	require.NoError(t, err)
 	require.Len(t, events, 3)
@@ -133,7 +133,7 @@ func TestFollowerOfADestroyedStream(t *testing.T) {
 	require.NoError(t, err)
 	defer s.Close()
 	f.write(id, up("b", 1))
-	f.step(true)
+	f.round(true)
 	_, err = f.Destroy(f.ctx, "s")
 	require.NoError(t, err)
 	require.NoError(t, r.Refresh(f.ctx))
@@ -145,7 +145,7 @@ func TestFollowerOfADestroyedStream(t *testing.T) {
 	events, err := drain(t, l)
 	require.ErrorIs(t, err, indexed.ErrDestroyed)
 	require.Len(t, events, 1)
-	f.step(true)
+	f.round(true)
 	require.NoError(t, r.Refresh(f.ctx))
 	require.Equal(t, []string{"k=a @1 +1"}, show(collect(t, s.Consolidated(f.ctx))), "the snapshot stays")
 }

@@ -53,7 +53,7 @@ func TestFollowersListenersMayLag(t *testing.T) {
 		value := strings.Repeat("v", 1<<20)
 		for i := range uint64(6) {
 			at := f.write(id, up(value, i))
-			f.step(true) // flushed, and truncated
+			f.round(true) // flushed, and truncated
 			require.NoError(t, r.Refresh(f.ctx))
 			e, err := reading.Next(f.ctx)
 			require.NoError(t, err)

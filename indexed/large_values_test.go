@@ -64,13 +64,13 @@ func TestMemoryOfLargeValues(t *testing.T) {
 	}
 	other := f.register("other")
 	f.write(other, indexed.Row{Key: []byte("k"), Val: val, Diff: 1})
-	require.Less(t, measure(func() { f.step(true) }), 9.0+store+copiesOfRace)
+	require.Less(t, measure(func() { f.round(true) }), 9.0+store+copiesOfRace)
 
 	for i := range uint64(inputs) {
 		for _, key := range []uint64{i, i + inputs} {
 			f.write(id, indexed.Row{Key: fmt.Appendf(nil, "%02d", key), Val: val, Time: i, Diff: 1})
 		}
-		f.step(true)
+		f.round(true)
 	}
 	require.Len(t, f.Buckets(id).Unsealed, inputs)
 	f.seal(id, frontier.At(inputs))

@@ -87,8 +87,8 @@ func TestWaitingWriterEnds(t *testing.T) {
 // earlier opening, after a destroy, after a seal or an allowed compaction, after the
 // last snapshot was closed.
 func TestIdleEngineTidiesUp(t *testing.T) {
-	flushed := func(f *fixture) { f.write(0, up("a", 1), up("a", 2)); f.step(true) }
-	sealed := func(f *fixture) { f.seal(0, frontier.At(3)); f.step(true) }
+	flushed := func(f *fixture) { f.write(0, up("a", 1), up("a", 2)); f.round(true) }
+	sealed := func(f *fixture) { f.seal(0, frontier.At(3)); f.round(true) }
 	destroy := func(f *fixture) {
 		_, err := f.Destroy(f.ctx, "s")
 		require.NoError(f, err)
@@ -221,7 +221,7 @@ func TestReplacedOwnerTouchesNothing(t *testing.T) {
 	require.ErrorIs(t, err, storage.ErrConflict)
 	require.ErrorContains(t, err, "it accepts no more writes since somebody else has its log")
 	before := f.calls()
-	err = f.Step(f.ctx, true)
+	err = f.Round(f.ctx, true)
 	require.ErrorIs(t, err, indexed.ErrStopped)
 	require.ErrorContains(t, err, "it flushes, merges and deletes no more since somebody else has its log")
 	require.ErrorIs(t, f.Maintain(f.ctx), indexed.ErrStopped)
@@ -268,7 +268,7 @@ func TestMaintainEndsUnderLoad(t *testing.T) {
 				c.Seal(id, frontier.At(n+1))
 			})
 			require.NoError(t, err)
-			require.NoError(t, f.StepIfFree(f.ctx), "as the background does during a merge")
+			require.NoError(t, f.RoundIfFree(f.ctx), "as the background does during a merge")
 		}
 	}}, f.cfg)
 	require.NoError(t, err)

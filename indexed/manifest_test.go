@@ -21,18 +21,18 @@ func TestFailedManifestWriteIsRepeated(t *testing.T) {
 			t.Run(fmt.Sprint(full, outcome), func(t *testing.T) {
 				f := newFixture(t, still())
 				id := f.register("s")
-				f.step(true)
+				f.round(true)
 				version := f.ManifestVersion()
 				f.write(id, up("a", 1))
 				if full {
 					f.PreferBase()
 				}
 				f.faults.Inject(mem.Fault{Op: mem.OpSetIf, Outcome: outcome})
-				require.Error(t, f.Step(f.ctx, true))
+				require.Error(t, f.Round(f.ctx, true))
 				seen := f.manifestBlobs()
 				r := f.followBlobs(still())
 				f.write(id, up("b", 1))
-				f.step(true)
+				f.round(true)
 				require.Equal(t, version+2, f.ManifestVersion())
 				if !full {
 					require.Subset(t, f.manifestBlobs(), seen)
@@ -68,11 +68,11 @@ func TestRepeatedEditDoesNotTruncateLaterFlushes(t *testing.T) {
 	f.write(small, up("small", 1)) // stays in the tail: too little for a batch
 	f.write(large, up(strings.Repeat("x", 100), 1))
 	f.faults.Inject(mem.Fault{Op: mem.OpSetIf})
-	require.Error(t, f.Step(f.ctx, false))
+	require.Error(t, f.Round(f.ctx, false))
 	require.Equal(t, []int{1, 0}, []int{f.Buckets(small).TailChunks, f.Buckets(large).TailChunks})
 
 	f.write(small, up(strings.Repeat("y", 100), 1)) // and now it is enough
-	f.step(false)
+	f.round(false)
 	require.Zero(t, f.Buckets(small).TailChunks)
 	f.crash()
 	require.Len(t, f.read(small), 2)
@@ -85,17 +85,17 @@ func TestOldEditsAreDeleted(t *testing.T) {
 	id := f.register("s")
 	for i := range uint64(3) {
 		f.write(id, up("a", i))
-		f.step(true)
+		f.round(true)
 	}
 	require.Len(t, f.keys("manifest/edit-"), 3)
 	f.write(id, up("a", 4))
 	f.PreferBase()
 	f.faults.Inject(mem.Fault{Op: mem.OpDelete, Key: "manifest/", Nth: 2, Sticky: true})
-	require.Error(t, f.Step(f.ctx, true))
+	require.Error(t, f.Round(f.ctx, true))
 	require.Len(t, f.keys("manifest/edit-"), 2)
 	f.crash()
 	f.write(id, up("a", 5))
-	f.step(true)
+	f.round(true)
 	require.Len(t, f.keys("manifest/edit-"), 1, "those before the base are gone")
 	require.Equal(t, uint64(5), f.ManifestVersion())
 	f.crash()
@@ -108,7 +108,7 @@ func TestMissingEditIsDamage(t *testing.T) {
 	id := f.register("s")
 	for i := range uint64(3) {
 		f.write(id, up("a", i))
-		f.step(true)
+		f.round(true)
 	}
 	require.NoError(t, f.Engine.Stop())
 	log, blob := f.storage()
@@ -129,7 +129,7 @@ func TestLogThatDoesNotFitIsDamage(t *testing.T) {
 	f := newFixture(t, still())
 	id := f.register("s")
 	f.write(id, up("a", 1))
-	f.step(true)
+	f.round(true)
 	require.NoError(t, f.Engine.Stop())
 	reader := f.place.OpenLogReader()
 	real, err := reader.Bounds(f.ctx)

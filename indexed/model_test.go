@@ -239,7 +239,7 @@ func (m *model) Batches() {
 	s := m.live()
 	for range rapid.IntRange(indexed.MergeWidth-1, 2*indexed.MergeWidth).Draw(m.T, "batches") {
 		m.command(s, s)
-		require.NoError(m, m.engine.Step(m.ctx, true))
+		require.NoError(m, m.engine.Round(m.ctx, true))
 	}
 }
 
@@ -306,15 +306,15 @@ func (m *model) command(first, second *modelStream) {
 	}
 }
 
-// Step is a round of maintenance; now and then a storage operation of it fails, in
+// Round is a round of maintenance; now and then a storage operation of it fails, in
 // one of the ways there are, and the next round has to mend it.
-func (m *model) Step() {
+func (m *model) Round() {
 	force := rapid.Bool().Draw(m.T, "force")
 	if rapid.IntRange(0, 7).Draw(m.T, "base") == 0 {
 		m.engine.PreferBase()
 	}
 	remove := m.drawFault()
-	err := m.engine.Step(m.ctx, force)
+	err := m.engine.Round(m.ctx, force)
 	remove()
 	m.checkFailure(err)
 }
@@ -520,7 +520,7 @@ func (m *model) finish() {
 		require.NoError(m, m.engine.CollectOrphans(m.ctx))
 	}
 	require.NoError(m, m.engine.Maintain(m.ctx))
-	require.NoError(m, m.engine.Step(m.ctx, true))
+	require.NoError(m, m.engine.Round(m.ctx, true))
 	m.Check()
 	blobs := m.place.OpenBlobReader()
 	defer blobs.Close()
@@ -562,8 +562,8 @@ func TestEngineAgainstModel(t *testing.T) {
 			"Command2":      func(t *rapid.T) { m.T = t; m.Command() },
 			"Command3":      func(t *rapid.T) { m.T = t; m.Command() },
 			"Batches":       func(t *rapid.T) { m.T = t; m.Batches() },
-			"Step":          func(t *rapid.T) { m.T = t; m.Step() },
-			"Step2":         func(t *rapid.T) { m.T = t; m.Step() },
+			"Step":          func(t *rapid.T) { m.T = t; m.Round() },
+			"Step2":         func(t *rapid.T) { m.T = t; m.Round() },
 			"Merge":         func(t *rapid.T) { m.T = t; m.Merge() },
 			"Merge2":        func(t *rapid.T) { m.T = t; m.Merge() },
 			"Restart":       func(t *rapid.T) { m.T = t; m.Restart() },

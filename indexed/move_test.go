@@ -79,7 +79,7 @@ func TestLargeStreamHoldsUpNobody(t *testing.T) {
 				updates = append(updates, up(fmt.Sprint(i, "-", k), k))
 			}
 			f.write(id, append(updates, up("far", 1<<60))...)
-			f.step(true)
+			f.round(true)
 		}
 	}
 	maintain := func(f *fixture, done chan error) { go func() { done <- f.Maintain(f.ctx) }() }
@@ -144,7 +144,7 @@ func TestRoundsMoveLittle(t *testing.T) {
 		ids = append(ids, id)
 		f.write(id, up(strings.Repeat("x", 376), 1)) // of 400 bytes and the key
 	}
-	f.step(true)
+	f.round(true)
 	f.MoveInRounds(1000)
 	moved := func() (n int) {
 		for _, id := range ids {
@@ -156,14 +156,14 @@ func TestRoundsMoveLittle(t *testing.T) {
 		f.seal(id, frontier.At(2))
 	}
 	for want := 2; want <= streams; want += 2 {
-		f.step(want%4 == 0)
+		f.round(want%4 == 0)
 		require.Equal(t, want, moved())
 	}
 	// Maintain does not stop at that.
 	for _, id := range ids {
 		f.write(id, up(strings.Repeat("y", 376), 3))
 	}
-	f.step(true)
+	f.round(true)
 	for _, id := range ids {
 		f.seal(id, frontier.At(4))
 	}
@@ -174,7 +174,7 @@ func TestRoundsMoveLittle(t *testing.T) {
 	for _, id := range ids {
 		f.write(id, up(strings.Repeat("z", 376), 5))
 	}
-	f.step(true)
+	f.round(true)
 	for _, id := range ids {
 		f.seal(id, frontier.At(6))
 	}
@@ -201,8 +201,8 @@ func TestMovesBesideFlushesAndFolds(t *testing.T) {
 		ctx, cancel := context.WithCancel(f.ctx)
 		var background sync.WaitGroup
 		for _, work := range []func() error{
-			func() error { return f.Step(ctx, false) },
-			func() error { return f.Step(ctx, true) },
+			func() error { return f.Round(ctx, false) },
+			func() error { return f.Round(ctx, true) },
 			func() error { _, err := f.MergeOnce(ctx); return err },
 		} {
 			background.Go(func() {
@@ -257,7 +257,7 @@ func TestFoldBesideAMove(t *testing.T) {
 	f.Engine = e
 	for i := range uint64(3) {
 		f.write(id, up(fmt.Sprint(i), 1), up("both", 2), up("far", 1<<40)) // which keeps the batch
-		f.step(true)
+		f.round(true)
 	}
 	f.allow(id, frontier.At(10))
 	held.holds.Store(true)
@@ -274,13 +274,13 @@ func TestFoldBesideAMove(t *testing.T) {
 	want := []string{"k=0 @10 +1", "k=1 @10 +1", "k=2 @10 +1", "k=both @10 +3", "k=far @1099511627776 +3", "k=more @10 +1"}
 	f.write(id, up("more", 3))
 	f.seal(id, frontier.At(5))
-	f.step(true)
+	f.round(true)
 	require.Equal(t, want, show(f.read(id)))
 	require.Zero(t, f.Buckets(id).TailChunks, "the tail is flushed")
 	close(held.release)
 	require.NoError(t, <-merged)
 	require.Equal(t, want, show(f.read(id)))
-	f.step(true)
+	f.round(true)
 	require.Equal(t, want, show(f.read(id)))
 	f.crash()
 	require.Equal(t, want, show(f.read(id)))
@@ -297,17 +297,17 @@ func TestMoveGoesRoundDamage(t *testing.T) {
 	bad, good := f.register("bad"), f.register("good")
 	f.write(bad, up("a", 1))
 	f.write(good, up("a", 1), up("b", 1))
-	f.step(true)
+	f.round(true)
 	f.damage(bad)
 	f.MoveInRounds(0)
 	f.seal(bad, frontier.At(2))
 	f.seal(good, frontier.At(2))
-	f.step(false)
+	f.round(false)
 	require.Equal(t, 2, f.mergeAll(), "one that met the damage, and one")
 	require.Len(t, f.Buckets(good).Trace, 1)
 	require.ErrorIs(t, f.Maintain(f.ctx), storage.ErrCorrupt)
 	f.write(bad, up("c", 3))
-	f.step(false)
+	f.round(false)
 	require.Zero(t, f.Buckets(bad).TailChunks)
 	require.NoError(t, f.CheckIdle())
 }
@@ -322,24 +322,24 @@ func TestTimesAreLearntOnce(t *testing.T) {
 		rows = append(rows, up(fmt.Sprint(i), 10+i*i))
 	}
 	f.write(id, append(rows, up("far", 1<<60))...)
-	f.step(true)
+	f.round(true)
 	f.crash()
 	reads := func() int { return f.faults.Calls(mem.OpGet) + f.faults.Calls(mem.OpGetRange) }
 	before := reads()
 	require.Zero(t, f.mergeAll())
 	require.Equal(t, before, reads(), "nothing depends on it")
 	f.seal(id, frontier.At(12))
-	f.step(false)
+	f.round(false)
 	require.Equal(t, 1, f.mergeAll())
 	once := reads()
 	require.Greater(t, once, before)
 	for upper := uint64(13); upper < 60; upper++ { // of which eight are before it, of 21
 		f.seal(id, frontier.At(upper))
-		f.step(false)
+		f.round(false)
 		require.Zero(t, f.mergeAll())
 	}
 	require.Equal(t, once, reads())
 	f.seal(id, frontier.At(10+11*11))
-	f.step(false)
+	f.round(false)
 	require.Len(t, f.Buckets(id).Trace, 1, "eleven of 21 are worth it")
 }

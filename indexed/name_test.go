@@ -108,7 +108,7 @@ func TestOldNames(t *testing.T) {
 	}
 	f.crash()
 	check()
-	f.step(true)
+	f.round(true)
 	check()
 	f.crash()
 	check()

@@ -70,7 +70,7 @@ func TestNewerPartHoldsUpNobodyElse(t *testing.T) {
 		newer, good := f.register("newer"), f.register("good")
 		for i := range uint64(2) {
 			f.write(newer, up(fmt.Sprint(i), i))
-			f.step(true)
+			f.round(true)
 		}
 		f.makeNewer(newer)
 		var reads atomic.Int64
@@ -122,7 +122,7 @@ func TestUndeletableBlobHoldsUpNobody(t *testing.T) {
 		tries.Store(0)
 		<-time.After(time.Hour)
 		synctest.Wait()
-		require.LessOrEqual(t, tries.Load(), int64(f.Garbage()*60), "once in 64 steps")
+		require.LessOrEqual(t, tries.Load(), int64(f.Garbage()*60), "once in 64 rounds")
 		require.Positive(t, tries.Load())
 		broken.Store(false)
 		<-time.After(2 * time.Minute)
@@ -142,7 +142,7 @@ func TestQuietAfterAReadThatFailed(t *testing.T) {
 		f := newFixture(t, still())
 		id := f.register("s")
 		f.write(id, up("a", 1), up("b", 2), up("c", 9), up("d", 9), up("e", 9))
-		f.step(true)
+		f.round(true)
 		var failed atomic.Bool
 		cfg, registry := busy(), prometheus.NewRegistry()
 		cfg.FlushBytes, cfg.Registerer = 1, registry
@@ -251,7 +251,7 @@ func TestTruncationThatFailsHoldsUpNobody(t *testing.T) {
 		stuck.tries.Store(0)
 		<-time.After(time.Hour)
 		synctest.Wait()
-		require.LessOrEqual(t, stuck.tries.Load(), int64(60), "once in 64 steps")
+		require.LessOrEqual(t, stuck.tries.Load(), int64(60), "once in 64 rounds")
 		stuck.broken.Store(false)
 		<-time.After(2 * time.Minute)
 		synctest.Wait()
@@ -340,11 +340,11 @@ func TestStreamThatEndsBeforeTheTruncation(t *testing.T) {
 	cfg.FlushBytes = 2000
 	f := newFixture(t, cfg)
 	gone, other := f.register("gone"), f.register("other")
-	f.step(true)
+	f.round(true)
 	tail := f.write(gone, up("tail", 1))
 	f.write(other, up(strings.Repeat("x", 3000), 1))
 	written, done := f.faults.GateAfter(mem.OpSetIf), make(chan error, 1)
-	go func() { done <- f.Step(f.ctx, false) }()
+	go func() { done <- f.Round(f.ctx, false) }()
 	require.NoError(t, written.Wait(f.ctx, 1))
 	_, err := f.Destroy(f.ctx, "gone")
 	require.NoError(t, err)
@@ -353,7 +353,7 @@ func TestStreamThatEndsBeforeTheTruncation(t *testing.T) {
 	bounds, err := f.LogBounds(f.ctx)
 	require.NoError(t, err)
 	require.Less(t, bounds.After, tail)
-	f.step(false)
+	f.round(false)
 	bounds, err = f.LogBounds(f.ctx)
 	require.NoError(t, err)
 	require.GreaterOrEqual(t, bounds.After, tail)
@@ -367,12 +367,12 @@ func TestDestroysDoNotKeepTheLog(t *testing.T) {
 	for i := range 5 {
 		name := fmt.Sprint("empty", i)
 		f.register(name)
-		f.step(true)
+		f.round(true)
 		before, err := f.LogBounds(f.ctx)
 		require.NoError(t, err)
 		f.write(other, up("x", 1))
 		written, done := f.faults.GateAfter(mem.OpSetIf), make(chan error, 1)
-		go func() { done <- f.Step(f.ctx, true) }()
+		go func() { done <- f.Round(f.ctx, true) }()
 		require.NoError(t, written.Wait(f.ctx, 1))
 		_, err = f.Destroy(f.ctx, name)
 		require.NoError(t, err)
@@ -390,10 +390,10 @@ func TestUnknownEditThatCannotBeRead(t *testing.T) {
 	f := newFixture(t, still())
 	f.write(f.register("s"), up("a", 1))
 	f.faults.Inject(mem.Fault{Op: mem.OpSetIf, Outcome: mem.AnswerLost})
-	require.Error(t, f.Step(f.ctx, true))
+	require.Error(t, f.Round(f.ctx, true))
 	f.faults.Inject(mem.Fault{Op: mem.OpGet})
-	require.Error(t, f.Step(f.ctx, true))
-	f.step(true)
+	require.Error(t, f.Round(f.ctx, true))
+	f.round(true)
 }
 
 // Whatever background work is told that somebody else owns the location, all of it stops.
@@ -409,7 +409,7 @@ func TestReplacedOwnerIsToldByAnything(t *testing.T) {
 		require.Len(t, f.Buckets(other).Trace, indexed.MergeWidth)
 		f.write(id, up("tail", indexed.MergeWidth+1))
 		f.faults.Inject(mem.Fault{Op: op, Err: storage.NoEffect(storage.ErrConflict)})
-		require.ErrorIs(t, f.Step(f.ctx, true), storage.ErrConflict, "%v", op)
+		require.ErrorIs(t, f.Round(f.ctx, true), storage.ErrConflict, "%v", op)
 		before := f.calls()
 		err = f.Maintain(f.ctx)
 		require.ErrorIs(t, err, indexed.ErrStopped)
@@ -434,7 +434,7 @@ func TestCancelledTruncationIsNoFailure(t *testing.T) {
 	cancel()
 	require.ErrorIs(t, <-done, context.Canceled)
 	truncating.Open()
-	require.NoError(t, f.Step(f.ctx, false))
+	require.NoError(t, f.Round(f.ctx, false))
 	bounds, err := f.LogBounds(f.ctx)
 	require.NoError(t, err)
 	require.Equal(t, bounds.Last, bounds.After)
@@ -497,12 +497,12 @@ func TestMetricsWhileOpening(t *testing.T) {
 	f := newFixture(t, still())
 	for range 20 {
 		f.write(f.register("s"), up("a", 1))
-		f.step(true)
+		f.round(true)
 	}
 	f.PreferBase()
 	f.register("t")
 	f.faults.Inject(mem.Fault{Op: mem.OpDelete, Sticky: true})
-	require.Error(t, f.Step(f.ctx, true))
+	require.Error(t, f.Round(f.ctx, true))
 	registry := &eager{}
 	f.cfg.Registerer = registry
 	f.crash()

@@ -108,10 +108,10 @@ func (f *fixture) allow(id indexed.StreamID, since frontier.Antichain) {
 	require.NoError(f, err)
 }
 
-// step is a round of maintenance, merges left out.
-func (f *fixture) step(force bool) {
+// round is a round of maintenance, merges left out.
+func (f *fixture) round(force bool) {
 	f.Helper()
-	require.NoError(f, f.Step(f.ctx, force))
+	require.NoError(f, f.Round(f.ctx, force))
 }
 
 // traceOf gives a stream batches of rows that are sealed.
@@ -124,7 +124,7 @@ func (f *fixture) traceOf(id indexed.StreamID, batches, rows int) {
 		}
 		f.write(id, updates...)
 		f.seal(id, frontier.At(i+1))
-		f.step(true)
+		f.round(true)
 	}
 }
 
@@ -138,7 +138,7 @@ func (f *fixture) pad(id indexed.StreamID, batches int) {
 	for t := upper; t < upper+uint64(batches); t++ {
 		f.write(id, row("k", "pad", t, 1), row("k", "pad", t, -1))
 		f.seal(id, frontier.At(t+1))
-		f.step(true)
+		f.round(true)
 	}
 	require.Len(f, f.Buckets(id).Trace, len(trace)+batches)
 }

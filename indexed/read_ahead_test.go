@@ -32,7 +32,7 @@ func TestSnapshotOfManyParts(t *testing.T) {
 			}
 			f.write(id, updates...)
 			f.seal(id, frontier.At(1))
-			f.step(true)
+			f.round(true)
 			require.Equal(t, rows/4, f.Buckets(id).Trace[0].Parts)
 			f.write(id, up("tail", 1))
 			want = append(want, "k=tail @1 +1")
@@ -104,7 +104,7 @@ func TestPartOfOnes(t *testing.T) {
 	updates = append(updates, row(ones, "", 0, 1), row(ones+"1", "", 0, 1))
 	f.write(id, updates...)
 	f.seal(id, frontier.At(1))
-	f.step(true)
+	f.round(true)
 	require.Equal(t, 2, f.Buckets(id).Trace[0].Parts)
 	require.Equal(t, show(updates), show(f.read(id)))
 }
@@ -118,7 +118,7 @@ func TestChunksBetween(t *testing.T) {
 		f.write(id, up(fmt.Sprint(i), i))
 		if i%2 == 0 {
 			f.seal(id, frontier.At(i))
-			f.step(true)
+			f.round(true)
 		}
 	}
 	f.allow(id, frontier.At(3))

@@ -80,11 +80,11 @@ func TestCostOfASealAmongManyStreams(t *testing.T) {
 	for _, n := range []int{few, many} {
 		e, w := openCounting(t, mem.NewPlace("many"))
 		registerMany(t, e, n)
-		require.NoError(t, e.Step(t.Context(), true))
+		require.NoError(t, e.Round(t.Context(), true))
 		// So much is worth a full copy, once.
 		_, err := e.Register(t.Context(), "one more", "key-codec", "val-codec")
 		require.NoError(t, err)
-		require.NoError(t, e.Step(t.Context(), true))
+		require.NoError(t, e.Round(t.Context(), true))
 		id := indexed.StreamID(150) // an id of two bytes in both
 		w.log.Store(0)
 		w.blobs.Store(0)
@@ -93,7 +93,7 @@ func TestCostOfASealAmongManyStreams(t *testing.T) {
 		c.Seal(id, frontier.At(2))
 		_, err = e.Submit(t.Context(), &c).Wait(t.Context())
 		require.NoError(t, err)
-		require.NoError(t, e.Step(t.Context(), true))
+		require.NoError(t, e.Round(t.Context(), true))
 		bytes[n] = [2]int64{w.log.Load(), w.blobs.Load()}
 		infos, err := e.Streams(t.Context())
 		require.NoError(t, err)
@@ -117,7 +117,7 @@ func BenchmarkOpenTenThousandStreams(b *testing.B) {
 		_, err := e.Submit(b.Context(), &c).Wait(b.Context())
 		require.NoError(b, err)
 	}
-	require.NoError(b, e.Step(b.Context(), true))
+	require.NoError(b, e.Round(b.Context(), true))
 	require.NoError(b, e.Stop())
 	for b.Loop() {
 		e, _ := openCounting(b, place)

@@ -37,14 +37,14 @@ func TestEngineSingleStream(t *testing.T) {
 		require.Equal(t, []string{"k=a @1 +1", "k=b @2 +1"}, show(consolidate(f.raw(id), frontier.Empty())))
 	}
 	where(1, 0, 0)
-	f.step(false)
+	f.round(false)
 	where(0, 2, 0)
 	second := f.seal(id, frontier.At(2))
 	where(0, 2, 0)
-	f.step(true)
+	f.round(true)
 	where(0, 2, 1) // the record at 1 is in both, and counts in the trace alone
 	third := f.seal(id, frontier.At(3))
-	f.step(true)
+	f.round(true)
 	where(0, 0, 2)
 	f.allow(id, frontier.At(2))
 	require.Equal(t, []string{"k=a @2 +1", "k=b @2 +1"}, show(f.read(id)))
@@ -66,23 +66,23 @@ func TestBatchSortingAndConsolidation(t *testing.T) {
 	f := newFixture(t, still())
 	id := f.register("s")
 	f.write(id, row("b", "1", 0, 1), row("a", "2", 1, 1), row("a", "2", 0, 1), row("a", "1", 1, 1))
-	f.step(true)
+	f.round(true)
 	require.Equal(t, []string{"a=1 @1 +1", "a=2 @0 +1", "a=2 @1 +1", "b=1 @0 +1"}, show(f.raw(id)))
 
 	other := f.register("t")
 	f.write(other, up("x", 0), up("x", 0))
-	f.step(true)
+	f.round(true)
 	f.write(other, up("x", 0), up("x", 0))
-	f.step(true)
+	f.round(true)
 	require.Equal(t, []string{"k=x @0 +2", "k=x @0 +2"}, show(f.raw(other)), "each batch is consolidated by itself")
 	f.seal(other, frontier.At(1))
-	f.step(true)
+	f.round(true)
 	require.Equal(t, []string{"k=x @0 +4"}, show(f.raw(other)))
 	require.Empty(t, f.Buckets(other).Unsealed)
 
 	f.write(other, row("k", "y", 1, 1), row("k", "y", 1, -1))
 	f.seal(other, frontier.At(2))
-	f.step(true)
+	f.round(true)
 	require.Equal(t, []string{"k=x @0 +4"}, show(f.raw(other)))
 	require.Equal(t, frontier.At(2), f.Buckets(other).Trace[1].Desc.Upper, "what cancelled out is complete as well")
 }
@@ -98,7 +98,7 @@ func TestTraceCompaction(t *testing.T) {
 		require.Zero(t, f.mergeAll(), "%d batches", i)
 		f.write(id, up(fmt.Sprintf("%02d", i), i))
 		f.seal(id, frontier.At(i+1))
-		f.step(true)
+		f.round(true)
 		want = append(want, fmt.Sprintf("k=%02d @%d +1", i, i))
 	}
 	before := f.Buckets(id)
@@ -118,9 +118,9 @@ func TestTraceCompaction(t *testing.T) {
 
 	// The manifest does not say so yet: the inputs stay.
 	f.faults.Inject(mem.Fault{Op: mem.OpSetIf})
-	require.ErrorContains(t, f.Step(f.ctx, true), "unavailable: blob set")
+	require.ErrorContains(t, f.Round(f.ctx, true), "unavailable: blob set")
 	require.Subset(t, f.batchKeys(), blobs)
-	f.step(true)
+	f.round(true)
 	require.Equal(t, f.NamedBlobs(), f.batchKeys(), "inputs and the failed attempt are gone")
 	require.Len(t, f.batchKeys(), 1)
 	require.Equal(t, want, show(f.read(id)))
@@ -158,7 +158,7 @@ func TestFoldingKeepsLevelsInOrder(t *testing.T) {
 func TestDestroyWhileMaintained(t *testing.T) {
 	for name, work := range map[string]func(f *fixture) error{
 		"merge": func(f *fixture) error { _, err := f.MergeOnce(f.ctx); return err },
-		"flush": func(f *fixture) error { return f.Step(f.ctx, true) },
+		"flush": func(f *fixture) error { return f.Round(f.ctx, true) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t, still())
@@ -175,7 +175,7 @@ func TestDestroyWhileMaintained(t *testing.T) {
 			gate.Open()
 			require.NoError(t, <-done)
 			require.NoError(t, f.CheckIdle())
-			f.step(true)
+			f.round(true)
 			require.Empty(t, f.batchKeys())
 			_, err = f.Snapshot(f.ctx, id)
 			require.ErrorIs(t, err, indexed.ErrDestroyed)
@@ -196,7 +196,7 @@ func TestTraceCompact(t *testing.T) {
 	batch := func(upper uint64, rows ...indexed.Row) {
 		f.write(id, rows...)
 		f.seal(id, frontier.At(upper))
-		f.step(true)
+		f.round(true)
 	}
 	batch(2, up("a", 0), up("b", 1), up("d", 1))
 	batch(3, up("a", 2))
@@ -232,11 +232,11 @@ func TestTraceCompact(t *testing.T) {
 	other := f.register("t")
 	f.write(other, up("x", 0))
 	f.seal(other, frontier.At(1))
-	f.step(true)
+	f.round(true)
 	f.write(other, row("k", "x", 1, -1))
 	f.seal(other, frontier.At(2))
 	f.allow(other, frontier.At(5))
-	f.step(true)
+	f.round(true)
 	f.mergeAll()
 	b = f.Buckets(other).Trace
 	require.Len(t, b, 1)
@@ -263,7 +263,7 @@ func TestCompactTraceInParts(t *testing.T) {
 				all = append(all, rows...)
 				f.write(id, rows...)
 				f.seal(id, frontier.At(batch+1))
-				f.step(true)
+				f.round(true)
 			}
 			f.allow(id, frontier.At(3))
 			f.mergeAll()
@@ -274,7 +274,7 @@ func TestCompactTraceInParts(t *testing.T) {
 			require.Equal(t, len(want), b[0].Rows)
 			require.Equal(t, []int{1: len(want), 100: (len(want) + 3) / 4, 1 << 20: 1}[partBytes], b[0].Parts)
 			require.Equal(t, show(want), show(f.raw(id)))
-			f.step(true)
+			f.round(true)
 			require.Equal(t, f.NamedBlobs(), f.batchKeys())
 			require.Len(t, f.batchKeys(), b[0].Parts)
 			f.crash()
@@ -293,7 +293,7 @@ func TestUnsealedEvict(t *testing.T) {
 			rows = append(rows, up("x", time))
 		}
 		f.write(id, rows...)
-		f.step(true)
+		f.round(true)
 	}
 	left := func() (n [][2]uint64) {
 		for _, b := range f.Buckets(id).Unsealed {
@@ -302,15 +302,15 @@ func TestUnsealedEvict(t *testing.T) {
 		return n
 	}
 	require.Equal(t, [][2]uint64{{0, 0}, {1, 1}, {0, 1}}, left())
-	f.step(true)
+	f.round(true)
 	require.Len(t, left(), 3, "nothing to evict")
 	f.seal(id, frontier.At(1))
-	f.step(true)
+	f.round(true)
 	require.Equal(t, [][2]uint64{{1, 1}, {0, 1}}, left())
-	f.step(true)
+	f.round(true)
 	require.Len(t, left(), 2)
 	f.seal(id, frontier.At(2))
-	f.step(true)
+	f.round(true)
 	require.Empty(t, left())
 	require.Equal(t, []string{"k=x @0 +2", "k=x @1 +2"}, show(f.read(id)))
 	require.Equal(t, f.NamedBlobs(), f.batchKeys())
@@ -344,13 +344,13 @@ func TestBetweenBoundaries(t *testing.T) {
 		}
 	}
 	check("tail")
-	f.step(true)
+	f.round(true)
 	check("unsealed")
 	f.seal(id, at(4))
-	f.step(true)
+	f.round(true)
 	check("unsealed and trace")
 	f.seal(id, at(9))
-	f.step(true)
+	f.round(true)
 	check("trace")
 	f.pad(id, indexed.MergeWidth-2)
 	require.Equal(t, 1, f.mergeAll())
@@ -366,7 +366,7 @@ func TestReadsAreAsIfCompacted(t *testing.T) {
 	id := f.register("s")
 	f.write(id, up("x", 1), up("y", 5), up("z", 7))
 	f.seal(id, frontier.At(9))
-	f.step(true)
+	f.round(true)
 	f.allow(id, frontier.At(5))
 	read := func() (all [][]string) {
 		s, err := f.Snapshot(f.ctx, id)
@@ -392,7 +392,7 @@ func TestReadsAreAsIfCompacted(t *testing.T) {
 	require.Equal(t, []string{"k=x @5 +1", "k=y @5 +1"}, before[4])
 	f.write(id, up("w", 9))
 	f.seal(id, frontier.At(10))
-	f.step(true)
+	f.round(true)
 	f.pad(id, indexed.MergeWidth-2)
 	require.Positive(t, f.mergeAll())
 	f.write(id, row("k", "w", 30, 1))
@@ -413,10 +413,10 @@ func TestUnsealedMergesTrim(t *testing.T) {
 		rows := []indexed.Row{up(fmt.Sprint(i), 0), up(fmt.Sprint(i), 100+i)}
 		all = append(all, rows...)
 		f.write(id, rows...)
-		f.step(true)
+		f.round(true)
 	}
 	f.seal(id, frontier.At(1))
-	f.step(true)
+	f.round(true)
 	b := f.Buckets(id)
 	require.Len(t, b.Unsealed, batches)
 	require.EqualValues(t, 0, b.Unsealed[0].MinTime)
@@ -443,17 +443,17 @@ func TestUnsealedMergeToNothing(t *testing.T) {
 	id := f.register("s")
 	for range indexed.MergeWidth / 2 {
 		f.write(id, up("x", 0), up("y", 50))
-		f.step(true)
+		f.round(true)
 		f.write(id, row("k", "y", 50, -1))
-		f.step(true)
+		f.round(true)
 	}
 	f.seal(id, frontier.At(1))
-	f.step(true)
+	f.round(true)
 	require.Len(t, f.Buckets(id).Unsealed, indexed.MergeWidth)
 	require.Equal(t, 1, f.mergeAll())
 	require.Empty(t, f.Buckets(id).Unsealed)
 	require.Equal(t, []string{fmt.Sprintf("k=x @0 +%d", indexed.MergeWidth/2)}, show(f.read(id)))
-	f.step(true)
+	f.round(true)
 	require.Equal(t, f.NamedBlobs(), f.batchKeys())
 }
 
@@ -464,7 +464,7 @@ func TestMaintainLeavesNothingToMerge(t *testing.T) {
 	id := f.register("s")
 	flush := func(rows ...indexed.Row) {
 		f.write(id, rows...)
-		f.step(true)
+		f.round(true)
 	}
 	large := []indexed.Row{up("first", 90)}
 	for i := range 50 {
@@ -485,15 +485,15 @@ func TestUnknownTimesAreNotGuessed(t *testing.T) {
 	f := newFixture(t, still())
 	id := f.register("s")
 	f.write(id, up("first", 5))
-	f.step(true)
+	f.round(true)
 	late := []indexed.Row{up("early", 10)}
 	for i := range 19 {
 		late = append(late, up(fmt.Sprint("late", i), 1000)) // evenly spread they would be before the since
 	}
 	f.write(id, late...)
-	f.step(true)
+	f.round(true)
 	f.allow(id, frontier.At(900))
-	f.step(true)
+	f.round(true)
 	named := f.NamedBlobs()
 	f.mergeAll()
 	require.Equal(t, named, f.NamedBlobs(), "two rows of 21 may be equal")
@@ -511,16 +511,16 @@ func TestUnknownTimesAreNotMoved(t *testing.T) {
 		rows = append(rows, up(fmt.Sprint("late", i), 1000)) // evenly spread half of them would be sealed
 	}
 	f.write(id, rows...)
-	f.step(true)
+	f.round(true)
 	f.seal(id, frontier.At(500))
-	f.step(false)
+	f.round(false)
 	require.Empty(t, f.Buckets(id).Trace, "one row of 20 is sealed")
 	f.crash()
-	f.step(false)
+	f.round(false)
 	require.Empty(t, f.Buckets(id).Trace, "the same, not known")
 	f.seal(id, frontier.At(1001))
 	f.mergeAll()
-	f.step(false)
+	f.round(false)
 	require.Len(t, f.Buckets(id).Trace, 1, "all are sealed")
 }
 
@@ -531,29 +531,29 @@ func TestCompactionBeyondUpper(t *testing.T) {
 	id := f.register("s")
 	f.write(id, up("a", 1), up("b", 5))
 	f.seal(id, frontier.At(4))
-	f.step(true)
+	f.round(true)
 	f.seal(id, frontier.At(10))
-	f.step(true)
+	f.round(true)
 	f.write(id, up("unsealed", 12))
 	f.allow(id, frontier.At(30))
 	want := []string{"k=a @30 +1", "k=b @30 +1", "k=unsealed @30 +1"}
 	require.Equal(t, want, show(f.read(id)))
-	f.step(true)
+	f.round(true)
 	require.Equal(t, want, show(f.read(id)))
 	require.Positive(t, f.mergeAll())
 	require.Equal(t, want, show(f.read(id)))
 	require.Equal(t, frontier.At(30), f.Buckets(id).Trace[0].Desc.Since)
-	f.step(true)
+	f.round(true)
 	f.crash()
 	require.Equal(t, want, show(f.read(id)))
 	f.seal(id, frontier.At(13))
-	f.step(true)
+	f.round(true)
 	f.mergeAll()
 	require.Equal(t, want, show(f.read(id)))
 	f.seal(id, frontier.Empty())
 	f.allow(id, frontier.Empty())
 	f.write(f.register("t"), up("x", 1))
-	f.step(true)
+	f.round(true)
 	f.mergeAll()
 	require.Len(t, f.read(id), 3, "a since of {} moves nothing and loses nothing")
 }
@@ -564,7 +564,7 @@ func TestFinishedEmptyStreamOpens(t *testing.T) {
 	id := f.register("s")
 	f.write(id, row("k", "x", 0, 1), row("k", "x", 0, -1))
 	f.seal(id, frontier.Empty())
-	f.step(true)
+	f.round(true)
 	f.crash()
 	require.Empty(t, f.read(id))
 	_, err := f.submit(func(c *indexed.Command) { c.Write(id, columns(up("x", 1))) })
@@ -582,7 +582,7 @@ func TestSealedTailGoesStraightToTheTrace(t *testing.T) {
 	id := f.register("s")
 	f.write(id, up("a", 1), up("b", 5))
 	f.seal(id, frontier.At(3))
-	f.step(true)
+	f.round(true)
 	b := f.Buckets(id)
 	require.Len(t, b.Trace, 1)
 	require.Len(t, b.Unsealed, 1)

@@ -75,7 +75,7 @@ func (s *spaced) count() (batches, rows int) {
 
 // background does what rounds and merges do by themselves, until nothing is left.
 func (s *spaced) background() {
-	s.step(false)
+	s.round(false)
 	s.count()
 	for n := 0; ; n++ {
 		require.Less(s, n, 1000, "it goes on for ever")
@@ -302,7 +302,7 @@ func TestSpaceOfRandomTimes(t *testing.T) {
 			case 0, 1:
 				s.background()
 			case 2:
-				s.step(false)
+				s.round(false)
 				s.count()
 			case 3:
 				if s.rng.IntN(4) == 0 {
@@ -340,7 +340,7 @@ func TestBatchesOfOneSinceAreFolded(t *testing.T) {
 				f.write(id, rows...)
 				f.seal(id, frontier.At(upper))
 				f.allow(id, frontier.At(since))
-				f.step(true)
+				f.round(true)
 			}
 			var first, second []indexed.Row
 			for i := range 100 {
@@ -376,11 +376,11 @@ func TestBatchesAreNotFoldedByAGuess(t *testing.T) {
 		f.write(id, first...)
 		f.seal(id, frontier.At(11))
 		f.allow(id, frontier.At(10))
-		f.step(true)
+		f.round(true)
 		f.write(id, append(second, up("at the since", 20))...)
 		f.seal(id, frontier.At(22))
 		f.allow(id, frontier.At(20))
-		f.step(true)
+		f.round(true)
 		if reopened {
 			f.crash()
 		}
@@ -398,7 +398,7 @@ func TestWideSumsAreLeftAlone(t *testing.T) {
 		f.write(id, row("k", "v", 1, math.MaxInt64))
 	}
 	f.allow(id, frontier.At(10))
-	f.step(true)
+	f.round(true)
 	n := 0
 	for did := true; did && n < 10; n++ {
 		var err error
