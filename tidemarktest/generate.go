@@ -240,7 +240,8 @@ func (g *generator) change(kind Kind, name string) Change {
 		if g.rare.IntN(50) == 0 {
 			f := g.last()
 			if upper, ok := d.Upper.Elem(); ok && g.rare.IntN(4) == 0 {
-				f = frontier.At(later(upper, 1<<63-g.rare.Uint64N(2))) // the first time that has wrapped, or the last that has not
+				// The first time that has wrapped, or the last that has not.
+				f = frontier.At(later(upper, 1<<63-g.rare.Uint64N(2)))
 			}
 			ch.Allow = &f
 		}

@@ -17,7 +17,9 @@ const (
 	pauseBytes    = 2  // and so would a burst of so many times Limits.Bytes
 	minPause      = 10 * time.Millisecond
 	minBytesWait  = 500 * time.Millisecond // for bytes, a shorter wait counts as this
-	maxWait       = 4 * time.Minute        // a longer wait counts as this: burstElements a minute, Limits.Bytes in two
+	// A longer wait counts as maxWait: then there are burstElements a minute, and
+	// Limits.Bytes in two minutes.
+	maxWait = 4 * time.Minute
 )
 
 // Pace says when to receive while a buffer holds more than the limits allow, and the batch
