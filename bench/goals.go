@@ -41,48 +41,48 @@ func (s scale) goals() []goal {
 	for _, writers := range []int{1, 16, 64} {
 		work := fmt.Sprintf("Write/writers=%d", writers)
 		gs = append(gs,
-			goal{number: 1, what: fmt.Sprintf("durable writes of one record, %s, by Pebble's", writersOf(writers)), least: 1, figure: against(work, "pebble", unitRate)},
-			goal{number: 1, what: fmt.Sprintf("the same, by a raw file's, %s", writersOf(writers)), least: 0.9, figure: against(work, "raw", unitRate)})
+			goal{number: 1, what: fmt.Sprintf("durable writes of one record, %s / Pebble's", writersOf(writers)), least: 1, figure: against(work, "pebble", unitRate)},
+			goal{number: 1, what: fmt.Sprintf("the same / a raw file's, %s", writersOf(writers)), least: 0.9, figure: against(work, "raw", unitRate)})
 	}
 	gs = append(gs,
-		goal{number: 2, what: "one goroutine with 1,000 futures, by 64 writers", least: 5,
+		goal{number: 2, what: "one goroutine with 1,000 futures / 64 writers", least: 5,
 			figure: quotient(value("Pipelined/in-flight=1000", "tidemark", unitRate), value("Write/writers=64", "tidemark", unitRate))},
-		goal{number: 3, what: "bulk, by Pebble's rate", least: 3, figure: against(bulk, "pebble", unitRate)},
-		goal{number: 3, what: "bulk, until nothing is left to do, by Pebble's", least: 3, figure: against(bulk, "pebble", unitSettled)},
+		goal{number: 3, what: "bulk / Pebble's rate", least: 3, figure: against(bulk, "pebble", unitRate)},
+		goal{number: 3, what: "bulk, until nothing is left to do / Pebble's", least: 3, figure: against(bulk, "pebble", unitSettled)},
 		goal{number: 3, what: "bulk, bytes written for each user byte", most: 3, figure: value(bulk, "tidemark", unitWrote)},
-		goal{number: 4, what: "full snapshot, Raw, cold, by Pebble's iterator", least: 4,
+		goal{number: 4, what: "full snapshot, Raw, cold / Pebble's iterator", least: 4,
 			figure: quotient(value(scan, "tidemark-raw", unitCold), value(scan, "pebble", unitCold))},
-		goal{number: 4, what: "full snapshot, Raw, warm, by Pebble's iterator", least: 4,
+		goal{number: 4, what: "full snapshot, Raw, warm / Pebble's iterator", least: 4,
 			figure: quotient(value(scan, "tidemark-raw", unitWarm), value(scan, "pebble", unitWarm))},
-		goal{number: 4, what: "full snapshot, copies of bytes, cold, by Pebble's iterator", least: 4, figure: against(scan, "pebble", unitCold)},
-		goal{number: 4, what: "full snapshot, copies of bytes, warm, by Pebble's iterator", least: 4, figure: against(scan, "pebble", unitWarm)},
-		goal{number: 4, what: "full snapshot, typed, cold, by Pebble's iterator", least: 2,
+		goal{number: 4, what: "full snapshot, copies of bytes, cold / Pebble's iterator", least: 4, figure: against(scan, "pebble", unitCold)},
+		goal{number: 4, what: "full snapshot, copies of bytes, warm / Pebble's iterator", least: 4, figure: against(scan, "pebble", unitWarm)},
+		goal{number: 4, what: "full snapshot, typed, cold / Pebble's iterator", least: 2,
 			figure: quotient(value(scan, "tidemark-typed", unitCold), value(scan, "pebble", unitCold))},
-		goal{number: 4, what: "full snapshot, typed, warm, by Pebble's iterator", least: 2,
+		goal{number: 4, what: "full snapshot, typed, warm / Pebble's iterator", least: 2,
 			figure: quotient(value(scan, "tidemark-typed", unitWarm), value(scan, "pebble", unitWarm))})
 	for _, writers := range []int{1, 16} {
 		work := fmt.Sprintf("Listen/writers=%d", writers)
 		gs = append(gs,
-			goal{number: 5, what: fmt.Sprintf("write to received, %s, by its acknowledgement", writersOf(writers)), most: 1.2,
+			goal{number: 5, what: fmt.Sprintf("write to received, %s / its acknowledgement", writersOf(writers)), most: 1.2,
 				figure: quotient(value(work, "tidemark", unitP50), value(work, "tidemark", unitAckP50))},
-			goal{number: 5, what: fmt.Sprintf("write to received, %s, by JetStream's", writersOf(writers)), most: 0.5, figure: against(work, "jetstream", unitP50)})
+			goal{number: 5, what: fmt.Sprintf("write to received, %s / JetStream's", writersOf(writers)), most: 0.5, figure: against(work, "jetstream", unitP50)})
 	}
 	for _, values := range []struct{ what, system string }{{"typed", "tidemark-typed"}, {"copies of bytes", "tidemark"}} {
 		gs = append(gs,
 			goal{number: 6, what: fmt.Sprintf("1,000 listeners, %s: the last has all after so many seconds", values.what), most: 0.5,
 				figure: value("FanOut/listeners=1000", values.system, unitLate)},
-			goal{number: 6, what: fmt.Sprintf("1,000 listeners, %s: the rate of writers by that without", values.what), least: 0.9,
+			goal{number: 6, what: fmt.Sprintf("1,000 listeners, %s: the rate of writers / that without listeners", values.what), least: 0.9,
 				figure: quotient(value("FanOut/listeners=1000", values.system, unitRate), value("FanOut", values.system, unitRate))})
 	}
 	gs = append(gs,
-		goal{number: 7, what: "record mode, by go-streams' channel source", least: 0.95, figure: against(fmt.Sprintf("Flow/records=%d", s.flow), "go-streams", unitRate)},
+		goal{number: 7, what: "record mode / go-streams' channel source", least: 0.95, figure: against(fmt.Sprintf("Flow/records=%d", s.flow), "go-streams", unitRate)},
 		goal{number: 8, what: "batch mode, source to sink, exactly once, updates/s", least: 1e6, figure: value(fmt.Sprintf("Pipeline/records=%d", s.flow), "tidemark", unitRate)})
 	upsert := fmt.Sprintf("Upsert/records=%d/keys=%d", s.upserts, s.keys)
 	gs = append(gs,
-		goal{number: 9, what: "upserts: disk by live data, at most", most: 2, figure: value(upsert, "tidemark", unitSpace)},
+		goal{number: 9, what: "upserts: disk / live data, at most", most: 2, figure: value(upsert, "tidemark", unitSpace)},
 		goal{number: 9, what: "upserts: peak memory, MiB", most: 256 + cacheSize>>20, figure: value(upsert, "tidemark", unitMemory)},
-		goal{number: 9, what: "upserts: rate at the end by that at the start", least: 0.8, figure: value(upsert, "tidemark", unitSteady)},
-		goal{number: 10, what: "open with a long log, by reading it", most: 2.5, figure: value(fmt.Sprintf("Recover/records=%d", s.log), "tidemark", unitOfReading)},
+		goal{number: 9, what: "upserts: rate at the end / that at the start", least: 0.8, figure: value(upsert, "tidemark", unitSteady)},
+		goal{number: 10, what: "open with a long log / reading it", most: 2.5, figure: value(fmt.Sprintf("Recover/records=%d", s.log), "tidemark", unitOfReading)},
 		goal{number: 10, what: "open many streams and batches, seconds", most: 1, figure: value(fmt.Sprintf("OpenMany/streams=%d", s.streams), "tidemark", unitTime)})
 	small, large := s.growth[0], s.growth[len(s.growth)-1]
 	for _, g := range []struct {
@@ -102,7 +102,7 @@ func (s scale) goals() []goal {
 		goal{number: 12, what: "bulk: peak memory, MiB", most: 256 + cacheSize>>20, figure: value(bulk, "tidemark", unitMemory)},
 		goal{number: 12, what: "the largest bulk: peak memory, MiB", most: 256 + cacheSize>>20, figure: value(fmt.Sprintf("Bulk/records=%d", large), "tidemark", unitMemory)},
 		goal{number: 13, what: "idle: bytes written", most: 0, figure: value(idle, "tidemark", unitWroteBytes)},
-		goal{number: 13, what: "idle: wake-ups by those of a process that sleeps", most: 1.5,
+		goal{number: 13, what: "idle: wake-ups / those of a process that sleeps", most: 1.5,
 			figure: quotient(value(idle, "tidemark", unitWakeUps), value(idle, "nothing", unitWakeUps))})
 }
 
