@@ -25,7 +25,7 @@ import (
 // than a command may have; as the methods of WriteHandle.
 func Atomic(ctx context.Context, c *Client, build func(*AtomicWrite) error) *Future[storage.SeqNo] {
 	if c == nil || c.owned == nil {
-		return failed(fmt.Errorf("tidemark: %w: an atomic write without a client: get one from file.Open or another package that opens a location", ErrInvalid))
+		return failed(fmt.Errorf("tidemark: %w: an atomic write without a client: get one from tidemark.Open", ErrInvalid))
 	}
 	return atomicIn(ctx, nil, c.writer, &AtomicWrite{runtime: c.ID()}, build)
 }

@@ -22,14 +22,14 @@ import (
 	"os"
 	"os/signal"
 
-	"github.com/tidemark-go/tidemark/file"
+	"github.com/tidemark-go/tidemark"
 	"github.com/tidemark-go/tidemark/frontier"
 	"github.com/tidemark-go/tidemark/persist"
 	"github.com/tidemark-go/tidemark/persist/codec"
 )
 
 func main() {
-	dir := flag.String("dir", "earthquakes.db", "directory of the data")
+	dir := flag.String("dir", "earthquakes.db", "directory of the data, or another location that tidemark.Open takes")
 	feed := flag.String("feed", "", "GeoJSON feed to replay; default: one that comes with the example")
 	crashAfter := flag.Int64("crash-after", 0, "kill the process at a random moment after so many batches; 0: never")
 	flag.Parse()
@@ -48,7 +48,7 @@ func run(ctx context.Context, dir, feed string, crash *crasher, out io.Writer) (
 	if err != nil {
 		return err
 	}
-	client, err := file.Open(ctx, dir, persist.Config{})
+	client, err := tidemark.Open(ctx, dir, persist.Config{})
 	if err != nil {
 		return err
 	}
