@@ -142,7 +142,7 @@ func readColumn[T any](t require.TestingT, group *file.RowGroupReader, column, n
 
 // hasBounds reports whether a column with this value has bounds: docs/format.md.
 func hasBounds(value string) bool {
-	return len(value) <= 4<<10 && !strings.HasPrefix(value, strings.Repeat("\xff", 64))
+	return len(value) <= 4<<10 && !strings.HasPrefix(value, strings.Repeat("\xff", 16))
 }
 
 // requireStatistics checks what query engines skip row groups by.
