@@ -38,7 +38,7 @@ var mayImport = map[string]string{
 	"mem":                 "storage persist",
 	"file":                "storage persist",
 	"file/internal":       "file/internal/vfs",
-	"operators":           "frontier storage persist operators internal/brief internal/kept",
+	"operators":           "frontier storage persist operators internal/brief",
 	"operators/internal":  "frontier persist operators/internal",
 	".":                   "file mem persist",
 	"tidemarktest":        "frontier storage persist mem internal/seed",

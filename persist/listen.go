@@ -4,8 +4,9 @@ import (
 	"context"
 	"iter"
 	"runtime"
-	"sync"
 	"sync/atomic"
+
+	"golang.org/x/sync/semaphore"
 
 	"github.com/tidemark-go/tidemark/frontier"
 	"github.com/tidemark-go/tidemark/indexed"
@@ -28,26 +29,28 @@ type RawEvent struct {
 	SeqNo  storage.SeqNo
 }
 
-// Listener delivers what happens to a stream after the snapshot taken with it, in
-// order, each event once. When it delivers a seal, every update before that time
-// has been delivered, or is in the snapshot. Updates come as they were written:
-// neither consolidated nor advanced to the since. What one command did comes at
-// one SeqNo, its updates before its seal.
+// Listener delivers what happens to a stream after the snapshot that was taken with it. It
+// delivers each event once, in order. Before a seal, it has delivered every update before
+// the sealed time that is not in the snapshot. Updates come as they were written: they are
+// neither consolidated nor advanced to the since. Everything that one command did to the
+// stream comes at one SeqNo, updates before the seal.
 //
-// A listener never holds up writers. Of what it has not delivered it holds at most 64 KiB,
-// or 1 MiB while it catches up, or one event if that is larger. It catches up when it has
-// fallen out of a window that all listeners share (Config.ListenerWindowBytes): it then
-// reads from the log, which is kept for it (Config.MaxListenerLag).
+// A listener never holds up writers. It holds at most 64 KiB that it has not delivered, or
+// one event if that is larger. A listener that has fallen out of the window of newest events
+// (Config.ListenerWindowBytes, shared by all listeners) reads from the log, and holds up to
+// 1 MiB. The log is kept for it, up to Config.MaxListenerLag.
 //
-// It is to be closed; one that is forgotten is closed with a logged warning when it
-// is collected as garbage.
+// Close a listener when you do not need it any more. A forgotten listener is closed when it
+// is collected as garbage, and a warning is logged.
 type Listener[K, V any] struct {
 	read  *ReadHandle[K, V] // in use as long as the listener is
 	inner *indexed.Listener
 	open  *leaseable
 
-	closed  atomic.Bool
-	mu      sync.Mutex // guards what follows
+	closed atomic.Bool
+	// turn guards what follows. A call holds it while it waits for an event, so other calls
+	// wait for it under their contexts.
+	turn    *semaphore.Weighted
 	decoder *decoder[K, V]
 	events  []indexed.Event // taken from inner
 	at      int             // how many of them were delivered
@@ -56,23 +59,27 @@ type Listener[K, V any] struct {
 }
 
 func newListener[K, V any](r *ReadHandle[K, V], inner *indexed.Listener) *Listener[K, V] {
-	l := &Listener[K, V]{read: r, inner: inner, decoder: r.decoder()}
+	l := &Listener[K, V]{read: r, inner: inner, turn: semaphore.NewWeighted(1), decoder: r.decoder()}
 	l.open = &leaseable{what: "listener", stream: r.shownName(), logger: r.owned.logger, close: inner.Close}
 	runtime.AddCleanup(l, (*leaseable).forgotten, l.open)
 	return l
 }
 
-// Next returns the next event. It blocks until there is one. Several goroutines may
-// call it; each event goes to one of them.
+// Next returns the next event. It blocks until there is one, or until ctx ends. Several
+// goroutines may call it: each event goes to one of them.
 //
-// Errors: io.EOF after the stream was finished and everything was delivered;
-// ErrStopped, ErrDestroyed, ErrLagged and ErrClosed, which end the listener;
-// ErrCorrupt; a *DecodeError for each update that cannot be decoded, after those of
-// its event that can, and the context's error: after both the listener goes on.
+// Errors that end the listener: io.EOF after the stream was finished and everything was
+// delivered; ErrStopped, ErrDestroyed, ErrLagged and ErrClosed.
+//
+// Errors after which it goes on: the context's; a *DecodeError for each update that cannot
+// be decoded, after the updates of its event that can; ErrCorrupt and the storage's, if the
+// log cannot be read, which the next call tries again.
 func (l *Listener[K, V]) Next(ctx context.Context) (ListenEvent[K, V], error) {
 	defer runtime.KeepAlive(l)
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	if err := l.takeTurn(ctx); err != nil {
+		return ListenEvent[K, V]{}, err
+	}
+	defer l.turn.Release(1)
 	for {
 		e, err := l.next(ctx)
 		if err != nil {
@@ -87,17 +94,21 @@ func (l *Listener[K, V]) Next(ctx context.Context) (ListenEvent[K, V], error) {
 	}
 }
 
-// NextRaw is Next without decoding: for updates that are copied, compared or counted as
-// they are stored, or decoded later (ReadHandle.Decoder). The event's rows may be ranged
-// over more than once and stay valid. They share memory with each other, so a caller that
-// keeps a few of many copies those. Next and NextRaw may be mixed: each event goes to one
-// call.
+// NextRaw is Next without decoding. It is for updates that are copied, compared or counted
+// as they are stored, or decoded later (ReadHandle.Decoder).
 //
-// Errors: as Next. A *DecodeError is of an event that an earlier Next has returned.
+// The rows of an event stay valid, and may be ranged over more than once. They share memory
+// with each other and with other readers: do not change them, and copy those that you keep
+// if you keep a few of many. Next and NextRaw may be mixed: each event goes to one call.
+//
+// Errors: as Next. A *DecodeError is of an event that an earlier Next has taken, maybe in
+// another goroutine.
 func (l *Listener[K, V]) NextRaw(ctx context.Context) (RawEvent, error) {
 	defer runtime.KeepAlive(l)
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	if err := l.takeTurn(ctx); err != nil {
+		return RawEvent{}, err
+	}
+	defer l.turn.Release(1)
 	e, err := l.next(ctx)
 	if err != nil {
 		return RawEvent{}, err
@@ -106,6 +117,14 @@ func (l *Listener[K, V]) NextRaw(ctx context.Context) (RawEvent, error) {
 		return RawEvent{Sealed: e.Sealed, SeqNo: e.SeqNo}, nil
 	}
 	return RawEvent{Rows: rowsOf(e.Updates), SeqNo: e.SeqNo}, nil
+}
+
+// takeTurn waits until no other call of Next or NextRaw runs.
+func (l *Listener[K, V]) takeTurn(ctx context.Context) error {
+	if l.turn.TryAcquire(1) {
+		return nil
+	}
+	return l.turn.Acquire(ctx, 1)
 }
 
 func rowsOf(runs []indexed.Columns) iter.Seq[Row] {
@@ -173,12 +192,9 @@ func (l *Listener[K, V]) decode(runs []indexed.Columns) []Update[K, V] {
 	updates := l.updates
 	for c := range runs {
 		cols := &runs[c]
-		bytes := borrowed
-		if cols.Size() <= kept.MaxBlock {
-			bytes = lasting
-		}
+		lasting := cols.Size() <= kept.MaxBlock
 		for i := range cols.Len() {
-			u, err := l.decoder.decode(cols.Key(i), cols.Val(i), cols.Time(i), cols.Diff(i), bytes)
+			u, err := l.decoder.decode(cols.Key(i), cols.Val(i), cols.Time(i), cols.Diff(i), lasting)
 			if err != nil {
 				l.errs = append(l.errs, err)
 				continue
@@ -195,8 +211,8 @@ func (l *Listener[K, V]) decode(runs []indexed.Columns) []Update[K, V] {
 // more than once.
 func (l *Listener[K, V]) Close() error {
 	err := l.open.done()
-	// Not before inner is closed: a Next in between would drop what it has taken, and
-	// deliver what comes after it.
+	// Close inner first. A Next in between would otherwise drop the events that it has taken,
+	// and deliver those after them.
 	l.closed.Store(true)
 	return err
 }

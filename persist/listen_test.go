@@ -1,12 +1,16 @@
 package persist_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tidemark-go/tidemark/mem"
 	"github.com/tidemark-go/tidemark/persist"
 	"github.com/tidemark-go/tidemark/persist/codec"
 )
@@ -185,5 +189,30 @@ func TestNextRaw(t *testing.T) {
 			}
 			require.NoError(t, c.Stop())
 		}
+	})
+}
+
+// A call that waits for another one ends with its own context.
+func TestNextBehindAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, err := mem.NewRegistry().Runtime(t.Context(), onDemand())
+		require.NoError(t, err)
+		_, r := create(t, c, "s")
+		_, l := listen(t, r)
+		first := make(chan error, 1)
+		go func() {
+			_, err := l.NextRaw(t.Context())
+			first <- err
+		}()
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err = l.Next(ctx)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		_, err = l.NextRaw(ctx)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.NoError(t, l.Close())
+		require.ErrorIs(t, <-first, persist.ErrClosed)
+		require.NoError(t, c.Stop())
 	})
 }

@@ -48,14 +48,5 @@ func (r *ReadHandle[K, V]) Decoder() *Decoder[K, V] { return &Decoder[K, V]{r.de
 //
 // Errors: a *DecodeError.
 func (d *Decoder[K, V]) Decode(row Row) (Update[K, V], error) {
-	return d.rows.decode(row.Key, row.Val, row.Time, row.Diff, borrowed)
-}
-
-// DecodeOwned is Decode of a row whose memory the caller hands over, so that nothing is
-// copied: the key and the value may keep Key and Val, and change them. Nobody else may use
-// that memory then.
-//
-// Errors: a *DecodeError.
-func (d *Decoder[K, V]) DecodeOwned(row Row) (Update[K, V], error) {
-	return d.rows.decode(row.Key, row.Val, row.Time, row.Diff, handedOver)
+	return d.rows.decode(row.Key, row.Val, row.Time, row.Diff, false)
 }

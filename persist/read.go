@@ -94,26 +94,15 @@ func (r *ReadHandle[K, V]) decoder() *decoder[K, V] {
 	return &decoder[K, V]{stream: r.shownName(), keys: newSideDecoder(r.kc), vals: newSideDecoder(r.vc)}
 }
 
-// tenure says what decoded values may do with the bytes that they are decoded from.
-type tenure int
-
-const (
-	// The bytes change with the next read: a value that keeps them gets a copy.
-	borrowed tenure = iota
-	// The bytes never change, are not part of a large block of memory, and others read them:
-	// a value may keep them if it cannot change them.
-	lasting
-	// The caller hands the bytes over: a value may keep and change them.
-	handedOver
-)
-
-// decode returns one update, or a *DecodeError.
-func (d *decoder[K, V]) decode(key, val []byte, time uint64, diff int64, t tenure) (Update[K, V], error) {
-	k, err := d.keys.decode(key, t)
+// decode returns one update, or a *DecodeError. lasting says two things of key and val:
+// their bytes never change, and they are not part of a large block of memory. So values may
+// keep them.
+func (d *decoder[K, V]) decode(key, val []byte, time uint64, diff int64, lasting bool) (Update[K, V], error) {
+	k, err := d.keys.decode(key, lasting)
 	part := "key"
 	if err == nil {
 		var v V
-		if v, err = d.vals.decode(val, t); err == nil {
+		if v, err = d.vals.decode(val, lasting); err == nil {
 			return Update[K, V]{Key: k, Val: v, Time: time, Diff: diff}, nil
 		}
 		part = "value"
@@ -124,8 +113,9 @@ func (d *decoder[K, V]) decode(key, val []byte, time uint64, diff int64, t tenur
 	}
 }
 
-// sideDecoder decodes keys, or values. Some values keep the bytes that they are decoded
-// from: see tenure.
+// sideDecoder decodes keys, or vals. Some values keep the bytes that they are decoded from.
+// The cache and other readers share those bytes, so such a value gets a copy. It needs none
+// if the bytes are lasting and the value cannot change them.
 type sideDecoder[T any] struct {
 	codec  Codec[T]
 	owned  codec.OwnedDecoder[T]  // nil if the codec is not one
@@ -139,13 +129,11 @@ func newSideDecoder[T any](c Codec[T]) sideDecoder[T] {
 	return sideDecoder[T]{codec: c, owned: o, shared: s}
 }
 
-func (d *sideDecoder[T]) decode(src []byte, t tenure) (T, error) {
-	switch {
-	case t == lasting && d.shared != nil:
+func (d *sideDecoder[T]) decode(src []byte, lasting bool) (T, error) {
+	if lasting && d.shared != nil {
 		return d.shared.DecodeShared(src)
-	case t == handedOver && d.owned != nil:
-		return d.owned.DecodeOwned(src)
-	case d.owned != nil:
+	}
+	if d.owned != nil {
 		return d.owned.DecodeOwned(d.copies.Copy(src))
 	}
 	return d.codec.Decode(src)
@@ -222,7 +210,7 @@ func (s *Snapshot[K, V]) All(ctx context.Context) iter.Seq2[Update[K, V], error]
 			}
 			for i := range chunk.Len() {
 				key, val, time, diff, ok := chunk.Row(i)
-				if ok && !yield(d.decode(key, val, time, diff, borrowed)) {
+				if ok && !yield(d.decode(key, val, time, diff, false)) {
 					return
 				}
 			}
@@ -293,7 +281,7 @@ func (s *Snapshot[K, V]) rows(rows iter.Seq2[indexed.Row, error]) iter.Seq2[Upda
 				yield(Update[K, V]{}, translate(err))
 				return
 			}
-			if !yield(d.decode(row.Key, row.Val, row.Time, row.Diff, borrowed)) {
+			if !yield(d.decode(row.Key, row.Val, row.Time, row.Diff, false)) {
 				return
 			}
 		}

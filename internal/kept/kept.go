@@ -21,11 +21,8 @@ type Copies struct {
 }
 
 // Copy returns a copy of src. Its capacity is its length, and it is never nil.
-func (c *Copies) Copy(src []byte) []byte { return c.Concat(src, nil) }
-
-// Concat returns a copy of a and then b, as Copy does.
-func (c *Copies) Concat(a, b []byte) []byte {
-	n := len(a) + len(b)
+func (c *Copies) Copy(src []byte) []byte {
+	n := len(src)
 	if n > len(c.free) {
 		size := max(n, c.next)
 		c.next = min(2*size, MaxBlock)
@@ -35,7 +32,7 @@ func (c *Copies) Concat(a, b []byte) []byte {
 		return []byte{}
 	}
 	dst := c.free[:n:n]
-	copy(dst[copy(dst, a):], b)
+	copy(dst, src)
 	c.free = c.free[n:]
 	return dst
 }

@@ -53,9 +53,9 @@ var valuesExhibits = []exhibit{
 		pkg:    "./operators/sink", test: "TestCodecsThatDoNotAppendInParts",
 	},
 	{
-		name: "key-reaches-value", bug: "a consumer that appends to the key of an update changes its value", origin: ours, tier: b,
-		plants: changes{swap("e.data[:e.key:e.key]", "e.data[:e.key]")},
-		pkg:    "./operators/source", test: "TestUpdatesAreTheConsumers",
+		name: "times-added-up", bug: "a batch of several times adds up what one row was at each of them", origin: ours, tier: b,
+		plants: changes{swap("cmp.Compare(a.Time, b.Time)", "0")},
+		pkg:    "./operators/source", test: "TestBatchesAreTheStream",
 	},
 	{
 		name: "least-sum", bug: "a sum that an int64 holds and no write takes ends a pipeline at every restart", origin: ours, tier: b,

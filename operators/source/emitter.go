@@ -9,6 +9,7 @@ import (
 
 	"github.com/tidemark-go/tidemark/frontier"
 	"github.com/tidemark-go/tidemark/operators"
+	"github.com/tidemark-go/tidemark/operators/internal/edge"
 	"github.com/tidemark-go/tidemark/persist"
 )
 
@@ -188,7 +189,10 @@ func (e *emitter[K, V]) make() error {
 	}
 	updates := make([]persist.Update[K, V], len(rows))
 	for i := range rows {
-		if updates[i], err = e.history.decoder.DecodeOwned(rows[i]); err != nil {
+		if err := ended(e.ctx, i); err != nil {
+			return err
+		}
+		if updates[i], err = e.history.decoder.Decode(rows[i]); err != nil {
 			return err
 		}
 	}
@@ -273,7 +277,14 @@ func (e *emitter[K, V]) listen() *listening {
 	next := e.position.listener.NextRaw
 	go func() {
 		defer close(l.over)
-		l.tell(ctx, heard{err: l.run(ctx, next)})
+		err := errExited
+		defer func() {
+			if p := recover(); p != nil {
+				err = edge.PanicError(p)
+			}
+			l.tell(ctx, heard{err: err})
+		}()
+		err = l.run(ctx, next)
 	}()
 	return l
 }

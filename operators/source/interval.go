@@ -231,6 +231,15 @@ func (h history[K, V]) single(lower, upper frontier.Antichain) bool {
 	return !upper.Admits(first) && (first == math.MaxUint64 || upper == frontier.At(first+1))
 }
 
+// ended returns the error of ctx. It looks at ctx for every 256th row only, since a look costs
+// as much as decoding a small row.
+func ended(ctx context.Context, row int) error {
+	if row%256 != 0 {
+		return nil
+	}
+	return ctx.Err()
+}
+
 // readUpTo stops when it has more than most, and then it is not ok.
 func (h history[K, V]) readUpTo(ctx context.Context, s *persist.Snapshot[K, V], lower frontier.Antichain, cuts []cut, limit, most bound) (intervals []interval[K, V], ok bool, err error) {
 	intervals = make([]interval[K, V], len(cuts))
@@ -240,6 +249,9 @@ func (h history[K, V]) readUpTo(ctx context.Context, s *persist.Snapshot[K, V], 
 	n, bytes := 0, int64(0)
 	for row, err := range h.rows(ctx, s, lower, cuts[len(cuts)-1].upper) {
 		if err != nil {
+			return nil, false, err
+		}
+		if err := ended(ctx, n); err != nil {
 			return nil, false, err
 		}
 		u, err := h.decoder.Decode(row)

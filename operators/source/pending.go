@@ -11,7 +11,6 @@ import (
 
 	"github.com/tidemark-go/tidemark/frontier"
 	"github.com/tidemark-go/tidemark/internal/brief"
-	"github.com/tidemark-go/tidemark/internal/kept"
 	"github.com/tidemark-go/tidemark/persist"
 )
 
@@ -24,6 +23,7 @@ type pending struct {
 	slots    map[uint64]*slot
 	earliest byTime // a heap of all slots
 	latest   byTime // the same, the other way round
+	most     int    // slots at a time, since the newest clear
 	bytes    int64  // of memory
 }
 
@@ -31,30 +31,35 @@ type pending struct {
 type slot struct {
 	time    uint64
 	entries []entry
-	copies  kept.Copies // of the keys and values: apart from other slots, so that giving up the slot frees them
-	bytes   int64       // of memory
-	encoded int64       // see rowBytes
-	at      [2]int      // where it is in both heaps
+	data    []byte // key and value of each entry, one after the other
+	encoded int64  // see rowBytes
+	at      [2]int // where it is in both heaps
 }
 
 // entry is an update of a slot's time.
 type entry struct {
-	data []byte // key, then value
-	key  int    // length of the key
-	diff int64
-}
-
-// size is the memory of an entry. kept.Copies takes up to twice what is copied.
-func (e *entry) size() int64 { return int64(unsafe.Sizeof(*e)) + 2*int64(len(e.data)) }
-
-// row returns the update. Its memory is the entry's alone, up to the capacity of both slices.
-func (e *entry) row(time uint64) persist.Row {
-	//museum:key-reaches-value
-	return persist.Row{Key: e.data[:e.key:e.key], Val: e.data[e.key:], Time: time, Diff: e.diff}
+	keyEnd, end int // in data
+	diff        int64
 }
 
 // slotBytes is what a slot takes by itself, with its places in the map and in both heaps.
-const slotBytes = 240
+const slotBytes = 200
+
+// bytes is the memory of a slot. While entries or data grow, the old and the new array are
+// there together.
+func (s *slot) bytes() int64 {
+	return slotBytes + int64(cap(s.entries))*int64(unsafe.Sizeof(entry{})) + int64(cap(s.data))
+}
+
+// appendTo appends the updates. They refer to data.
+func (s *slot) appendTo(rows []persist.Row) []persist.Row {
+	start := 0
+	for _, e := range s.entries {
+		rows = append(rows, persist.Row{Key: s.data[start:e.keyEnd], Val: s.data[e.keyEnd:e.end], Time: s.time, Diff: e.diff})
+		start = e.end
+	}
+	return rows
+}
 
 func newPending(stream string) *pending {
 	p := &pending{stream: stream}
@@ -64,7 +69,7 @@ func newPending(stream string) *pending {
 
 // clear forgets everything.
 func (p *pending) clear() {
-	p.slots, p.bytes = map[uint64]*slot{}, 0
+	p.slots, p.most, p.bytes = map[uint64]*slot{}, 0, 0
 	p.earliest, p.latest = byTime{}, byTime{backwards: true}
 }
 
@@ -72,17 +77,20 @@ func (p *pending) clear() {
 func (p *pending) add(row persist.Row) {
 	s := p.slots[row.Time]
 	if s == nil {
-		s = &slot{time: row.Time, bytes: slotBytes}
+		s = &slot{time: row.Time}
 		p.slots[s.time] = s
+		p.most = max(p.most, len(p.slots))
 		heap.Push(&p.earliest, s)
 		heap.Push(&p.latest, s)
-		p.bytes += slotBytes
+	} else {
+		p.bytes -= s.bytes()
 	}
-	e := entry{s.copies.Concat(row.Key, row.Val), len(row.Key), row.Diff}
-	s.entries = append(s.entries, e)
-	s.bytes += e.size()
+	s.data = append(s.data, row.Key...)
+	keyEnd := len(s.data)
+	s.data = append(s.data, row.Val...)
+	s.entries = append(s.entries, entry{keyEnd, len(s.data), row.Diff})
 	s.encoded += rowBytes(row)
-	p.bytes += e.size()
+	p.bytes += s.bytes()
 }
 
 // has reports whether anything is pending before upper.
@@ -90,11 +98,18 @@ func (p *pending) has(upper frontier.Antichain) bool {
 	return len(p.earliest.slots) > 0 && !upper.Admits(p.earliest.slots[0].time)
 }
 
+// manySlots is how many slots make it worth to give back the map and the heaps, which never
+// shrink.
+const manySlots = 1 << 10
+
 func (p *pending) remove(s *slot) {
 	delete(p.slots, s.time)
 	heap.Remove(&p.earliest, s.at[0])
 	heap.Remove(&p.latest, s.at[1])
-	p.bytes -= s.bytes
+	p.bytes -= s.bytes()
+	if len(p.slots) == 0 && p.most > manySlots {
+		p.clear()
+	}
 }
 
 // dropLatest forgets what is pending of the last time, which it returns.
@@ -107,7 +122,7 @@ func (p *pending) dropLatest() uint64 {
 // take removes the updates with times before upper and returns them consolidated: sorted by
 // encoded (key, value), then time, equal ones added up, zeros left out. If there are more
 // than limit it takes the earliest, and returns where it has stopped, but a single time is
-// never split. The caller owns the memory of the rows. Errors: persist.ErrOverflow.
+// never split. Errors: persist.ErrOverflow.
 func (p *pending) take(upper frontier.Antichain, limit bound) ([]persist.Row, frontier.Antichain, error) {
 	var slots []*slot
 	var encoded int64
@@ -126,9 +141,7 @@ func (p *pending) take(upper frontier.Antichain, limit bound) ([]persist.Row, fr
 	}
 	rows := make([]persist.Row, 0, n)
 	for _, s := range slots {
-		for i := range s.entries {
-			rows = append(rows, s.entries[i].row(s.time))
-		}
+		rows = s.appendTo(rows)
 	}
 	slices.SortFunc(rows, compareRows)
 	rows, err := p.consolidate(rows)
@@ -173,6 +186,7 @@ func (s *sum) int64() (int64, bool) { return int64(s.low), s.high == uint64(int6
 
 // compareRows orders rows as the stream does, by their encoding.
 func compareRows(a, b persist.Row) int {
+	//museum:times-added-up
 	return cmp.Or(bytes.Compare(a.Key, b.Key), bytes.Compare(a.Val, b.Val), cmp.Compare(a.Time, b.Time))
 }
 

@@ -4,19 +4,23 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"math"
 	"runtime"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/tidemark-go/tidemark/frontier"
+	"github.com/tidemark-go/tidemark/mem"
 	"github.com/tidemark-go/tidemark/operators"
 	"github.com/tidemark-go/tidemark/operators/source"
 	"github.com/tidemark-go/tidemark/persist"
 	"github.com/tidemark-go/tidemark/persist/codec"
+	"github.com/tidemark-go/tidemark/storage"
 )
 
 // counting counts what it decodes.
@@ -284,6 +288,135 @@ func TestUpdatesAreTheConsumers(t *testing.T) {
 			}
 			require.NoError(t, src.Err())
 			require.ElementsMatch(t, want, got)
+		})
+	}
+}
+
+// A consumer that keeps keys keeps no values, though both were stored side by side.
+func TestKeysDoNotKeepValues(t *testing.T) {
+	const rows, size = 64, 64 << 10
+	for name, live := range map[string]bool{"in the snapshot": false, "live": true} {
+		t.Run(name, func(t *testing.T) {
+			var keys []string
+			inUse := func() int64 {
+				runtime.GC()
+				runtime.GC()
+				var m runtime.MemStats
+				runtime.ReadMemStats(&m)
+				return int64(m.HeapAlloc)
+			}
+			func() {
+				ctx, cancel := context.WithCancel(testContext(t))
+				defer cancel()
+				s, stop := openStream(ctx, t)
+				defer stop()
+				var src *source.BatchSource[string, string]
+				if live {
+					src = source.NewBatches(s.ctx, s.read)
+				}
+				for i := range rows {
+					s.append(update{Key: fmt.Sprintf("key-%06d", i), Val: strings.Repeat("v", size), Time: uint64(i % 4), Diff: 1})
+				}
+				if !live {
+					src = source.NewBatches(s.ctx, s.read)
+				}
+				s.finish()
+				for b := range all(src) {
+					for _, u := range b.Updates {
+						keys = append(keys, u.Key)
+					}
+				}
+			}()
+			require.Len(t, keys, rows)
+			with := inUse()
+			runtime.KeepAlive(keys)
+			keys = nil
+			require.Less(t, with-inUse(), int64(rows*size/10))
+		})
+	}
+}
+
+// A batch that is slow to decode does not hold up the end of its source.
+func TestDecodingEndsWithItsContext(t *testing.T) {
+	const rows = 5000
+	for name, order := range map[string]string{"stored": "write seal read", "in the snapshot": "write read seal", "live": "read write seal"} {
+		t.Run(name, func(t *testing.T) {
+			s := newStream(t)
+			ctx, cancel := context.WithCancel(s.ctx)
+			decoded := 0
+			slow := codec.Func("string", codec.String.Append, func(src []byte) (string, error) {
+				if decoded++; decoded == rows/5 {
+					cancel()
+				}
+				return string(src), nil
+			})
+			_, read, err := persist.CreateOrLoad(s.ctx, s.client, s.read.StreamName(), slow, codec.String)
+			require.NoError(t, err)
+			var src *source.BatchSource[string, string]
+			for _, step := range strings.Fields(order) {
+				switch step {
+				case "write":
+					updates := make([]update, rows)
+					for i := range updates {
+						updates[i] = at(fmt.Sprint(i), "1", 1, 1)
+					}
+					s.append(updates...)
+				case "seal":
+					s.seal(2)
+				case "read":
+					src = source.NewBatches(ctx, read)
+					src.Out()
+				}
+			}
+			require.Empty(t, slices.Collect(all(src)))
+			require.ErrorIs(t, src.Err(), context.Canceled)
+			require.Less(t, decoded, rows/5+300)
+		})
+	}
+}
+
+// failing is a log that does not return from reads.
+type failing struct {
+	storage.Log
+	fail atomic.Pointer[func()]
+}
+
+func (f *failing) Read(ctx context.Context, after storage.SeqNo) iter.Seq2[storage.Entry, error] {
+	if fail := f.fail.Load(); fail != nil {
+		(*fail)()
+	}
+	return f.Log.Read(ctx, after)
+}
+
+// A storage that panics or ends its goroutine while a source listens ends the source, not the
+// process, and not in silence.
+func TestStorageThatDoesNotReturn(t *testing.T) {
+	for name, fail := range map[string]func(){
+		"panic": func() { panic("no") },
+		"exit":  runtime.Goexit,
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx := testContext(t)
+			place := mem.NewPlace("here")
+			lock := storage.LockInfo{}
+			log, err := place.OpenLog(lock)
+			require.NoError(t, err)
+			blob, err := place.OpenBlob(lock)
+			require.NoError(t, err)
+			bad := &failing{Log: log}
+			client, err := persist.Start(ctx, bad, blob, persist.Config{ListenerWindowBytes: 1})
+			require.NoError(t, err)
+			defer func() { require.NoError(t, client.Stop()) }()
+			write, read, err := persist.CreateOrLoad(ctx, client, "quakes", codec.String, codec.String)
+			require.NoError(t, err)
+			src := source.NewBatches(ctx, read)
+			bad.fail.Store(&fail)
+			for i := range uint64(10) {
+				_, err := write.Write(ctx, []update{at("a", "1", i, 1)}).Wait(ctx)
+				require.NoError(t, err)
+			}
+			require.Empty(t, slices.Collect(all(src)))
+			require.ErrorIs(t, src.Err(), operators.ErrPanic)
 		})
 	}
 }

@@ -26,9 +26,9 @@ type replaying[K, V any] struct {
 	err       error // why there are no more intervals; read only after the channel is closed
 }
 
-// errExited: a codec has ended its goroutine (runtime.Goexit, which failed assertions of
-// tests call). So the history may end anywhere.
-var errExited = fmt.Errorf("tidemark: %w: a codec ended its goroutine instead of returning", edge.ErrPanic)
+// errExited: a codec or a storage has ended its goroutine (runtime.Goexit, which failed
+// assertions of tests call). So what was read may end anywhere.
+var errExited = fmt.Errorf("tidemark: %w: a codec or a storage ended its goroutine instead of returning", edge.ErrPanic)
 
 // replay starts to read [lower, upper) of a snapshot.
 func (h history[K, V]) replay(ctx context.Context, s *persist.Snapshot[K, V], lower, upper frontier.Antichain, limit bound) *replaying[K, V] {
