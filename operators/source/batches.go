@@ -15,12 +15,12 @@ import (
 	"github.com/tidemark-go/tidemark/persist"
 )
 
-// Batch is operators.Batch, what a BatchSource emits, by a name in this package: a flow of
-// one's own between a source and a sink needs nothing else of package operators.
+// Batch is operators.Batch, the element that a BatchSource emits. It has a name here, so that
+// a flow between a source and a sink does not need package operators.
 type Batch[K, V any] = operators.Batch[K, V]
 
-// BatchSource emits a stream in batch mode: sealed updates alone, one batch for
-// every advance of the upper, each with the description of what it covers.
+// BatchSource emits a stream in batch mode. It emits sealed updates only: one batch for each
+// advance of the upper, with the description of what the batch covers.
 //
 //	stream   u1 -- seal 2 -- u2 -- seal 5 -- seal 7 -- finish
 //
@@ -28,8 +28,8 @@ type Batch[K, V any] = operators.Batch[K, V]
 //
 //	probe    {0} --- {2} ----------- {5} ----- {7} ------ {} ----
 //
-// Elements are operators.Batch[K, V], in order, without gaps. Seals that come while
-// the consumer is busy are emitted as one batch, and what is too much for one as several
+// Elements are operators.Batch[K, V], in order, without gaps. All seals that come while the
+// consumer is busy make one batch. A batch that would be too large is cut into several
 // (MaxBatchUpdates, MaxBatchBytes). The outlet takes one consumer.
 type BatchSource[K, V any] struct {
 	ctx      context.Context
@@ -41,34 +41,34 @@ type BatchSource[K, V any] struct {
 	out      *edge.Outlet
 	errs     *edge.Errors[operators.Error]
 	refused  atomic.Bool // a second consumer came
-	// How many positions were taken one after the other: more than one after pending updates
-	// did not fit.
+	// How many positions were taken, one after the other. More than one: pending updates did
+	// not fit.
 	positions atomic.Int64
 }
 
 var _ streams.Source = (*BatchSource[string, string])(nil)
 
-// NewBatches returns a source of the stream's sealed contents. Like New it takes
-// its position here, and a stream that cannot be read gives a source all the same.
+// NewBatches returns a source of the stream's sealed contents. Like New, it takes its
+// position when it is called. It returns a source even if the stream cannot be read.
 //
-// Shape:  batches [l0, l1), [l1, l2), ... from the lower given with From on, each
-// complete and consolidated by the encoding of keys and values, times advanced to
-// the as-of. A sum of math.MinInt64, which no write takes, is two updates, -math.MaxInt64
-// and -1. What is emitted depends on the contents of the stream alone, not on
-// when the source was built; how it is cut into batches does depend on that.
+// Shape:  batches [l0, l1), [l1, l2), ..., from the lower of From on. Each is complete, and
+// consolidated by the encoding of keys and values. Times are advanced to the as-of. A sum of
+// math.MinInt64, which no write takes, is two updates, of -math.MaxInt64 and -1. The emitted
+// updates depend on the contents of the stream alone. How they are cut into batches also
+// depends on when the source was built. The batches are the consumer's: it may change them.
 //
-// Errors: a batch is complete or not emitted, so the first error is the last thing
-// that happens: the source reports it by Err, Errs and its probe and closes its
-// outlet. They are those of New, and those of From: persist.ErrInvalid and
-// persist.ErrAsOfBeforeSince for a start from which the output would not be exact; and
-// persist.ErrInvalid for an option that is refused. An update is decoded once, when its batch
-// leaves: one that cannot be decoded ends the source when a seal has covered it, after the
-// batches before that, and not at all if it was retracted by then.
+// Errors: a batch is complete or not emitted, so the source ends with its first error. It
+// reports the error by Err, Errs and its probe, and closes its outlet. Errors are those of New,
+// and those of From: persist.ErrInvalid and persist.ErrAsOfBeforeSince for a start from which
+// the output would not be exact; and persist.ErrInvalid for an option that is refused. An
+// update is decoded once, when its batch leaves. If it cannot be decoded, the source ends when
+// a seal has covered it, after the batches before that. If it was retracted by then, the
+// source does not end.
 //
 // Ends:   as a source of New.
 //
-// Holds:  as a source of New; MaxPendingBytes of updates that are not sealed; the
-// batch that the consumer is to take next; of stored history what MaxBatchBytes tells.
+// Holds:  as a source of New; about MaxPendingBytes of updates that are not sealed; the batch
+// that the consumer takes next; stored history, as MaxBatchBytes says.
 func NewBatches[K, V any](ctx context.Context, read *persist.ReadHandle[K, V], opts ...BatchOption) *BatchSource[K, V] {
 	if read == nil {
 		read = new(persist.ReadHandle[K, V]) // which carries an error
@@ -94,14 +94,13 @@ func (s *BatchSource[K, V]) name() string {
 	return fmt.Sprintf("source of stream %q", s.read.StreamName())
 }
 
-// Probe tells what the consumer has taken: it is the upper of the last batch that
-// was. Waiting ends with the source's error when it fails, and with the context's
-// when that ends.
+// Probe shows the upper of the last batch that the consumer has taken. Waiting ends with the
+// source's error when the source fails, and with the context's when the context ends.
 func (s *BatchSource[K, V]) Probe() *operators.Probe { return (*operators.Probe)(s.progress.Probe()) }
 
-// Err returns why the source has ended, or nil while it has not and if the stream
-// was finished. If a second consumer was refused, it matches operators.ErrConnected,
-// from then on.
+// Err returns the error that ended the source. It returns nil while the source runs, and
+// after the end of a finished stream. After a second consumer was refused, the error matches
+// operators.ErrConnected.
 func (s *BatchSource[K, V]) Err() error {
 	err := s.progress.Probe().Err()
 	if s.refused.Load() {
@@ -117,9 +116,9 @@ func (s *BatchSource[K, V]) Errs() *operators.ErrSide { return (*operators.ErrSi
 // Out returns the channel of batches, the same one every time.
 func (s *BatchSource[K, V]) Out() <-chan any { return s.out.Out() }
 
-// Via wires the source to a flow and returns it. Whoever comes second, by Via, To
-// or Out, gets nothing: Err matches operators.ErrConnected, and so does an error that
-// goes to Errs unless that has closed.
+// Via wires the source to a flow and returns the flow. A second consumer, by Via, To or Out,
+// gets nothing: Err then matches operators.ErrConnected, and Errs gets that error, too, unless
+// it has closed.
 func (s *BatchSource[K, V]) Via(flow streams.Flow) streams.Flow { return s.out.Via(flow) }
 
 // To wires the source to a sink and blocks until it has completed.
@@ -140,8 +139,7 @@ func (s *BatchSource[K, V]) report(err error) {
 	s.errs.Report(operators.Error{Err: err, Time: time, Diff: 1})
 }
 
-// run is the source's goroutine. It ends with the stream, at an error, or with the
-// context.
+// run is the source's goroutine. It ends with the stream, at an error, or with the context.
 func (s *BatchSource[K, V]) run() {
 	defer s.errs.Finish()
 	defer s.out.Close()
@@ -150,7 +148,7 @@ func (s *BatchSource[K, V]) run() {
 	err = s.emit()
 }
 
-// end says why there is nothing more.
+// end reports why the source has ended.
 func (s *BatchSource[K, V]) end(err error) {
 	switch {
 	case errors.Is(err, io.EOF):
@@ -166,8 +164,8 @@ func (s *BatchSource[K, V]) end(err error) {
 	}
 }
 
-// emit takes one position after the other: the first lasts until a seal covers more than may
-// be pending, and then it takes another to read that from.
+// emit takes one position after the other. A position lasts until a seal passes the horizon.
+// The next position has the updates that were given up.
 func (s *BatchSource[K, V]) emit() error {
 	defer s.out.Guard()
 	defer func() { s.position.close() }()

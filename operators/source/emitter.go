@@ -15,12 +15,12 @@ import (
 
 // emitter is the state of a batch source's goroutine.
 //
-// INVARIANT: every update with a time in advance of lower, and no other, is in
+// INVARIANT: every update with a time in advance of lower is in one of four places. It is in
 // pending, in ready, or yet to come from the listener; or its time is in advance of the
-// horizon, and then it can be read from a later snapshot.
+// horizon, and a later snapshot has it. No other update is in any of them.
 //
-// The horizon is {} until more is pending than may be. Then the latest times are given up,
-// since they are needed last: so what one snapshot is read for serves all seals up to the
+// The horizon is {} until more is pending than MaxPendingBytes. Then the latest times are
+// given up, since they are needed last. So one read of a snapshot serves all seals up to the
 // horizon.
 type emitter[K, V any] struct {
 	*BatchSource[K, V]
@@ -33,12 +33,11 @@ type emitter[K, V any] struct {
 	horizon frontier.Antichain
 }
 
-// errSpilled: a seal has passed the horizon, so that it takes a new position to read on.
+// errSpilled: a seal has passed the horizon. The updates there are read from a new position.
 var errSpilled = errors.New("spilled")
 
-// follow emits what the position has: its snapshot's sealed updates, and then what
-// its listener delivers, until it returns errSpilled, io.EOF at the end of the
-// stream, or why it cannot go on.
+// follow emits the sealed updates of the position's snapshot, and then those that its
+// listener delivers. It returns errSpilled, io.EOF at the end of the stream, or another error.
 func (e *emitter[K, V]) follow() error {
 	if err := e.replay(); err != nil {
 		return err
@@ -77,7 +76,7 @@ func (e *emitter[K, V]) follow() error {
 	}
 }
 
-// replay emits [lower, upper) of the snapshot, and takes the rest of it as pending.
+// replay emits [lower, upper) of the snapshot, and puts the updates after that into pending.
 func (e *emitter[K, V]) replay() error {
 	snapshot := e.position.snapshot
 	upper := snapshot.Upper()
@@ -141,8 +140,8 @@ func (e *emitter[K, V]) prepare(upper frontier.Antichain, updates []persist.Upda
 	e.lower = upper
 }
 
-// writable returns updates as they can be written: a sum may be math.MinInt64, a diff that
-// no write takes since it has no negation, and then it is two updates.
+// writable returns the updates with diffs that a write takes. A sum may be math.MinInt64. It
+// has no negation, so no write takes it, and it becomes two updates.
 func writable[K, V any](updates []persist.Update[K, V]) []persist.Update[K, V] {
 	least := 0
 	for i := range updates {
@@ -172,8 +171,8 @@ func halves[K, V any](u persist.Update[K, V]) (first, second persist.Update[K, V
 	return first, second
 }
 
-// make prepares the next batch if there is one and the last one was taken. So the
-// seals that come meanwhile make one batch, unless that is too large.
+// make prepares the next batch, if one is due and the last one was taken. So all seals that
+// come while the consumer is busy make one batch, unless that would be too large.
 func (e *emitter[K, V]) make() error {
 	if e.ready != nil || !e.due() {
 		return nil
@@ -201,21 +200,21 @@ func (e *emitter[K, V]) make() error {
 	return nil
 }
 
-// due says that there is a batch to be made. There is none up to the as-of: what lies there
-// is not complete before the upper has passed it, and a sink that is sealed to a time at or
-// before the as-of could not be resumed (see check).
+// due reports whether a batch can be made. No batch ends at or before the as-of: contents as
+// of the as-of are complete when the upper has passed it, and a sink that is sealed to the
+// as-of or before could not be resumed (see check).
 func (e *emitter[K, V]) due() bool {
 	return e.lower.LessThan(e.sealed) && e.history.asOf.LessThan(e.sealed)
 }
 
-// taken is called when the consumer has the batch.
+// taken notes that the consumer has the batch.
 func (e *emitter[K, V]) taken() {
 	e.progress.Advance(e.ready.Upper)
 	e.ready = nil
 }
 
-// full says that there is more in memory than may be and that the consumer can
-// change that: what is pending beside the batch it has to take is sealed in part.
+// full reports whether more is pending than may be, and the consumer can change that: some of
+// it is sealed, and leaves when the consumer takes the next batch.
 func (e *emitter[K, V]) full() bool {
 	return e.ready != nil && e.due() && e.pending.bytes > e.opts.maxPendingBytes
 }
@@ -230,8 +229,8 @@ func (e *emitter[K, V]) hold(row persist.Row) {
 	e.giveUp()
 }
 
-// giveUp moves the horizon back while more is pending than may be, unless the consumer will
-// change that.
+// giveUp moves the horizon back while more is pending than may be. It does nothing if a batch
+// is due, since the consumer then makes room.
 func (e *emitter[K, V]) giveUp() {
 	for e.pending.bytes > e.opts.maxPendingBytes && !e.due() {
 		//museum:spill-forgets-all
@@ -239,7 +238,7 @@ func (e *emitter[K, V]) giveUp() {
 	}
 }
 
-// heard is what a listener answered.
+// heard is an answer of the listener.
 type heard struct {
 	event persist.RawEvent
 	err   error
@@ -247,7 +246,7 @@ type heard struct {
 
 func (e *emitter[K, V]) hear(h heard) error {
 	if errors.Is(h.err, io.EOF) {
-		// The seal to {} came before it: it ends the loop when its batch was taken.
+		// The seal to {} came before. The loop ends when its batch was taken.
 		return nil
 	}
 	if h.err != nil {
@@ -263,8 +262,8 @@ func (e *emitter[K, V]) hear(h heard) error {
 	return nil
 }
 
-// listening is the goroutine that waits for a listener, so that the emitter can
-// wait for its consumer at the same time. It ends with the listener or by stop.
+// listening is the goroutine that waits for the listener. So the emitter can wait for its
+// consumer at the same time. The goroutine ends with the listener, or by stop.
 type listening struct {
 	events chan heard
 	cancel context.CancelFunc
@@ -289,7 +288,7 @@ func (e *emitter[K, V]) listen() *listening {
 	return l
 }
 
-// run tells of events until there are no more, and returns why.
+// run tells the emitter of events. It returns why there are no more.
 func (l *listening) run(ctx context.Context, next func(context.Context) (persist.RawEvent, error)) error {
 	for {
 		event, err := next(ctx)

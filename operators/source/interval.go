@@ -13,21 +13,21 @@ import (
 	"github.com/tidemark-go/tidemark/persist"
 )
 
-// history reads intervals of times from snapshots of one stream, with times
-// advanced to an as-of: [lower, upper) means the times after that.
+// history reads intervals of times from snapshots of one stream. It advances times to an
+// as-of. An interval [lower, upper) is of the advanced times.
 type history[K, V any] struct {
 	stream  string
 	asOf    frontier.Antichain
 	decoder *persist.Decoder[K, V]
 }
 
-// rowOverhead is what a row counts for beside its key and value, for its time and diff.
+// rowOverhead is the bytes of a row's time and diff, beside its key and value.
 const rowOverhead = 16
 
-// rowBytes is what a row counts for.
+// rowBytes is the bytes of a row.
 func rowBytes(row persist.Row) int64 { return rowOverhead + int64(len(row.Key)) + int64(len(row.Val)) }
 
-// bound is how much a batch may have, unless a single time has more.
+// bound is the most that a batch may have. A batch of a single time may have more.
 type bound struct {
 	updates int
 	bytes   int64 // by rowBytes
@@ -39,18 +39,18 @@ var unbounded = bound{math.MaxInt, math.MaxInt64}
 //museum:batches-by-rows
 func (b bound) exceeded(updates int, bytes int64) bool { return updates > b.updates || bytes > b.bytes }
 
-// times is the bound of n batches, of which those that are read at once have no more bytes
-// than two.
+// times is the bound of n batches that are read at once. Together they have no more bytes
+// than two batches.
 func (b bound) times(n int) bound {
 	return bound{min(b.updates, math.MaxInt/n) * n, min(b.bytes, math.MaxInt64/2) * int64(min(n, 2))}
 }
 
-// rows yields [lower, upper), each update once, none twice at one time.
+// rows yields the updates in [lower, upper), consolidated.
 func (h history[K, V]) rows(ctx context.Context, s *persist.Snapshot[K, V], lower, upper frontier.Antichain) iter.Seq2[persist.Row, error] {
 	asOf, _ := h.asOf.Elem()
 	switch {
 	case upper.Admits(asOf):
-		// Everything there is is at the as-of or later.
+		// All advanced times are at the as-of or later.
 		return func(func(persist.Row, error) bool) {}
 	case !lower.LessEqual(h.asOf):
 		return s.RawSorted(ctx, lower, upper)
@@ -76,18 +76,19 @@ func (h history[K, V]) rows(ctx context.Context, s *persist.Snapshot[K, V], lowe
 	}
 }
 
-// plannedTimes is how many times look takes a sample of, about.
+// plannedTimes is about how many samples look takes.
 const plannedTimes = 1 << 16
 
-// cut is where an interval ends, and what it has, about; or zeros if nobody has looked.
+// cut is where an interval ends, and about how much it has. Both counts are 0 if look was not
+// called.
 type cut struct {
 	upper   frontier.Antichain
 	updates int
 	bytes   int64
 }
 
-// plan returns where to cut [lower, upper); the last cut is at upper. If there are few rows
-// it does not look at them, and returns one cut, which is too few if they are large.
+// plan returns where to cut [lower, upper). The last cut is at upper. If there are few rows,
+// plan does not look at them, and returns one cut: too few cuts, if the rows are large.
 func (h history[K, V]) plan(ctx context.Context, s *persist.Snapshot[K, V], lower, upper frontier.Antichain, limit bound) (cuts []cut, looked bool, err error) {
 	if s.RowsBetween(h.wanted(lower), upper) <= limit.updates || !lower.LessThan(upper) {
 		return []cut{{upper: upper}}, false, nil
@@ -96,7 +97,7 @@ func (h history[K, V]) plan(ctx context.Context, s *persist.Snapshot[K, V], lowe
 	return cuts, true, err
 }
 
-// wanted is where the times of [lower, ...) begin before they are advanced to the as-of.
+// wanted returns where [lower, ...) begins in times that are not advanced to the as-of.
 func (h history[K, V]) wanted(lower frontier.Antichain) frontier.Antichain {
 	if lower.LessEqual(h.asOf) {
 		return frontier.Antichain{}
@@ -104,18 +105,19 @@ func (h history[K, V]) wanted(lower frontier.Antichain) frontier.Antichain {
 	return lower
 }
 
-// sample is a time that stands for rows that were stored beside one of it.
+// sample is one time. It stands for a row of that time and for the rows stored beside it.
 type sample struct {
 	time    uint64
 	updates int
 	bytes   int64
 }
 
-// look reads [lower, upper) to cut it so that about limit, and probably not more, lies
-// between two cuts, unless it is of one time.
+// look reads [lower, upper) and chooses cuts. Between two cuts lies about limit, and probably
+// not more, unless that is a single time.
 func (h history[K, V]) look(ctx context.Context, s *persist.Snapshot[K, V], lower, upper frontier.Antichain, limit bound) ([]cut, error) {
 	from := h.wanted(lower)
-	// One row of each step, not always the same one: keys may have as many rows.
+	// Sample one row of each step, at random: if each key had step rows, the first rows of
+	// all steps might have equal times.
 	step := s.RowsBetween(from, upper)/plannedTimes + 1
 	random := rand.New(rand.NewPCG(1, 2))
 	var samples []sample
@@ -137,7 +139,7 @@ func (h history[K, V]) look(ctx context.Context, s *persist.Snapshot[K, V], lowe
 		n++
 	}
 	slices.SortFunc(samples, func(a, b sample) int { return cmp.Compare(a.time, b.time) })
-	// A sample is off by a few percent.
+	// Samples are off by a few percent.
 	about := bound{max(1, limit.updates-limit.updates/8), max(1, limit.bytes-limit.bytes/8)}
 	var cuts []cut
 	var since cut // the last cut
@@ -156,7 +158,7 @@ func (h history[K, V]) look(ctx context.Context, s *persist.Snapshot[K, V], lowe
 	return append(cuts, since), nil
 }
 
-// firstTime adds up what sorted samples have of their first time.
+// firstTime adds up the samples of the first time.
 func firstTime(sorted []sample) (first sample, rest []sample) {
 	first.time = sorted[0].time
 	for len(sorted) > 0 && sorted[0].time == first.time {
@@ -167,7 +169,7 @@ func firstTime(sorted []sample) (first sample, rest []sample) {
 	return first, sorted
 }
 
-// interval is all updates of the times from the upper of the one before to its own.
+// interval has all updates from the upper of the interval before to its own upper.
 type interval[K, V any] struct {
 	updates []persist.Update[K, V]
 	sizes   []uint32 // of the updates, by rowBytes
@@ -184,7 +186,8 @@ func (in *interval[K, V]) add(u persist.Update[K, V], size uint32) {
 	in.bytes += int64(size)
 }
 
-// atOnce is how many of the cuts are read at once: as few as have the bytes of two batches.
+// atOnce returns how many of the cuts are read at once: as many as have the bytes of two
+// batches together, and at least one.
 func atOnce(cuts []cut, limit bound) int {
 	n, bytes := 1, cuts[0].bytes
 	for n < min(batchesAtOnce, len(cuts)) && bytes+cuts[n].bytes <= limit.times(2).bytes {
@@ -194,12 +197,12 @@ func atOnce(cuts []cut, limit bound) int {
 	return n
 }
 
-// errMore: there is more than was thought.
+// errMore: there is more than was planned, and look was not called.
 var errMore = errors.New("more than may be")
 
-// read returns the intervals that end at the cuts, the first of which begins at lower. If
-// there is more than limit for each cut they end earlier, or it is errMore if nobody has
-// looked; but a single time is never split.
+// read returns the intervals that end at the cuts. The first begins at lower. If there is
+// more than limit for each cut, they end earlier; if look was not called, read returns errMore
+// instead. A single time is never split.
 func (h history[K, V]) read(ctx context.Context, s *persist.Snapshot[K, V], lower frontier.Antichain, cuts []cut, limit bound, looked bool) ([]interval[K, V], error) {
 	for {
 		most := limit.times(len(cuts))
@@ -214,8 +217,8 @@ func (h history[K, V]) read(ctx context.Context, s *persist.Snapshot[K, V], lowe
 		case !looked:
 			return nil, errMore
 		}
-		// What was read so far is a sample, by key, of the times there are: go back to half of
-		// it. What is read gets shorter every time, so this ends.
+		// The rows read so far have the least keys: they are a sample of all times. Go back to
+		// half of them. Each turn reads a shorter interval, so this ends.
 		split := h.splitTime(intervals, cuts[last].upper)
 		for last > 0 && !cuts[last-1].upper.LessThan(split) {
 			last--
@@ -240,7 +243,7 @@ func ended(ctx context.Context, row int) error {
 	return ctx.Err()
 }
 
-// readUpTo stops when it has more than most, and then it is not ok.
+// readUpTo reads the intervals. It stops when it has more than most; then ok is false.
 func (h history[K, V]) readUpTo(ctx context.Context, s *persist.Snapshot[K, V], lower frontier.Antichain, cuts []cut, limit, most bound) (intervals []interval[K, V], ok bool, err error) {
 	intervals = make([]interval[K, V], len(cuts))
 	for i, c := range cuts {
@@ -272,8 +275,9 @@ func (h history[K, V]) readUpTo(ctx context.Context, s *persist.Snapshot[K, V], 
 	return intervals, true, nil
 }
 
-// split yields an interval in several of at most limit, each of which has a slice of its
-// own, or as it is if it has no more. A single time is never split.
+// split yields the interval as it is, if it has no more than limit. Otherwise it yields
+// several intervals of at most limit, each with a slice of its own. A single time is never
+// split.
 func (in interval[K, V]) split(limit bound) iter.Seq[interval[K, V]] {
 	return func(yield func(interval[K, V]) bool) {
 		if !limit.exceeded(len(in.updates), in.bytes) {
@@ -301,7 +305,7 @@ func (in interval[K, V]) split(limit bound) iter.Seq[interval[K, V]] {
 	}
 }
 
-// pieces returns intervals that have room for what an interval has, at most limit for each.
+// pieces returns empty intervals of at most limit each, with room for all updates of in.
 func (in interval[K, V]) pieces(limit bound) (pieces []interval[K, V]) {
 	var piece sample
 	for times := samplesOf([]interval[K, V]{in}); len(times) > 0; {
@@ -328,8 +332,8 @@ func samplesOf[K, V any](intervals []interval[K, V]) (samples []sample) {
 	return samples
 }
 
-// splitTime returns a time within the intervals, which are more than a single time, that
-// has about half of their bytes before it, as far as can be seen. Something is cut off.
+// splitTime returns a time with about half of the bytes before it, as far as samples tell.
+// What it cuts off is never empty. REQUIRES: the intervals have more than a single time.
 func (h history[K, V]) splitTime(intervals []interval[K, V], upper frontier.Antichain) frontier.Antichain {
 	samples := samplesOf(intervals)
 	var half int64
@@ -345,7 +349,7 @@ func (h history[K, V]) splitTime(intervals []interval[K, V], upper frontier.Anti
 	if at := samples[i].time; at > first {
 		return frontier.At(at)
 	}
-	// Half of it is of the first time.
+	// Half of the bytes are of the first time.
 	if first < math.MaxUint64 && frontier.At(first+1).LessThan(upper) {
 		return frontier.At(first + 1)
 	}
