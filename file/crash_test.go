@@ -128,7 +128,7 @@ func requireRecovered(t *testing.T, m *disk.Disk, acked, tried, truncated storag
 // log is as it was promised to be.
 func TestCrashAtEveryOperation(t *testing.T) {
 	t.Parallel()
-	share := proof.Pick(20, 50, 100) // of the images, in per cent
+	share := proof.Pick(20, 30, 100) // of the images, in per cent
 	var images atomic.Int64
 	proof.Run(t, proof.Pick(1, 2, 60), func(t *testing.T, seed uint64) {
 		m := disk.New()

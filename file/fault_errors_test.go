@@ -23,10 +23,10 @@ import (
 // operation that fails in one of the ways in which it can: of one kind, once or from
 // then on, or with all that follow it.
 //
-// Tier B takes each operation in each way. Tier A does so with the first from each
-// place, and takes the others in one way each, all ways in turn. A smoke test takes the
-// first ones only, of each kind once or from then on. All directories are flushed from
-// one place, so all of them die in every tier.
+// Tier B takes each operation in each way. Tier A takes the first from each place in each
+// kind, once or from then on, and the others in one way each, all ways in turn. A smoke test
+// takes the first ones only. All directories are flushed from one place, so all of them die
+// in every tier.
 func plansOf(ops []disk.Site) (plans []disk.Fault) {
 	calls, turns := map[disk.Site]int{}, map[string]int{}
 	for _, s := range ops {
@@ -42,7 +42,7 @@ func plansOf(ops []disk.Site) (plans []disk.Fault) {
 		turn := turns[s.Op]
 		turns[s.Op]++
 		switch {
-		case proof.Pick(false, first, true):
+		case proof.Pick(false, false, true):
 			plans = append(plans, dead)
 			plans = append(plans, ways...)
 			continue

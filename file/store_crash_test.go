@@ -219,7 +219,7 @@ func TestStoreCrashAtEveryOperation(t *testing.T) {
 	t.Parallel()
 	const perRecovery = 8 // nested images of one image, about
 	workloads := proof.Pick(1, 2, 10)
-	share := proof.Pick(5, 80, 250) // of the images, in thousandths
+	share := proof.Pick(5, 50, 250) // of the images, in thousandths
 	nested := proof.Pick(16, 500, 20000)/workloads + perRecovery
 	var images, nestedImages atomic.Int64
 	proof.Run(t, workloads, func(t *testing.T, seed uint64) {

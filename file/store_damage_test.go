@@ -81,7 +81,7 @@ func (s *damageStore) used(t *testing.T, name string) (offsets []int) {
 // streams that have no part in it can be read.
 func TestDamagedBytes(t *testing.T) {
 	s := sharedDamageStore(t)
-	every := proof.Pick(197, 13, 1)
+	every := proof.Pick(197, 19, 1)
 	all, seed := newVerdicts(), proof.Seed(t)
 	t.Run("files", func(t *testing.T) {
 		for n, name := range s.files() {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"maps"
 	"os"
 	"os/exec"
@@ -14,6 +15,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/tidemark-go/tidemark/internal/proof"
 )
 
@@ -22,6 +25,47 @@ type verdict struct {
 	caught bool
 	took   time.Duration
 	output string // of the go command
+}
+
+// atOnce is how many exhibits are shown at a time. Half of the time goes into building and
+// linking the changed program, most of it on one processor.
+const atOnce = 2
+
+// showAll shows exhibits, atOnce at a time, and yields the verdicts in the order of the
+// exhibits. It ends at the first error, or when the loop ends: the exhibits under way are then
+// ended, and waited for.
+func showAll(ctx context.Context, root string, exhibits []exhibit) iter.Seq2[verdict, error] {
+	return func(yield func(verdict, error) bool) {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		verdicts := make([]chan func() (verdict, error), len(exhibits))
+		for i := range verdicts {
+			verdicts[i] = make(chan func() (verdict, error), 1)
+		}
+		var all errgroup.Group
+		all.SetLimit(atOnce)
+		started := make(chan struct{})
+		go func() {
+			defer close(started)
+			for i, x := range exhibits {
+				all.Go(func() error {
+					v, err := show(ctx, root, x)
+					verdicts[i] <- func() (verdict, error) { return v, err }
+					return nil
+				})
+			}
+		}()
+		defer func() {
+			cancel()
+			<-started
+			_ = all.Wait()
+		}()
+		for _, verdict := range verdicts {
+			if v, err := (<-verdict)(); !yield(v, err) || err != nil {
+				return
+			}
+		}
+	}
 }
 
 // show runs an exhibit's test with the bug planted: first as plain go test does, and if

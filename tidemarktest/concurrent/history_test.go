@@ -18,7 +18,7 @@ func TestConcurrentHistoriesInMemory(t *testing.T) {
 }
 
 func TestConcurrentHistoriesOnDisk(t *testing.T) {
-	n := proof.Run(t, proof.Pick(1, 25, 250), func(t *testing.T, seed uint64) {
+	n := proof.Run(t, proof.Pick(1, 12, 250), func(t *testing.T, seed uint64) {
 		concurrent.Run(t, onDisk(t, hurried()), concurrent.Options{Seed: seed})
 	})
 	proof.Reached(t, 10, "histories on disk", n)
@@ -34,7 +34,7 @@ func TestListsInMemory(t *testing.T) {
 }
 
 func TestListsOnDisk(t *testing.T) {
-	n := proof.Run(t, proof.Pick(1, 10, 250), func(t *testing.T, seed uint64) {
+	n := proof.Run(t, proof.Pick(1, 5, 250), func(t *testing.T, seed uint64) {
 		concurrent.RunLists(t, onDisk(t, hurried()), concurrent.Options{Seed: seed, Listeners: 4})
 	})
 	proof.Reached(t, 11, "list histories on disk", n)
