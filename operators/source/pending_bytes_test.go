@@ -46,7 +46,7 @@ func TestPendingBytesAreMemory(t *testing.T) {
 			}
 			used := heapInUse() - before
 			require.Less(t, float64(used), 1.05*float64(p.bytes)+64<<10, "of %d counted", p.bytes)
-			require.Less(t, float64(p.bytes), 2*float64(used), "of %d used", used)
+			require.Less(t, float64(p.bytes), 3*float64(used), "of %d used", used) // more where pointers are small
 			for p.has(frontier.Empty()) {
 				p.dropLatest()
 			}
