@@ -73,6 +73,13 @@ func TestQuickstart(t *testing.T) {
 	require.LessOrEqual(t, lines, 45, "lines of Go")
 	require.LessOrEqual(t, imports, 5, "imports of ours")
 	require.Contains(t, code, "tidemark.Open(")
+
+	// Its fragments are parts of examples that run.
+	example, err := os.ReadFile("persist/example_test.go")
+	require.NoError(t, err)
+	for _, s := range shown[1:] {
+		require.Contains(t, strings.ReplaceAll(string(example), "\n\t", "\n"), s.code, "README.md:%d", s.line)
+	}
 }
 
 func documents(t *testing.T) []string {
