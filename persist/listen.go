@@ -6,8 +6,6 @@ import (
 	"runtime"
 	"sync/atomic"
 
-	"golang.org/x/sync/semaphore"
-
 	"github.com/tidemark-go/tidemark/frontier"
 	"github.com/tidemark-go/tidemark/indexed"
 	"github.com/tidemark-go/tidemark/internal/kept"
@@ -50,7 +48,7 @@ type Listener[K, V any] struct {
 	closed atomic.Bool
 	// turn guards what follows. A call holds it while it waits for an event, so other calls
 	// wait for it under their contexts.
-	turn    *semaphore.Weighted
+	turn    turn
 	decoder *decoder[K, V]
 	events  []indexed.Event // taken from inner
 	at      int             // how many of them were delivered
@@ -59,7 +57,7 @@ type Listener[K, V any] struct {
 }
 
 func newListener[K, V any](r *ReadHandle[K, V], inner *indexed.Listener) *Listener[K, V] {
-	l := &Listener[K, V]{read: r, inner: inner, turn: semaphore.NewWeighted(1), decoder: r.decoder()}
+	l := &Listener[K, V]{read: r, inner: inner, turn: turn{freed: make(chan struct{}, 1)}, decoder: r.decoder()}
 	l.open = &leaseable{what: "listener", stream: r.shownName(), logger: r.owned.logger, close: inner.Close}
 	runtime.AddCleanup(l, (*leaseable).forgotten, l.open)
 	return l
@@ -76,10 +74,10 @@ func newListener[K, V any](r *ReadHandle[K, V], inner *indexed.Listener) *Listen
 // log cannot be read, which the next call tries again.
 func (l *Listener[K, V]) Next(ctx context.Context) (ListenEvent[K, V], error) {
 	defer runtime.KeepAlive(l)
-	if err := l.takeTurn(ctx); err != nil {
+	if err := l.turn.take(ctx); err != nil {
 		return ListenEvent[K, V]{}, err
 	}
-	defer l.turn.Release(1)
+	defer l.turn.give()
 	for {
 		e, err := l.next(ctx)
 		if err != nil {
@@ -105,10 +103,10 @@ func (l *Listener[K, V]) Next(ctx context.Context) (ListenEvent[K, V], error) {
 // another goroutine.
 func (l *Listener[K, V]) NextRaw(ctx context.Context) (RawEvent, error) {
 	defer runtime.KeepAlive(l)
-	if err := l.takeTurn(ctx); err != nil {
+	if err := l.turn.take(ctx); err != nil {
 		return RawEvent{}, err
 	}
-	defer l.turn.Release(1)
+	defer l.turn.give()
 	e, err := l.next(ctx)
 	if err != nil {
 		return RawEvent{}, err
@@ -117,14 +115,6 @@ func (l *Listener[K, V]) NextRaw(ctx context.Context) (RawEvent, error) {
 		return RawEvent{Sealed: e.Sealed, SeqNo: e.SeqNo}, nil
 	}
 	return RawEvent{Rows: rowsOf(e.Updates), SeqNo: e.SeqNo}, nil
-}
-
-// takeTurn waits until no other call of Next or NextRaw runs.
-func (l *Listener[K, V]) takeTurn(ctx context.Context) error {
-	if l.turn.TryAcquire(1) {
-		return nil
-	}
-	return l.turn.Acquire(ctx, 1)
 }
 
 func rowsOf(runs []indexed.Columns) iter.Seq[Row] {
