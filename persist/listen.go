@@ -83,11 +83,13 @@ func (l *Listener[K, V]) Next(ctx context.Context) (ListenEvent[K, V], error) {
 		if err != nil {
 			return ListenEvent[K, V]{}, err
 		}
-		if e.Updates == nil {
-			return ListenEvent[K, V]{Sealed: e.Sealed, SeqNo: e.SeqNo}, nil
+		runs, sealed, seqno := e.Updates, e.Sealed, e.SeqNo
+		*e = indexed.Event{}
+		if runs == nil {
+			return ListenEvent[K, V]{Sealed: sealed, SeqNo: seqno}, nil
 		}
-		if updates := l.decode(e.Updates); len(updates) > 0 {
-			return ListenEvent[K, V]{Updates: updates, SeqNo: e.SeqNo}, nil
+		if updates := l.decode(runs); len(updates) > 0 {
+			return ListenEvent[K, V]{Updates: updates, SeqNo: seqno}, nil
 		}
 	}
 }
@@ -111,10 +113,12 @@ func (l *Listener[K, V]) NextRaw(ctx context.Context) (RawEvent, error) {
 	if err != nil {
 		return RawEvent{}, err
 	}
-	if e.Updates == nil {
-		return RawEvent{Sealed: e.Sealed, SeqNo: e.SeqNo}, nil
+	event := RawEvent{Sealed: e.Sealed, SeqNo: e.SeqNo}
+	if e.Updates != nil {
+		event.Rows = rowsOf(e.Updates)
 	}
-	return RawEvent{Rows: rowsOf(e.Updates), SeqNo: e.SeqNo}, nil
+	*e = indexed.Event{}
+	return event, nil
 }
 
 func rowsOf(runs []indexed.Columns) iter.Seq[Row] {
@@ -131,24 +135,25 @@ func rowsOf(runs []indexed.Columns) iter.Seq[Row] {
 }
 
 // next returns the next event of the engine, or an error that is left of the one before.
-func (l *Listener[K, V]) next(ctx context.Context) (indexed.Event, error) {
+// The caller clears the event when it has what it needs, so that nothing is held that was
+// delivered.
+func (l *Listener[K, V]) next(ctx context.Context) (*indexed.Event, error) {
 	if l.closed.Load() {
 		l.events, l.at, l.updates, l.errs = nil, 0, nil, nil
 	}
 	if len(l.errs) > 0 {
 		err := l.errs[0]
 		l.errs = l.errs[1:]
-		return indexed.Event{}, err
+		return nil, err
 	}
 	if l.at == len(l.events) {
 		events, err := l.inner.NextEvents(ctx, l.events)
 		if err != nil {
-			return indexed.Event{}, translate(err)
+			return nil, translate(err)
 		}
 		l.events, l.at, l.updates = events, 0, nil
 	}
-	e := l.events[l.at]
-	l.events[l.at] = indexed.Event{}
+	e := &l.events[l.at]
 	l.at++
 	return e, nil
 }
