@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -13,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tidemark-go/tidemark/frontier"
+	"github.com/tidemark-go/tidemark/internal/resources"
 	"github.com/tidemark-go/tidemark/storage"
 )
 
@@ -175,7 +175,7 @@ func TestBytesOfDestroyedStreams(t *testing.T) {
 	st := newState(1)
 	p := newPlan(st)
 	st.onBury = p.forget
-	before := heapInUse()
+	before := resources.LiveHeap(t)
 	for i := range storage.SeqNo(streams) {
 		id, ops, err := p.register(fmt.Sprintf("stream-%d", i), "k", "v")
 		require.NoError(t, err)
@@ -187,16 +187,9 @@ func TestBytesOfDestroyedStreams(t *testing.T) {
 			st.takeEditLocked(1, false)
 		}
 	}
-	kept := heapInUse() - before
+	kept := resources.LiveHeap(t) - before
 	t.Logf("%d bytes for each", kept/streams)
 	require.Less(t, kept/streams, int64(200))
 	require.Len(t, st.tombs.ids, streams)
 	require.Empty(t, p.names)
-}
-
-func heapInUse() int64 {
-	var m runtime.MemStats
-	runtime.GC()
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
 }

@@ -23,14 +23,14 @@ const live = "/gc/heap/live:bytes"
 // Watch returns a watch of the heap. It counts what is in use beyond what is in use now.
 func Watch(t testing.TB) *Peak {
 	t.Helper()
-	return &Peak{before: measure(t)}
+	return &Peak{before: LiveHeap(t)}
 }
 
 // Sample collects garbage, and takes note of what is in use at this step. Call it at fixed
 // steps of the work, never by time, so that a run can be repeated.
 func (p *Peak) Sample(t testing.TB) int64 {
 	t.Helper()
-	used := measure(t) - p.before
+	used := LiveHeap(t) - p.before
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.most = max(p.most, used)
@@ -46,7 +46,8 @@ func (p *Peak) Heap() (most int64, samples int) {
 	return p.most, p.samples
 }
 
-func measure(t testing.TB) int64 {
+// LiveHeap collects garbage and returns the bytes of the heap that are in use.
+func LiveHeap(t testing.TB) int64 {
 	t.Helper()
 	runtime.GC()
 	sample := []metrics.Sample{{Name: live}}

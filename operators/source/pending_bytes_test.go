@@ -7,17 +7,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tidemark-go/tidemark/frontier"
+	"github.com/tidemark-go/tidemark/internal/resources"
 	"github.com/tidemark-go/tidemark/persist"
 )
-
-// heapInUse is the memory that is in use, in bytes.
-func heapInUse() int64 {
-	runtime.GC()
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
-}
 
 // What is counted for pending updates is the memory that they take, whatever their number
 // and size. When all of them have gone, nothing stays.
@@ -36,7 +28,7 @@ func TestPendingBytesAreMemory(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			row := persist.Row{Val: make([]byte, 10_000), Diff: 1}
 			val := row.Val
-			before := heapInUse()
+			before := resources.LiveHeap(t)
 			p := newPending("s")
 			for i := range tt.times {
 				for k := range tt.each {
@@ -44,14 +36,14 @@ func TestPendingBytesAreMemory(t *testing.T) {
 					p.add(row)
 				}
 			}
-			used := heapInUse() - before
+			used := resources.LiveHeap(t) - before
 			require.Less(t, float64(used), 1.05*float64(p.bytes)+64<<10, "of %d counted", p.bytes)
 			require.Less(t, float64(p.bytes), 3*float64(used), "of %d used", used) // more where pointers are small
 			for p.has(frontier.Empty()) {
 				p.dropLatest()
 			}
 			require.Zero(t, p.bytes)
-			require.Less(t, heapInUse()-before, int64(256<<10))
+			require.Less(t, resources.LiveHeap(t)-before, int64(256<<10))
 			runtime.KeepAlive(p)
 		})
 	}

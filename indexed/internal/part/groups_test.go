@@ -16,6 +16,7 @@ import (
 	"github.com/parquet-go/parquet-go/format"
 	"github.com/stretchr/testify/require"
 
+	"github.com/tidemark-go/tidemark/internal/resources"
 	"github.com/tidemark-go/tidemark/storage"
 )
 
@@ -220,20 +221,13 @@ func TestPartsHoldLittle(t *testing.T) {
 	b := blobsOver(t, data, cfg.groupBytes())
 	p := &Part{Key: "k", Size: int64(len(data)), Sum: xxhash.Sum64(data), Rows: n, Bytes: size}
 	var open [20]*groupedPart
-	before := liveHeap()
+	before := resources.LiveHeap(t)
 	for i := range open {
 		open[i], err = b.openGroups(t.Context(), p)
 		require.NoError(t, err)
 	}
-	require.Less(t, (liveHeap()-before)/int64(len(open)), int64(cfg.groupBytes()/4))
+	require.Less(t, (resources.LiveHeap(t)-before)/int64(len(open)), int64(cfg.groupBytes()/4))
 	runtime.KeepAlive(open)
-}
-
-func liveHeap() int64 {
-	var m runtime.MemStats
-	runtime.GC()
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
 }
 
 // The footer of a part repeats two values of each row group, so that these are larger
