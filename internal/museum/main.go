@@ -58,19 +58,16 @@ func run(ctx context.Context, tier proof.Tier, only string, verbose, passed bool
 	var missed []string
 	fmt.Println("| bug | had by | caught by | tier | seconds |")
 	fmt.Println("| --- | --- | --- | --- | --- |")
-	n := 0
 	for v, err := range showAll(ctx, root, shown) {
 		if err != nil {
 			return err
 		}
-		x := shown[n]
-		n++
-		caught := fmt.Sprintf("`%s` in `%s`", x.test, x.pkg)
+		caught := fmt.Sprintf("`%s` in `%s`", v.test, v.pkg)
 		if !v.caught {
 			caught = "**not caught** by " + caught
-			missed = append(missed, x.name)
+			missed = append(missed, v.name)
 		}
-		fmt.Printf("| %s: %s | %s | %s | %s | %d |\n", x.name, x.bug, x.origin, caught, x.tier, v.took.Round(time.Second)/time.Second)
+		fmt.Printf("| %s: %s | %s | %s | %s | %d |\n", v.name, v.bug, v.origin, caught, v.tier, v.took.Round(time.Second)/time.Second)
 		if verbose || !v.caught {
 			fmt.Fprintln(os.Stderr, v.output)
 		}

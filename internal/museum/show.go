@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -22,6 +21,7 @@ import (
 
 // verdict is what became of an exhibit.
 type verdict struct {
+	exhibit
 	caught bool
 	took   time.Duration
 	output string // of the go command
@@ -31,16 +31,18 @@ type verdict struct {
 // linking the changed program, most of it on one processor.
 const atOnce = 2
 
-// showAll shows exhibits, atOnce at a time, and yields the verdicts in the order of the
-// exhibits. It ends at the first error, or when the loop ends: the exhibits under way are then
+// showAll shows exhibits, atOnce at a time, and yields their verdicts in the same order. It ends at the first error, or when the loop ends: the exhibits under way are then
 // ended, and waited for.
 func showAll(ctx context.Context, root string, exhibits []exhibit) iter.Seq2[verdict, error] {
 	return func(yield func(verdict, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
-		defer cancel()
-		verdicts := make([]chan func() (verdict, error), len(exhibits))
-		for i := range verdicts {
-			verdicts[i] = make(chan func() (verdict, error), 1)
+		type outcome struct {
+			verdict verdict
+			err     error
+		}
+		outcomes := make([]chan outcome, len(exhibits))
+		for i := range outcomes {
+			outcomes[i] = make(chan outcome, 1)
 		}
 		var all errgroup.Group
 		all.SetLimit(atOnce)
@@ -50,7 +52,7 @@ func showAll(ctx context.Context, root string, exhibits []exhibit) iter.Seq2[ver
 			for i, x := range exhibits {
 				all.Go(func() error {
 					v, err := show(ctx, root, x)
-					verdicts[i] <- func() (verdict, error) { return v, err }
+					outcomes[i] <- outcome{v, err}
 					return nil
 				})
 			}
@@ -60,8 +62,8 @@ func showAll(ctx context.Context, root string, exhibits []exhibit) iter.Seq2[ver
 			<-started
 			_ = all.Wait()
 		}()
-		for _, verdict := range verdicts {
-			if v, err := (<-verdict)(); !yield(v, err) || err != nil {
+		for _, outcome := range outcomes {
+			if o := <-outcome; !yield(o.verdict, o.err) || o.err != nil {
 				return
 			}
 		}
@@ -82,9 +84,9 @@ func show(ctx context.Context, root string, x exhibit) (verdict, error) {
 		return verdict{}, err
 	}
 	start := time.Now()
-	var v verdict
+	v := verdict{exhibit: x}
 	for _, tier := range []proof.Tier{proof.Smoke, x.tier} {
-		if v, err = x.run(ctx, root, overlay, tier); err != nil || v.caught {
+		if v.caught, v.output, err = x.run(ctx, root, overlay, tier); err != nil || v.caught {
 			break
 		}
 	}
@@ -93,28 +95,25 @@ func show(ctx context.Context, root string, x exhibit) (verdict, error) {
 }
 
 // run runs the test once.
-func (x exhibit) run(ctx context.Context, root, overlay string, tier proof.Tier) (verdict, error) {
+func (x exhibit) run(ctx context.Context, root, overlay string, tier proof.Tier) (caught bool, output string, err error) {
 	args := []string{"test", "-vet=off", "-overlay", overlay, "-count=1", "-timeout=2m", "-failfast", "-run", "^" + x.test + "$"}
 	cmd := exec.CommandContext(ctx, "go", append(append(args, execFor(x.narrow)...), x.pkg)...)
 	cmd.Dir = root
 	cmd.Env = append(environment(x.narrow), "TIDEMARK_TIER="+string(tier), "TMPDIR="+filepath.Dir(overlay))
-	var output bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &output, &output
-	err := cmd.Run()
-	v := verdict{output: output.String()}
+	text, err := cmd.CombinedOutput()
+	output = string(text)
 	switch {
 	case ctx.Err() != nil:
-		return v, ctx.Err()
-	case strings.Contains(v.output, "[build failed]") || strings.Contains(v.output, "[setup failed]"):
-		return v, fmt.Errorf("exhibit %s does not build:\n%s", x.name, v.output)
-	case strings.Contains(v.output, "no tests to run"):
-		return v, fmt.Errorf("exhibit %s: no test %s in %s", x.name, x.test, x.pkg)
+		return false, output, ctx.Err()
+	case strings.Contains(output, "[build failed]") || strings.Contains(output, "[setup failed]"):
+		return false, output, fmt.Errorf("exhibit %s does not build:\n%s", x.name, output)
+	case strings.Contains(output, "no tests to run"):
+		return false, output, fmt.Errorf("exhibit %s: no test %s in %s", x.name, x.test, x.pkg)
 	}
 	name, _, _ := strings.Cut(x.test, "/")
 	// A test that was still running at the time limit has not caught anything.
-	hung := strings.Contains(v.output, "panic: test timed out")
-	v.caught = err != nil && !hung && strings.Contains(v.output, "--- FAIL: "+name)
-	return v, nil
+	hung := strings.Contains(output, "panic: test timed out")
+	return err != nil && !hung && strings.Contains(output, "--- FAIL: "+name), output, nil
 }
 
 // control runs the exhibits' tests without their bugs. A test that fails anyhow would seem
