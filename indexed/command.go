@@ -114,12 +114,16 @@ func (c *Command) ExpectUpperOf(name string, upper frontier.Antichain) {
 }
 
 // Follow makes the command fail with ErrPrevious if the command previous fails, for any
-// reason. previous must have been submitted to the same engine.
+// reason. previous must have been submitted to the same engine; nil stands for no command.
 //
 // An expected upper is not enough for a row of commands that are under way at once. If one
 // of them fails, another writer may bring the upper to the expected value, and a later
 // command would then continue the work of that writer.
-func (c *Command) Follow(previous *Command) { c.after = &previous.request }
+func (c *Command) Follow(previous *Command) {
+	if previous != nil {
+		c.after = &previous.request
+	}
+}
 
 // normalise orders the operations by kind, and joins several frontiers for one stream into
 // the greatest.

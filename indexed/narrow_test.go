@@ -64,7 +64,7 @@ func TestCommandThatWrapsAnInt(t *testing.T) {
 		c.Write(id, half) // 2 GiB in all
 	}
 	e := &Engine{cfg: Config{MaxTailBytes: math.MaxInt64}, st: newState(0)}
-	err := e.prepare(&c)
+	err := e.prepare(t.Context(), &c)
 	require.ErrorIs(t, err, ErrTooLarge)
 	require.ErrorContains(t, err, "32-bit program")
 	require.ErrorContains(t, err, "of 16 updates")

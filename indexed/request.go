@@ -55,14 +55,12 @@ type inFlightBytes struct{ n atomic.Int64 }
 func (b *inFlightBytes) add(n int64) { b.n.Add(n) }
 func (b *inFlightBytes) get() int64  { return b.n.Load() }
 
-// enqueue puts a request into the queue, or returns why it cannot. It gives the weight of
-// the request back to admission in that case.
+// enqueue puts a request into the queue, or returns why it cannot.
 func (e *Engine) enqueue(ctx context.Context, r *request) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	if err := e.send(ctx, r); err != nil {
-		e.admission.Release(r.weight)
 		return err
 	}
 	if !r.stop {
@@ -74,21 +72,26 @@ func (e *Engine) enqueue(ctx context.Context, r *request) error {
 // enqueueCommand encodes a command in the caller's goroutine, waits for room, and puts the
 // command into the queue.
 func (e *Engine) enqueueCommand(ctx context.Context, c *Command) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	if err := e.prepare(c); err != nil {
+	if err := e.prepare(ctx, c); err != nil {
 		return err
 	}
 	if err := e.admit(ctx, c.weight); err != nil {
 		return err
 	}
-	return e.enqueue(ctx, &c.request)
+	if err := e.enqueue(ctx, &c.request); err != nil {
+		//museum:room-never-given-back
+		e.admission.Release(c.weight) // from now on the commit goroutine would do that
+		return err
+	}
+	return nil
 }
 
 // prepare checks the size of a command and encodes it.
-func (e *Engine) prepare(c *Command) error {
+func (e *Engine) prepare(ctx context.Context, c *Command) error {
 	defer func() { c.room = nil }() // the entry has that memory, or it is not needed
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	c.normalise()
 	for i := range c.ops {
 		c.weight += int64(c.ops[i].cols.Size())

@@ -73,6 +73,11 @@ var engineEdgeExhibits = []exhibit{
 		pkg:    "./indexed", test: "TestBytesOfDestroyedStreams",
 	},
 	{
+		name: "room-never-given-back", bug: "a write whose context ends while it is encoded keeps its share of the room for updates for ever", origin: ours, tier: b,
+		plants: changes{drop},
+		pkg:    "./indexed", test: "TestContextsEndAtEveryLook",
+	},
+	{
 		name: "range-without-end", bug: "numbers in Config may be as large as they like, and sums of them wrap", origin: ours, tier: b,
 		plants: changes{swap("n.value > n.most, ", "")},
 		pkg:    "./indexed", test: "TestConfigRanges",
