@@ -283,6 +283,7 @@ func (c *committer) settle(g *group) {
 	st := c.e.st
 	brokenBefore := c.e.life.cause(noState)
 	broken := brokenBefore // why no entry is applied any more
+	endsBackground := false
 	st.mu.Lock()
 	positions := g.positions
 	// The first entry counts for the bytes that the log adds to the whole group.
@@ -306,8 +307,10 @@ func (c *committer) settle(g *group) {
 			if broken == nil {
 				if err := st.applyLocked(seqnos[i], r.ops, start); err != nil {
 					broken = unreadableEntry(seqnos[i], err)
+					const why = "a durable command cannot be applied"
+					endsBackground = c.e.life.refuse(noBackground, why, broken)
 					//museum:broken-state/2
-					c.e.life.refuse(noState, "a durable command cannot be applied", broken)
+					c.e.life.refuse(noState, why, broken)
 				}
 			}
 			if broken != nil {
@@ -325,7 +328,9 @@ func (c *committer) settle(g *group) {
 	st.mu.Unlock()
 	//museum:broken-state/3
 	if broken != nil && brokenBefore == nil {
-		c.e.tellBackgroundEnded(broken)
+		if endsBackground {
+			c.e.tellBackgroundEnded(broken)
+		}
 		c.e.metrics.logOutage.Set(1)
 		c.e.logger.Error("a durable command cannot be applied: no more is accepted", "error", broken)
 		st.endListeners(c.e.life.refused(noState))

@@ -311,6 +311,12 @@ func TestBackgroundWorkEndsWithALine(t *testing.T) {
 				require.LessOrEqual(t, len(log.texts()), 2, "%q", log.texts())
 				i := slices.Index(log.texts(), handedOff)
 				require.ErrorIs(t, log.attr(i, "error").(error), cause)
+
+				// A state that breaks after that ends nothing but what had not ended.
+				f.AdvanceBehindThePlan(id, frontier.At(90))
+				_, err = f.submit(func(c *indexed.Command) { c.Write(id, columns(up("b", 20))) })
+				require.ErrorIs(t, err, indexed.ErrOutcomeUnknown)
+				require.Equal(t, 1, countOf(log.texts(), handedOff), "%q", log.texts())
 			})
 		})
 	}
