@@ -47,6 +47,42 @@ func contents(t testing.TB, b storage.BlobReader) map[string]string {
 	return all
 }
 
+// A list that cannot be read to its end says so, wherever it fails and whatever it has found
+// before. Long keys lie in directories of their own.
+func TestListEndsWithItsError(t *testing.T) {
+	m := disk.New()
+	b := openMemBlob(t, m)
+	keys := []string{"a", strings.Repeat("k", 300), strings.Repeat("z", 300)}
+	for _, key := range keys {
+		_, err := b.Set(t.Context(), key, nil)
+		require.NoError(t, err)
+	}
+	for fails := 1; ; fails++ {
+		calls := 0
+		m.SetHook(func(string, string) error {
+			if calls++; calls == fails {
+				return syscall.EIO
+			}
+			return nil
+		})
+		var found []string
+		var last error
+		for info, err := range b.List(t.Context(), "") {
+			require.NoError(t, last, "the error is the last")
+			if last = err; err == nil {
+				found = append(found, info.Key)
+			}
+		}
+		if calls < fails {
+			require.NoError(t, last)
+			require.Equal(t, keys, found)
+			require.GreaterOrEqual(t, calls, 6, "three directories, three files")
+			return
+		}
+		require.ErrorIs(t, last, syscall.EIO, "call %d fails", fails)
+	}
+}
+
 func TestBlobNames(t *testing.T) {
 	for key, want := range map[string]string{
 		"s/1/t-5.parquet": "s%2f1%2ft-5.parquet",

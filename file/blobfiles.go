@@ -128,9 +128,12 @@ const statGroup = 64
 func (b blobFiles) all(ctx context.Context, prefix string, reads operations, check func() error) iter.Seq2[storage.BlobInfo, error] {
 	return func(yield func(storage.BlobInfo, error) bool) {
 		keys, err := await(ctx, reads, func() ([]string, error) { return b.keys(ctx, prefix) }, nil)
+		if err != nil {
+			yield(storage.BlobInfo{}, err)
+			return
+		}
 		for group := range slices.Chunk(keys, statGroup) {
-			var infos []storage.BlobInfo
-			infos, err = await(ctx, reads, func() ([]storage.BlobInfo, error) { return b.infos(ctx, group) }, nil)
+			infos, err := await(ctx, reads, func() ([]storage.BlobInfo, error) { return b.infos(ctx, group) }, nil)
 			for _, info := range infos {
 				if stop := errors.Join(ctx.Err(), check()); stop != nil {
 					yield(storage.BlobInfo{}, stop)
@@ -141,11 +144,9 @@ func (b blobFiles) all(ctx context.Context, prefix string, reads operations, che
 				}
 			}
 			if err != nil {
-				break
+				yield(storage.BlobInfo{}, err)
+				return
 			}
-		}
-		if err != nil {
-			yield(storage.BlobInfo{}, err)
 		}
 	}
 }
