@@ -54,13 +54,23 @@ var valuesExhibits = []exhibit{
 	},
 	{
 		name: "times-added-up", bug: "a batch of several times adds up what one row was at each of them", origin: ours, tier: b,
-		plants: changes{swap("cmp.Compare(a.Time, b.Time)", "0")},
+		plants: changes{swap("row.Time", "row.Time &^ 1")},
 		pkg:    "./operators/source", test: "TestBatchesAreTheStream",
 	},
 	{
 		name: "least-sum", bug: "a sum that an int64 holds and no write takes ends a pipeline at every restart", origin: ours, tier: b,
-		plants: changes{swap("writable(updates)", "updates")},
+		plants: changes{swap("row.Diff == math.MinInt64", "false"), never},
 		pkg:    "./operators/sink", test: "TestLeastSumGoesThrough",
+	},
+	{
+		name: "room-behind-a-row", bug: "a decoder that appends to its bytes changes the rows behind them", origin: ours, tier: b,
+		plants: changes{instead("")},
+		pkg:    "./operators/source", test: "TestDecodersMayAppend",
+	},
+	{
+		name: "lost-with-a-row", bug: "stored history before an update that cannot be decoded is not emitted", origin: ours, tier: b,
+		plants: changes{swap("intervals[:i]", "intervals[:0]")},
+		pkg:    "./operators/source", test: "TestHistoryBeforeWhatCannotBeDecoded",
 	},
 	{
 		name: "nameless-update", bug: "an error of a write tells of an update by its place in a command, which its user has not made", origin: ours, tier: b,

@@ -60,10 +60,12 @@ var _ streams.Source = (*BatchSource[string, string])(nil)
 // Errors: a batch is complete or not emitted, so the source ends with its first error. It
 // reports the error by Err, Errs and its probe, and closes its outlet. Errors are those of New,
 // and those of From: persist.ErrInvalid and persist.ErrAsOfBeforeSince for a start from which
-// the output would not be exact; and persist.ErrInvalid for an option that is refused. An
-// update is decoded once, when its batch leaves. If it cannot be decoded, the source ends when
-// a seal has covered it, after the batches before that. If it was retracted by then, the
-// source does not end.
+// the output would not be exact; and persist.ErrInvalid for an option that is refused.
+//
+// An update is decoded when its batch is made (and once more, if stored history has to be cut
+// into smaller batches than was planned). If it cannot be decoded, the source ends when a seal
+// has covered it, after the batches before its own. If it was retracted by then, the source
+// does not end.
 //
 // Ends:   as a source of New.
 //

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 
 	"github.com/tidemark-go/tidemark/frontier"
 	"github.com/tidemark-go/tidemark/operators"
@@ -134,41 +133,9 @@ func (e *emitter[K, V]) replaySealed(snapshot *persist.Snapshot[K, V], upper fro
 func (e *emitter[K, V]) prepare(upper frontier.Antichain, updates []persist.Update[K, V]) {
 	e.ready = &operators.Batch[K, V]{
 		Description: frontier.Description{Lower: e.lower, Upper: upper, Since: e.history.asOf},
-		//museum:least-sum
-		Updates: writable(updates),
+		Updates:     updates,
 	}
 	e.lower = upper
-}
-
-// writable returns the updates with diffs that a write takes. A sum may be math.MinInt64. It
-// has no negation, so no write takes it, and it becomes two updates.
-func writable[K, V any](updates []persist.Update[K, V]) []persist.Update[K, V] {
-	least := 0
-	for i := range updates {
-		if updates[i].Diff == math.MinInt64 {
-			least++
-		}
-	}
-	if least == 0 {
-		return updates
-	}
-	all := make([]persist.Update[K, V], 0, len(updates)+least)
-	for _, u := range updates {
-		if u.Diff == math.MinInt64 {
-			first, second := halves(u)
-			all = append(all, first, second)
-			continue
-		}
-		all = append(all, u)
-	}
-	return all
-}
-
-// halves returns the two updates that stand for one with the diff math.MinInt64.
-func halves[K, V any](u persist.Update[K, V]) (first, second persist.Update[K, V]) {
-	first, second = u, u
-	first.Diff, second.Diff = -math.MaxInt64, -1
-	return first, second
 }
 
 // make prepares the next batch, if one is due and the last one was taken. So all seals that
@@ -182,18 +149,20 @@ func (e *emitter[K, V]) make() error {
 	if upper != e.sealed && !e.pending.has(upper) {
 		return errSpilled
 	}
-	rows, upper, err := e.pending.take(upper, e.opts.maxBatch)
+	taken, upper, err := e.pending.take(upper, e.opts.maxBatch)
 	if err != nil {
 		return err
 	}
-	updates := make([]persist.Update[K, V], len(rows))
-	for i := range rows {
-		if err := ended(e.ctx, i); err != nil {
+	updates := make([]persist.Update[K, V], 0, taken.len())
+	for row := range taken.rows() {
+		if err := ended(e.ctx, len(updates)); err != nil {
 			return err
 		}
-		if updates[i], err = e.history.decoder.Decode(rows[i]); err != nil {
+		u, err := e.history.decoder.Decode(row)
+		if err != nil {
 			return err
 		}
+		updates = append(updates, u)
 	}
 	e.prepare(upper, updates)
 	e.giveUp()

@@ -27,6 +27,16 @@ const rowOverhead = 16
 // rowBytes is the bytes of a row.
 func rowBytes(row persist.Row) int64 { return rowOverhead + int64(len(row.Key)) + int64(len(row.Val)) }
 
+// leastFirst and leastSecond are the diffs of the two updates that stand for one whose diff is
+// math.MinInt64. A sum may be that, but no write takes it, because it has no negation. The two
+// are decoded one after the other, so that they share no memory.
+const leastFirst, leastSecond = -math.MaxInt64, -1
+
+func least(row persist.Row) bool {
+	//museum:least-sum
+	return row.Diff == math.MinInt64
+}
+
 // bound is the most that a batch may have. A batch of a single time may have more.
 type bound struct {
 	updates int
@@ -202,7 +212,7 @@ var errMore = errors.New("more than may be")
 
 // read returns the intervals that end at the cuts. The first begins at lower. If there is
 // more than limit for each cut, they end earlier; if look was not called, read returns errMore
-// instead. A single time is never split.
+// instead. A single time is never split. An error comes with the intervals before it.
 func (h history[K, V]) read(ctx context.Context, s *persist.Snapshot[K, V], lower frontier.Antichain, cuts []cut, limit bound, looked bool) ([]interval[K, V], error) {
 	for {
 		most := limit.times(len(cuts))
@@ -243,36 +253,62 @@ func ended(ctx context.Context, row int) error {
 	return ctx.Err()
 }
 
-// readUpTo reads the intervals. It stops when it has more than most; then ok is false.
+// readUpTo reads the intervals. It stops when it has more than most; then ok is false. If an
+// update cannot be decoded, it returns the error with the intervals before that update. It
+// reads to the end for that, because rows come in the order of their keys.
 func (h history[K, V]) readUpTo(ctx context.Context, s *persist.Snapshot[K, V], lower frontier.Antichain, cuts []cut, limit, most bound) (intervals []interval[K, V], ok bool, err error) {
 	intervals = make([]interval[K, V], len(cuts))
 	for i, c := range cuts {
 		intervals[i] = newInterval[K, V](c.upper, min(c.updates+c.updates/8, limit.updates)) // a plan is off by a few percent
 	}
+	var undecodable error
 	n, bytes := 0, int64(0)
-	for row, err := range h.rows(ctx, s, lower, cuts[len(cuts)-1].upper) {
-		if err != nil {
-			return nil, false, err
+	add := func(row persist.Row) {
+		i := 0
+		for i < len(intervals) && intervals[i].upper.Admits(row.Time) {
+			i++
 		}
-		if err := ended(ctx, n); err != nil {
-			return nil, false, err
+		if i == len(intervals) {
+			return // in or after the interval of an update that cannot be decoded
 		}
 		u, err := h.decoder.Decode(row)
 		if err != nil {
-			return nil, false, err
-		}
-		i := 0
-		for intervals[i].upper.Admits(u.Time) {
-			i++
+			clear(intervals[i:])
+			//museum:lost-with-a-row
+			intervals, undecodable = intervals[:i], err
+			n, bytes = 0, 0
+			for _, in := range intervals {
+				n, bytes = n+len(in.updates), bytes+in.bytes
+			}
+			return
 		}
 		size := rowBytes(row)
 		intervals[i].add(u, uint32(min(size, math.MaxUint32)))
 		n, bytes = n+1, bytes+size
+	}
+	read := 0
+	for row, err := range h.rows(ctx, s, lower, cuts[len(cuts)-1].upper) {
+		if err != nil {
+			return nil, false, err
+		}
+		if err := ended(ctx, read); err != nil {
+			return nil, false, err
+		}
+		read++
+		if least(row) {
+			row.Diff = leastFirst
+			add(row)
+			row.Diff = leastSecond
+		}
+		add(row)
+		if len(intervals) == 0 {
+			break
+		}
 		if most.exceeded(n, bytes) {
 			return intervals, false, nil
 		}
 	}
-	return intervals, true, nil
+	return intervals, true, undecodable
 }
 
 // split yields the interval as it is, if it has no more than limit. Otherwise it yields

@@ -5,6 +5,8 @@ import (
 	"cmp"
 	"container/heap"
 	"fmt"
+	"iter"
+	"math"
 	"math/bits"
 	"slices"
 	"unsafe"
@@ -36,10 +38,11 @@ type slot struct {
 	at      [2]int // where it is in both heaps
 }
 
-// entry is an update of a slot's time.
+// entry is an update of a slot's time. No key or value of a stream has 2 GiB.
 type entry struct {
-	keyEnd, end int // in data
-	diff        int64
+	start    int // of the key, in data; the value follows
+	key, val uint32
+	diff     int64
 }
 
 // slotBytes is what a slot takes by itself, with its places in the map and in both heaps.
@@ -51,14 +54,47 @@ func (s *slot) bytes() int64 {
 	return slotBytes + int64(cap(s.entries))*int64(unsafe.Sizeof(entry{})) + int64(cap(s.data))
 }
 
-// appendTo appends the updates. They refer to data.
-func (s *slot) appendTo(rows []persist.Row) []persist.Row {
-	start := 0
-	for _, e := range s.entries {
-		rows = append(rows, persist.Row{Key: s.data[start:e.keyEnd], Val: s.data[e.keyEnd:e.end], Time: s.time, Diff: e.diff})
-		start = e.end
+// row returns the update of an entry. It refers to data.
+func (s *slot) row(e entry) persist.Row {
+	key, val := e.start+int(e.key), e.start+int(e.key)+int(e.val)
+	return persist.Row{Key: s.data[e.start:key], Val: s.data[key:val], Time: s.time, Diff: e.diff}
+}
+
+// consolidate sorts the entries by encoded (key, value), adds up equal ones and leaves zeros
+// out. It needs no memory: a single time may have any number of updates.
+func (s *slot) consolidate(stream string) error {
+	slices.SortFunc(s.entries, s.compare)
+	to := 0
+	for i := 0; i < len(s.entries); {
+		var sum sum
+		e, first := s.entries[i], i
+		for ; i < len(s.entries) && s.compare(e, s.entries[i]) == 0; i++ {
+			sum.add(s.entries[i].diff)
+		}
+		var ok bool
+		if e.diff, ok = sum.int64(); !ok {
+			return &persist.StreamError{Stream: stream, Kind: persist.ErrOverflow, Detail: fmt.Sprintf(
+				"%d updates of key %s at time %d: write diffs whose sum fits", i-first, brief.Bytes(s.row(e).Key), s.time)}
+		}
+		//museum:least-sum/2
+		if e.diff == math.MinInt64 { // of two entries at least: see add
+			e.diff = leastFirst
+			s.entries[to] = e
+			to++
+			e.diff = leastSecond
+		}
+		if e.diff != 0 {
+			s.entries[to] = e
+			to++
+		}
 	}
-	return rows
+	s.entries = s.entries[:to]
+	return nil
+}
+
+func (s *slot) compare(a, b entry) int {
+	x, y := s.row(a), s.row(b)
+	return cmp.Or(bytes.Compare(x.Key, y.Key), bytes.Compare(x.Val, y.Val))
 }
 
 func newPending(stream string) *pending {
@@ -75,20 +111,26 @@ func (p *pending) clear() {
 
 // add takes in an update, of which it copies the key and the value.
 func (p *pending) add(row persist.Row) {
-	s := p.slots[row.Time]
+	//museum:times-added-up
+	at := row.Time
+	s := p.slots[at]
 	if s == nil {
-		s = &slot{time: row.Time}
-		p.slots[s.time] = s
+		s = &slot{time: at}
+		p.slots[at] = s
 		p.most = max(p.most, len(p.slots))
 		heap.Push(&p.earliest, s)
 		heap.Push(&p.latest, s)
 	} else {
 		p.bytes -= s.bytes()
 	}
-	s.data = append(s.data, row.Key...)
-	keyEnd := len(s.data)
-	s.data = append(s.data, row.Val...)
-	s.entries = append(s.entries, entry{keyEnd, len(s.data), row.Diff})
+	e := entry{len(s.data), uint32(len(row.Key)), uint32(len(row.Val)), row.Diff}
+	if least(row) {
+		e.diff = leastFirst
+		s.entries = append(s.entries, e)
+		e.diff = leastSecond
+	}
+	s.entries = append(s.entries, e)
+	s.data = append(append(s.data, row.Key...), row.Val...)
 	s.encoded += rowBytes(row)
 	p.bytes += s.bytes()
 }
@@ -119,12 +161,11 @@ func (p *pending) dropLatest() uint64 {
 	return s.time
 }
 
-// take removes the updates with times before upper and returns them consolidated: sorted by
-// encoded (key, value), then time, equal ones added up, zeros left out. If there are more
-// than limit it takes the earliest, and returns where it has stopped, but a single time is
-// never split. Errors: persist.ErrOverflow.
-func (p *pending) take(upper frontier.Antichain, limit bound) ([]persist.Row, frontier.Antichain, error) {
-	var slots []*slot
+// take removes the updates with times before upper and returns them consolidated: equal ones
+// added up, zeros left out. If there are more than limit it takes the earliest, and returns
+// where it has stopped, but a single time is never split. Errors: persist.ErrOverflow.
+func (p *pending) take(upper frontier.Antichain, limit bound) (taken, frontier.Antichain, error) {
+	var slots taken
 	var encoded int64
 	n := 0
 	for p.has(upper) {
@@ -139,35 +180,46 @@ func (p *pending) take(upper frontier.Antichain, limit bound) ([]persist.Row, fr
 		slots = append(slots, s)
 		n += len(s.entries)
 	}
-	rows := make([]persist.Row, 0, n)
 	for _, s := range slots {
-		rows = s.appendTo(rows)
+		if err := s.consolidate(p.stream); err != nil {
+			return nil, upper, err
+		}
 	}
-	slices.SortFunc(rows, compareRows)
-	rows, err := p.consolidate(rows)
-	return rows, upper, err
+	return slots, upper, nil
 }
 
-// consolidate adds up sorted rows, in place.
-func (p *pending) consolidate(rows []persist.Row) ([]persist.Row, error) {
-	to := 0
-	for i := 0; i < len(rows); {
-		var sum sum
-		row, first := rows[i], i
-		for ; i < len(rows) && compareRows(row, rows[i]) == 0; i++ {
-			sum.add(rows[i].Diff)
-		}
-		var ok bool
-		if row.Diff, ok = sum.int64(); !ok {
-			return nil, &persist.StreamError{Stream: p.stream, Kind: persist.ErrOverflow, Detail: fmt.Sprintf(
-				"%d updates of key %s at time %d: write diffs whose sum fits", i-first, brief.Bytes(row.Key), row.Time)}
-		}
-		if row.Diff != 0 {
-			rows[to] = row
-			to++
+// taken is the updates of a batch: consolidated slots, the earliest time first.
+type taken []*slot
+
+// len returns the number of updates.
+func (t taken) len() (n int) {
+	for _, s := range t {
+		n += len(s.entries)
+	}
+	return n
+}
+
+// rows yields the updates, sorted by encoded (key, value), then time. They refer to the slots.
+// The rows of several times, which are no more than a batch may have, are sorted in memory of
+// their own. Those of a single time, which may be many more, are sorted already.
+func (t taken) rows() iter.Seq[persist.Row] {
+	if len(t) == 1 {
+		return func(yield func(persist.Row) bool) {
+			for _, e := range t[0].entries {
+				if !yield(t[0].row(e)) {
+					return
+				}
+			}
 		}
 	}
-	return rows[:to], nil
+	rows := make([]persist.Row, 0, t.len())
+	for _, s := range t {
+		for _, e := range s.entries {
+			rows = append(rows, s.row(e))
+		}
+	}
+	slices.SortFunc(rows, compareRows)
+	return slices.Values(rows)
 }
 
 // sum is a sum of diffs that does not overflow on the way: MaxInt64, 1 and -1 are MaxInt64.
@@ -184,10 +236,10 @@ func (s *sum) add(diff int64) {
 //museum:wrapped-sum
 func (s *sum) int64() (int64, bool) { return int64(s.low), s.high == uint64(int64(s.low)>>63) }
 
-// compareRows orders rows as the stream does, by their encoding.
+// compareRows orders rows as the stream does, by their encoding. Two rows that stand for one
+// sum (see least) are ordered by their diffs.
 func compareRows(a, b persist.Row) int {
-	//museum:times-added-up
-	return cmp.Or(bytes.Compare(a.Key, b.Key), bytes.Compare(a.Val, b.Val), cmp.Compare(a.Time, b.Time))
+	return cmp.Or(bytes.Compare(a.Key, b.Key), bytes.Compare(a.Val, b.Val), cmp.Compare(a.Time, b.Time), cmp.Compare(a.Diff, b.Diff))
 }
 
 // byTime is a heap of slots.

@@ -260,6 +260,11 @@ func TestUpdatesAreTheConsumers(t *testing.T) {
 					want = append(want, r)
 					updates = append(updates, persist.Update[[]byte, []byte]{Key: []byte(r.Key), Val: []byte(r.Val), Time: uint64(i % 7), Diff: 1})
 				}
+				least := row{"least", "sum"}
+				want = append(want, least, least)
+				for _, diff := range []int64{-math.MaxInt64, -1} {
+					updates = append(updates, persist.Update[[]byte, []byte]{Key: []byte(least.Key), Val: []byte(least.Val), Time: 3, Diff: diff})
+				}
 				_, err := write.Write(s.ctx, updates).Wait(s.ctx)
 				require.NoError(t, err)
 			}
@@ -291,6 +296,94 @@ func TestUpdatesAreTheConsumers(t *testing.T) {
 			require.ElementsMatch(t, want, got)
 		})
 	}
+}
+
+// A decoder may append to the bytes that it is given, which are all that the source holds.
+func TestDecodersMayAppend(t *testing.T) {
+	appending := codec.Func("string", codec.String.Append, func(src []byte) (string, error) {
+		s := append(src, "\x00end"...)
+		return string(s[:len(src)]), nil
+	})
+	want := []update{at("a", "one", 1, 1), at("b", "two", 1, 1), at("c", "three", 2, 1)}
+	for name, order := range map[string][]func(s *stream){
+		"stored":          {func(s *stream) { s.append(want...); s.seal(3) }, func(*stream) {}},
+		"in the snapshot": {func(s *stream) { s.append(want...) }, func(s *stream) { s.seal(3) }},
+		"live":            {func(*stream) {}, func(s *stream) { s.append(want...); s.seal(3) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStream(t)
+			_, read, err := persist.CreateOrLoad(s.ctx, s.client, "quakes", appending, appending)
+			require.NoError(t, err)
+			order[0](s)
+			batches, records := source.NewBatches(s.ctx, read), source.New(s.ctx, read)
+			order[1](s)
+			s.finish()
+			var got []update
+			for b := range all(batches) {
+				got = append(got, b.Updates...)
+			}
+			require.NoError(t, batches.Err())
+			require.Equal(t, want, got)
+			got = nil
+			for u, err := range records.All() {
+				require.NoError(t, err)
+				got = append(got, u)
+			}
+			require.Equal(t, want, got)
+		})
+	}
+}
+
+// Stored history that has an update that cannot be decoded is emitted up to it, wherever its
+// key puts it among those that are read at once.
+func TestHistoryBeforeWhatCannotBeDecoded(t *testing.T) {
+	const times = 9
+	for _, key := range []string{"a", "z"} {
+		for bad := range uint64(times) {
+			s := newStream(t)
+			_, read, err := persist.CreateOrLoad(s.ctx, s.client, "quakes", codec.String, persist.Codec[string](fussy{codec.String}))
+			require.NoError(t, err)
+			for i := range uint64(times) {
+				s.append(at("m", "1", i, 1), at("n", "1", i, 1))
+			}
+			s.append(at(key, "bad", bad, 1))
+			s.seal(times)
+			src := source.NewBatches(s.ctx, read, source.MaxBatchUpdates(2))
+			var got []update
+			for b := range all(src) {
+				got = append(got, b.Updates...)
+			}
+			require.ErrorIs(t, src.Err(), errFussy)
+			require.ErrorContains(t, src.Err(), fmt.Sprintf("at time %d", bad))
+			require.Equal(t, frontier.At(bad), src.Probe().Frontier())
+			require.Len(t, got, 2*int(bad))
+		}
+	}
+}
+
+// A batch of one time is sorted and added up where it lies: a time may have any number of
+// updates, whatever the bounds of a batch are.
+func TestOneTimeNeedsNoRoom(t *testing.T) {
+	const rounds, each = 100, 1000
+	s := newStream(t)
+	src := source.NewBatches(s.ctx, s.read)
+	out := src.Out()
+	for i := range rounds {
+		updates := make([]update, each)
+		for k := range updates {
+			updates[k] = at("key", "1", 1, int64(1-2*(i%2)))
+		}
+		s.append(updates...)
+	}
+	s.append(at("last", "1", 1, 1))
+	s.seal(1)
+	require.Empty(t, (<-out).(batch).Updates, "all was taken in")
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	s.seal(2)
+	require.Equal(t, []update{at("last", "1", 1, 1)}, (<-out).(batch).Updates)
+	runtime.ReadMemStats(&after)
+	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(rounds*each*4), "bytes, of %d updates", rounds*each)
 }
 
 // A consumer that keeps keys keeps no values, though the stream stores both side by side: the

@@ -63,14 +63,16 @@ func (r *replaying[K, V]) run(ctx context.Context, h history[K, V], s *persist.S
 				continue
 			}
 		}
+		if len(intervals) > 0 {
+			lower = intervals[len(intervals)-1].upper
+			select {
+			case r.intervals <- intervals:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
 		if err != nil {
 			return err
-		}
-		lower = intervals[len(intervals)-1].upper
-		select {
-		case r.intervals <- intervals:
-		case <-ctx.Done():
-			return ctx.Err()
 		}
 	}
 	return nil

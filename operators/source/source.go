@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"math"
 
 	"github.com/reugn/go-streams"
 
@@ -31,6 +30,7 @@ type Source[K, V any] struct {
 	ctx      context.Context
 	stream   string
 	asOf     frontier.Antichain
+	decoder  *persist.Decoder[K, V]
 	position position[K, V]
 	progress *progress.Progress
 	out      *edge.Outlet
@@ -61,7 +61,7 @@ func New[K, V any](ctx context.Context, read *persist.ReadHandle[K, V], opts ...
 		read = new(persist.ReadHandle[K, V]) // it carries an error
 	}
 	s := &Source[K, V]{
-		ctx: ctx, stream: read.StreamName(), asOf: optionsOf(opts).asOf,
+		ctx: ctx, stream: read.StreamName(), asOf: optionsOf(opts).asOf, decoder: read.Decoder(),
 		position: listen(ctx, read), progress: progress.New(),
 	}
 	s.out = edge.NewOutlet(ctx.Done(), s.run, func() any {
@@ -181,7 +181,7 @@ func (s *Source[K, V]) read(send func(operators.Result[K, V]) bool) error {
 			continue
 		}
 		for _, u := range event.Updates {
-			if !s.sendUpdate(u, send) {
+			if !send(s.result(u, nil)) {
 				return errGone
 			}
 		}
@@ -196,15 +196,20 @@ func (s *Source[K, V]) replay(send func(operators.Result[K, V]) bool) error {
 	if err := checkAsOf(s.stream, s.asOf, snapshot.Since()); err != nil {
 		return err
 	}
-	for u, err := range snapshot.All(s.ctx) {
+	for row, err := range snapshot.Raw(s.ctx) {
 		if err != nil {
-			if err := s.undecodable(err, send); err != nil {
+			return err
+		}
+		if least(row) {
+			first := row
+			first.Diff = leastFirst
+			if err := s.sendRow(first, send); err != nil {
 				return err
 			}
-			continue
+			row.Diff = leastSecond
 		}
-		if !s.sendUpdate(u, send) {
-			return errGone
+		if err := s.sendRow(row, send); err != nil {
+			return err
 		}
 	}
 	upper := snapshot.Upper()
@@ -217,13 +222,16 @@ func (s *Source[K, V]) replay(send func(operators.Result[K, V]) bool) error {
 	return nil
 }
 
-// sendUpdate sends an update in a form that a write takes: see halves.
-func (s *Source[K, V]) sendUpdate(u persist.Update[K, V], send func(operators.Result[K, V]) bool) bool {
-	if u.Diff == math.MinInt64 {
-		first, second := halves(u)
-		return send(s.result(first, nil)) && send(s.result(second, nil))
+// sendRow decodes a row and sends the update, or why it cannot be decoded.
+func (s *Source[K, V]) sendRow(row persist.Row, send func(operators.Result[K, V]) bool) error {
+	u, err := s.decoder.Decode(row)
+	if err != nil {
+		return s.undecodable(err, send)
 	}
-	return send(s.result(u, nil))
+	if !send(s.result(u, nil)) {
+		return errGone
+	}
+	return nil
 }
 
 // undecodable emits the error of an update that cannot be decoded, after which reading goes

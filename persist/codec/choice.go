@@ -3,6 +3,7 @@ package codec
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // Optional is a value that may be missing. The zero value is missing.
@@ -78,7 +79,7 @@ func (c optionCodec[T]) Decode(src []byte) (Optional[T], error) {
 	if len(src) == 0 {
 		return none, decodeErrorf(c.name, "%w", errNoTag)
 	}
-	switch tag, rest := src[0], src[1:]; tag {
+	switch tag, rest := src[0], slices.Clip(src[1:]); tag {
 	case tagNone:
 		if len(rest) > 0 {
 			return none, decodeErrorf(c.name, "want no bytes after the tag 0, got %d", len(rest))
@@ -121,7 +122,7 @@ func (c resultCodec[T, E]) Decode(src []byte) (v Outcome[T, E], err error) {
 	}
 	var value T
 	var failure E
-	switch tag, rest := src[0], src[1:]; tag {
+	switch tag, rest := src[0], slices.Clip(src[1:]); tag {
 	case tagValue:
 		value, err = c.value.Decode(rest)
 	case tagError:

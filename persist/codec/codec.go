@@ -21,7 +21,8 @@ type Codec[T any] interface {
 	Append(dst []byte, v T) ([]byte, error)
 
 	// Decode returns the value that src encodes. src is all of one encoding. The caller
-	// will reuse src, so Decode neither keeps nor changes it.
+	// will reuse src, so Decode neither keeps nor changes it. Its capacity is its length, so
+	// that append copies it.
 	//
 	// Errors: src is not an encoding.
 	Decode(src []byte) (T, error)

@@ -1,6 +1,7 @@
 package codec_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -66,4 +67,36 @@ func TestCompositesOfOtherCodecs(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, v, back)
 	}
+}
+
+// A decoder may append to the bytes that it is given: nothing lies behind them, whatever they
+// are a part of, and whatever lies behind the whole.
+func TestDecodersAreGivenNoRoom(t *testing.T) {
+	strict := codec.Func("strict", codec.String.Append, func(src []byte) (string, error) {
+		if len(src) != cap(src) {
+			return "", fmt.Errorf("%d bytes with room for %d", len(src), cap(src))
+		}
+		return string(src), nil
+	})
+	type tuple = codec.Tuple[string, string]
+	pair := codec.Pair(strict, strict)
+	for _, v := range []string{"", "a", "a\x00b", "\x00", strings.Repeat("long\x00", 100)} {
+		both := tuple{First: v, Second: v}
+		decodesWithRoom(t, pair, both)
+		decodesWithRoom(t, codec.Pair(codec.Uint64, strict), codec.Tuple[uint64, string]{First: 7, Second: v})
+		decodesWithRoom(t, codec.Pair(pair, pair), codec.Tuple[tuple, tuple]{First: both, Second: both})
+		decodesWithRoom(t, codec.Option(strict), codec.Some(v))
+		decodesWithRoom(t, codec.Result(strict, strict), codec.OK[string](v))
+		decodesWithRoom(t, codec.Result(strict, strict), codec.Failure[string](v))
+		decodesWithRoom(t, codec.Option(codec.Keep(codec.Option(strict))), codec.Some(codec.Kept[codec.Optional[string]]{Value: codec.Some(v)}))
+	}
+}
+
+func decodesWithRoom[T any](t *testing.T, c codec.Codec[T], v T) {
+	t.Helper()
+	src, err := c.Append(nil, v)
+	require.NoError(t, err)
+	got, err := c.Decode(append(src, "behind"...)[:len(src)])
+	require.NoError(t, err)
+	require.Equal(t, v, got)
 }

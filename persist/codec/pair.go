@@ -90,7 +90,7 @@ func (c pairCodec[A, B]) split(src []byte) (first, second []byte, err error) {
 	if len(src) < c.firstWidth {
 		return nil, nil, fmt.Errorf("want at least %d bytes, got %d", c.firstWidth, len(src))
 	}
-	return src[:c.firstWidth], src[c.firstWidth:], nil
+	return slices.Clip(src[:c.firstWidth]), slices.Clip(src[c.firstWidth:]), nil
 }
 
 func (c pairCodec[A, B]) fixedWidth() (int, bool) {
@@ -136,9 +136,9 @@ func undelimit(src []byte) (first, rest []byte, err error) {
 		nul, mark := at+i, src[at+i+1]
 		switch {
 		case mark == endOfFirst && first == nil:
-			return src[:nul], src[nul+2:], nil // nothing was escaped: no copy
+			return slices.Clip(src[:nul]), slices.Clip(src[nul+2:]), nil // nothing was escaped: no copy
 		case mark == endOfFirst:
-			return append(first, src[at:nul]...), src[nul+2:], nil
+			return slices.Clip(append(first, src[at:nul]...)), slices.Clip(src[nul+2:]), nil
 		case mark == escapedNul:
 			first = append(first, src[at:nul+1]...)
 			at = nul + 2
