@@ -9,3 +9,6 @@ func (l *Listener[K, V]) OnClose(f func()) {
 		return inner()
 	}
 }
+
+// Finals are the errors that IsRetryable never takes for retryable.
+var Finals = finals

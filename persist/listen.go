@@ -67,11 +67,13 @@ func newListener[K, V any](r *ReadHandle[K, V], inner *indexed.Listener) *Listen
 // goroutines may call it: each event goes to one of them.
 //
 // Errors that end the listener: io.EOF after the stream was finished and everything was
-// delivered; ErrStopped, ErrDestroyed, ErrLagged and ErrClosed.
+// delivered; ErrStopped, ErrDestroyed, ErrLagged and ErrClosed; ErrCorrupt and ErrNewerFormat
+// for an entry of the log that was read and cannot be understood, or is not there.
 //
 // Errors after which it goes on: the context's; a *DecodeError for each update that cannot
-// be decoded, after the updates of its event that can; ErrCorrupt and the storage's, if the
-// log cannot be read, which the next call tries again.
+// be decoded, after the updates of its event that can; the storage's if the log cannot be
+// read now, which may be ErrCorrupt as well. The next call reads it again: if the error stays,
+// close the listener.
 func (l *Listener[K, V]) Next(ctx context.Context) (ListenEvent[K, V], error) {
 	defer runtime.KeepAlive(l)
 	if err := l.turn.take(ctx); err != nil {

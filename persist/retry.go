@@ -2,7 +2,9 @@ package persist
 
 import (
 	"errors"
+	"slices"
 
+	"github.com/tidemark-go/tidemark/persist/codec"
 	"github.com/tidemark-go/tidemark/storage"
 )
 
@@ -19,8 +21,8 @@ import (
 //	                                              in its Chain. Submit both again, in a new
 //	                                              Chain.
 //	ErrTooLarge                        no         It is as large the next time. Split it.
-//	storage.ErrFailed                  no         The storage changes nothing any more. Open
-//	                                              the location again.
+//	storage.ErrFailed, ErrConflict     no         The storage changes nothing any more, or
+//	                                              somebody else has the location. Open it again.
 //	ErrStopped                         no         The runtime takes no more commands. Open the
 //	                                              location again.
 //	ErrOutcomeUnknown                  no         It may have taken effect: a second Write could
@@ -44,15 +46,18 @@ import (
 // A batch sink retries by this rule. Pause before each retry, longer each time. Meanwhile
 // Config.Logger and the metrics of the runtime report the outage.
 func IsRetryable(err error) bool {
-	if !errors.Is(err, ErrNoEffect) {
-		return false
-	}
-	for _, final := range []error{
-		ErrTooLarge, storage.ErrFailed, ErrStopped, ErrOutcomeUnknown, ErrUnknownStream, ErrDestroyed, ErrReadOnly,
-	} {
-		if errors.Is(err, final) {
-			return false
-		}
-	}
-	return true
+	return errors.Is(err, ErrNoEffect) && !slices.ContainsFunc(finals, func(final error) bool { return errors.Is(err, final) })
+}
+
+// finals are the errors that waiting does not mend: all but ErrNoEffect and ErrPrevious. An
+// error may match one of them beside ErrNoEffect, because a call such as Maintain does several
+// things, and joins what failed.
+var finals = []error{
+	ErrTooLarge, ErrStopped, ErrClosed, ErrOutcomeUnknown,
+	ErrUpperMismatch, ErrSealed, ErrSealRegression, ErrSinceRegression, ErrAsOfBeforeSince,
+	ErrOverflow, ErrLagged, ErrUnknownStream, ErrDestroyed, ErrReadOnly, ErrCodecMismatch,
+	ErrInvalid, ErrDifferentRuntimes, ErrLocked, ErrCorrupt, ErrNewerFormat,
+	codec.ErrEncode, codec.ErrDecode,
+	storage.ErrFailed, storage.ErrConflict, storage.ErrTruncated, storage.ErrNotFound,
+	storage.ErrInvalidTruncation, storage.ErrInvalidRange, storage.ErrInvalidKey,
 }

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"regexp"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -45,6 +48,25 @@ func TestIsRetryable(t *testing.T) {
 	} {
 		require.Equal(t, row.want, persist.IsRetryable(row.err), "%v", row.err)
 	}
+}
+
+// Every sentinel has a place: a new one must be added to the table and to finals. Beside one
+// that waiting does not mend, nothing is retryable.
+func TestFinalErrors(t *testing.T) {
+	full := storage.NoEffect(errors.New("disk full"))
+	for i, final := range persist.Finals {
+		require.False(t, persist.IsRetryable(errors.Join(full, final)), "%v", final)
+		require.Equal(t, i, slices.Index(persist.Finals, final), "%v is there twice", final)
+	}
+	sentinels := 0
+	for _, file := range []string{"errors.go", "../indexed/errors.go", "../indexed/internal/part/encoder.go", "../storage/errors.go", "codec/codec.go"} {
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		n := len(regexp.MustCompile(`(?m)^\s*(var )?Err\w+ += errors\.New\(`).FindAll(text, -1))
+		require.Positive(t, n, file)
+		sentinels += n
+	}
+	require.Equal(t, sentinels, len(persist.Finals)+2, "the others are ErrNoEffect and ErrPrevious")
 }
 
 // A command that the log refused can be repeated on the same client, and one whose answer
