@@ -96,15 +96,24 @@ func find(location string) (Opener, *url.URL, error) {
 		return nil, nil, fmt.Errorf("%w: the scheme %q is not registered; registered are %s: import the module that has it (see tidemark.Register), or, for a directory of that name, write ./ before it",
 			ErrLocation, scheme, strings.Join(schemes(), ", "))
 	}
+	if strings.HasSuffix(location, "#") { // url.Parse drops it
+		return nil, nil, fmt.Errorf("%w: a %s URL that ends with a #: write %%23 for a # in a name", ErrLocation, scheme)
+	}
 	u, err := url.Parse(location)
 	if err != nil {
-		// The URL is left out: it may hold a password.
-		if e := new(url.Error); errors.As(err, &e) {
-			err = e.Err
-		}
-		return nil, nil, fmt.Errorf("%w: a %s URL that cannot be read: %w", ErrLocation, scheme, err)
+		return nil, nil, fmt.Errorf("%w: %s", ErrLocation, malformed(scheme, err))
 	}
 	return opener, u, nil
+}
+
+// malformed says why a URL cannot be read. It quotes nothing of the URL, which may hold a
+// password; the errors of net/url do.
+func malformed(scheme string, err error) string {
+	what := "write %40, %3A and %2F for @, : and / in a user, a password or a host"
+	if errors.As(err, new(url.EscapeError)) {
+		what = "it has a % without two hexadecimal digits after it: write %25 for a % itself"
+	}
+	return fmt.Sprintf("a %s URL that cannot be read: %s", scheme, what)
 }
 
 // isScheme reports whether a name is the scheme of a URL, in lower case, as RFC 3986 has it,

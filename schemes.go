@@ -100,10 +100,12 @@ func plain(u *url.URL) (string, error) {
 	parameters, err := url.ParseQuery(u.RawQuery)
 	switch {
 	case err != nil:
-		return "", fmt.Errorf("%w: parameters of the %s URL that cannot be read: %w", ErrLocation, u.Scheme, err)
+		return "", fmt.Errorf("%w: parameters of the %s URL that cannot be read: leave them out, or write %%3F for a question mark in a name", ErrLocation, u.Scheme)
 	case len(parameters) > 0:
 		return "", fmt.Errorf("%w: %s URLs have no parameter %s: leave it out, or write %%3F for a question mark in a name",
 			ErrLocation, u.Scheme, quoted(slices.Sorted(maps.Keys(parameters))))
+	case u.ForceQuery || u.RawQuery != "":
+		return "", fmt.Errorf("%w: a %s URL with a question mark and no parameter: write %%3F for a question mark in a name", ErrLocation, u.Scheme)
 	case u.User != nil:
 		return "", fmt.Errorf("%w: %s URLs have no user: write %%40 for an @ in a name", ErrLocation, u.Scheme)
 	case u.Fragment != "":
@@ -113,7 +115,7 @@ func plain(u *url.URL) (string, error) {
 	}
 	path, err := url.PathUnescape(u.Opaque)
 	if err != nil {
-		return "", fmt.Errorf("%w: a %s URL that cannot be read: %w", ErrLocation, u.Scheme, err)
+		return "", fmt.Errorf("%w: %s", ErrLocation, malformed(u.Scheme, err))
 	}
 	return path, nil
 }
