@@ -93,8 +93,11 @@ func (s *slot) consolidate(stream string) error {
 }
 
 func (s *slot) compare(a, b entry) int {
-	x, y := s.row(a), s.row(b)
-	return cmp.Or(bytes.Compare(x.Key, y.Key), bytes.Compare(x.Val, y.Val))
+	aVal, bVal := a.start+int(a.key), b.start+int(b.key)
+	if c := bytes.Compare(s.data[a.start:aVal], s.data[b.start:bVal]); c != 0 {
+		return c
+	}
+	return bytes.Compare(s.data[aVal:aVal+int(a.val)], s.data[bVal:bVal+int(b.val)])
 }
 
 func newPending(stream string) *pending {
@@ -239,7 +242,10 @@ func (s *sum) int64() (int64, bool) { return int64(s.low), s.high == uint64(int6
 // compareRows orders rows as the stream does, by their encoding. Two rows that stand for one
 // sum (see least) are ordered by their diffs.
 func compareRows(a, b persist.Row) int {
-	return cmp.Or(bytes.Compare(a.Key, b.Key), bytes.Compare(a.Val, b.Val), cmp.Compare(a.Time, b.Time), cmp.Compare(a.Diff, b.Diff))
+	if c := bytes.Compare(a.Key, b.Key); c != 0 {
+		return c
+	}
+	return cmp.Or(bytes.Compare(a.Val, b.Val), cmp.Compare(a.Time, b.Time), cmp.Compare(a.Diff, b.Diff))
 }
 
 // byTime is a heap of slots.
