@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"math"
 
 	"github.com/reugn/go-streams"
 
@@ -30,7 +31,6 @@ type Source[K, V any] struct {
 	ctx      context.Context
 	stream   string
 	asOf     frontier.Antichain
-	decoder  *persist.Decoder[K, V]
 	position position[K, V]
 	progress *progress.Progress
 	out      *edge.Outlet
@@ -45,7 +45,8 @@ var _ streams.Source = (*Source[string, string])(nil)
 //
 // Shape:  the snapshot's updates, then those that follow, in the order of writing, with
 // times advanced to the as-of. Stored updates may add up to a diff of math.MinInt64, which
-// no write takes. It is emitted as two updates, -math.MaxInt64 and -1.
+// no write takes. It is emitted as two updates, -math.MaxInt64 and -1, whose keys and values
+// are the same memory.
 //
 // Errors: as elements, with time and diff. An update that cannot be decoded is
 // persist.ErrDecode at its own time and with its own diff, and the source goes on. All
@@ -61,7 +62,7 @@ func New[K, V any](ctx context.Context, read *persist.ReadHandle[K, V], opts ...
 		read = new(persist.ReadHandle[K, V]) // it carries an error
 	}
 	s := &Source[K, V]{
-		ctx: ctx, stream: read.StreamName(), asOf: optionsOf(opts).asOf, decoder: read.Decoder(),
+		ctx: ctx, stream: read.StreamName(), asOf: optionsOf(opts).asOf,
 		position: listen(ctx, read), progress: progress.New(),
 	}
 	s.out = edge.NewOutlet(ctx.Done(), s.run, func() any {
@@ -196,20 +197,22 @@ func (s *Source[K, V]) replay(send func(operators.Result[K, V]) bool) error {
 	if err := checkAsOf(s.stream, s.asOf, snapshot.Since()); err != nil {
 		return err
 	}
-	for row, err := range snapshot.Raw(s.ctx) {
+	for u, err := range snapshot.All(s.ctx) {
 		if err != nil {
-			return err
-		}
-		if least(row) {
-			first := row
-			first.Diff = leastFirst
-			if err := s.sendRow(first, send); err != nil {
+			if err := s.undecodable(err, send); err != nil {
 				return err
 			}
-			row.Diff = leastSecond
+			continue
 		}
-		if err := s.sendRow(row, send); err != nil {
-			return err
+		if u.Diff == math.MinInt64 {
+			first := u
+			first.Diff, u.Diff = leastFirst, leastSecond
+			if !send(s.result(first, nil)) {
+				return errGone
+			}
+		}
+		if !send(s.result(u, nil)) {
+			return errGone
 		}
 	}
 	upper := snapshot.Upper()
@@ -218,18 +221,6 @@ func (s *Source[K, V]) replay(send func(operators.Result[K, V]) bool) error {
 	}
 	if !upper.IsEmpty() { // if it is empty, the listener returns io.EOF
 		s.progress.Advance(upper)
-	}
-	return nil
-}
-
-// sendRow decodes a row and sends the update, or why it cannot be decoded.
-func (s *Source[K, V]) sendRow(row persist.Row, send func(operators.Result[K, V]) bool) error {
-	u, err := s.decoder.Decode(row)
-	if err != nil {
-		return s.undecodable(err, send)
-	}
-	if !send(s.result(u, nil)) {
-		return errGone
 	}
 	return nil
 }
