@@ -90,9 +90,11 @@ func TestBrokenStateIsLeftAlone(t *testing.T) {
 // it.
 func TestBrokenStateIsNotWrittenDown(t *testing.T) {
 	f := newFixture(t, still())
-	id, other := f.register("s"), f.register("other")
+	id, others := f.register("s"), []indexed.StreamID{f.register("other"), f.register("third")}
 	f.round(true)
-	f.write(other, up("o", 1))
+	for _, other := range others {
+		f.write(other, up("o", 1))
+	}
 	f.write(id, up("a", 1))
 	version := f.ManifestVersion()
 	writing := f.faults.GateBefore(mem.OpSet)
@@ -101,15 +103,22 @@ func TestBrokenStateIsNotWrittenDown(t *testing.T) {
 	require.NoError(t, writing.Wait(f.ctx, 1))
 	f.AdvanceBehindThePlan(id, frontier.At(9))
 	_, err := f.submit(func(c *indexed.Command) {
-		c.Write(other, columns(up("b", 1)))
+		for _, other := range others {
+			c.Write(other, columns(up("b", 1)))
+		}
 		c.Write(id, columns(up("b", 1)))
 	})
 	require.ErrorIs(t, err, indexed.ErrOutcomeUnknown)
 	writing.Open()
 	require.ErrorIs(t, <-stepped, indexed.ErrStopped)
 	require.Equal(t, version, f.ManifestVersion())
+	for _, other := range others {
+		require.Equal(t, []string{"k=b @1 +1", "k=o @1 +1"}, show(f.read(other)), "the rest of the round has moved nothing")
+	}
 	f.crash()
-	require.Len(t, f.read(other), 2)
+	for _, other := range others {
+		require.Len(t, f.read(other), 2)
+	}
 	require.Len(t, f.read(id), 2)
 }
 

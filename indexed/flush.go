@@ -193,12 +193,14 @@ func (e *Engine) writeUnsealed(ctx context.Context, p *flushPlan) (*batch, error
 //
 // A merge that was applied meanwhile does not matter: it does not change contents. A move
 // takes nothing that was in the tail; if this flush moves as well, it holds stream.moving,
-// and there is no other.
+// and there is no other. A state that has broken may have a part of an entry in the tail,
+// beyond what through says, so nothing is made of it.
 func (e *Engine) commitFlush(p *flushPlan, trace, unsealed *batch) bool {
 	st, s := e.st, p.stream
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	if s.destroyed || s.flushed != p.after || p.moves && s.set.traceUpper() != p.set.traceUpper() {
+	//museum:broken-state-flushed
+	if e.life.refuses(noState) || s.destroyed || s.flushed != p.after || p.moves && s.set.traceUpper() != p.set.traceUpper() {
 		return false
 	}
 	if trace != nil {

@@ -70,7 +70,7 @@ var valuesExhibits = []exhibit{
 	{
 		name: "lost-with-a-row", bug: "stored history before an update that cannot be decoded is not emitted", origin: ours, tier: b,
 		plants: changes{swap("intervals[:i]", "intervals[:0]")},
-		pkg:    "./operators/source", test: "TestHistoryBeforeWhatCannotBeDecoded",
+		pkg:    "./operators/source", test: "TestUpdatesBeforeAnError",
 	},
 	{
 		name: "nameless-update", bug: "an error of a write tells of an update by its place in a command, which its user has not made", origin: ours, tier: b,

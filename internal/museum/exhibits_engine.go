@@ -98,6 +98,11 @@ var engineExhibits = []exhibit{
 		pkg:    "./indexed", test: "TestBrokenStateIsNotWrittenDown",
 	},
 	{
+		name: "broken-state-flushed", bug: "a round under way flushes a part of an entry from a state that has just broken, and reads show it twice", origin: ours, tier: b,
+		plants: changes{swap("e.life.refuses(noState) || ", "")},
+		pkg:    "./indexed", test: "TestBrokenStateIsNotWrittenDown",
+	},
+	{
 		name: "bad-sector-holds-up-others", bug: "one file that the disk cannot read stops maintenance for all streams", origin: ours, tier: b,
 		plants: changes{swap("(!", "(true || !")},
 		pkg:    "./indexed", test: "TestUnreadableBatchHoldsUpNobodyElse",
