@@ -62,10 +62,12 @@ var _ streams.Source = (*BatchSource[string, string])(nil)
 // and those of From: persist.ErrInvalid and persist.ErrAsOfBeforeSince for a start from which
 // the output would not be exact; and persist.ErrInvalid for an option that is refused.
 //
-// An update is decoded when its batch is made (and once more, if stored history has to be cut
-// into smaller batches than was planned). If it cannot be decoded, the source ends when a seal
-// has covered it, after the batches before its own. If it was retracted by then, the source
-// does not end.
+// An update is decoded when its batch is made (and again, if stored history has to be cut into
+// smaller batches than was planned). If it cannot be decoded, the source ends when a seal has
+// covered it, after a batch that ends at its time: all updates before that time were emitted.
+// If it was retracted by then, the source does not end. A sum that no int64 holds
+// (persist.ErrOverflow) ends the source in the same way, but of stored history the batch
+// before it may be missing.
 //
 // Ends:   as a source of New.
 //

@@ -30,6 +30,7 @@ type emitter[K, V any] struct {
 	ready   *operators.Batch[K, V]
 	pending *pending // of times before the horizon
 	horizon frontier.Antichain
+	failed  error // ends the source when ready was taken: ready ends where it happened
 }
 
 // errSpilled: a seal has passed the horizon. The updates there are read from a new position.
@@ -141,7 +142,12 @@ func (e *emitter[K, V]) prepare(upper frontier.Antichain, updates []persist.Upda
 // make prepares the next batch, if one is due and the last one was taken. So all seals that
 // come while the consumer is busy make one batch, unless that would be too large.
 func (e *emitter[K, V]) make() error {
-	if e.ready != nil || !e.due() {
+	switch {
+	case e.ready != nil:
+		return nil
+	case e.failed != nil:
+		return e.failed
+	case !e.due():
 		return nil
 	}
 	//museum:horizon-forgotten
@@ -149,31 +155,38 @@ func (e *emitter[K, V]) make() error {
 	if upper != e.sealed && !e.pending.has(upper) {
 		return errSpilled
 	}
-	taken, upper, err := e.pending.take(upper, e.opts.maxBatch)
-	if err != nil {
-		return err
-	}
-	updates := make([]persist.Update[K, V], 0, taken.len())
+	taken, upper, failed := e.pending.take(upper, e.opts.maxBatch)
+	in := newInterval[K, V](upper, taken.len())
+	read := 0
 	for row := range taken.rows() {
-		if err := ended(e.ctx, len(updates)); err != nil {
+		if err := ended(e.ctx, read); err != nil {
 			return err
+		}
+		read++
+		if in.upper.Admits(row.Time) {
+			continue // at or after an update that cannot be decoded
 		}
 		u, err := e.history.decoder.Decode(row)
 		if err != nil {
-			return err
+			failed, in.upper = err, frontier.At(row.Time)
+			continue
 		}
-		updates = append(updates, u)
+		in.add(u, 0)
 	}
-	e.prepare(upper, updates)
+	if failed != nil {
+		if in.cut(); len(in.updates) == 0 || !e.history.mayEnd(e.lower, in.upper) {
+			return failed
+		}
+		e.failed = failed
+	}
+	e.prepare(in.upper, in.updates)
 	e.giveUp()
 	return nil
 }
 
-// due reports whether a batch can be made. No batch ends at or before the as-of: contents as
-// of the as-of are complete when the upper has passed it, and a sink that is sealed to the
-// as-of or before could not be resumed (see check).
+// due reports whether a batch can be made.
 func (e *emitter[K, V]) due() bool {
-	return e.lower.LessThan(e.sealed) && e.history.asOf.LessThan(e.sealed)
+	return e.history.mayEnd(e.lower, e.sealed)
 }
 
 // taken notes that the consumer has the batch.

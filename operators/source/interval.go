@@ -222,6 +222,9 @@ func (h history[K, V]) read(ctx context.Context, s *persist.Snapshot[K, V], lowe
 		}
 		intervals, ok, err := h.readUpTo(ctx, s, lower, cuts, limit, most)
 		switch {
+		case errors.Is(err, persist.ErrOverflow) && last > 0:
+			cuts = cuts[:1] // the sum may be of a later interval
+			continue
 		case err != nil || ok:
 			return intervals, err
 		case !looked:
@@ -254,8 +257,8 @@ func ended(ctx context.Context, row int) error {
 }
 
 // readUpTo reads the intervals. It stops when it has more than most; then ok is false. If an
-// update cannot be decoded, it returns the error with the intervals before that update. It
-// reads to the end for that, because rows come in the order of their keys.
+// update cannot be decoded, it returns the error with the intervals up to its time. It reads
+// on for that, because rows come in the order of their keys.
 func (h history[K, V]) readUpTo(ctx context.Context, s *persist.Snapshot[K, V], lower frontier.Antichain, cuts []cut, limit, most bound) (intervals []interval[K, V], ok bool, err error) {
 	intervals = make([]interval[K, V], len(cuts))
 	for i, c := range cuts {
@@ -269,10 +272,19 @@ func (h history[K, V]) readUpTo(ctx context.Context, s *persist.Snapshot[K, V], 
 			i++
 		}
 		if i == len(intervals) {
-			return // in or after the interval of an update that cannot be decoded
+			return // at or after an update that cannot be decoded
 		}
 		u, err := h.decoder.Decode(row)
 		if err != nil {
+			from := lower
+			if i > 0 {
+				from = intervals[i-1].upper
+			}
+			end := frontier.At(row.Time)
+			if h.mayEnd(from, end) {
+				intervals[i].upper = end
+				i++
+			}
 			clear(intervals[i:])
 			//museum:lost-with-a-row
 			intervals, undecodable = intervals[:i], err
@@ -308,7 +320,31 @@ func (h history[K, V]) readUpTo(ctx context.Context, s *persist.Snapshot[K, V], 
 			return intervals, false, nil
 		}
 	}
+	if last := len(intervals) - 1; undecodable != nil && last >= 0 {
+		if intervals[last].cut(); len(intervals[last].updates) == 0 {
+			intervals = intervals[:last]
+		}
+	}
 	return intervals, true, undecodable
+}
+
+// mayEnd reports whether a batch that begins at lower may end at upper. None ends at or before
+// the as-of: contents as of the as-of are complete when the upper has passed it, and a sink
+// that is sealed to the as-of or before could not be resumed (see check).
+func (h history[K, V]) mayEnd(lower, upper frontier.Antichain) bool {
+	return lower.LessThan(upper) && h.asOf.LessThan(upper)
+}
+
+// cut drops the updates at or after upper, which was moved back.
+func (in *interval[K, V]) cut() {
+	all := *in
+	in.updates, in.sizes, in.bytes = in.updates[:0], in.sizes[:0], 0
+	for i, u := range all.updates {
+		if !in.upper.Admits(u.Time) {
+			in.add(u, all.sizes[i])
+		}
+	}
+	clear(all.updates[len(in.updates):])
 }
 
 // split yields the interval as it is, if it has no more than limit. Otherwise it yields

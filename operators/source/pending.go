@@ -166,7 +166,8 @@ func (p *pending) dropLatest() uint64 {
 
 // take removes the updates with times before upper and returns them consolidated: equal ones
 // added up, zeros left out. If there are more than limit it takes the earliest, and returns
-// where it has stopped, but a single time is never split. Errors: persist.ErrOverflow.
+// where it has stopped, but a single time is never split. Errors: persist.ErrOverflow, with
+// the updates before the time of that sum.
 func (p *pending) take(upper frontier.Antichain, limit bound) (taken, frontier.Antichain, error) {
 	var slots taken
 	var encoded int64
@@ -183,9 +184,9 @@ func (p *pending) take(upper frontier.Antichain, limit bound) (taken, frontier.A
 		slots = append(slots, s)
 		n += len(s.entries)
 	}
-	for _, s := range slots {
+	for i, s := range slots {
 		if err := s.consolidate(p.stream); err != nil {
-			return nil, upper, err
+			return slots[:i], frontier.At(s.time), err
 		}
 	}
 	return slots, upper, nil

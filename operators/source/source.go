@@ -232,8 +232,14 @@ func (s *Source[K, V]) undecodable(err error, send func(operators.Result[K, V]) 
 	if !errors.As(err, &decode) {
 		return err
 	}
-	if !send(s.result(persist.Update[K, V]{Time: decode.Time, Diff: decode.Diff}, err)) {
-		return errGone
+	diffs := []int64{decode.Diff}
+	if decode.Diff == math.MinInt64 {
+		diffs = []int64{leastFirst, leastSecond}
+	}
+	for _, diff := range diffs {
+		if !send(s.result(persist.Update[K, V]{Time: decode.Time, Diff: diff}, err)) {
+			return errGone
+		}
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package source_test
 import (
 	"context"
 	"errors"
+	"math"
 	"slices"
 	"strconv"
 	"sync"
@@ -205,6 +206,24 @@ func TestUndecodableUpdatesAreErrors(t *testing.T) {
 	batches := source.NewBatches(s.ctx, read)
 	require.Empty(t, slices.Collect(all(batches)))
 	require.ErrorIs(t, batches.Err(), persist.ErrDecode)
+}
+
+// A sum that no write takes is two elements, also if it is an error.
+func TestLeastSumIsTwoElements(t *testing.T) {
+	for _, val := range []string{"1", "bad"} {
+		s := newStream(t)
+		_, read, err := persist.CreateOrLoad(s.ctx, s.client, "quakes", codec.String, persist.Codec[string](fussy{codec.String}))
+		require.NoError(t, err)
+		s.append(at("a", val, 1, -math.MaxInt64), at("a", val, 1, -1))
+		s.finish()
+		require.NoError(t, s.client.Maintain(s.ctx))
+		var diffs []int64
+		for u, err := range source.New(s.ctx, read).All() {
+			require.Equal(t, val == "bad", err != nil)
+			diffs = append(diffs, u.Diff)
+		}
+		require.Equal(t, []int64{-math.MaxInt64, -1}, diffs)
+	}
 }
 
 // A panic of a codec is an error, not the end of the process.
