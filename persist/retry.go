@@ -43,6 +43,9 @@ import (
 //	                                              of Future.Wait, the command may take effect.
 //	anything else                      no         It is not known to have had no effect.
 //
+// If a call does several things, as Maintain does, one of them may have had no effect, and the
+// others may have had theirs. Such a call may be repeated all the same.
+//
 // A batch sink retries by this rule. Pause before each retry, longer each time. Meanwhile
 // Config.Logger and the metrics of the runtime report the outage.
 func IsRetryable(err error) bool {
