@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"regexp"
 	"strings"
+	"unicode"
 
 	"github.com/tidemark-go/tidemark/file"
 	"github.com/tidemark-go/tidemark/persist"
@@ -101,19 +103,25 @@ func find(location string) (Opener, *url.URL, error) {
 	}
 	u, err := url.Parse(location)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%w: %s", ErrLocation, malformed(scheme, err))
+		return nil, nil, fmt.Errorf("%w: %s", ErrLocation, malformed(scheme, location))
 	}
 	return opener, u, nil
 }
 
+// badEscape is a % that no two hexadecimal digits follow.
+var badEscape = regexp.MustCompile(`%([^0-9A-Fa-f]|.[^0-9A-Fa-f]|.?$)`)
+
 // malformed says why a URL cannot be read. It quotes nothing of the URL, which may hold a
-// password; the errors of net/url do.
-func malformed(scheme string, err error) string {
-	what := "write %40, %3A and %2F for @, : and / in a user, a password or a host"
-	if errors.As(err, new(url.EscapeError)) {
-		what = "it has a % without two hexadecimal digits after it: write %25 for a % itself"
+// password. The errors of net/url do.
+func malformed(scheme, location string) string {
+	why := "a name that is no host belongs behind " + scheme + ": without slashes, or behind " + scheme + ":///; write %40, %3A and %2F for @, : and / in a user or a password"
+	switch {
+	case strings.ContainsFunc(location, unicode.IsControl):
+		why = "it has a control character, such as the end of a line: leave it out"
+	case badEscape.MatchString(location):
+		why = "it has a % without two hexadecimal digits after it: write %25 for a % itself"
 	}
-	return fmt.Sprintf("a %s URL that cannot be read: %s", scheme, what)
+	return fmt.Sprintf("a %s URL that cannot be read: %s", scheme, why)
 }
 
 // isScheme reports whether a name is the scheme of a URL, in lower case, as RFC 3986 has it,

@@ -46,8 +46,8 @@ func directory(u *url.URL, goos string) (string, error) {
 	case err != nil:
 		return "", err
 	case u.Host != "" && !strings.EqualFold(u.Host, "localhost"):
-		return "", fmt.Errorf("%w: the file URL has the host %q: write file:%s for a relative path, and file:///... for an absolute one",
-			ErrLocation, u.Host, u.Host+u.EscapedPath())
+		return "", fmt.Errorf("%w: the file URL has a host%s: write file:shop.db for a relative path, and file:///data/shop for an absolute one",
+			ErrLocation, shown(u, u.Host))
 	case path == "":
 		return "", fmt.Errorf("%w: the file URL names no directory: write file:shop.db or file:///data/shop", ErrLocation)
 	case goos == "windows" && drive.MatchString(path):
@@ -102,27 +102,32 @@ func plain(u *url.URL) (string, error) {
 	case err != nil:
 		return "", fmt.Errorf("%w: parameters of the %s URL that cannot be read: leave them out, or write %%3F for a question mark in a name", ErrLocation, u.Scheme)
 	case len(parameters) > 0:
-		return "", fmt.Errorf("%w: %s URLs have no parameter %s: leave it out, or write %%3F for a question mark in a name",
-			ErrLocation, u.Scheme, quoted(slices.Sorted(maps.Keys(parameters))))
+		return "", fmt.Errorf("%w: %s URLs have no parameters%s: leave them out, or write %%3F for a question mark in a name",
+			ErrLocation, u.Scheme, shown(u, slices.Sorted(maps.Keys(parameters))...))
 	case u.ForceQuery || u.RawQuery != "":
 		return "", fmt.Errorf("%w: a %s URL with a question mark and no parameter: write %%3F for a question mark in a name", ErrLocation, u.Scheme)
 	case u.User != nil:
 		return "", fmt.Errorf("%w: %s URLs have no user: write %%40 for an @ in a name", ErrLocation, u.Scheme)
 	case u.Fragment != "":
-		return "", fmt.Errorf("%w: %s URLs have no fragment %q: write %%23 for a # in a name", ErrLocation, u.Scheme, "#"+u.Fragment)
+		return "", fmt.Errorf("%w: %s URLs have no fragment%s: write %%23 for a # in a name", ErrLocation, u.Scheme, shown(u, "#"+u.Fragment))
 	case u.Opaque == "":
 		return u.Path, nil
 	}
 	path, err := url.PathUnescape(u.Opaque)
 	if err != nil {
-		return "", fmt.Errorf("%w: %s", ErrLocation, malformed(u.Scheme, err))
+		return "", fmt.Errorf("%w: %s", ErrLocation, malformed(u.Scheme, u.Opaque))
 	}
 	return path, nil
 }
 
-func quoted(names []string) string {
-	for i, n := range names {
-		names[i] = fmt.Sprintf("%q", n)
+// shown returns parts of a URL for an error. It shows none of a URL with an @: what net/url
+// takes for a host, a parameter or a fragment may be a part of a password there.
+func shown(u *url.URL, parts ...string) string {
+	if strings.Contains(u.String(), "@") {
+		return ""
 	}
-	return strings.Join(names, ", ")
+	for i, p := range parts {
+		parts[i] = fmt.Sprintf("%q", p)
+	}
+	return ", here " + strings.Join(parts, ", ")
 }
