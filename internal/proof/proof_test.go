@@ -2,7 +2,9 @@ package proof
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
@@ -38,6 +40,21 @@ func TestSeeds(t *testing.T) {
 	require.Equal(t, map[uint64]bool{17: true}, run(3))
 	require.EqualValues(t, 17, Seed(t))
 	require.Equal(t, "TIDEMARK_TIER=B TIDEMARK_SEED=17 go test -count=1 ./internal/proof -run '^TestX$'", command("TestX/a*b/seed#01/17", 17))
+}
+
+// With -failfast a seed that fails is the last one, though seeds are parallel subtests.
+func TestFailFast(t *testing.T) {
+	const seeds = 50
+	if os.Getenv("PROOF_FAILS") != "" {
+		Run(t, seeds, func(t *testing.T, _ uint64) { t.Fail() })
+		return
+	}
+	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestFailFast$", "-test.failfast", "-test.v", "-test.parallel=1")
+	child.Env = append(os.Environ(), "PROOF_FAILS=yes")
+	output, err := child.CombinedOutput()
+	require.Error(t, err)
+	require.Equal(t, 1, strings.Count(string(output), "--- FAIL: TestFailFast/seed/"))
+	require.Equal(t, seeds-1, strings.Count(string(output), "--- SKIP: TestFailFast/seed/"))
 }
 
 func TestFigures(t *testing.T) {

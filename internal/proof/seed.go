@@ -1,6 +1,7 @@
 package proof
 
 import (
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"strconv"
@@ -14,10 +15,12 @@ import (
 // name. In the tiers that judge a change, the seeds are 1 to n, so that the verdict depends
 // on the change alone. Tiers B and C draw the first seed. With TIDEMARK_SEED only that seed
 // runs. Run returns when all subtests have ended, and says how many ran: fewer than n if go
-// test was told to run only some.
+// test was told to run only some. With -failfast, seeds that have not begun when one fails are
+// skipped; go test itself does not skip parallel subtests.
 func Run(t *testing.T, n int, body func(t *testing.T, seed uint64)) int {
 	t.Helper()
-	first, ran := uint64(1), atomic.Int64{}
+	first, ran, failed := uint64(1), atomic.Int64{}, atomic.Bool{}
+	failfast := flag.Lookup("test.failfast").Value.String() == "true"
 	if only, ok := seedOfEnvironment(t); ok {
 		first, n = only, 1
 	} else if tier := Current(); tier == B || tier == C {
@@ -27,6 +30,14 @@ func Run(t *testing.T, n int, body func(t *testing.T, seed uint64)) int {
 		for seed := first; seed < first+uint64(n); seed++ {
 			t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
 				t.Parallel()
+				if failfast && failed.Load() {
+					t.SkipNow()
+				}
+				t.Cleanup(func() {
+					if t.Failed() {
+						failed.Store(true)
+					}
+				})
 				repeatable(t, seed)
 				ran.Add(1)
 				body(t, seed)
