@@ -1,10 +1,10 @@
 package indexed_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -52,7 +52,7 @@ func (c *lookedAt) Err() error {
 func TestContextsEndAtEveryLook(t *testing.T) {
 	cfg := still()
 	cfg.MaxTailBytes = 64 << 10
-	val := string(bytes.Repeat([]byte("x"), 10<<10))
+	val := strings.Repeat("x", 10<<10)
 	n := 0
 	for name, call := range map[string]func(ctx context.Context, f *fixture, id indexed.StreamID) error{
 		"write": func(ctx context.Context, f *fixture, id indexed.StreamID) error {

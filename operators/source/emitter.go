@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/tidemark-go/tidemark/frontier"
 	"github.com/tidemark-go/tidemark/operators"
@@ -155,31 +156,32 @@ func (e *emitter[K, V]) make() error {
 	if upper != e.sealed && !e.pending.has(upper) {
 		return errSpilled
 	}
-	taken, upper, failed := e.pending.take(upper, e.opts.maxBatch)
-	in := newInterval[K, V](upper, taken.len())
+	taken, end, failed := e.pending.take(upper, e.opts.maxBatch)
+	updates := make([]persist.Update[K, V], 0, taken.len())
 	read := 0
 	for row := range taken.rows() {
 		if err := ended(e.ctx, read); err != nil {
 			return err
 		}
 		read++
-		if in.upper.Admits(row.Time) {
+		if end.Admits(row.Time) {
 			continue // at or after an update that cannot be decoded
 		}
 		u, err := e.history.decoder.Decode(row)
 		if err != nil {
-			failed, in.upper = err, frontier.At(row.Time)
+			failed, end = err, frontier.At(row.Time)
 			continue
 		}
-		in.add(u, 0)
+		updates = append(updates, u)
 	}
 	if failed != nil {
-		if in.cut(); len(in.updates) == 0 || !e.history.mayEnd(e.lower, in.upper) {
+		updates = slices.DeleteFunc(updates, func(u persist.Update[K, V]) bool { return end.Admits(u.Time) })
+		if len(updates) == 0 || !e.history.mayEnd(e.lower, end) {
 			return failed
 		}
 		e.failed = failed
 	}
-	e.prepare(in.upper, in.updates)
+	e.prepare(end, updates)
 	e.giveUp()
 	return nil
 }
