@@ -31,8 +31,9 @@ type verdict struct {
 // linking the changed program, most of it on one processor.
 const atOnce = 2
 
-// showAll shows exhibits, atOnce at a time, and yields their verdicts in the same order. It ends at the first error, or when the loop ends: the exhibits under way are then
-// ended, and waited for.
+// showAll shows exhibits, atOnce at a time, and yields their verdicts in the same order. It
+// ends at the first error, or when the loop ends: the exhibits under way are then ended, and
+// waited for.
 func showAll(ctx context.Context, root string, exhibits []exhibit) iter.Seq2[verdict, error] {
 	return func(yield func(verdict, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
