@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"sync"
 )
@@ -27,15 +26,16 @@ func KeepNone(Op, int) int { return 0 }
 // KeepAll keeps everything in flight. It was durable, but no caller was told.
 func KeepAll(_ Op, parts int) int { return parts }
 
-// KeepRandom keeps a random part of each mutation in flight. The choice depends on seed
-// only.
+// KeepRandom keeps a random part of each mutation in flight. The choice depends on seed,
+// and on how many of the same operation came before: not on what other operations are in
+// flight.
 func KeepRandom(seed uint64) Keep {
-	var mu sync.Mutex // a Keep may serve several places
-	random := rand.New(rand.NewPCG(seed, 0))
-	return func(_ Op, parts int) int {
+	var mu sync.Mutex // a Keep may serve several places; guards random
+	random := newDraws(seed)
+	return func(op Op, parts int) int {
 		mu.Lock()
 		defer mu.Unlock()
-		return random.IntN(parts + 1)
+		return random.next(op).IntN(parts + 1)
 	}
 }
 

@@ -3,7 +3,6 @@ package mem
 import (
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"strings"
 
 	"github.com/tidemark-go/tidemark/storage"
@@ -102,15 +101,16 @@ func (a *armed) strikes() bool {
 
 // chance decides at random what fails.
 type chance struct {
-	random  *rand.Rand
+	random  draws
 	happen  float64
 	timeOut float64
 }
 
-// strike decides about a call with a number of entries. It returns the fault that strikes
+// strike decides about a call of op, with a number of entries. It returns the fault that strikes
 // the call, or false.
-func (c *chance) strike(entries int) (Fault, bool) {
-	happens, timesOut := c.random.Float64() < c.happen, c.random.Float64() < c.timeOut
+func (c *chance) strike(op Op, entries int) (Fault, bool) {
+	random := c.random.next(op)
+	happens, timesOut := random.Float64() < c.happen, random.Float64() < c.timeOut
 	switch {
 	case happens && !timesOut:
 		return Fault{}, false
@@ -119,7 +119,7 @@ func (c *chance) strike(entries int) (Fault, bool) {
 	case !timesOut:
 		return Fault{Outcome: Refused}, true
 	case entries > 1:
-		return Fault{Outcome: Torn, Parts: c.random.IntN(entries)}, true
+		return Fault{Outcome: Torn, Parts: random.IntN(entries)}, true
 	default:
 		return Fault{Outcome: Vanished}, true
 	}

@@ -3,7 +3,6 @@ package mem
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
@@ -81,7 +80,8 @@ func (u *Unreliable) removeLocked(fault *armed) {
 	u.mu.faults = slices.DeleteFunc(u.mu.faults, func(other *armed) bool { return other == fault })
 }
 
-// SetChance makes operations fail by chance, drawn from seed:
+// SetChance makes operations fail by chance. What happens to a call depends on seed, and on
+// how many calls of the same operation came before:
 //
 //	happens        with probability shouldHappen
 //	times out      with probability shouldTimeOut, independently of the first
@@ -93,7 +93,7 @@ func (u *Unreliable) SetChance(seed uint64, shouldHappen, shouldTimeOut float64)
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.mu.chance = &chance{
-		random:  rand.New(rand.NewPCG(seed, 0)),
+		random:  newDraws(seed),
 		happen:  shouldHappen,
 		timeOut: shouldTimeOut,
 	}
@@ -108,14 +108,14 @@ func (u *Unreliable) SetDelay(delay func(ctx context.Context, op Op) error) {
 }
 
 // Latency returns a delay, for SetDelay, of a random time in [least, most). The time
-// depends on seed and on the order of calls. The delay ends early, with an error, when the
-// context ends.
+// depends on seed, and on how many calls of the same operation came before. The delay ends
+// early, with an error, when the context ends.
 func Latency(seed uint64, least, most time.Duration) func(context.Context, Op) error {
 	var mu sync.Mutex // guards random
-	random := rand.New(rand.NewPCG(seed, 0))
-	return func(ctx context.Context, _ Op) error {
+	random := newDraws(seed)
+	return func(ctx context.Context, op Op) error {
 		mu.Lock()
-		wait := least + time.Duration(random.Int64N(int64(max(most-least, 1))))
+		wait := least + time.Duration(random.next(op).Int64N(int64(max(most-least, 1))))
 		mu.Unlock()
 		timer := time.NewTimer(wait)
 		defer timer.Stop()
@@ -183,7 +183,7 @@ func (u *Unreliable) begin(ctx context.Context, op Op, key string, entries int) 
 		return v
 	}
 	if u.mu.chance != nil {
-		if fault, ok := u.mu.chance.strike(entries); ok {
+		if fault, ok := u.mu.chance.strike(op, entries); ok {
 			return fault.verdict(op)
 		}
 	}

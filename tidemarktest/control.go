@@ -99,7 +99,6 @@ func (h *history) pass(d time.Duration) {
 	case <-timer.C:
 	case <-h.ctx.Done():
 	}
-	h.quiet()
 	h.sweep()
 	if h.virtual && d >= time.Second && len(h.pending) == 0 && h.calmWeather() {
 		h.markAll()

@@ -188,8 +188,10 @@ func (h *history) quiet() {
 	}
 }
 
-// sweep notes which answers have come.
+// sweep notes which answers have come. One moment may bring several, each to a goroutine of
+// its own: in a bubble sweep waits for all of them.
 func (h *history) sweep() {
+	h.quiet()
 	left := h.pending[:0]
 	for _, a := range h.pending {
 		select {
@@ -248,7 +250,6 @@ func (h *history) run() error {
 			h.awaitAll()
 		}
 		h.results = append(h.results, h.do(r))
-		h.quiet()
 		h.sweep()
 		h.most = max(h.most, len(h.pending))
 		for len(h.pending) > h.opts.InFlight && h.release == nil && h.err == nil {

@@ -112,7 +112,7 @@ func (b *Store) openGroups(ctx context.Context, p *Part) (*groupedPart, error) {
 	for _, group := range g.groups {
 		n := group.NumRows()
 		if n < 1 || n > int64(p.Rows)-rows {
-			return nil, wire.Unreadable(p.Key, fmt.Errorf("a Row group of %d rows after %d of %d", n, rows, p.Rows))
+			return nil, wire.Unreadable(p.Key, fmt.Errorf("a row group of %d rows after %d of %d", n, rows, p.Rows))
 		}
 		rows += n
 	}

@@ -173,8 +173,8 @@ func TestFooterWithoutRowGroups(t *testing.T) {
 	for text, change := range map[string]func(m *format.FileMetaData){
 		"0 rows in row groups, expected 3000": func(m *format.FileMetaData) { m.RowGroups = nil },
 		"rows in row groups, expected 3000":   func(m *format.FileMetaData) { m.RowGroups = m.RowGroups[:len(m.RowGroups)-1] },
-		"a Row group of 0 rows":               func(m *format.FileMetaData) { m.RowGroups[1].NumRows = 0 },
-		"a Row group of 4000 rows":            func(m *format.FileMetaData) { m.RowGroups[1].NumRows = 4000 },
+		"a row group of 0 rows":               func(m *format.FileMetaData) { m.RowGroups[1].NumRows = 0 },
+		"a row group of 4000 rows":            func(m *format.FileMetaData) { m.RowGroups[1].NumRows = 4000 },
 		"refers to its bytes -1 to":           func(m *format.FileMetaData) { m.RowGroups[0].Columns[0].MetaData.DataPageOffset = -1 },
 		"refers to its bytes 4 to":            func(m *format.FileMetaData) { m.RowGroups[0].Columns[0].MetaData.TotalCompressedSize = 1 << 40 },
 	} {
