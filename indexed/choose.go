@@ -41,17 +41,18 @@ import (
 //	        |     b     |                      r                     |
 //	                                                           since ^
 //
-// B and R are merged when r > b/3, in bytes of memory; of more than 16 batches the last 16.
+// B and R are merged when 3r + 4f > b, in bytes of memory, where f are the rows of B that
+// can fold by themselves; of more than 16 batches the last 16.
 //
 // # Why that is at most twice what is live
 //
-// Suppose that B has nothing to fold by itself, and the rule does not hold: r <= b/3. B and
-// R take b+r. A row of R can cancel one row of B, which has the same key and value and so
-// the same size. Then both are garbage. In the worst case every row of R does that:
+// Suppose that the rule does not hold: 3r + 4f <= b. B and R take b+r. A row of R can cancel
+// one row of B, which has the same key and value and so the same size. Then both are
+// garbage. A row of B that can fold by itself does the same. In the worst case all of them
+// do:
 //
-//	live    = b - r  >= b - b/3 = 2/3 b
-//	stored  = b + r  <= b + b/3 = 4/3 b
-//	stored / live    <= 2
+//	live    = b - r - 2f
+//	stored  = b + r  =  2 live + (3r + 4f - b)  <=  2 live
 //
 // The other rules use a quarter, for the same reason. Each row that can fold takes at most
 // one other row with it. While less than a quarter s/4 of s bytes can fold, live is more
@@ -60,11 +61,13 @@ import (
 //  - a single batch before the since that was never advanced to it: it is rewritten once a
 //    quarter of its rows is foldable;
 //  - the batch in which the since lies (foldPart): it is folded in part once what can fold
-//    there and after the oldest batch is a quarter of the whole trace. A batch of long
-//    intervals, or with a row far away, may never be before the since as a whole;
+//    there, after the oldest batch and in that batch is a quarter of the whole trace. A
+//    batch of long intervals, or with a row far away, may never be before the since as a
+//    whole;
 //  - unsealed batches (foldUnsealed).
 //
-// What is after the since counts as live. Each bound is that of one rule, when merges keep up.
+// What is after the since counts as live. The bounds hold when merges keep up: one for the
+// trace, one for the unsealed batches.
 //
 // # How a choice is made
 //
@@ -203,8 +206,8 @@ func (c *candidate) merge() *merge {
 // mergeTrace returns the first of these that applies (the essay above says why):
 //
 //  1. the first mergeWidth neighbours of equal level, of the lowest level that has so many;
-//  2. the last mergeWidth of the batches that the since lets fold, if those after the oldest
-//     are more than a third of it;
+//  2. the last mergeWidth of the batches that the since lets fold, if those after the oldest,
+//     and what folds in it, are so much that a third of it may be garbage;
 //  3. a batch that lies wholly before the since, was never advanced to it, and whose foldable
 //     rows are a quarter or more;
 //  4. a batch that the since lets fold in part: see foldPart.
@@ -217,7 +220,7 @@ func (c *candidate) mergeTrace() *merge {
 	}
 	whole := c.folding()
 	//museum:four-times-the-space
-	if run := whole; len(run) > 1 && 3*sizeInMemory(run[1:]) > run[0].memBytes() {
+	if run := whole; len(run) > 1 && 3*sizeInMemory(run[1:])+4*run[0].foldableBytes(c.since) > run[0].memBytes() {
 		return m.last(run)
 	}
 	for i, b := range trace {
@@ -253,7 +256,8 @@ func (c *candidate) foldPart(m *merge, whole []*batch) *merge {
 		}
 		return nil
 	}
-	rest := sizeInMemory(whole[1:])
+	//museum:garbage-counted-apart
+	rest := whole[0].foldableBytes(c.since) + sizeInMemory(whole[1:])
 	if b.minTime > since || 4*(rest+b.memBytes()) <= size {
 		return nil
 	}

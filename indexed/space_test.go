@@ -407,3 +407,36 @@ func TestWideSumsAreLeftAlone(t *testing.T) {
 	}
 	require.Less(t, n, 5)
 }
+
+// TestGarbageOfSeveralRulesAddsUp: what folds in the oldest batch by itself, and what the
+// batches after it delete, may each be too little for a merge. Together they leave a store
+// of 258 rows for 40.
+func TestGarbageOfSeveralRulesAddsUp(t *testing.T) {
+	for name, since := range map[string]uint64{"all before the since": 20, "the since within a batch": 9} {
+		t.Run(name, func(t *testing.T) {
+			s := newSpaced(t)
+			key := func(i int) string { return fmt.Sprint("key ", i) }
+			var rows []indexed.Row
+			for i := range 100 {
+				rows = append(rows, s.set(key(i), 1)...)
+			}
+			for i := range 49 { // less than a quarter of 198 rows fold
+				rows = append(rows, s.set(key(i), 2)...)
+			}
+			s.put(rows, frontier.At(3), s.since)
+			s.background()
+
+			rows = []indexed.Row{row("later", "", 15, 1)}
+			for i := range 60 { // less than a third of them, and a quarter of all
+				rows = append(rows, row(key(i), s.vals[key(i)], 5, -1))
+			}
+			s.put(rows, frontier.At(30), s.since)
+			s.background()
+			require.Len(t, s.Buckets(s.id).Trace, 2)
+
+			s.put(nil, s.upper, frontier.At(since))
+			s.background()
+			s.check("after the since has moved")
+		})
+	}
+}

@@ -58,6 +58,11 @@ var edgesMaintainExhibits = []exhibit{
 		pkg:    "./indexed", test: "TestBatchesOfOneSinceAreFolded",
 	},
 	{
+		name: "garbage-counted-apart", bug: "what folds in one batch, and what others delete, are each too little for a merge, and together most of the store", origin: ours, tier: b,
+		plants: changes{swap("whole[0].foldableBytes(c.since) + ", "")},
+		pkg:    "./indexed", test: "TestGarbageOfSeveralRulesAddsUp",
+	},
+	{
 		name: "orphans-given-up", bug: "blobs that cannot be listed at an opening are not looked for again, and orphans stay", origin: ours, tier: b,
 		plants: changes{instead("searched = true")},
 		pkg:    "./indexed", test: "TestOrphansAreLookedForAgain",
