@@ -78,12 +78,11 @@ func (b *batch) bytesOf(rows int64) int64 {
 	return int64(float64(b.memBytes()) * float64(rows) / float64(b.rows))
 }
 
-// foldableBytes returns how many bytes of a batch that lies wholly before the since may fold
-// without another batch. If its times were advanced to the since, or all to one time, then
-// what is left in it cannot fold.
-func (b *batch) foldableBytes(since frontier.Antichain) int64 {
-	if !b.desc.Since.LessThan(since) || b.desc.Upper.LessEqual(b.desc.Since) {
+// mayFold returns how many rows of a batch may fold without another batch, once the since
+// has passed all of them. Rows of one time cannot: equal ones are a sum that no int64 holds.
+func (b *batch) mayFold() int64 {
+	if b.minTime == b.maxTime {
 		return 0
 	}
-	return b.bytesOf(b.foldable)
+	return b.foldable
 }

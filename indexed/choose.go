@@ -206,8 +206,7 @@ func (c *candidate) merge() *merge {
 // mergeTrace returns the first of these that applies (the essay above says why):
 //
 //  1. the first mergeWidth neighbours of equal level, of the lowest level that has so many;
-//  2. the last mergeWidth of the batches that the since lets fold, if those after the oldest,
-//     and what folds in it, are so much that a third of it may be garbage;
+//  2. the last mergeWidth of the batches that the since lets fold, if 3r + 4f > b;
 //  3. a batch that lies wholly before the since, was never advanced to it, and whose foldable
 //     rows are a quarter or more;
 //  4. a batch that the since lets fold in part: see foldPart.
@@ -220,7 +219,7 @@ func (c *candidate) mergeTrace() *merge {
 	}
 	whole := c.folding()
 	//museum:four-times-the-space
-	if run := whole; len(run) > 1 && 3*sizeInMemory(run[1:])+4*run[0].foldableBytes(c.since) > run[0].memBytes() {
+	if run := whole; len(run) > 1 && 3*sizeInMemory(run[1:])+4*run[0].bytesOf(run[0].mayFold()) > run[0].memBytes() {
 		return m.last(run)
 	}
 	for i, b := range trace {
@@ -257,15 +256,15 @@ func (c *candidate) foldPart(m *merge, whole []*batch) *merge {
 		return nil
 	}
 	//museum:garbage-counted-apart
-	rest := whole[0].foldableBytes(c.since) + sizeInMemory(whole[1:])
-	if b.minTime > since || 4*(rest+b.memBytes()) <= size {
+	before := whole[0].bytesOf(whole[0].mayFold()) + sizeInMemory(whole[1:])
+	if b.minTime > since || 4*(before+b.memBytes()) <= size {
 		return nil
 	}
 	//museum:guess-at-the-since
 	if b.guessed(since) {
 		return c.learn(b)
 	}
-	if 4*(rest+b.bytesOf(b.atMost(since).rows)) > size {
+	if 4*(before+b.bytesOf(b.atMost(since).rows)) > size {
 		return m.last(run)
 	}
 	return nil

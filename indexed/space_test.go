@@ -409,8 +409,8 @@ func TestWideSumsAreLeftAlone(t *testing.T) {
 }
 
 // TestGarbageOfSeveralRulesAddsUp: what folds in the oldest batch by itself, and what the
-// batches after it delete, may each be too little for a merge. Together they leave a store
-// of 258 rows for 40.
+// batches after it delete, may each be too little for a merge. Counted apart, they leave
+// 259 rows for 41.
 func TestGarbageOfSeveralRulesAddsUp(t *testing.T) {
 	for name, since := range map[string]uint64{"all before the since": 20, "the since within a batch": 9} {
 		t.Run(name, func(t *testing.T) {
@@ -420,14 +420,14 @@ func TestGarbageOfSeveralRulesAddsUp(t *testing.T) {
 			for i := range 100 {
 				rows = append(rows, s.set(key(i), 1)...)
 			}
-			for i := range 49 { // less than a quarter of 198 rows fold
+			for i := range 49 { // they fold with 49 of 198 rows: less than a quarter
 				rows = append(rows, s.set(key(i), 2)...)
 			}
 			s.put(rows, frontier.At(3), s.since)
 			s.background()
 
 			rows = []indexed.Row{row("later", "", 15, 1)}
-			for i := range 60 { // less than a third of them, and a quarter of all
+			for i := range 60 { // less than a third of 198, and less than a quarter of all
 				rows = append(rows, row(key(i), s.vals[key(i)], 5, -1))
 			}
 			s.put(rows, frontier.At(30), s.since)

@@ -106,8 +106,8 @@ type chance struct {
 	timeOut float64
 }
 
-// strike decides about a call of op, with a number of entries. It returns the fault that strikes
-// the call, or false.
+// strike decides about a call of op, with a number of entries. It returns the fault that
+// strikes the call, or false.
 func (c *chance) strike(op Op, entries int) (Fault, bool) {
 	random := c.random.next(op)
 	happens, timesOut := random.Float64() < c.happen, random.Float64() < c.timeOut

@@ -59,7 +59,7 @@ var edgesMaintainExhibits = []exhibit{
 	},
 	{
 		name: "garbage-counted-apart", bug: "what folds in one batch, and what others delete, are each too little for a merge, and together most of the store", origin: ours, tier: b,
-		plants: changes{swap("whole[0].foldableBytes(c.since) + ", "")},
+		plants: changes{swap("whole[0].bytesOf(whole[0].mayFold()) + ", "")},
 		pkg:    "./indexed", test: "TestGarbageOfSeveralRulesAddsUp",
 	},
 	{
