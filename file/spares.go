@@ -217,16 +217,16 @@ func (p *spares) add(s spare) error {
 
 // giveBack removes the smallest file that is ready, and reports whether there was one. A
 // blob that finds the disk full calls it. With the blob written, history can be released,
-// and that makes room for a new segment too.
+// and that makes room for a new segment too. It holds mu until the room is there, so another
+// blob that finds none waits for it.
 func (p *spares) giveBack() bool {
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	if len(p.free) == 0 {
-		p.mu.Unlock()
 		return false
 	}
 	s := p.free[0]
 	p.free = append(p.free[:0], p.free[1:]...)
-	p.mu.Unlock()
 	return p.discard(s) == nil
 }
 

@@ -255,3 +255,53 @@ func TestUndeletableEdit(t *testing.T) {
 		require.Less(t, len(edits), 5)
 	})
 }
+
+// On a full disk Maintain deletes what is needed no more before it merges, and after work
+// that has failed. So one call or the next has the room.
+func TestMaintainMakesRoom(t *testing.T) {
+	openFull := func(f *fixture, fails func(op mem.Op, key string) error) {
+		f.Helper()
+		require.NoError(f, f.Engine.Stop())
+		log, blob := f.storage()
+		var err error
+		f.Engine, err = indexed.OpenStill(f.ctx, log, troubled{blob, fails}, f.cfg)
+		require.NoError(f, err)
+	}
+	t.Run("for merges", func(t *testing.T) {
+		f := newFixture(t, still())
+		id, gone := f.register("s"), f.register("gone")
+		f.traceOf(id, indexed.MergeWidth, 10)
+		f.traceOf(gone, 1, 10)
+		openFull(f, func(op mem.Op, _ string) error {
+			if op == mem.OpSet && len(f.keys(batchesOf(gone))) > 0 {
+				return storage.NoEffect(syscall.ENOSPC)
+			}
+			return nil
+		})
+		_, err := f.Destroy(f.ctx, "gone")
+		require.NoError(t, err)
+		require.NoError(t, f.Maintain(f.ctx))
+		require.Len(t, f.Buckets(id).Trace, 1)
+		require.Equal(t, f.NamedBlobs(), f.batchKeys())
+	})
+	t.Run("after a flush that failed", func(t *testing.T) {
+		cfg := still()
+		cfg.PartBytes = 4 << 10
+		f := newFixture(t, cfg)
+		id := f.register("s")
+		f.fill(id, 1)
+		room := 10
+		openFull(f, func(op mem.Op, _ string) error {
+			if op == mem.OpSet && room == 0 {
+				return storage.NoEffect(syscall.ENOSPC)
+			} else if op == mem.OpSet {
+				room--
+			}
+			return nil
+		})
+		require.ErrorIs(t, f.Maintain(f.ctx), syscall.ENOSPC)
+		require.Zero(t, room, "some parts were written")
+		require.Empty(t, f.batchKeys())
+		require.Len(t, f.read(id), 100)
+	})
+}

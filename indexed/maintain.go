@@ -202,8 +202,9 @@ func (e *Engine) arm(timer *time.Timer) {
 //
 // Errors: storage.CorruptError, storage.ErrNewerFormat or the storage's error, for every
 // stream with a batch that cannot be read, for the log if it cannot be truncated, and for
-// blobs that cannot be deleted; in these cases all other work was done. Any other error of
-// the storage, or the context's, ends the call. What was done stays done.
+// blobs that cannot be deleted; in these cases all other work was done. After any other error
+// of the storage Maintain only deletes what is not needed any more, which makes room if the
+// disk is full. The context's error ends the call. What was done stays done.
 //
 // If ctx ends during a write to the storage, Maintain returns at once. The write is waited
 // for in the background, because its outcome must be known, and nothing is written after
@@ -240,22 +241,31 @@ func (e *Engine) maintain(ctx context.Context) error {
 	// A merge of the merge goroutine counts too: the manifest must name its result.
 	before := e.maintenance.merges.Load()
 	truncated, err := e.runRound(ctx, true, met)
-	if err != nil {
-		return errors.Join(err, truncated)
-	}
-	for did, scope := true, e.outstanding(met); did; {
-		//museum:chasing-writers
-		if did, err = e.mergeOnce(ctx, scope); err != nil {
-			return errors.Join(err, truncated)
-		}
+	if err == nil {
+		// On a full disk this makes room for merges. What fails here is tried again below.
+		//museum:merges-before-room
+		_ = e.deleteGarbage(ctx, false)
+		err = e.mergeAll(ctx, met)
 	}
 	//museum:maintain-returns-early
-	if e.maintenance.merges.Load() != before {
-		if truncated, err = e.runRound(ctx, true, met); err != nil {
-			return errors.Join(err, truncated)
+	if err == nil && e.maintenance.merges.Load() != before {
+		truncated, err = e.runRound(ctx, true, met)
+	}
+	if err != nil && (ctx.Err() != nil || e.life.refuses(noBackground)) {
+		return errors.Join(err, truncated)
+	}
+	// If something has failed, the disk may be full: this makes room for the next call.
+	return errors.Join(err, e.damage(met), truncated, e.deleteGarbage(ctx, true))
+}
+
+// mergeAll does the merges that are outstanding now.
+func (e *Engine) mergeAll(ctx context.Context, met unread) error {
+	for scope := e.outstanding(met); ; {
+		//museum:chasing-writers
+		if did, err := e.mergeOnce(ctx, scope); !did || err != nil {
+			return err
 		}
 	}
-	return errors.Join(e.damage(met), truncated, e.deleteGarbage(ctx, true))
 }
 
 // causeOf returns why ctx has ended, if that is why the work has failed.

@@ -326,7 +326,7 @@ func TestMaintainWithAnUndeletableBlob(t *testing.T) {
 		require.NoError(t, err)
 	}
 	require.Len(t, f.Buckets(y).Trace, indexed.MergeWidth)
-	f.faults.Inject(mem.Fault{Op: mem.OpDelete, Err: syscall.EPERM})
+	f.faults.Inject(mem.Fault{Op: mem.OpDelete, Sticky: true, Err: syscall.EPERM})
 	err := f.Maintain(f.ctx)
 	require.ErrorIs(t, err, syscall.EPERM)
 	require.ErrorIs(t, err, storage.ErrCorrupt)
