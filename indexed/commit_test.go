@@ -50,40 +50,43 @@ func TestFailedGroup(t *testing.T) {
 // If a durable command cannot be applied, the state and the log have parted: nothing
 // more is applied, accepted or written to files, and the next opening has it all.
 func TestBrokenStateIsLeftAlone(t *testing.T) {
-	f := newFixture(t, still())
-	id, other := f.register("s"), f.register("other")
-	f.write(id, up("a", 1))
-	_, l, err := f.Listen(f.ctx, other)
-	require.NoError(t, err)
-	f.AdvanceBehindThePlan(id, frontier.At(9))
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, still())
+		id, other := f.register("s"), f.register("other")
+		f.write(id, up("a", 1))
+		_, l, err := f.Listen(f.ctx, other)
+		require.NoError(t, err)
+		f.AdvanceBehindThePlan(id, frontier.At(9))
 
-	held := f.place.HoldFlushes()
-	var futures []*indexed.Future[storage.SeqNo]
-	submit := func(id indexed.StreamID, val string) {
-		var c indexed.Command
-		c.Write(id, columns(up(val, 1)))
-		futures = append(futures, f.Submit(f.ctx, &c))
-	}
-	submit(id, "b")
-	require.NoError(t, held.Wait(f.ctx, 1))
-	submit(other, "c") // in the next group, on its way when the first one is applied
-	held.Open()
-	for _, future := range futures {
-		_, err := future.Wait(f.ctx)
-		require.ErrorIs(t, err, indexed.ErrOutcomeUnknown)
-	}
-	_, err = f.submit(func(c *indexed.Command) { c.Write(other, columns(up("d", 1))) })
-	require.ErrorIs(t, err, indexed.ErrStopped)
-	require.ErrorContains(t, err, "it accepts no more writes since a durable command cannot be applied")
-	_, err = l.Next(f.ctx)
-	require.ErrorIs(t, err, indexed.ErrStopped)
-	require.NoError(t, l.Close())
-	require.ErrorIs(t, f.Round(f.ctx, true), indexed.ErrStopped)
-	require.Empty(t, f.batchKeys())
+		held := f.place.HoldFlushes()
+		var futures []*indexed.Future[storage.SeqNo]
+		submit := func(id indexed.StreamID, val string) {
+			var c indexed.Command
+			c.Write(id, columns(up(val, 1)))
+			futures = append(futures, f.Submit(f.ctx, &c))
+		}
+		submit(id, "b")
+		require.NoError(t, held.Wait(f.ctx, 1))
+		submit(other, "c") // in the next group, on its way when the first one is applied
+		synctest.Wait()    // it is decided: a command that is still in the queue then is refused
+		held.Open()
+		for _, future := range futures {
+			_, err := future.Wait(f.ctx)
+			require.ErrorIs(t, err, indexed.ErrOutcomeUnknown)
+		}
+		_, err = f.submit(func(c *indexed.Command) { c.Write(other, columns(up("d", 1))) })
+		require.ErrorIs(t, err, indexed.ErrStopped)
+		require.ErrorContains(t, err, "it accepts no more writes since a durable command cannot be applied")
+		_, err = l.Next(f.ctx)
+		require.ErrorIs(t, err, indexed.ErrStopped)
+		require.NoError(t, l.Close())
+		require.ErrorIs(t, f.Round(f.ctx, true), indexed.ErrStopped)
+		require.Empty(t, f.batchKeys())
 
-	f.crash()
-	require.Equal(t, []string{"k=a @1 +1", "k=b @1 +1"}, show(f.read(id)))
-	require.Equal(t, []string{"k=c @1 +1"}, show(f.read(other)))
+		f.crash()
+		require.Equal(t, []string{"k=a @1 +1", "k=b @1 +1"}, show(f.read(id)))
+		require.Equal(t, []string{"k=c @1 +1"}, show(f.read(other)))
+	})
 }
 
 // A round of maintenance that is under way when the state breaks writes nothing from
