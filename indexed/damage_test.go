@@ -138,6 +138,16 @@ func (f *fixture) restartIn(fails func(op mem.Op, key string) error, cfg indexed
 	f.Engine = e
 }
 
+// restartStill is restartIn without background work.
+func (f *fixture) restartStill(fails func(op mem.Op, key string) error) {
+	f.Helper()
+	require.NoError(f, f.Engine.Stop())
+	log, blob := f.storage()
+	var err error
+	f.Engine, err = indexed.OpenStill(f.ctx, log, troubled{blob, fails}, f.cfg)
+	require.NoError(f, err)
+}
+
 // batchesOf is what the keys of a stream's batches begin with.
 func batchesOf(id indexed.StreamID) string { return fmt.Sprintf("batch/%d/", uint64(id)) }
 

@@ -259,20 +259,12 @@ func TestUndeletableEdit(t *testing.T) {
 // On a full disk Maintain deletes what is needed no more before it merges, and after work
 // that has failed. So one call or the next has the room.
 func TestMaintainMakesRoom(t *testing.T) {
-	openFull := func(f *fixture, fails func(op mem.Op, key string) error) {
-		f.Helper()
-		require.NoError(f, f.Engine.Stop())
-		log, blob := f.storage()
-		var err error
-		f.Engine, err = indexed.OpenStill(f.ctx, log, troubled{blob, fails}, f.cfg)
-		require.NoError(f, err)
-	}
 	t.Run("for merges", func(t *testing.T) {
 		f := newFixture(t, still())
 		id, gone := f.register("s"), f.register("gone")
 		f.traceOf(id, indexed.MergeWidth, 10)
 		f.traceOf(gone, 1, 10)
-		openFull(f, func(op mem.Op, _ string) error {
+		f.restartStill(func(op mem.Op, _ string) error {
 			if op == mem.OpSet && len(f.keys(batchesOf(gone))) > 0 {
 				return storage.NoEffect(syscall.ENOSPC)
 			}
@@ -291,7 +283,7 @@ func TestMaintainMakesRoom(t *testing.T) {
 		id := f.register("s")
 		f.fill(id, 1)
 		room := 10
-		openFull(f, func(op mem.Op, _ string) error {
+		f.restartStill(func(op mem.Op, _ string) error {
 			if op == mem.OpSet && room == 0 {
 				return storage.NoEffect(syscall.ENOSPC)
 			} else if op == mem.OpSet {

@@ -341,9 +341,11 @@ func (e *Engine) runRound(ctx context.Context, force bool, met unread) (truncate
 	return e.truncate(ctx, force), flushed
 }
 
-// flushCandidates returns the streams to flush: those with a tail that is due, the ones
-// that free most first where a limit asks for it, then those without a tail that may have
-// something to move to the trace.
+// flushCandidates returns the streams to flush: those with a tail that is due, the oldest
+// first, or the ones that free most where a limit asks for it; then those without a tail that
+// may have something to move to the trace. The order never depends on the order of a map: a
+// round that fails in the middle would leave other streams behind each time, and no test
+// could be repeated.
 func (e *Engine) flushCandidates(force bool) []*stream {
 	st := e.st
 	st.mu.Lock()
@@ -364,6 +366,11 @@ func (e *Engine) flushCandidates(force bool) []*stream {
 			rest = append(rest, s)
 		}
 	}
+	byAge := func(a, b *stream) int {
+		return cmp.Or(cmp.Compare(a.tail.first(), b.tail.first()), cmp.Compare(a.id, b.id))
+	}
+	slices.SortFunc(due, byAge)
+	slices.SortFunc(move, func(a, b *stream) int { return cmp.Compare(a.id, b.id) })
 	remaining := int64(0)
 	for _, s := range rest {
 		remaining += s.tailBytes
@@ -373,14 +380,16 @@ func (e *Engine) flushCandidates(force bool) []*stream {
 	//museum:large-writer-waits
 	if waiting := e.waiting.Load(); waiting > 0 || remaining >= e.cfg.MaxTailBytes/2 {
 		enough := max(0, min(e.cfg.MaxTailBytes/4, e.cfg.MaxTailBytes-waiting))
-		slices.SortFunc(rest, func(a, b *stream) int { return cmp.Compare(b.tailBytes, a.tailBytes) })
+		slices.SortFunc(rest, func(a, b *stream) int {
+			return cmp.Or(cmp.Compare(b.tailBytes, a.tailBytes), cmp.Compare(a.id, b.id))
+		})
 		for len(rest) > 0 && remaining > enough {
 			remaining -= rest[0].tailBytes
 			due, rest = append(due, rest[0]), rest[1:]
 		}
 	}
 	if e.logTooLongLocked() {
-		slices.SortFunc(rest, func(a, b *stream) int { return cmp.Compare(a.tail.first(), b.tail.first()) })
+		slices.SortFunc(rest, byAge)
 		for len(rest) > 0 && e.maintenance.meter.after(rest[0].tail.first()) >= e.cfg.MaxLogBytes/2 {
 			due, rest = append(due, rest[0]), rest[1:]
 		}

@@ -2,6 +2,8 @@ package indexed_test
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -297,4 +299,29 @@ func TestMaintainWaitsUnderItsContext(t *testing.T) {
 	require.ErrorIs(t, <-second, context.Canceled)
 	writing.Open()
 	require.NoError(t, <-first)
+}
+
+// A round flushes the oldest tails first, so if it fails in the middle the rest is what can
+// wait longest.
+func TestOldestTailsAreFlushedFirst(t *testing.T) {
+	f := newFixture(t, still())
+	var ids []indexed.StreamID
+	for i := range 20 {
+		ids = append(ids, f.register(fmt.Sprint(i)))
+	}
+	var flushed []string
+	f.restartStill(func(op mem.Op, key string) error {
+		if op == mem.OpSet {
+			flushed = append(flushed, key[:strings.LastIndexByte(key, '/')+1])
+		}
+		return nil
+	})
+	slices.Reverse(ids)
+	var want []string
+	for _, id := range ids {
+		f.write(id, up("a", 1))
+		want = append(want, batchesOf(id))
+	}
+	f.round(true)
+	require.Equal(t, want, flushed)
 }

@@ -3,6 +3,7 @@ package indexed
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/tidemark-go/tidemark/frontier"
@@ -33,7 +34,8 @@ func (d *streamDelta) drop(b *batch) {
 func (st *state) takeEditLocked(version uint64, full bool) (*edit, []*batch) {
 	e := &edit{version: version, applied: st.applied, nextID: st.nextID, nextBatch: st.nextBatch}
 	var dropped []*batch
-	for _, s := range st.changed {
+	for _, id := range slices.Sorted(maps.Keys(st.changed)) {
+		s := st.changed[id]
 		if !full {
 			se := s.editLocked(st.applied)
 			se.created, se.added = s.manifest.created, s.manifest.added
