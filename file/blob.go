@@ -183,9 +183,12 @@ func (b *Blob) mutate(ctx context.Context, key string, value []byte, condition f
 	for isFull(err) && b.sweepPinned(math.MaxInt) > 0 {
 		err = b.set(key, value)
 	}
-	for isFull(err) && b.makeRoom != nil && b.makeRoom() {
-		b.logger.Warn("the disk is full: gave up a spare segment of the log to write a blob", "key", key, "bytes", len(value))
-		err = b.set(key, value)
+	for more := b.makeRoom != nil; more && isFull(err); {
+		if more = b.makeRoom(); more {
+			b.logger.Warn("the disk is full: gave up a spare segment of the log to write a blob", "key", key, "bytes", len(value))
+		}
+		//museum:room-of-another
+		err = b.set(key, value) // also if there is no more: another blob may have left room
 	}
 	if err != nil {
 		return storage.NoVersion, fmt.Errorf("set blob %q: %w", key, b.fail(err))

@@ -71,3 +71,23 @@ func TestFullDiskReleasesHistory(t *testing.T) {
 	require.NoError(t, write(other, 100))
 	require.NoError(t, c.Maintain(ctx))
 }
+
+// Two blobs find the disk full, and there is one spare segment. Each tries again with the
+// room that it leaves, also the one that finds it taken.
+func TestRoomThatAnotherBlobMade(t *testing.T) {
+	m := disk.New()
+	ctx := t.Context()
+	b, err := NewBlob("/db", withFileSystem(m))
+	require.NoError(t, err)
+	defer func() { require.NoError(t, b.Close()) }()
+	m.Alone(func() { m.Capacity = m.Used() })
+	b.makeRoom = func() bool { return false }
+	_, err = b.Set(ctx, "k", make([]byte, 100))
+	require.ErrorIs(t, err, syscall.ENOSPC)
+	b.makeRoom = func() bool {
+		m.Alone(func() { m.Capacity = 0 }) // the other one has just removed it
+		return false
+	}
+	_, err = b.Set(ctx, "k", make([]byte, 100))
+	require.NoError(t, err)
+}

@@ -48,6 +48,9 @@ type spares struct {
 	// filling is held while a file is being filled. So an append that needs a file waits for
 	// this one. It is taken before mu.
 	filling sync.Mutex
+	// giving is held while a file is removed to make room for a blob. So another blob waits
+	// for that room. It is taken before mu, which appends take too.
+	giving sync.Mutex
 	// mu guards free and want. free is in ascending order of sizes. want is the size of the
 	// file that should be ready, or 0.
 	mu   sync.Mutex
@@ -217,16 +220,19 @@ func (p *spares) add(s spare) error {
 
 // giveBack removes the smallest file that is ready, and reports whether there was one. A
 // blob that finds the disk full calls it. With the blob written, history can be released,
-// and that makes room for a new segment too. It holds mu until the room is there, so another
-// blob that finds none waits for it.
+// and that makes room for a new segment too. If giveBack returns false, a file that was being
+// removed for another blob is gone, and may have left room.
 func (p *spares) giveBack() bool {
+	p.giving.Lock()
+	defer p.giving.Unlock()
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	if len(p.free) == 0 {
+		p.mu.Unlock()
 		return false
 	}
 	s := p.free[0]
 	p.free = append(p.free[:0], p.free[1:]...)
+	p.mu.Unlock()
 	return p.discard(s) == nil
 }
 
