@@ -35,6 +35,8 @@ type maintenance struct {
 	// moveLater says that it was not enough. round guards them.
 	movedInRound, moveLeft int64
 	moveLater              bool
+	// flushFailures counts the flushes that have failed; round guards it.
+	flushFailures uint64
 
 	truncation retry // of the log; guarded by state.mu
 
@@ -203,8 +205,9 @@ func (e *Engine) arm(timer *time.Timer) {
 // Errors: storage.CorruptError, storage.ErrNewerFormat or the storage's error, for every
 // stream with a batch that cannot be read, for the log if it cannot be truncated, and for
 // blobs that cannot be deleted; in these cases all other work was done. After any other error
-// of the storage Maintain only deletes what is not needed any more, which makes room if the
-// disk is full. The context's error ends the call. What was done stays done.
+// of the storage Maintain ends its round and deletes what is not needed any more, which makes
+// room if the disk is full. Two errors end the call at once: the context's, and
+// storage.ErrConflict, since the location has another owner then. What was done stays done.
 //
 // If ctx ends during a write to the storage, Maintain returns at once. The write is waited
 // for in the background, because its outcome must be known, and nothing is written after
@@ -324,7 +327,10 @@ func (e *Engine) runRound(ctx context.Context, force bool, met unread) (truncate
 	m.moveLeft, m.moveLater = m.movedInRound, false
 	var flushed error
 	for _, s := range e.flushCandidates(force) {
+		s.flushFailure = 0
 		if flushed = e.flush(ctx, s, force, met); flushed != nil {
+			m.flushFailures++
+			s.flushFailure = m.flushFailures
 			break // on a full disk the rest of the round needs little space, and frees some
 		}
 	}
@@ -341,11 +347,16 @@ func (e *Engine) runRound(ctx context.Context, force bool, met unread) (truncate
 	return e.truncate(ctx, force), flushed
 }
 
-// flushCandidates returns the streams to flush: those with a tail that is due, the oldest
-// first, or the ones that free most where a limit asks for it; then those without a tail that
-// may have something to move to the trace. The order never depends on the order of a map: a
-// round that fails in the middle would leave other streams behind each time, and no test
-// could be repeated.
+// flushCandidates returns the streams to flush, in this order:
+//
+//  1. those with a tail that is due, the oldest first;
+//  2. those that a limit asks for, the ones that free most first;
+//  3. those without a tail that may have something to move to the trace;
+//  4. those whose last flush has failed, the latest failure last. A failure ends the flushes
+//     of a round, so a stream that fails each time must not come first.
+//
+// The order never depends on that of a map: no test could be repeated.
+// REQUIRES: round is held.
 func (e *Engine) flushCandidates(force bool) []*stream {
 	st := e.st
 	st.mu.Lock()
@@ -394,7 +405,10 @@ func (e *Engine) flushCandidates(force bool) []*stream {
 			due, rest = append(due, rest[0]), rest[1:]
 		}
 	}
-	return append(due, move...)
+	due = append(due, move...)
+	//museum:failing-stream-first
+	slices.SortStableFunc(due, func(a, b *stream) int { return cmp.Compare(a.flushFailure, b.flushFailure) })
+	return due
 }
 
 // manifestDue reports whether an edit is worth writing. Frontiers alone are not: the log

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -227,9 +228,8 @@ func TestReplacedOwnerTouchesNothing(t *testing.T) {
 	require.ErrorIs(t, err, indexed.ErrStopped)
 	require.ErrorContains(t, err, "it flushes, merges and deletes no more since somebody else has its log")
 	require.ErrorIs(t, f.Maintain(f.ctx), indexed.ErrStopped)
-	did, err := f.MergeOnce(f.ctx)
-	require.NoError(t, err)
-	require.False(t, did)
+	_, err = f.MergeOnce(f.ctx)
+	require.ErrorIs(t, err, indexed.ErrStopped)
 	require.Equal(t, before, f.calls())
 }
 
@@ -301,27 +301,36 @@ func TestMaintainWaitsUnderItsContext(t *testing.T) {
 	require.NoError(t, <-first)
 }
 
-// A round flushes the oldest tails first, so if it fails in the middle the rest is what can
-// wait longest.
-func TestOldestTailsAreFlushedFirst(t *testing.T) {
+// A round flushes the oldest of the tails that are due first. A stream whose flush fails ends
+// the flushes of a round, so it comes last in the next: it holds up nobody else.
+func TestFlushesAreInOrder(t *testing.T) {
 	f := newFixture(t, still())
 	var ids []indexed.StreamID
 	for i := range 20 {
 		ids = append(ids, f.register(fmt.Sprint(i)))
 	}
+	slices.Reverse(ids)
 	var flushed []string
 	f.restartStill(func(op mem.Op, key string) error {
-		if op == mem.OpSet {
-			flushed = append(flushed, key[:strings.LastIndexByte(key, '/')+1])
+		if op != mem.OpSet {
+			return nil
 		}
-		return nil
+		if stream := key[:strings.LastIndexByte(key, '/')+1]; stream != batchesOf(ids[0]) && stream != batchesOf(ids[1]) {
+			flushed = append(flushed, stream)
+			return nil
+		}
+		return storage.NoEffect(syscall.ENOSPC)
 	})
-	slices.Reverse(ids)
 	var want []string
-	for _, id := range ids {
+	for i, id := range ids {
 		f.write(id, up("a", 1))
-		want = append(want, batchesOf(id))
+		if i > 1 {
+			want = append(want, batchesOf(id))
+		}
 	}
-	f.round(true)
+	for i := range 3 {
+		require.Empty(t, flushed, i)
+		require.ErrorIs(t, f.Round(f.ctx, true), syscall.ENOSPC)
+	}
 	require.Equal(t, want, flushed)
 }

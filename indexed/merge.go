@@ -113,8 +113,8 @@ func (e *Engine) mergeOnce(ctx context.Context, scope mergeScope) (bool, error) 
 		return false, err
 	}
 	defer e.maintenance.merge.Release(1)
-	if e.life.refuses(noBackground) {
-		return false, nil
+	if err := e.life.refused(noBackground); err != nil {
+		return false, err
 	}
 	m, err := e.planMergeIn(ctx, scope)
 	if m == nil || err != nil {

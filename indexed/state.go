@@ -114,6 +114,9 @@ type stream struct {
 
 	manifest streamDelta // changes that the manifest does not have
 
+	// flushFailure is 0, or if the last flush has failed its number among all that have
+	// failed. maintenance.round guards it.
+	flushFailure uint64
 	// moving is held by work that depends on the trace upper: see pending.
 	moving bool
 	idle   idleMerge // the newest state in which there was nothing to merge

@@ -121,8 +121,8 @@ func (c *Client) Destroy(ctx context.Context, name string) (bool, error) {
 // merged as far as they will be. So readers of blobs alone, and other programs, see it.
 // Durability does not need Maintain.
 //
-// After an error of the storage, Maintain still deletes what is not needed any more. So on a
-// full disk the next call may succeed, as background work does that is tried again.
+// After an error of the storage, Maintain still deletes what is not needed any more, unless
+// another process owns the location now. So on a full disk the next call may succeed.
 //
 // Errors: the storage's; ErrStopped; the context's.
 func (c *Client) Maintain(ctx context.Context) error { return translate(c.writer.Maintain(ctx)) }

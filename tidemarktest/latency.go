@@ -14,9 +14,8 @@ import (
 //
 // Nor may an append and a change of background work end at one moment, if they began at one.
 // A snapshot that the append lets through then has what is being flushed in memory or in a
-// batch, as chance will have it, and after Stop only one of the two can be read. So their
-// delays differ by some nanoseconds for each append, and by as many microseconds for each
-// change of background work.
+// batch, as chance will have it, and after Stop only one of the two can be read. So each
+// append takes a nanosecond more, and each change of background work a microsecond more.
 type latency struct {
 	of   time.Duration
 	none atomic.Int32 // how many requests need background work to take no time

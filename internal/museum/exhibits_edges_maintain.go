@@ -63,6 +63,16 @@ var edgesMaintainExhibits = []exhibit{
 		pkg:    "./indexed", test: "TestGarbageOfSeveralRulesAddsUp",
 	},
 	{
+		name: "failing-stream-first", bug: "a stream that cannot be flushed is tried first in every round, and others are never flushed", origin: ours, tier: b,
+		plants: changes{drop},
+		pkg:    "./indexed", test: "TestFlushesAreInOrder",
+	},
+	{
+		name: "room-of-another", bug: "on a full disk a blob is refused although another one has just made room", origin: ours, tier: b,
+		plants: changes{swap("err = b.set(key, value)", "if more {\nerr = b.set(key, value)\n}")},
+		pkg:    "./file", test: "TestRoomThatAnotherBlobMade",
+	},
+	{
 		name: "merges-before-room", bug: "on a full disk Maintain fails to merge, although what a destroyed stream has left could be deleted first", origin: ours, tier: b,
 		plants: changes{drop},
 		pkg:    "./indexed", test: "TestMaintainMakesRoom",
