@@ -114,12 +114,16 @@ var badEscape = regexp.MustCompile(`%([^0-9A-Fa-f]|.[^0-9A-Fa-f]|.?$)`)
 // malformed says why a URL cannot be read. It quotes nothing of the URL, which may hold a
 // password. The errors of net/url do.
 func malformed(scheme, location string) string {
-	why := "a name that is no host belongs behind " + scheme + ": without slashes, or behind " + scheme + ":///; write %40, %3A and %2F for @, : and / in a user or a password"
+	why := "between // and the next / it has no host, or a port that is no number; write %40, %3A and %2F for @, : and / in a user or a password"
 	switch {
 	case strings.ContainsFunc(location, unicode.IsControl):
 		why = "it has a control character, such as the end of a line: leave it out"
 	case badEscape.MatchString(location):
 		why = "it has a % without two hexadecimal digits after it: write %25 for a % itself"
+	case scheme == "file":
+		why = "a name that is no host belongs behind file: without slashes, or behind file:///; write %40, %3A and %2F for @, : and / in a name"
+	case scheme == "mem":
+		why = "write mem:NAME, without a slash before the name"
 	}
 	return fmt.Sprintf("a %s URL that cannot be read: %s", scheme, why)
 }

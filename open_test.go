@@ -151,6 +151,7 @@ func TestOpenRefusesLocations(t *testing.T) {
 		"mem:shop?gaps=1":                   {`"gaps"`, "no parameters"},
 		"mem:shop#1":                        {`"#1"`},
 		"mem:%":                             {"mem URL"},
+		"mem://my shop":                     {"mem:NAME"},
 	} {
 		t.Run(location, func(t *testing.T) {
 			t.Chdir(t.TempDir())
@@ -266,6 +267,10 @@ func TestRegister(t *testing.T) {
 	_, err := tidemark.Open(ctx, "test.other:shop", persist.Config{})
 	require.ErrorIs(t, err, tidemark.ErrLocation)
 	require.ErrorContains(t, err, "file, mem, scratch, test.bucket+1")
+	_, err = tidemark.Open(ctx, "test.bucket+1://anna:se/cret@bucket", persist.Config{})
+	require.ErrorIs(t, err, tidemark.ErrLocation)
+	require.ErrorContains(t, err, "a port that is no number; write %40, %3A and %2F")
+	require.NotContains(t, err.Error(), "cret")
 }
 
 func TestRegisterPanics(t *testing.T) {
