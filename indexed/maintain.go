@@ -350,7 +350,8 @@ func (e *Engine) runRound(ctx context.Context, force bool, met unread) (truncate
 // flushCandidates returns the streams to flush, in this order:
 //
 //  1. those with a tail that is due, the oldest first;
-//  2. those that a limit asks for, the ones that free most first;
+//  2. those that a limit asks for, the ones that free most first. What has failed frees
+//     nothing: others are asked for as much, and it comes after them;
 //  3. those without a tail that may have something to move to the trace;
 //  4. those whose last flush has failed, the latest failure last. A failure ends the flushes
 //     of a round, so a stream that fails each time must not come first.
@@ -382,17 +383,25 @@ func (e *Engine) flushCandidates(force bool) []*stream {
 	}
 	slices.SortFunc(due, byAge)
 	slices.SortFunc(move, func(a, b *stream) int { return cmp.Compare(a.id, b.id) })
+	// remaining is what tails will hold after this round, if what has failed fails again.
 	remaining := int64(0)
 	for _, s := range rest {
 		remaining += s.tailBytes
+	}
+	for _, s := range due {
+		//museum:failing-stream-as-room
+		if s.flushFailure > 0 {
+			remaining += s.tailBytes
+		}
 	}
 	// Writers have the other half of the limit while a round runs. If writers wait already,
 	// the round frees as much as they need, whatever their size.
 	//museum:large-writer-waits
 	if waiting := e.waiting.Load(); waiting > 0 || remaining >= e.cfg.MaxTailBytes/2 {
 		enough := max(0, min(e.cfg.MaxTailBytes/4, e.cfg.MaxTailBytes-waiting))
+		//museum:failing-stream-chosen
 		slices.SortFunc(rest, func(a, b *stream) int {
-			return cmp.Or(cmp.Compare(b.tailBytes, a.tailBytes), cmp.Compare(a.id, b.id))
+			return cmp.Or(cmp.Compare(a.flushFailure, b.flushFailure), cmp.Compare(b.tailBytes, a.tailBytes), cmp.Compare(a.id, b.id))
 		})
 		for len(rest) > 0 && remaining > enough {
 			remaining -= rest[0].tailBytes

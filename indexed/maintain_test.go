@@ -334,3 +334,34 @@ func TestFlushesAreInOrder(t *testing.T) {
 	}
 	require.Equal(t, want, flushed)
 }
+
+// A stream that cannot be flushed makes no room. So the round asks others for room, however
+// large that stream is and whatever it is due for.
+func TestFailingStreamIsNoRoom(t *testing.T) {
+	for name, flushBytes := range map[string]int64{"due": 2 << 10, "chosen": 4 << 10} {
+		t.Run(name, func(t *testing.T) {
+			cfg := still()
+			cfg.MaxTailBytes, cfg.FlushBytes = 8<<10, flushBytes
+			f := newFixture(t, cfg)
+			bad, good := f.register("bad"), f.register("good")
+			var flushed []string
+			f.restartStill(func(op mem.Op, key string) error {
+				switch {
+				case op != mem.OpSet:
+					return nil
+				case strings.HasPrefix(key, batchesOf(bad)):
+					return storage.NoEffect(syscall.EIO)
+				}
+				flushed = append(flushed, key)
+				return nil
+			})
+			f.write(bad, up(string(make([]byte, 3<<10)), 1))
+			f.write(good, up(string(make([]byte, 3<<9)), 1))
+			require.ErrorIs(t, f.Round(f.ctx, false), syscall.EIO)
+			require.Empty(t, flushed, "the largest comes first while nothing has failed")
+			require.ErrorIs(t, f.Round(f.ctx, false), syscall.EIO)
+			require.Len(t, flushed, 1)
+			require.True(t, strings.HasPrefix(flushed[0], batchesOf(good)), flushed[0])
+		})
+	}
+}

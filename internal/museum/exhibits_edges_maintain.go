@@ -68,6 +68,16 @@ var edgesMaintainExhibits = []exhibit{
 		pkg:    "./indexed", test: "TestFlushesAreInOrder",
 	},
 	{
+		name: "failing-stream-as-room", bug: "a stream that cannot be flushed counts as room for writers that wait, and no other is asked for room", origin: ours, tier: b,
+		plants: changes{never},
+		pkg:    "./indexed", test: "TestFailingStreamIsNoRoom/due",
+	},
+	{
+		name: "failing-stream-chosen", bug: "a round chooses the stream that cannot be flushed again and again, because it is the largest", origin: ours, tier: b,
+		plants: changes{swap("cmp.Compare(a.flushFailure, b.flushFailure), ", "")},
+		pkg:    "./indexed", test: "TestFailingStreamIsNoRoom/chosen",
+	},
+	{
 		name: "room-of-another", bug: "on a full disk a blob is refused although another one has just made room", origin: ours, tier: b,
 		plants: changes{swap("err = b.set(key, value)", "if more {\nerr = b.set(key, value)\n}")},
 		pkg:    "./file", test: "TestRoomThatAnotherBlobMade",
