@@ -1,6 +1,7 @@
 package file
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -32,8 +33,11 @@ func TestLostNewestEdit(t *testing.T) {
 		large, small := s.create(t, db, "large"), s.create(t, db, "small")
 		row := []rowUpdate{{Key: "in the tail", Diff: 1}}
 		s.command(t, wrote("small", row), small.Write(ctx0, row))
-		for range 8 { // enough for a flush of this stream alone, and for several segments
-			rows := []rowUpdate{{Key: strings.Repeat("x", 6000), Diff: 1}}
+		// Enough for a flush of this stream alone, and for several segments. Only the last
+		// write makes the flush due, so that it takes all rows: two batches would be merged
+		// later, and the merge would be the newest edit.
+		for _, n := range []int{1, 1, 1, 5} {
+			rows := slices.Repeat([]rowUpdate{{Key: strings.Repeat("x", 6000), Diff: 1}}, n)
 			s.command(t, wrote("large", rows), large.Write(ctx0, rows))
 		}
 		<-time.After(time.Minute) // of the bubble: until nothing is due
