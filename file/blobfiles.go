@@ -81,14 +81,20 @@ func readBlobRange(f vfs.File, key string, offset, length int64) ([]byte, error)
 	if err != nil {
 		return nil, fmt.Errorf("size of blob %q: %w", key, err)
 	}
-	if offset < 0 || length < 0 || offset > size || length > size-offset {
-		return nil, fmt.Errorf("blob %q has %d bytes, asked for %d from offset %d: %w", key, size, length, offset, storage.ErrInvalidRange)
-	}
-	if err := checkPiece(key, length); err != nil {
+	if err := checkRange(key, size, offset, length); err != nil {
 		return nil, err
 	}
 	data := make([]byte, length)
 	return data, readBlobAt(f, key, data, offset)
+}
+
+// checkRange refuses a range that a blob of so many bytes does not have, or that no slice can
+// have.
+func checkRange(key string, size, offset, length int64) error {
+	if offset < 0 || length < 0 || offset > size || length > size-offset {
+		return fmt.Errorf("blob %q has %d bytes, asked for %d from offset %d: %w", key, size, length, offset, storage.ErrInvalidRange)
+	}
+	return checkPiece(key, length)
 }
 
 // checkPiece refuses a length that no slice can have. Only a program whose int has 64 bits

@@ -114,6 +114,8 @@ func (f osFile) Datasync() error              { return datasync(f.File) }
 func (f osFile) TryLock(exclusive bool) error { return tryLock(f.File, exclusive) }
 func (f osFile) Unlock() error                { return unlock(f.File) }
 
+func (f osFile) ReadCached(p []byte, off int64) (int, error) { return readCached(f.File, p, off) }
+
 func (f osFile) TryLockByte(at int64, exclusive bool) error {
 	return tryLockByte(f.File, at, exclusive)
 }

@@ -16,6 +16,8 @@ var (
 	_ storage.Blob       = (*Blob)(nil)
 	_ storage.BlobReader = (*BlobReader)(nil)
 	_ storage.Pinner     = (*BlobReader)(nil)
+	_ storage.Opener     = (*Blob)(nil)
+	_ storage.Opener     = (*BlobReader)(nil)
 )
 
 // Blob is the blob store of a Place, open for writing. Place.OpenBlob makes it.

@@ -12,7 +12,7 @@ const (
 	OpLogClose Op = "log close"
 )
 
-// The operations of storage.Blob, storage.BlobReader and storage.Pinner.
+// The operations of storage.Blob, storage.BlobReader, storage.Pinner and storage.Opener.
 const (
 	OpGet       Op = "blob get"
 	OpGetRange  Op = "blob get range"
@@ -21,5 +21,6 @@ const (
 	OpSetIf     Op = "blob set if"
 	OpDelete    Op = "blob delete"
 	OpPin       Op = "blob pin"
+	OpOpen      Op = "blob open"
 	OpBlobClose Op = "blob close"
 )

@@ -7,13 +7,13 @@ import (
 	"github.com/tidemark-go/tidemark/storage"
 )
 
-// Blob wraps a blob store.
+// Blob wraps a blob store. The wrapped store is no storage.Opener: it is asked for every range.
 func (u *Unreliable) Blob(blob storage.Blob) storage.Blob {
 	return unreliableBlob{unreliableBlobReader{u, blob}, blob}
 }
 
 // BlobReader wraps a reader of blobs. The wrapped reader is a storage.Pinner if the reader
-// is one.
+// is one, and no storage.Opener.
 func (u *Unreliable) BlobReader(reader storage.BlobReader) storage.BlobReader {
 	wrapped := unreliableBlobReader{u, reader}
 	if pinner, ok := reader.(storage.Pinner); ok {

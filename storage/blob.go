@@ -74,6 +74,32 @@ type Blob interface {
 // leaves room for a prefix.
 const MaxKeySize = 512
 
+// Opener is an optional ability of a BlobReader: it opens a blob once, for many short reads.
+type Opener interface {
+	// Open opens the present contents of the blob.
+	//
+	// Errors: ErrNotFound; ErrClosed.
+	Open(ctx context.Context, key string) (OpenBlob, error)
+}
+
+// OpenBlob is a blob that is open for reading. Several goroutines may use it at once. It may
+// take a descriptor of the process. If the blob is deleted, an OpenBlob may keep its space
+// until it is closed.
+type OpenBlob interface {
+	// ReadRange fills p with the bytes of the blob from offset on, as they were when it was
+	// opened, even if it was replaced or deleted since. After an error the caller must not use
+	// p again: if the context has ended, the read may go on.
+	//
+	// Errors: ErrInvalidRange if the blob does not have those bytes; ErrClosed if the OpenBlob
+	// was closed. If the reader was closed that has opened it, ReadRange may succeed or fail
+	// with ErrClosed.
+	ReadRange(ctx context.Context, p []byte, offset int64) error
+
+	// Close ends the use of the blob. It waits for no read: a read under way goes on. A
+	// second call does nothing.
+	Close() error
+}
+
 // Pinner is an optional ability of a BlobReader: it keeps a blob readable for this reader
 // after another process has deleted the blob.
 type Pinner interface {

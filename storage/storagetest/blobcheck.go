@@ -44,6 +44,7 @@ var blobTests = []blobCheck{
 	{"ReaderFirst", testBlobReaderFirst},
 	{"Atomic", testBlobAtomic},
 	{"Pin", testBlobPin},
+	{"Open", testBlobOpen},
 	{"UseAfterClose", testBlobUseAfterClose},
 	{"Cancelled", testBlobCancelled},
 	{"SecondOwner", func(t testing.TB, open Blobs) { testSecondOwner(t, open.location(t)) }},

@@ -436,6 +436,13 @@ var blobFaults = []struct {
 		}
 		return open
 	}},
+	{"opens by name", []string{"Open"}, func(p *memPlaces) Blobs {
+		open := p.blobs()
+		open.OpenReader = func(_ context.Context, path string) (storage.BlobReader, error) {
+			return byName{p.at(path).OpenBlobReader()}, nil
+		}
+		return open
+	}},
 	{"answers after Close", []string{"UseAfterClose"}, func(p *memPlaces) Blobs {
 		return p.blobs().spoil(func(b *badBlob) {
 			b.delete = func(ctx context.Context, key string) error {
@@ -507,6 +514,27 @@ func (c careless) Pin(ctx context.Context, key string) (release func(), err erro
 	_, _, err = c.Get(ctx, key)
 	return func() {}, err
 }
+
+// byName is a reader whose open blobs are those that have the key at the time of a read.
+type byName struct{ storage.BlobReader }
+
+func (b byName) Open(ctx context.Context, key string) (storage.OpenBlob, error) {
+	_, _, err := b.Get(ctx, key)
+	return named{b, key}, err
+}
+
+type named struct {
+	reader byName
+	key    string
+}
+
+func (n named) ReadRange(ctx context.Context, p []byte, offset int64) error {
+	data, err := n.reader.GetRange(ctx, n.key, offset, int64(len(p)))
+	copy(p, data)
+	return err
+}
+
+func (n named) Close() error { return nil }
 
 func TestBlobSuiteCatchesFaults(t *testing.T) {
 	caught := map[string]bool{}

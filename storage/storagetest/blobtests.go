@@ -263,6 +263,10 @@ func requireClosedBlob(t testing.TB, blob storage.BlobReader) {
 		_, err = pinner.Pin(t.Context(), "a")
 		require.ErrorIs(t, err, storage.ErrClosed)
 	}
+	if opener, ok := blob.(storage.Opener); ok {
+		_, err = opener.Open(t.Context(), "a")
+		require.ErrorIs(t, err, storage.ErrClosed)
+	}
 }
 
 func testBlobCancelled(t testing.TB, open Blobs) {

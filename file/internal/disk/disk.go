@@ -28,6 +28,10 @@ type Disk struct {
 	// while nobody uses the disk.
 	NoByteLocks bool
 
+	// Cached, if not nil, says how many bytes of a file, from where a read begins, the system
+	// has in memory: see vfs.File.ReadCached. Set it while nobody uses the disk.
+	Cached func(name string) int
+
 	// mu is held during each operation. It guards the fields below, and the inodes.
 	mu       sync.Mutex
 	hook     func(op, name string) error // called before every operation

@@ -192,6 +192,8 @@ func (h *faultyFile) ReadAt(p []byte, off int64) (int, error) {
 	return h.h.ReadAt(p, off)
 }
 
+func (h *faultyFile) ReadCached(p []byte, off int64) (int, error) { return h.h.ReadCached(p, off) }
+
 func (h *faultyFile) WriteAt(p []byte, off int64) (int, error) {
 	kind, err := h.enter("write")
 	defer h.f.leave()

@@ -48,6 +48,9 @@ type FS interface {
 type File interface {
 	// ReadAt reads at an offset, as an io.ReaderAt does.
 	ReadAt(p []byte, off int64) (int, error)
+	// ReadCached reads at an offset what the system has in memory, and never waits for the
+	// disk. It may read fewer bytes than there are, or none. errors.ErrUnsupported.
+	ReadCached(p []byte, off int64) (int, error)
 	// WriteAt writes at an offset, as an io.WriterAt does, and makes the file longer if
 	// needed. What it writes is not durable before Sync or Datasync.
 	WriteAt(p []byte, off int64) (int, error)
