@@ -1,6 +1,7 @@
 package indexed
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"math"
@@ -37,6 +38,9 @@ type batch struct {
 	// make such a row equal to that row.
 	foldable int64
 	parts    []part.Part
+	// last is the first bytes of the last key, as many as a separator has at most. A batch of
+	// an older version has none: it is nil.
+	last []byte
 	// times is how the times of the rows are distributed; nil until that is known. A batch
 	// that this opening has written has it from the start.
 	times atomic.Pointer[part.Spread]
@@ -104,17 +108,71 @@ func (b *batch) appendTo(dst []byte) []byte {
 		dst = binary.LittleEndian.AppendUint64(dst, p.Sum)
 		dst = binary.AppendUvarint(dst, uint64(p.Rows))
 		dst = binary.AppendUvarint(dst, uint64(p.Bytes))
+		dst = appendPlaces(dst, p)
+	}
+	if b.last == nil {
+		return append(dst, 0)
+	}
+	dst = binary.AppendUvarint(dst, uint64(1+len(b.last)))
+	return append(dst, b.last...)
+}
+
+// The flags of a part.
+const (
+	flagClean     = 1 // see part.Part
+	flagDirectory = 2 // the place of the directory follows
+)
+
+// appendPlaces writes where the part is among keys, and where its directory is.
+func appendPlaces(dst []byte, p *part.Part) []byte {
+	var flags byte
+	if p.Clean {
+		flags |= flagClean
+	}
+	if p.Directory.Len > 0 {
+		flags |= flagDirectory
+	}
+	dst = append(dst, flags)
+	dst = binary.AppendUvarint(dst, uint64(len(p.First)))
+	dst = append(dst, p.First...)
+	if p.Directory.Len > 0 {
+		dst = binary.AppendUvarint(dst, uint64(p.Directory.At))
+		dst = binary.AppendUvarint(dst, uint64(p.Directory.Len))
+		dst = binary.LittleEndian.AppendUint64(dst, p.Directory.Sum)
 	}
 	return dst
 }
 
-// The least number of bytes that appendTo writes for a batch without parts, and for a part.
+func decodePlaces(r *wire.Reader, p *part.Part) {
+	flags := r.Byte()
+	if flags&^(flagClean|flagDirectory) != 0 {
+		r.Fail(fmt.Errorf("part with flags %#x", flags))
+	}
+	p.Clean = flags&flagClean != 0
+	if first := r.Bytes(r.Count(1)); len(first) > 0 {
+		p.First = bytes.Clone(first)
+	}
+	if flags&flagDirectory == 0 {
+		return
+	}
+	d := &p.Directory
+	d.At, d.Len = int64(min(r.Uvarint(), math.MaxInt64)), part.AsInt(r.Uvarint())
+	if sum := r.Bytes(8); r.Err() == nil {
+		d.Sum = binary.LittleEndian.Uint64(sum)
+	}
+	if d.Len == 0 || d.At > p.Size || int64(d.Len) > p.Size-d.At {
+		r.Fail(fmt.Errorf("directory of %d bytes at byte %d of a part of %d", d.Len, d.At, p.Size))
+	}
+}
+
+// The least number of bytes that appendTo writes for a batch without parts, and for a part, in
+// any version of the manifest.
 const (
 	minBatchBytes = 1 + 1 + 3 + 8
 	minPartBytes  = 1 + 1 + 8 + 1 + 1
 )
 
-func decodeBatch(r *wire.Reader) *batch {
+func decodeBatch(r *wire.Reader, version byte) *batch {
 	b := &batch{id: r.Uvarint()}
 	switch kind := r.Byte(); kind {
 	case 0, 1:
@@ -137,10 +195,18 @@ func decodeBatch(r *wire.Reader) *batch {
 		}
 		p.Rows = part.AsInt(r.Uvarint())
 		p.Bytes = part.AsInt(r.Uvarint())
+		if version > 1 {
+			decodePlaces(r, &p)
+		}
 		if r.Err() != nil {
 			return nil
 		}
 		b.parts = append(b.parts, p)
+	}
+	if version > 1 {
+		if n := r.Uvarint(); n > 0 {
+			b.last = bytes.Clone(r.Bytes(part.AsInt(n - 1)))
+		}
 	}
 	if r.Err() == nil {
 		if err := b.validate(); err != nil {

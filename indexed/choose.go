@@ -10,7 +10,7 @@ import (
 )
 
 // This file chooses which batches are merged. choose_unsealed.go has the choice by equal
-// times; merge.go and move.go do the work.
+// times, choose_reads.go the choice for reads by key; merge.go and move.go do the work.
 //
 // # Levels
 //
@@ -85,6 +85,7 @@ type candidate struct {
 	forced   frontier.Antichain // sealed times before it are moved even if that is not worth it
 	inRounds int64              // bytes; rounds do the moves that read no more than this
 	limit    uint64             // see mergeScope
+	visits   int64              // of reads by key: see mergeForReads
 	all      bool               // count also rows of which only a merge can tell whether they fold
 }
 
@@ -93,14 +94,18 @@ type candidate struct {
 type idleMerge struct {
 	set                   *batchSet
 	since, upper, movable frontier.Antichain
+	wakes                 int64 // how often visits have woken the merge goroutine
 }
 
-func (c *candidate) idle() idleMerge { return idleMerge{c.set, c.since, c.upper, c.movable} }
+func (c *candidate) idle() idleMerge {
+	return idleMerge{c.set, c.since, c.upper, c.movable, c.visits / visitsWake}
+}
 
 func (e *Engine) candidateLocked(s *stream, scope *mergeScope) candidate {
 	c := candidate{
 		stream: s, set: s.set, since: s.since, upper: s.upper, movable: s.movableLocked(), claimed: s.moving,
 		inRounds: e.maintenance.movedInRound, limit: scope.limit, all: scope.uppers != nil,
+		visits: s.reads.visits.Load(),
 	}
 	if upper, ok := scope.uppers[s]; ok {
 		c.forced = c.movable.Meet(upper)
@@ -184,6 +189,9 @@ func (e *Engine) takeMerge(m *merge, nothing []*candidate) (_ *merge, current bo
 	}
 	m.id = st.nextBatch
 	st.nextBatch++
+	if m.forReads {
+		s.reads.visits.Store(0)
+	}
 	s.moving = s.moving || m.claims
 	s.set.refs++
 	return m, true
@@ -209,7 +217,8 @@ func (c *candidate) merge() *merge {
 //  2. the last mergeWidth of the batches that the since lets fold, if 3r + 4f > b;
 //  3. a batch that lies wholly before the since, was never advanced to it, and whose foldable
 //     rows are a quarter or more;
-//  4. a batch that the since lets fold in part: see foldPart.
+//  4. a batch that the since lets fold in part: see foldPart;
+//  5. the newest batches, if reads by key have paid for it: see mergeForReads.
 func (c *candidate) mergeTrace() *merge {
 	trace := c.set.trace
 	m := &merge{stream: c.stream, set: c.set, since: c.since, maxLevel: math.MaxInt}
@@ -228,7 +237,10 @@ func (c *candidate) mergeTrace() *merge {
 			return m
 		}
 	}
-	return c.foldPart(m, whole)
+	if m := c.foldPart(m, whole); m != nil {
+		return m
+	}
+	return c.mergeForReads(m)
 }
 
 // foldPart makes m a merge of the batch in which the since lies, together with the batches

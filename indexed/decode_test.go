@@ -51,8 +51,19 @@ func sampleOps() []op {
 	}
 }
 
-// sampleEdit has a stream of every sort, with batches of every sort.
+// sampleEdit has something of every sort.
 func sampleEdit() *edit {
+	e := sampleEditV1()
+	b := e.streams[0].added[0]
+	b.last = []byte("pear")
+	b.parts[0].First, b.parts[0].Clean, b.parts[0].Directory = []byte("apple"), true, part.Region{At: 700, Len: 90, Sum: 0xd1d1}
+	b.parts[1].First, b.parts[1].Directory = []byte("o"), part.Region{At: 600, Len: 80, Sum: 0xd2d2}
+	e.streams[0].added[1].last = []byte{}
+	return e
+}
+
+// sampleEditV1 has everything that the first version of the manifest has.
+func sampleEditV1() *edit {
 	return &edit{
 		version: 9, applied: 77, nextID: 4, nextBatch: 40,
 		streams: []streamEdit{
@@ -183,7 +194,7 @@ func TestDecodeEditDamaged(t *testing.T) {
 	for text, data := range map[string][]byte{
 		"too few for a manifest": data[:manifestHeader+3],
 		"expected \"TIDEMANI\"":  bytes.Replace(data, []byte("TIDEMANI"), []byte("OTHERMAN"), 1),
-		"format version 0":       bytes.Replace(data, []byte("TIDEMANI\x01"), []byte("TIDEMANI\x00"), 1),
+		"format version 0":       bytes.Replace(data, []byte("TIDEMANI\x02"), []byte("TIDEMANI\x00"), 1),
 		"xxhash64 is":            append(data[:len(data)-1:len(data)-1], data[len(data)-1]^1),
 	} {
 		_, err := decodeEdit(data)
@@ -198,7 +209,7 @@ func TestDecodeEditRefusesNonsense(t *testing.T) {
 		"ends early":      func(d []byte) []byte { return d[:len(d)-1] },
 		"is larger than":  func(d []byte) []byte { return append(d[:manifestHeader], 1, 1, 1, 0xff, 0x7f) },
 		"with flags":      func(d []byte) []byte { return append(d[:manifestHeader], 1, 1, 1, 1, 0, 4, 0, 0, 1, 0, 0, 0) },
-		"batch of kind 2": func(d []byte) []byte { return append(d[:len(d)-14], 1, 2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0) },
+		"batch of kind 2": func(d []byte) []byte { return append(d[:len(d)-15], 1, 2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0) },
 	} {
 		t.Run(text, func(t *testing.T) {
 			data := sampleEdit().encode()
@@ -245,7 +256,7 @@ func TestNewerFormats(t *testing.T) {
 // A manifest may end with the shortest encoding that a batch has.
 func TestManifestEndsWithAnEmptyBatch(t *testing.T) {
 	e := &edit{version: 1, applied: 1, streams: []streamEdit{{upper: frontier.Empty(), added: []*batch{emptyTrace(1)}}}}
-	require.Len(t, e.streams[0].added[0].appendTo(nil), minBatchBytes+1, "its lower is a time")
+	require.Len(t, e.streams[0].added[0].appendTo(nil), minBatchBytes+2, "its lower is a time, and version 2 has its last key")
 	back, err := decodeEdit(e.encode())
 	require.NoError(t, err)
 	require.Equal(t, e, back)
@@ -315,9 +326,9 @@ func TestEncodedSizes(t *testing.T) {
 		{"entry with a seal", len(encodeEntry([]op{{kind: opSeal, stream: 1, frontier: frontier.At(100)}})), 6},
 		{"entry with one update", write(one), 37},
 		{"entry with a thousand updates", write(thousand), 39_010},
-		{"empty batch in the manifest", len(emptyTrace(1).appendTo(nil)), 14},
+		{"empty batch in the manifest", len(emptyTrace(1).appendTo(nil)), 15},
 		{"edit of one seal", len((&edit{version: 1, streams: []streamEdit{{upper: frontier.At(100)}}}).encode()), 40},
-		{"manifest of every sort", len(sampleEdit().encode()), 229},
+		{"manifest of every sort", len(sampleEdit().encode()), 270},
 	} {
 		require.Equal(t, test.want, test.got, test.name)
 	}
@@ -327,7 +338,7 @@ func TestEncodedSizes(t *testing.T) {
 func TestGolden(t *testing.T) {
 	for _, test := range []struct {
 		name   string
-		encode []byte // what is written today is the same, byte by byte
+		encode []byte // what is written today is the same, byte by byte; nil: an older version
 		check  func(t *testing.T, data []byte)
 	}{
 		{"entry-v1.bin", encodeEntry(sampleOps()), func(t *testing.T, data []byte) {
@@ -335,7 +346,12 @@ func TestGolden(t *testing.T) {
 			require.NoError(t, err)
 			requireEqualOps(t, sampleOps(), ops)
 		}},
-		{"edit-v1.bin", sampleEdit().encode(), func(t *testing.T, data []byte) {
+		{"edit-v1.bin", nil, func(t *testing.T, data []byte) {
+			e, err := decodeEdit(data)
+			require.NoError(t, err)
+			require.Equal(t, sampleEditV1(), e)
+		}},
+		{"edit-v2.bin", sampleEdit().encode(), func(t *testing.T, data []byte) {
 			e, err := decodeEdit(data)
 			require.NoError(t, err)
 			require.Equal(t, sampleEdit(), e)
@@ -349,7 +365,9 @@ func TestGolden(t *testing.T) {
 			}
 			data, err := os.ReadFile(path)
 			require.NoError(t, err)
-			require.Equal(t, data, test.encode)
+			if test.encode != nil {
+				require.Equal(t, data, test.encode)
+			}
 			test.check(t, data)
 		})
 	}

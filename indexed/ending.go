@@ -71,6 +71,7 @@ func (e *Engine) end() error {
 	e.ending.at("the log is being closed")
 	err := e.log.Close()
 	e.ending.at("the blob store is being closed")
+	e.blobs.Close()
 	err = errors.Join(err, e.blob.Close())
 	e.logger.Info("runtime stopped", "error", err)
 	return err
@@ -99,5 +100,6 @@ func (f *Follower) end() error {
 	st.endListeners(stoppedError())
 	f.unregister()
 	f.ending.at("the storage is being closed")
+	f.blobs.Close()
 	return f.closeStorage()
 }

@@ -102,6 +102,19 @@ func (e *Engine) ManifestVersion() uint64 {
 	return e.maintenance.manifest.version
 }
 
+// PartsOf returns the parts of a stream's batches, by the checksums of their files.
+func (e *Engine) PartsOf(id StreamID) map[uint64]part.Part {
+	e.st.mu.Lock()
+	defer e.st.mu.Unlock()
+	parts := map[uint64]part.Part{}
+	for _, b := range e.st.streams[id].set.all() {
+		for _, p := range b.parts {
+			parts[p.Sum] = p
+		}
+	}
+	return parts
+}
+
 // BatchView is what a test may know of a batch.
 type BatchView struct {
 	Desc             frontier.Description

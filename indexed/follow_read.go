@@ -155,7 +155,10 @@ func (f *Follower) pin(ctx context.Context, snap *Snapshot) (key string, err err
 					unpin()
 					return b.parts[i].Key, fmt.Errorf("tidemark: snapshot of stream %s: pin %s: %w", quoteName(snap.stream), b.parts[i].Key, err)
 				}
-				releases = append(releases, release)
+				releases = append(releases, func() {
+					f.blobs.Release(b.parts[i].Key) // an open file would keep the space of a deleted one
+					release()
+				})
 			}
 		}
 	}

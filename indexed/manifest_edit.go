@@ -51,7 +51,7 @@ type streamEdit struct {
 
 const (
 	manifestMagic   = "TIDEMANI"
-	manifestVersion = 1
+	manifestVersion = 2
 
 	flagCreated   = 1
 	flagDestroyed = 2
@@ -120,7 +120,7 @@ func peekManifestVersion(head []byte) (uint64, error) {
 	switch v := head[len(manifestMagic)]; {
 	case v > manifestVersion:
 		return 0, wire.NewerFormat("manifest", int(v), manifestVersion)
-	case v < manifestVersion:
+	case v == 0:
 		return 0, fmt.Errorf("manifest of format version %d, which never was", v)
 	}
 	return binary.LittleEndian.Uint64(head[len(manifestMagic)+1:]), nil
@@ -144,6 +144,7 @@ func decodeEdit(data []byte) (*edit, error) {
 	if err != nil {
 		return nil, err
 	}
+	format := body[len(manifestMagic)]
 	r := wire.NewReader(body, manifestHeader)
 	e := &edit{version: version}
 	e.applied = storage.SeqNo(r.Uvarint())
@@ -151,7 +152,7 @@ func decodeEdit(data []byte) (*edit, error) {
 	e.nextBatch = r.Uvarint()
 	n := r.Count(minStreamEditBytes)
 	for range n {
-		e.streams = append(e.streams, decodeStreamEdit(r))
+		e.streams = append(e.streams, decodeStreamEdit(r, format))
 		if r.Err() != nil {
 			break
 		}
@@ -159,7 +160,7 @@ func decodeEdit(data []byte) (*edit, error) {
 	return e, r.End()
 }
 
-func decodeStreamEdit(r *wire.Reader) streamEdit {
+func decodeStreamEdit(r *wire.Reader, format byte) streamEdit {
 	se := streamEdit{id: StreamID(r.Uvarint())}
 	flags := r.Byte()
 	se.created, se.destroyed = flags&flagCreated != 0, flags&flagDestroyed != 0
@@ -176,7 +177,7 @@ func decodeStreamEdit(r *wire.Reader) streamEdit {
 		se.dropped = append(se.dropped, r.Uvarint())
 	}
 	for range r.Count(minBatchBytes) {
-		b := decodeBatch(r)
+		b := decodeBatch(r, format)
 		if r.Err() != nil {
 			break
 		}

@@ -24,8 +24,9 @@ type merge struct {
 	since  frontier.Antichain
 	lower  frontier.Antichain // of unsealed inputs: earlier times are in the trace
 	// work says what is done with the inputs. A move takes times before upper.
-	work  mergeWork
-	upper frontier.Antichain
+	work     mergeWork
+	upper    frontier.Antichain
+	forReads bool // see mergeForReads
 	// claims says that the merge depends on the trace upper, and holds stream.moving.
 	claims bool
 	// maxLevel is the level of the batch before the inputs. The level of the result must

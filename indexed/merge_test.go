@@ -54,7 +54,7 @@ func TestBatchRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		b := drawBatch(t)
 		r := wire.NewReader(b.appendTo(nil), 0)
-		back := decodeBatch(r)
+		back := decodeBatch(r, manifestVersion)
 		require.NoError(t, r.End())
 		require.Equal(t, b, back)
 	})

@@ -1,6 +1,7 @@
 package indexed_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -401,9 +402,7 @@ func (m *model) ReadSnapshot() {
 	case way == 0:
 		require.Equal(m, show(want), show(consolidate(rawRows(m, s.Snapshot), s.of.moved)))
 	case way == 1 && ok:
-		t := later(from, rapid.Uint64Range(0, 5).Draw(m.T, "as of"))
-		want = slices.DeleteFunc(want, func(r indexed.Row) bool { return r.Time > t })
-		m.requireRead(&s.of, s.Snapshot, consolidate(want, frontier.At(t)), s.AsOf(m.ctx, t))
+		m.requireAsOf(&s.of, s.Snapshot, later(from, rapid.Uint64Range(0, 5).Draw(m.T, "as of")))
 	case way == 2 && ok:
 		lower := later(from, rapid.Uint64Range(0, 3).Draw(m.T, "lower"))
 		upper := later(lower, rapid.Uint64Range(0, 5).Draw(m.T, "width"))
@@ -412,6 +411,39 @@ func (m *model) ReadSnapshot() {
 	default:
 		m.requireRead(&s.of, s.Snapshot, want, s.Consolidated(m.ctx))
 	}
+}
+
+// requireAsOf reads contents as of a time, in one of the ways there are.
+func (m *model) requireAsOf(s *modelStream, snap *indexed.Snapshot, t uint64) {
+	keep, rows := m.asOf(snap, t)
+	want := slices.DeleteFunc(s.contents(), func(r indexed.Row) bool { return r.Time > t || !keep(r.Key) })
+	m.requireRead(s, snap, consolidate(want, frontier.At(t)), rows)
+}
+
+// asOf reads all contents as of a time, or those of some keys. keep says which keys were read.
+func (m *model) asOf(s *indexed.Snapshot, t uint64) (keep func(key []byte) bool, rows iter.Seq2[indexed.Row, error]) {
+	key := rapid.SampledFrom([]string{"", "a", "a longer key", "b", "absent", "c"})
+	switch rapid.SampledFrom([]string{"all", "keys", "keys", "range"}).Draw(m.T, "of") {
+	case "keys":
+		keys := rapid.SliceOfDistinct(key, rapid.ID).Draw(m.T, "keys")
+		slices.Sort(keys)
+		return func(key []byte) bool { return slices.Contains(keys, string(key)) }, s.Keys(m.ctx, t, func(yield func([]byte, error) bool) {
+			for _, k := range keys {
+				if !yield([]byte(k), nil) {
+					return
+				}
+			}
+		})
+	case "range":
+		from, to := []byte(key.Draw(m.T, "from")), []byte(key.Draw(m.T, "to"))
+		if rapid.Bool().Draw(m.T, "no end") {
+			to = nil
+		}
+		return func(key []byte) bool {
+			return bytes.Compare(key, from) >= 0 && (to == nil || bytes.Compare(key, to) < 0)
+		}, s.Range(m.ctx, t, from, to)
+	}
+	return func([]byte) bool { return true }, s.AsOf(m.ctx, t)
 }
 
 func (m *model) CloseSnapshot() {
@@ -492,6 +524,7 @@ func (m *model) Check() {
 		Snapshot(context.Context, indexed.StreamID) (*indexed.Snapshot, error)
 	}{m.engine, m.follower, m.guest}
 	reader := rapid.SampledFrom([]int{0, 0, 0, 1, 2}).Draw(m.T, "reader")
+	byKey, beyond := rapid.Bool().Draw(m.T, "by key"), rapid.Uint64Range(0, 5).Draw(m.T, "as of")
 	for _, s := range m.streams {
 		d, err := readers[reader].Describe(m.ctx, s.name)
 		if s.destroyed {
@@ -503,6 +536,9 @@ func (m *model) Check() {
 		snap, err := readers[reader].Snapshot(m.ctx, s.id)
 		require.NoError(m, err)
 		m.requireRead(s, snap, s.contents(), snap.Consolidated(m.ctx))
+		if t, ok := s.since.Elem(); ok && byKey {
+			m.requireAsOf(s, snap, later(t, beyond))
+		}
 		require.NoError(m, snap.Close())
 	}
 	require.NoError(m, m.follower.Check())
@@ -543,7 +579,7 @@ func (m *model) finish() {
 func TestEngineAgainstModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := &model{T: t, ctx: context.Background(), cfg: still()}
-		m.cfg.PartBytes = rapid.SampledFrom([]int{1, 60, 1 << 20}).Draw(t, "part bytes")
+		m.cfg.PartBytes = rapid.SampledFrom([]int{1, 60, 400, 1 << 20}).Draw(t, "part bytes")
 		m.cfg.FlushBytes = rapid.SampledFrom([]int64{1, 200}).Draw(t, "flush bytes")
 		m.cfg.MaxLogBytes = rapid.SampledFrom([]int64{1, 500, 1 << 20}).Draw(t, "log bytes")
 		m.cfg.ListenerWindowBytes = rapid.SampledFrom([]int64{1, 600, 1 << 20}).Draw(t, "window bytes")

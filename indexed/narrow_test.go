@@ -46,7 +46,7 @@ func TestBatchesOfALargerProgram(t *testing.T) {
 		large.parts = append(large.parts, part.Part{Key: "part-" + strconv.Itoa(i), Size: 1 << 30, Rows: 1 << 25, Bytes: 1 << 30})
 	}
 	r := wire.NewReader(large.appendTo(nil), 0)
-	back := decodeBatch(r)
+	back := decodeBatch(r, manifestVersion)
 	require.NoError(t, r.End())
 	require.Equal(t, large, back)
 }

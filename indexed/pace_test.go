@@ -37,17 +37,19 @@ func (f *fixture) fill(id indexed.StreamID, time uint64) {
 	}
 }
 
-// makeNewer makes the parts of a stream those of a newer version, and the manifest agree
-// with them. The engine loses the place.
+// makeNewer makes the directories of a stream's parts those of a newer version, and the
+// manifest agree with them. The engine loses the place. Package file has a test of a part
+// without a directory, whose footer has the version.
 func (f *fixture) makeNewer(id indexed.StreamID) {
 	f.Helper()
-	version := []byte("tidemark.version\x18\x01") // as Thrift writes a key and the length of its value
-	sums := map[uint64]uint64{}
+	parts, sums := f.PartsOf(id), map[uint64]uint64{}
 	f.change(batchesOf(id), func(data []byte) {
-		i, before := bytes.Index(data, version), xxhash.Sum64(data)
-		require.Positive(f, i)
-		data[i+len(version)]++
-		sums[before] = xxhash.Sum64(data)
+		before := xxhash.Sum64(data)
+		at := parts[before].Directory
+		require.Positive(f, at.Len)
+		directory := data[at.At:][:at.Len]
+		directory[0]++ // its version
+		sums[before], sums[at.Sum] = xxhash.Sum64(data), xxhash.Sum64(directory)
 	})
 	f.change("manifest/", func(data []byte) {
 		for before, after := range sums {

@@ -122,6 +122,7 @@ func open(ctx context.Context, log storage.Log, blob storage.Blob, cfg Config) (
 	inherited := min(st.tailBytes, cfg.MaxTailBytes)
 	e.admission.TryAcquire(inherited)
 	excess := st.tailBytes - inherited
+	st.onVisits = e.wakeMerges
 	st.onDrop = func(bytes int64) {
 		unadmitted := min(excess, bytes)
 		excess -= unadmitted

@@ -28,6 +28,15 @@ type Snapshot struct {
 	unsealed []*batch
 	tail     tail
 	reader   *part.Store
+	reads    *readCount // of the stream
+	wake     func()     // wakes the merge goroutine; nil: there is none
+
+	index  *tailIndex // shared with other snapshots; sorted has what it knows of the tail
+	sort   sync.Once
+	sorted []*part.Run
+
+	measure sync.Once
+	fits    bool // see fitsCache
 
 	mu      sync.Mutex
 	release func() // guarded by mu; nil once the snapshot is closed
@@ -37,11 +46,14 @@ type Snapshot struct {
 func (st *state) snapshotLocked(s *stream, reader *part.Store) *Snapshot {
 	set := s.set
 	set.refs++
+	if s.tailIndex == nil {
+		s.tailIndex = new(tailIndex)
+	}
 	return &Snapshot{
 		stream: s.name, seqno: st.applied, upper: s.upper, since: s.since,
 		trace: set.trace, unsealed: set.unsealed,
-		tail:   s.tail,
-		reader: reader,
+		tail: s.tail, index: s.tailIndex,
+		reader: reader, reads: &s.reads, wake: st.onVisits,
 		release: func() {
 			st.mu.Lock()
 			defer st.mu.Unlock()
@@ -106,6 +118,13 @@ func (s *Snapshot) batches(trace, unmoved part.TimeFilter) iter.Seq2[*batch, par
 			}
 		}
 	}
+}
+
+// sortedTail returns sorted runs that have the rows of the tail. The first call sorts what no
+// snapshot of the stream has sorted before.
+func (s *Snapshot) sortedTail() []*part.Run {
+	s.sort.Do(func() { s.sorted = s.index.of(&s.tail) })
+	return s.sorted
 }
 
 // Close lets go of the blobs of the snapshot. Reads that still run may fail. It always
@@ -251,11 +270,15 @@ func (s *Snapshot) AsOf(ctx context.Context, t uint64) iter.Seq2[Row, error] {
 			yield(Row{}, streamErrorf(s.stream, ErrAsOfBeforeSince, "contents as of time %d were asked for, but the since is %s: read there or later", t, s.since))
 		}
 	}
-	upper := frontier.Empty()
-	if t < math.MaxUint64 {
-		upper = frontier.At(t + 1)
+	return s.consolidated(ctx, part.TimeFilter{Upper: behind(t)}, frontier.At(t))
+}
+
+// behind returns the frontier of all times after t.
+func behind(t uint64) frontier.Antichain {
+	if t == math.MaxUint64 {
+		return frontier.Empty()
 	}
-	return s.consolidated(ctx, part.TimeFilter{Upper: upper}, frontier.At(t))
+	return frontier.At(t + 1)
 }
 
 func (s *Snapshot) consolidated(ctx context.Context, filter part.TimeFilter, since frontier.Antichain) iter.Seq2[Row, error] {

@@ -51,6 +51,9 @@ type state struct {
 	// a stream with unsealed batches was sealed, a stream with batches was compacted, or a
 	// stream was destroyed.
 	untidy bool
+	// onVisits, if set, is called when reads by key may have paid for a merge. It must not
+	// block.
+	onVisits func()
 	// onDrop, if set, is told how many bytes have left the tails. It must not block.
 	onDrop func(bytes int64)
 	onBury func(StreamID) // told of a stream that was buried; must not block
@@ -97,7 +100,9 @@ type stream struct {
 	unflushed bool
 	listed    storage.SeqNo
 
+	reads     readCount
 	tail      tail
+	tailIndex *tailIndex // of this tail; nil until there is a snapshot, and again when rows are dropped
 	tailBytes int64
 	tailStart time.Time // when the tail stopped being empty
 
@@ -244,6 +249,10 @@ func (st *state) dropTailLocked(s *stream, through storage.SeqNo) {
 		return
 	}
 	dropped := s.tail.drop(through)
+	//museum:tail-rows-twice
+	if dropped > 0 {
+		s.tailIndex = nil
+	}
 	if s.tail.empty() {
 		st.tailCount--
 	}

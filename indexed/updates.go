@@ -31,3 +31,8 @@ func AddTyped[K, V any](b *ColumnsBuilder, kc Encoder[K], vc Encoder[V], key K, 
 func AppendRow[K, V any](dst []byte, kc Encoder[K], vc Encoder[V], key K, val V) (Row, []byte, error) {
 	return part.AppendRow(dst, kc, vc, key, val)
 }
+
+// EncodeKey returns the encoding of a key.
+//
+// Errors: the encoder's; ErrInvalid names an encoder that does not append.
+func EncodeKey[K any](kc Encoder[K], key K) ([]byte, error) { return part.EncodeKey(kc, key) }

@@ -27,7 +27,7 @@ func (e *Engine) writeBatch(ctx context.Context, s *stream, sources []part.Sourc
 	}
 	done, err := part.Write(ctx, out, sources, since)
 	b.parts, b.rows, b.foldable = done.Parts, done.Rows, done.Foldable
-	b.minTime, b.maxTime = done.MinTime, done.MaxTime
+	b.minTime, b.maxTime, b.last = done.MinTime, done.MaxTime, done.Last
 	if err != nil {
 		e.discard(b)
 		return nil, err

@@ -67,7 +67,7 @@ func readPartFile(t require.TestingT, blob string, data []byte) partFile {
 	}
 	for i, rows := range groups {
 		requireStatistics(t, r.RowGroup(i).MetaData(), rows, unbounded)
-		p.pages += requirePageIndex(t, r, i, rows, slices.Contains(unbounded[:], true))
+		p.pages += requirePageIndex(t, r, i, rows)
 	}
 	require.EqualValues(t, len(p.rows), r.NumRows())
 	require.NotEmpty(t, p.rows, "%s: a part without rows", blob)
@@ -171,10 +171,9 @@ func requireStatistics(t require.TestingT, group *metadata.RowGroupMetaData, row
 	}
 }
 
-// requirePageIndex checks what query engines skip pages by: bounds, which may be
-// rounded outwards, of the rows of each page, if the part has them. It returns how many
-// pages the values take.
-func requirePageIndex(t require.TestingT, r *file.Reader, group int, rows []row, unbounded bool) int {
+// requirePageIndex checks what query engines find pages by. There are no bounds of pages: they
+// would take much room. It returns how many pages the values take.
+func requirePageIndex(t require.TestingT, r *file.Reader, group int, rows []row) int {
 	index, err := r.GetPageIndexReader().RowGroup(group)
 	require.NoError(t, err)
 	require.NotNil(t, index, "no page index")
@@ -185,54 +184,19 @@ func requirePageIndex(t require.TestingT, r *file.Reader, group int, rows []row,
 		offsets, err := index.GetOffsetIndex(column)
 		require.NoError(t, err)
 		locations := offsets.GetPageLocations()
-		require.Equal(t, unbounded, bounds == nil, "bounds of pages of column %d", column)
-		if bounds != nil {
-			require.Len(t, bounds.GetMinValues(), len(locations))
-		}
+		require.Nil(t, bounds, "bounds of pages of column %d", column)
 		for i, location := range locations {
 			end := len(rows)
 			if i+1 < len(locations) {
 				end = int(locations[i+1].FirstRowIndex)
 			}
-			page := rows[location.FirstRowIndex:end]
-			require.NotEmpty(t, page, "page %d of column %d has no rows", i, column)
-			if bounds != nil {
-				requirePageBounds(t, bounds, column, i, page)
-			}
+			require.NotEmpty(t, rows[location.FirstRowIndex:end], "page %d of column %d has no rows", i, column)
 		}
 		if column == val {
 			pages = len(locations)
 		}
 	}
 	return pages
-}
-
-func requirePageBounds(t require.TestingT, index metadata.ColumnIndex, column, page int, rows []row) {
-	require.False(t, index.GetNullPages()[page])
-	switch index := index.(type) {
-	case *metadata.TypedColumnIndex[parquet.ByteArray]:
-		lo, hi := string(index.MinValues()[page]), string(index.MaxValues()[page])
-		for i := range rows {
-			v := rows[i].Key
-			if column == val {
-				v = rows[i].Val
-			}
-			if v < lo || v > hi {
-				require.Failf(t, "a page's bounds exclude one of its values", "column %d, page %d, row %d: %d bytes %.40x outside [%x, %x]", column, page, i, len(v), v, lo, hi)
-			}
-		}
-	case *metadata.TypedColumnIndex[int64]:
-		lo, hi := index.MinValues()[page], index.MaxValues()[page]
-		if column == time {
-			require.Equal(t, slices.MinFunc(rows, byTime).Time, uint64(lo), "page %d", page)
-			require.Equal(t, slices.MaxFunc(rows, byTime).Time, uint64(hi), "page %d", page)
-		} else {
-			require.Equal(t, slices.MinFunc(rows, byDiff).Diff, lo, "page %d", page)
-			require.Equal(t, slices.MaxFunc(rows, byDiff).Diff, hi, "page %d", page)
-		}
-	default:
-		require.Failf(t, "unexpected page index", "%T", index)
-	}
 }
 
 func byKey(a, b row) int  { return cmp.Compare(a.Key, b.Key) }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"slices"
 
 	"github.com/tidemark-go/tidemark/frontier"
 	"github.com/tidemark-go/tidemark/mem"
@@ -236,6 +237,46 @@ func ExampleSnapshot_AsOf() {
 	// as of 1 is before {2}
 	// as of 2 apple shelf 1 10 <nil>
 	// as of 3 apple shelf 2 10 <nil>
+}
+
+// A key, or a range of keys, is read without reading the rest.
+func ExampleSnapshot_At() {
+	ctx := context.Background()
+	client, write, read := stock(ctx)
+	defer func() { _ = client.Close() }()
+	write.Write(ctx, []persist.Update[string, string]{
+		{Key: "apple", Val: "shelf 1", Time: 1, Diff: 10},
+		{Key: "apple", Val: "shelf 4", Time: 1, Diff: 2},
+		{Key: "banana", Val: "shelf 2", Time: 1, Diff: 5},
+		{Key: "pear", Val: "shelf 3", Time: 1, Diff: 7},
+		{Key: "apple", Val: "shelf 1", Time: 2, Diff: -10},
+	})
+	write.Seal(ctx, 3)
+
+	snapshot, err := read.Snapshot(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer func() { _ = snapshot.Close() }()
+	before, now := snapshot.At(1), snapshot.At(2)
+	for _, view := range []*persist.View[string, string]{before, now} {
+		for u, err := range view.Get(ctx, "apple") {
+			fmt.Println("get", u, err)
+		}
+	}
+	for u, err := range now.Range(ctx, "b", "c") {
+		fmt.Println("range", u, err)
+	}
+	for u, err := range now.Lookup(ctx, slices.Values([]string{"apple", "cherry", "pear"})) {
+		fmt.Println("lookup", u, err)
+	}
+	// Output:
+	// get {apple shelf 1 1 10} <nil>
+	// get {apple shelf 4 1 2} <nil>
+	// get {apple shelf 4 2 2} <nil>
+	// range {banana shelf 2 2 5} <nil>
+	// lookup {apple shelf 4 2 2} <nil>
+	// lookup {pear shelf 3 2 7} <nil>
 }
 
 // The current contents are those at the last complete time. What is written and not sealed

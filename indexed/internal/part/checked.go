@@ -30,7 +30,7 @@ func (b *Store) checkPart(ctx context.Context, p *Part) (*checkedPart, error) {
 	whole := xxhash.New()
 	piece := int64(max(1, b.groupBytes/checkBlock) * checkBlock)
 	for at := int64(0); at < p.Size; at += piece {
-		data, err := b.fetchRange(ctx, p, at, min(piece, p.Size-at))
+		data, err := b.fetchRange(ctx, p, at, min(piece, p.Size-at), nil)
 		if err != nil {
 			return nil, err
 		}
@@ -51,7 +51,7 @@ func (c *checkedPart) read(ctx context.Context, from, to int64) (span, error) {
 	first := from / checkBlock
 	from = first * checkBlock
 	to = min(c.part.Size, (to+checkBlock-1)/checkBlock*checkBlock)
-	data, err := c.blobs.fetchRange(ctx, c.part, from, to-from)
+	data, err := c.blobs.fetchRange(ctx, c.part, from, to-from, nil)
 	if err != nil {
 		return span{}, err
 	}

@@ -24,6 +24,11 @@ func (c Config) groupBytes() int {
 	return max(least, min(maxGroupBytes, c.PartBytes/8))
 }
 
+// pageBytes is the size of encoded updates at which a page ends.
+func (c Config) pageBytes() int { return max(1, min(maxPageBytes, c.groupBytes()/4)) }
+
+const maxPageBytes = 32 << 10
+
 const (
 	maxGroupBytes = 512 << 10
 	minGroupBytes = 64 << 10

@@ -39,11 +39,17 @@ func (s *Rows) ReadAhead() { s.ahead = true }
 // of bytes. A group that is larger than the share is held, and read, piece by piece. That
 // is so if merges cannot keep up and there are very many batches, if a group is large
 // because a row is, or if the part is of an older version. Reading in pieces takes more
-// time, and not more memory. A piece has one row at least.
+// time, and not more memory. A piece has one row at least. A read by key holds one page at least.
 func share(sources []Source, bytes int) {
 	for _, s := range sources {
-		if b, ok := s.(*Rows); ok {
-			b.most = max(1, bytes/len(sources))
+		most := max(1, bytes/len(sources))
+		switch s := s.(type) {
+		case *Rows:
+			s.most = most
+		case *Keyed:
+			s.most = most
+		case *Ranged:
+			s.most = most
 		}
 	}
 }

@@ -80,7 +80,7 @@ func TestFetchDamagedPart(t *testing.T) {
 	_, err = b.fetch(t.Context(), p, newMemory)
 	requireCorrupt(err)
 	store.err = storage.ErrClosed
-	_, err = b.readPart(t.Context(), p)
+	_, err = cached{b}.readCached(t.Context(), p)
 	require.ErrorIs(t, err, storage.ErrClosed)
 	require.NotErrorIs(t, err, storage.ErrCorrupt)
 }
@@ -90,7 +90,7 @@ func TestReadPartGivesUpOnItsOwnCancellation(t *testing.T) {
 	_, p, _ := samplePart(t)
 	b, err := NewStore(&oneBlob{err: context.Canceled}, Config{CacheBytes: 1 << 20}, testMetrics())
 	require.NoError(t, err)
-	_, err = b.readPart(t.Context(), p)
+	_, err = cached{b}.readCached(t.Context(), p)
 	require.ErrorIs(t, err, context.Canceled)
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"unsafe"
 )
 
@@ -89,6 +90,17 @@ func AppendRow[K, V any](dst []byte, kc Encoder[K], vc Encoder[V], key K, val V)
 	}
 	from, mid, end := start+len(guard), start+len(keyed), len(dst)
 	return Row{Key: dst[from:mid:mid], Val: dst[mid:end:end]}, dst, nil
+}
+
+// EncodeKey returns the encoding of a key.
+//
+// Errors: the encoder's; ErrInvalid names an encoder that does not append.
+func EncodeKey[K any](kc Encoder[K], key K) ([]byte, error) {
+	encoded, err := appendGuarded(kc, []byte(guard), key)
+	if err != nil {
+		return nil, err
+	}
+	return slices.Clip(encoded[len(guard):]), nil
 }
 
 // contractError names a codec that breaks the rule of Append.

@@ -2,11 +2,14 @@ package part
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
-	"slices"
 	"strconv"
 
+	"github.com/cespare/xxhash/v2"
 	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/encoding/thrift"
+	"github.com/parquet-go/parquet-go/format"
 )
 
 // fileEncoder writes rows as the Parquet file of a part. Its calls are begin, add, finish,
@@ -21,19 +24,23 @@ type fileEncoder struct {
 	group     int // of the rows of the present row group, in memory
 	largest   int // the longest key or val of that row group
 	most      int // value of group at which the row group ends: see groupEnds
+	page      int // of the rows of the present page, in memory
+	pageMost  int // value of page at which the page ends
+	directory directoryBuilder
 	values    []parquet.Value
 	out       bytes.Buffer
 }
 
-func newFileEncoder(cfg Config) *fileEncoder { return &fileEncoder{most: cfg.groupBytes()} }
+func newFileEncoder(cfg Config) *fileEncoder {
+	return &fileEncoder{most: cfg.groupBytes(), pageMost: cfg.pageBytes()}
+}
 
-// chunkRows and chunkBytes bound the rows that an encoder gets at once; it also gets no
-// more than fill a row group. A page ends with the chunk that fills it, so chunks are small
-// beside the library's pages of 256 KiB.
-const (
-	chunkRows  = 1024
-	chunkBytes = 64 << 10
-)
+// chunkRows bounds the rows that an encoder gets at once. It also gets no more than fill the
+// page: see room.
+const chunkRows = 1024
+
+// room returns how many bytes of rows fill the present page.
+func (e *fileEncoder) room() int { return e.pageMost - e.page }
 
 // Info describes a part for people and other programs.
 type Info struct {
@@ -47,8 +54,10 @@ type Info struct {
 func (e *fileEncoder) begin(rows []Row, info Info) {
 	e.unbounded = [columnCount]bool{columnKey: !hasBounds(rows, rowKey), columnVal: !hasBounds(rows, rowVal)}
 	e.out.Reset()
+	keysAsDelta, valsAsDelta := sharePrefixes(rows, rowKey), sharePrefixes(rows, rowVal)
+	e.directory.begin(keysAsDelta, valsAsDelta)
 	options := []parquet.WriterOption{
-		parquetSchemas[asIndex(sharePrefixes(rows, rowKey))][asIndex(sharePrefixes(rows, rowVal))],
+		parquetSchemas[asIndex(keysAsDelta)][asIndex(valsAsDelta)],
 		parquet.DefaultEncodingFor(parquet.ByteArray, &parquet.DeltaLengthByteArray),
 		parquet.Compression(&fastSnappy{}),
 		parquet.WriteBufferSize(0), // out is a buffer already
@@ -80,6 +89,10 @@ func (e *fileEncoder) admits(rows []Row) bool {
 
 // add appends rows. It does not keep them.
 func (e *fileEncoder) add(rows []Row) error {
+	if e.page == 0 {
+		e.directory.beginPage(rows[0].Key)
+	}
+	e.directory.add(rows)
 	for column := range columnCount {
 		e.values = appendValues(e.values[:0], rows, column)
 		if _, err := e.columns[column].WriteRowValues(e.values); err != nil {
@@ -94,11 +107,37 @@ func (e *fileEncoder) add(rows []Row) error {
 	e.rows += len(rows)
 	e.bytes += bytes
 	e.group += bytes
+	e.page += bytes
+	if e.page < e.pageMost {
+		return nil
+	}
 	if e.groupEnds() {
-		e.group, e.largest = 0, 0
-		return e.writer.Flush()
+		return e.endGroup()
+	}
+	return e.endPage()
+}
+
+// endPage ends the page in all columns at once, so that pages of all columns have the same
+// rows.
+func (e *fileEncoder) endPage() error {
+	e.page = 0
+	for column, c := range e.columns {
+		if err := c.Flush(); err != nil {
+			return fmt.Errorf("column %s: %w", columnName(column), err)
+		}
 	}
 	return nil
+}
+
+func (e *fileEncoder) endGroup() error {
+	if err := e.endPage(); err != nil {
+		return err
+	}
+	e.group, e.largest = 0, 0
+	if err := e.directory.endGroup(); err != nil {
+		return err
+	}
+	return e.writer.Flush()
 }
 
 // groupEnds reports whether the row group is large enough. The footer has the least and the
@@ -131,20 +170,56 @@ func appendValues(dst []parquet.Value, rows []Row, column int) []parquet.Value {
 	return dst
 }
 
-// finish returns the file. The next begin overwrites it.
-func (e *fileEncoder) finish() ([]byte, error) {
+// begins returns the separator of the part. last is the last key of the part before, if there
+// was one.
+func (e *fileEncoder) begins(last []byte, first bool) ([]byte, bool) {
+	separator, clean := separatorOf(last, e.directory.first, first)
+	return bytes.Clone(separator), clean
+}
+
+// finish returns the file, and where its directory is. The next begin overwrites the file.
+func (e *fileEncoder) finish() ([]byte, Region, error) {
 	w := e.writer
-	e.writer, e.columns, e.rows, e.bytes, e.group, e.largest = nil, nil, 0, 0, 0, 0
-	e.out.Grow(int(w.Size()) - e.out.Len() + 4096) // Size includes what out has already
-	if err := w.Close(); err != nil {
-		return nil, err
-	}
-	if slices.Contains(e.unbounded[:], true) {
-		if err := withoutColumnIndex(&e.out); err != nil {
-			return nil, err
+	if e.group > 0 {
+		if err := e.endGroup(); err != nil {
+			return nil, Region{}, err
 		}
 	}
-	return e.out.Bytes(), nil
+	e.writer, e.columns, e.rows, e.bytes = nil, nil, 0, 0
+	e.out.Grow(int(w.Size()) - e.out.Len() + 4096) // Size includes what out has already
+	if err := w.Close(); err != nil {
+		return nil, Region{}, err
+	}
+	return e.complete(w.File().Metadata())
+}
+
+// complete puts the indexes and the directory before the footer, and writes the footer anew.
+func (e *fileEncoder) complete(footer *format.FileMetaData) ([]byte, Region, error) {
+	data := e.out.Bytes()
+	size, err := footerBytes(data, int64(len(data)))
+	if err != nil {
+		return nil, Region{}, err
+	}
+	magic := bytes.Clone(data[len(data)-magicBytes:])
+	data = withoutColumnIndex(data[:int64(len(data))-size], footer)
+	indexes, err := e.directory.indexes(data, footer)
+	if err != nil {
+		return nil, Region{}, err
+	}
+	e.out.Truncate(len(data))
+	e.out.Write(indexes)
+	region := Region{At: int64(e.out.Len())}
+	directory := e.directory.directory.appendTo(e.out.AvailableBuffer())
+	e.out.Write(directory)
+	region.Len, region.Sum = len(directory), xxhash.Sum64(directory)
+	end, err := thrift.Marshal(new(thrift.CompactProtocol), footer)
+	if err != nil {
+		return nil, Region{}, fmt.Errorf("footer: %w", err)
+	}
+	e.out.Write(end)
+	e.out.Write(binary.LittleEndian.AppendUint32(nil, uint32(len(end))))
+	e.out.Write(magic)
+	return e.out.Bytes(), region, nil
 }
 
 func rowKey(r *Row) []byte { return r.Key }

@@ -26,7 +26,8 @@ func encodePart(c *Columns) ([]byte, error) {
 			rows = rows[:0]
 		}
 	}
-	return e.finish()
+	data, _, err := e.finish()
+	return data, err
 }
 
 // Columns are stored as what differs from row to row where that is less than half.

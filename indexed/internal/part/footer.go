@@ -2,8 +2,6 @@ package part
 
 import (
 	"bytes"
-	"encoding/binary"
-	"fmt"
 
 	"github.com/parquet-go/parquet-go/encoding/thrift"
 	"github.com/parquet-go/parquet-go/format"
@@ -14,37 +12,36 @@ import (
 // stored three times, and a value of 120 MiB made a footer that other readers refuse.
 const maxBoundBytes = 4 << 10
 
-// withoutColumnIndex removes all references to bounds of pages from the footer of a part.
-// For a column without bounds the library writes empty bounds, and other readers would skip
-// pages by them. The format allows to remove those of one column, but the library panics
-// when it reads such a file. No reader of ours uses bounds of pages.
-func withoutColumnIndex(file *bytes.Buffer) error {
-	data := file.Bytes()
-	size, err := footerBytes(data, int64(len(data)))
-	if err != nil {
-		return err
+// withoutColumnIndex returns the pages and the offset indexes of a file that was written, and
+// removes the column indexes from its footer: the bounds of pages. Pages are small, so their
+// bounds would take more than a hundredth of the file. No reader of ours uses them, and those of
+// columns without bounds are wrong: the library writes empty ones.
+func withoutColumnIndex(file []byte, footer *format.FileMetaData) []byte {
+	end := int64(0)
+	for i := range footer.RowGroups {
+		for _, c := range footer.RowGroups[i].Columns {
+			end = max(end, c.MetaData.DataPageOffset+c.MetaData.TotalCompressedSize)
+		}
 	}
-	const behind = 8 // the footer's length and the magic
-	at := len(data) - int(size)
-	var footer format.FileMetaData
-	protocol := new(thrift.CompactProtocol)
-	if err := thrift.Unmarshal(protocol, data[at:len(data)-behind], &footer); err != nil {
-		return fmt.Errorf("read the footer that was written: %w", err)
-	}
+	out := file[:end]
 	for i := range footer.RowGroups {
 		columns := footer.RowGroups[i].Columns
 		for c := range columns {
-			columns[c].ColumnIndexOffset, columns[c].ColumnIndexLength = 0, 0
+			c := &columns[c]
+			index := file[c.OffsetIndexOffset:][:c.OffsetIndexLength]
+			c.OffsetIndexOffset, c.ColumnIndexOffset, c.ColumnIndexLength = int64(len(out)), 0, 0
+			out = append(out, index...)
 		}
 	}
-	short, err := thrift.Marshal(protocol, &footer)
-	if err != nil {
-		return fmt.Errorf("write a shorter footer: %w", err)
+	return out
+}
+
+// decodeThrift reads a Thrift structure at the beginning of data, and returns what is behind
+// it.
+func decodeThrift(data []byte, structure any) (rest []byte, err error) {
+	r := bytes.NewReader(data)
+	if err := thrift.NewDecoder(new(thrift.CompactProtocol).NewReader(r)).Decode(structure); err != nil {
+		return nil, err
 	}
-	magic := bytes.Clone(data[len(data)-behind/2:])
-	file.Truncate(at)
-	file.Write(short)
-	file.Write(binary.LittleEndian.AppendUint32(nil, uint32(len(short))))
-	file.Write(magic)
-	return nil
+	return data[len(data)-r.Len():], nil
 }

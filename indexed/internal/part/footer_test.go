@@ -35,7 +35,7 @@ func TestFooterDoesNotGrowWithValues(t *testing.T) {
 				require.NoError(t, e.add(rows[i:i+1]))
 				bytesIn += RowBytes(&rows[i])
 			}
-			data, err := e.finish()
+			data, _, err := e.finish()
 			require.NoError(t, err)
 			longKey := len(rows[0].Key) > maxBoundBytes
 			require.Less(t, len(data), bytesIn+bytesIn/100+8<<10)

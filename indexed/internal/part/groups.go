@@ -33,7 +33,15 @@ func (b *Store) Reader(throughCache bool) Reader {
 type cached struct{ *Store }
 
 func (c cached) open(_ context.Context, p *Part) (groupReader, error) {
-	return wholePart{p, c.readPart}, nil
+	return wholePart{p, c.readCached}, nil
+}
+
+func (c cached) readCached(ctx context.Context, p *Part) (Columns, error) {
+	cols, err := c.readPart(ctx, p)
+	if err != nil {
+		return Columns{}, err
+	}
+	return *cols, nil
 }
 
 // uncached reads row groups past the cache. A part that is in the cache is taken from
@@ -43,6 +51,10 @@ type uncached struct{ *Store }
 func (u uncached) open(ctx context.Context, p *Part) (groupReader, error) {
 	if p.Bytes <= u.groupBytes || u.has(p) {
 		return wholePart{p, u.readPart}, nil
+	}
+	if p.Directory.Len > 0 {
+		d, err := u.directoryOf(ctx, p)
+		return listedPart{u.Store, p, d}, err
 	}
 	return u.openGroups(ctx, p)
 }
@@ -64,8 +76,28 @@ func (w wholePart) size(int) int { return w.part.Bytes }
 
 func (w wholePart) group(ctx context.Context, _ int) (Columns, error) { return w.read(ctx, w.part) }
 
-// groupedPart reads a part by its row groups, one at a time. Between reads it holds the
-// decoded footer, about 5 KiB for each group.
+// listedPart reads a part that has a directory by its row groups.
+type listedPart struct {
+	store     *Store
+	part      *Part
+	directory *directory
+}
+
+func (l listedPart) count() int { return len(l.directory.groups) }
+
+func (l listedPart) size(i int) int { return l.directory.groups[i].bytes() }
+
+func (l listedPart) group(ctx context.Context, i int) (Columns, error) {
+	// The index is not added to the cache: it is used once.
+	x, err := l.store.fetchIndex(ctx, l.part, l.directory, i)
+	if err != nil {
+		return Columns{}, err
+	}
+	return l.store.fetchPages(ctx, l.part, l.directory, x.pages)
+}
+
+// groupedPart reads a part of an older version, without a directory, by its row groups, one
+// at a time. Between reads it holds the decoded footer, about 5 KiB for each group.
 //
 // To open it, the whole file is read and checked. So its bytes are read twice, but the
 // second read mostly finds them where the first has left them, for example in the page
@@ -186,12 +218,15 @@ func (s span) ReadAt(p []byte, offset int64) (int, error) {
 	return n, nil
 }
 
+// magicBytes is the length of the magic at both ends of a Parquet file.
+const magicBytes = 4
+
 // footerBytes returns the length of the footer with everything behind it, from the end of a
 // file of so many bytes. It makes sure that the footer fits into the file: the Parquet
 // library would allocate any length that is written there. A file is magic, pages, footer,
 // four bytes for the length of the footer, and magic.
 func footerBytes(end []byte, size int64) (int64, error) {
-	const magic, length = 4, 4
+	const magic, length = magicBytes, 4
 	if size < 2*magic+length || len(end) < magic+length {
 		return 0, fmt.Errorf("%d bytes are too few for a Parquet file", size)
 	}

@@ -68,7 +68,7 @@ func partOfGroups(t testing.TB) (data []byte, p *Part, c Columns, groupBytes int
 		require.NoError(t, e.add([]Row{r}))
 	}
 	c = b.Finish()
-	data, err := e.finish()
+	data, _, err := e.finish()
 	require.NoError(t, err)
 	return data, &Part{Key: "k", Size: int64(len(data)), Sum: xxhash.Sum64(data), Rows: rows, Bytes: c.Size()}, c, groupBytes
 }
@@ -214,7 +214,7 @@ func TestPartsHoldLittle(t *testing.T) {
 		}
 	}
 	n, size := e.rows, e.bytes
-	data, err := e.finish()
+	data, _, err := e.finish()
 	require.NoError(t, err)
 	require.Less(t, e.out.Cap(), 2*len(data))
 
@@ -245,7 +245,7 @@ func TestLargeValuesAreStoredOnce(t *testing.T) {
 			require.NoError(t, e.add([]Row{r}))
 		}
 		total := e.bytes
-		data, err := e.finish()
+		data, _, err := e.finish()
 		require.NoError(t, err)
 		require.Less(t, len(data), total*11/10+2*size, "values of %d bytes", size)
 	}

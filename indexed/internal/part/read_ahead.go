@@ -118,7 +118,7 @@ func (r *Ahead) read(ctx context.Context, p *aheadPart) {
 	defer func() { p.outcome <- done }()
 	if done.err = ctx.Err(); done.err == nil {
 		if r.store.FitsCache(r.bytes) {
-			done.cols, done.err = r.store.readPart(ctx, p.part)
+			done.cols, done.err = cached{r.store}.readCached(ctx, p.part)
 		} else {
 			done.cols, done.memory, done.err = r.store.readPast(ctx, p.part, r.memory)
 		}

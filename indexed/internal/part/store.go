@@ -4,25 +4,22 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
-	"time"
+	"slices"
 
 	"github.com/cespare/xxhash/v2"
-	"github.com/maypok86/otter/v2"
-	"github.com/maypok86/otter/v2/stats"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/tidemark-go/tidemark/indexed/internal/wire"
 	"github.com/tidemark-go/tidemark/storage"
 )
 
-// Store reads parts of batches through a cache of decoded parts. The cache evicts by how
-// often and how recently a part was used. If several readers want one part at once, it is
-// fetched once. Several goroutines may use a Store at once.
+// Store reads parts of batches, through a cache of what it has decoded. Several goroutines
+// may use a Store at once.
 type Store struct {
 	blob       storage.BlobReader
 	metrics    Metrics
-	cache      *otter.Cache[string, Columns]
+	open       openBlobs
+	cache      cache
 	groupBytes int // see Config; parts of other openings may have other groups
 	heldBytes  int
 }
@@ -36,24 +33,13 @@ type Metrics struct {
 // NewStore returns a store that reads the parts in blob.
 func NewStore(blob storage.BlobReader, cfg Config, m Metrics) (*Store, error) {
 	b := &Store{blob: blob, metrics: m, groupBytes: cfg.groupBytes(), heldBytes: cfg.HeldBytes()}
-	maximum := uint64(math.MaxInt64)
-	if cfg.CacheBytes >= 0 {
-		maximum = uint64(cfg.CacheBytes)
+	var err error
+	if b.cache, err = newCache(cfg.CacheBytes, m); err != nil {
+		return nil, err
 	}
-	cache, err := otter.New(&otter.Options[string, Columns]{
-		MaximumWeight: maximum,
-		Weigher: func(_ string, c Columns) uint32 {
-			return uint32(min(int64(c.Size())+cacheEntryOverhead, math.MaxUint32))
-		},
-		StatsRecorder: cacheStats{m: m},
-		// The cache owns no goroutine: its work runs on the goroutine that causes it.
-		Executor: func(fn func()) { fn() },
-		Logger:   quietLogger{},
-	})
-	if err != nil {
-		return nil, fmt.Errorf("tidemark: blob cache: %w", err)
+	if b.open, err = newOpenBlobs(blob); err != nil {
+		return nil, err
 	}
-	b.cache = cache
 	return b, nil
 }
 
@@ -65,41 +51,25 @@ func (b *Store) Cached() (bytes, parts int64) {
 // Held returns what a read of several batches may hold of them: see Config.HeldBytes.
 func (b *Store) Held() int { return b.heldBytes }
 
-const cacheEntryOverhead = 256
-
 // readPart returns a part, from the cache if it is there.
-func (b *Store) readPart(ctx context.Context, p *Part) (Columns, error) {
-	for mine := false; ; {
-		cols, err := b.cache.Get(ctx, p.Key, otter.LoaderFunc[string, Columns](
-			func(ctx context.Context, _ string) (Columns, error) {
-				mine = true
-				return b.fetch(ctx, p, newMemory)
-			}))
-		if err == nil {
-			return cols, nil
-		}
-		// Another reader may have begun the fetch, and its context may have ended it.
-		if !mine && ctx.Err() == nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)) {
-			continue
-		}
-		return Columns{}, err
-	}
+func (b *Store) readPart(ctx context.Context, p *Part) (*Columns, error) {
+	return fetched(ctx, b.cache, cacheKey{p.Key, wholePiece}, func(ctx context.Context) (*Columns, error) {
+		cols, err := b.fetch(ctx, p, newMemory)
+		return &cols, err
+	})
 }
 
 // FitsCache reports whether so many bytes of parts fit into the cache together.
-func (b *Store) FitsCache(bytes int64) bool { return uint64(bytes) <= b.cache.GetMaximum() }
+func (b *Store) FitsCache(bytes int64) bool { return b.cache.fits(bytes) }
 
 // has reports whether a part is in the cache.
-func (b *Store) has(p *Part) bool {
-	_, ok := b.cache.GetEntryQuietly(p.Key)
-	return ok
-}
+func (b *Store) has(p *Part) bool { return b.cache.has(p) }
 
 // readPast returns a part without adding it to the cache. If the part was not in the cache,
 // it also returns the memory of the part, which the function memory has given.
 func (b *Store) readPast(ctx context.Context, p *Part, memory func(size int) []byte) (Columns, []byte, error) {
-	if cols, ok := b.cache.GetIfPresent(p.Key); ok {
-		return cols, nil, nil
+	if cols, ok := present[*Columns](b.cache, cacheKey{p.Key, wholePiece}); ok {
+		return *cols, nil, nil
 	}
 	cols, err := b.fetch(ctx, p, memory)
 	return cols, cols.buf, err
@@ -122,6 +92,9 @@ func (b *Store) fetch(ctx context.Context, p *Part, memory func(size int) []byte
 	if err := checkSum(p, xxhash.Sum64(data)); err != nil {
 		return Columns{}, err
 	}
+	if p.Directory.Len > 0 {
+		return decodeWhole(data, p, memory)
+	}
 	cols, err := decodePart(data, p, memory)
 	if err != nil {
 		return Columns{}, wire.Unreadable(p.Key, err)
@@ -129,9 +102,39 @@ func (b *Store) fetch(ctx context.Context, p *Part, memory func(size int) []byte
 	return cols, nil
 }
 
-// fetchRange reads a range of a part from the store.
-func (b *Store) fetchRange(ctx context.Context, p *Part, offset, length int64) ([]byte, error) {
-	data, err := b.blob.GetRange(ctx, p.Key, offset, length)
+// directoryOf returns the directory of a part that has one.
+func (b *Store) directoryOf(ctx context.Context, p *Part) (*directory, error) {
+	key := cacheKey{p.Key, directoryPiece}
+	if d, ok := present[*directory](b.cache, key); ok {
+		return d, nil
+	}
+	return fetched(ctx, b.cache, key, func(ctx context.Context) (*directory, error) {
+		r := p.Directory
+		data, err := b.fetchRange(ctx, p, r.At, int64(r.Len), nil)
+		if err != nil {
+			return nil, err
+		}
+		//museum:unchecked-directory
+		if sum := xxhash.Sum64(data); sum != r.Sum {
+			return nil, storage.Corruptf(p.Key, r.At, "xxhash64 of the directory is %016x, expected %016x", sum, r.Sum)
+		}
+		d, err := decodeDirectory(data, p)
+		if err != nil {
+			return nil, wire.Unreadable(p.Key, err)
+		}
+		return d, nil
+	})
+}
+
+// fetchRange reads a range of a part from the store. The result lies in room, if it fits. After
+// an error room must not be used again: see storage.OpenBlob.
+func (b *Store) fetchRange(ctx context.Context, p *Part, offset, length int64, room []byte) (data []byte, err error) {
+	if b.open.opener == nil {
+		data, err = b.blob.GetRange(ctx, p.Key, offset, length)
+	} else {
+		data = slices.Grow(room[:0], int(length))[:length]
+		err = b.open.readRange(ctx, p.Key, data, offset)
+	}
 	if err := b.fetched(p, data, err); err != nil {
 		return nil, err
 	}
@@ -179,23 +182,14 @@ func ErrGone(key string, err error) error {
 	return storage.Corruptf(key, -1, "the manifest names this blob, but it is gone: %w", err)
 }
 
-// Forget removes a part from the cache.
-func (b *Store) Forget(key string) { b.cache.Invalidate(key) }
+// Forget removes a part from the cache, and closes its blob.
+func (b *Store) Forget(key string) {
+	b.cache.forget(key)
+	b.open.close(key)
+}
 
-// cacheStats feeds the cache's own counts into the metrics.
-type cacheStats struct{ m Metrics }
+// Release closes the blob of a part, if it is open. A read that comes later opens it again.
+func (b *Store) Release(key string) { b.open.close(key) }
 
-var _ stats.Recorder = cacheStats{}
-
-func (s cacheStats) RecordHits(n int)                { s.m.Hits.Add(float64(n)) }
-func (s cacheStats) RecordMisses(n int)              { s.m.Misses.Add(float64(n)) }
-func (s cacheStats) RecordEviction(uint32)           { s.m.Evictions.Inc() }
-func (s cacheStats) RecordLoadSuccess(time.Duration) {}
-func (s cacheStats) RecordLoadFailure(time.Duration) {}
-
-// quietLogger drops the messages of the cache: what they report is also returned as an
-// error.
-type quietLogger struct{}
-
-func (quietLogger) Warn(context.Context, string, error)  {}
-func (quietLogger) Error(context.Context, string, error) {}
+// Close closes all blobs that are open. A read that comes later closes what it opens.
+func (b *Store) Close() { b.open.closeAll() }

@@ -27,6 +27,7 @@ type Written struct {
 	// Foldable counts the rows with the (key, val) of the row before. Advancing times may
 	// make such a row equal to that row.
 	Foldable int64
+	Last     []byte // the first bytes of the last key, as many as a separator has at most
 	Times    *Spread
 }
 
@@ -49,6 +50,9 @@ func Write(ctx context.Context, out Output, sources []Source, since frontier.Ant
 		err = outcome
 	}
 	w.done.Times = w.sampler.Spread()
+	if len(w.done.Parts) > 0 {
+		w.done.Last = append([]byte{}, w.last[:min(len(w.last), MaxSeparator)]...)
+	}
 	return w.done, err
 }
 
@@ -62,6 +66,7 @@ type writer struct {
 	chunkMoves int   // moves when the first of these rows came
 	moves      int   // how often a source has moved on from a row group; rows of the chunk keep the group in memory
 	encoder    *fileEncoder
+	last       []byte // a copy of the last key of the part before
 	sampler    Sampler
 
 	// A goroutine writes a part to the store while the next one is encoded. It sends the
@@ -104,11 +109,14 @@ func (w *writer) add(ctx context.Context, r, prev *Row) error {
 	if w.encoder.bytes+w.chunkBytes >= w.out.Config.PartBytes {
 		return w.finishPart(ctx)
 	}
-	if len(w.chunk) == chunkRows || w.chunkBytes >= min(chunkBytes, w.out.Config.groupBytes()) || w.moves != w.chunkMoves {
+	if len(w.chunk) == chunkRows || w.chunkBytes >= w.room() || w.moves != w.chunkMoves {
 		return w.encodeChunk(ctx)
 	}
 	return nil
 }
+
+// room returns how many bytes of rows fill the present page of the encoder.
+func (w *writer) room() int { return w.encoder.room() }
 
 // encodeChunk hands the chunk to the encoder.
 func (w *writer) encodeChunk(ctx context.Context) error {
@@ -147,7 +155,10 @@ func (w *writer) writePart(ctx context.Context) error {
 		return nil
 	}
 	b, p := &w.done, Part{Rows: w.encoder.rows, Bytes: w.encoder.bytes}
-	data, err := w.encoder.finish()
+	p.First, p.Clean = w.encoder.begins(w.last, len(b.Parts) == 0)
+	w.last = append(w.last[:0], w.encoder.directory.last...)
+	data, directory, err := w.encoder.finish()
+	p.Directory = directory
 	if err != nil {
 		return fmt.Errorf("encode part %d of %s: %w", len(b.Parts), w.out.Info.Batch, err)
 	}

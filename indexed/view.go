@@ -1,0 +1,151 @@
+package indexed
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+
+	"github.com/tidemark-go/tidemark/frontier"
+	"github.com/tidemark-go/tidemark/indexed/internal/part"
+)
+
+// mayHave reports whether the batch may have keys in [from, to]. If to is nil, the range has
+// no end.
+func (b *batch) mayHave(from, to []byte) bool {
+	switch {
+	case len(b.parts) == 0:
+		return false
+	case to != nil && bytes.Compare(b.parts[0].First, to) > 0:
+		return false
+	}
+	return b.last == nil || bytes.Compare(from[:min(len(from), part.MaxSeparator)], b.last) <= 0
+}
+
+// Keys yields the contents as of time t of some keys, sorted by (key, val). The keys must be
+// ascending, and different. Each row has t as its time, and its multiplicity at t as its diff.
+//
+// It reads the pages that may have one of the keys, and no others. It takes up to keysAtOnce
+// keys before it reads. An error among the keys ends the sequence, after the rows of the keys
+// before it.
+//
+// Errors: those of AsOf.
+func (s *Snapshot) Keys(ctx context.Context, t uint64, keys iter.Seq2[[]byte, error]) iter.Seq2[Row, error] {
+	return func(yield func(Row, error) bool) {
+		var some [][]byte
+		var failed error
+		size := 0
+		for key, err := range keys {
+			if failed = err; failed != nil {
+				break
+			}
+			some = append(some, key)
+			if size += len(key); len(some) == keysAtOnce || size >= keyBytesAtOnce {
+				if !s.keys(ctx, t, some, yield) {
+					return
+				}
+				some, size = nil, 0
+			}
+		}
+		if len(some) > 0 && !s.keys(ctx, t, some, yield) {
+			return
+		}
+		if failed != nil {
+			yield(Row{}, failed)
+		}
+	}
+}
+
+// Keys takes so many keys, or bytes of keys, before it reads.
+const (
+	keysAtOnce     = 4096
+	keyBytesAtOnce = 1 << 20
+)
+
+// keys reads some keys. It returns false if the caller wants no more.
+func (s *Snapshot) keys(ctx context.Context, t uint64, keys [][]byte, yield func(Row, error) bool) bool {
+	first, last := keys[0], keys[len(keys)-1]
+	return s.asOf(ctx, t, len(keys), yield, func(b *batch, times part.TimeFilter) part.Source {
+		if !b.mayHave(first, last) {
+			return nil
+		}
+		return s.reader.NewKeyed(b.parts, times, keys, s.fitsCache())
+	}, func(r *part.Run, times part.TimeFilter) part.Source { return r.Keyed(times, keys) })
+}
+
+// Range yields the contents as of time t with keys in [from, to), sorted by (key, val). If to
+// is nil, the range has no end. Each row has t as its time, and its multiplicity at t as its
+// diff.
+//
+// Errors: those of AsOf.
+func (s *Snapshot) Range(ctx context.Context, t uint64, from, to []byte) iter.Seq2[Row, error] {
+	return func(yield func(Row, error) bool) {
+		s.asOf(ctx, t, 1, yield, func(b *batch, times part.TimeFilter) part.Source {
+			if !b.mayHave(from, to) {
+				return nil
+			}
+			return s.reader.NewRanged(b.parts, times, from, to, s.fitsCache())
+		}, func(r *part.Run, times part.TimeFilter) part.Source { return r.Ranged(times, from, to) })
+	}
+}
+
+// fitsCache reports whether all batches of the snapshot fit into the cache together.
+func (s *Snapshot) fitsCache() bool {
+	s.measure.Do(func() {
+		bytes := int64(0)
+		for _, list := range [][]*batch{s.trace, s.unsealed} {
+			for _, b := range list {
+				bytes += b.memBytes()
+			}
+		}
+		s.fits = s.reader.FitsCache(bytes)
+	})
+	return s.fits
+}
+
+// asOf yields the contents as of time t of what the sources of batches and runs have. keys is how
+// many keys are looked up.
+func (s *Snapshot) asOf(ctx context.Context, t uint64, keys int, yield func(Row, error) bool,
+	ofBatch func(*batch, part.TimeFilter) part.Source, ofRun func(*part.Run, part.TimeFilter) part.Source,
+) bool {
+	err := s.checkOpen()
+	if err == nil {
+		err = ctx.Err() // what is in memory is read without looking at it
+	}
+	if err != nil {
+		yield(Row{}, err)
+		return false
+	}
+	if !s.since.Admits(t) {
+		yield(Row{}, streamErrorf(s.stream, ErrAsOfBeforeSince, "contents as of time %d were asked for, but the since is %s: read there or later", t, s.since))
+		return false
+	}
+	trace, unmoved := s.filters(frontier.Antichain{}, behind(t))
+	var sources []part.Source
+	for b, times := range s.batches(trace, unmoved) {
+		if source := ofBatch(b, times); source != nil {
+			sources = append(sources, source)
+		}
+	}
+	batches, rows := len(sources), 0
+	defer func() {
+		//museum:reads-pay-for-nothing
+		if s.reads.add((batches-1)*max(keys, rows/rowsOfRange)) && s.wake != nil {
+			s.wake()
+		}
+	}()
+	for _, run := range s.sortedTail() {
+		sources = append(sources, ofRun(run, unmoved))
+	}
+	for r, err := range part.Consolidate(ctx, sources, frontier.At(t), s.reader.Held(), tooLargeSum(s.stream)) {
+		if err != nil && !errors.Is(err, ErrOverflow) {
+			err = fmt.Errorf("tidemark: snapshot of stream %s: %w", quoteName(s.stream), err)
+		}
+		rows++
+		if !yield(r, err) || err != nil {
+			return false
+		}
+	}
+	return true
+}
