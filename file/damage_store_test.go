@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -214,13 +215,61 @@ func streamsOf(c readers, load loader) (map[string]string, error) {
 	return texts, nil
 }
 
-// read reads a location as a follower.
+// checkReadsByKey returns an error if reads by key of a stream that can be read give something
+// else than a read of everything.
+func checkReadsByKey(name string, load loader) error {
+	r, err := load(name)
+	if err != nil {
+		return err
+	}
+	s, err := r.Snapshot(ctx0)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = s.Close() }()
+	all, err := collected(s.AsOf(ctx0, math.MaxUint64))
+	if err != nil {
+		return err
+	}
+	var keys []string
+	for _, u := range all {
+		keys = append(keys, u.Key)
+	}
+	view := s.At(math.MaxUint64)
+	got, err := collected(view.Lookup(ctx0, slices.Values(keys)))
+	if err != nil {
+		return err
+	}
+	if !slices.Equal(all, got) {
+		return fmt.Errorf("the keys of stream %q have %v, and everything is %v", name, got, all)
+	}
+	absent, err := collected(view.Get(ctx0, "key\x00"))
+	if err == nil && len(absent) > 0 {
+		err = fmt.Errorf("a key that stream %q does not have has %v", name, absent)
+	}
+	return err
+}
+
+func collected(rows func(yield func(rowUpdate, error) bool)) (all []rowUpdate, err error) {
+	for u, err := range rows {
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, u)
+	}
+	return all, nil
+}
+
+// read reads a location as a follower, in whole and by keys.
 func (s *damageStore) read(m *disk.Disk) (map[string]string, error) {
 	c, err := startFollower(m, quietConfig())
 	if err != nil {
 		return nil, err
 	}
 	texts, err := streamsOf(c, loadFrom(ctx0, c))
+	for name := range texts {
+		err = errors.Join(err, checkReadsByKey(name, loadFrom(ctx0, c)))
+	}
 	return texts, errors.Join(err, c.Close())
 }
 

@@ -48,7 +48,7 @@ func (r *storeRun) follow() (follower *persist.ReadClient) {
 	return follower
 }
 
-// look reads everything through the follower. It may see what the writer does not
+// look reads everything through the follower, and one stream by its keys. It may see what the writer does not
 // know of, for it is durable, but never less than was acknowledged.
 func (r *storeRun) look(follower *persist.ReadClient) {
 	if follower == nil {
@@ -59,6 +59,7 @@ func (r *storeRun) look(follower *persist.ReadClient) {
 		if err == nil {
 			_, ok := r.match(text)
 			require.True(r.t, ok, "the follower shows\n%s\nwant\n%s", text, r.now)
+			err = checkReadsByKey("a", loadFrom(ctx0, follower))
 		}
 		return err
 	})

@@ -115,9 +115,11 @@ func methodOf(sel *types.Selection, interfaces ...types.Type) bool {
 	return false
 }
 
-// opOf is the operation that a method is.
+// opOf is the operation that a method is, or "" if it is none of the disk.
 func opOf(method string) string {
 	switch method {
+	case "ReadCached": // of memory; if it cannot, the caller reads the disk
+		return ""
 	case "ReadAt":
 		return "read"
 	case "WriteAt":

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/cespare/xxhash/v2"
+
 	"github.com/tidemark-go/tidemark/file"
 	"github.com/tidemark-go/tidemark/persist"
 	"github.com/tidemark-go/tidemark/persist/codec"
@@ -60,7 +62,7 @@ func describeStore(ctx context.Context, c lister, load func(name, keys, vals str
 				fmt.Fprintf(&out, "\t%s\n", goldenError("", err))
 				break
 			}
-			fmt.Fprintf(&out, "\t%q %q at %d: %+d\n", u.Key, u.Val, u.Time, u.Diff)
+			fmt.Fprintf(&out, "\t%s %s at %d: %+d\n", shortly(u.Key), shortly(u.Val), u.Time, u.Diff)
 		}
 		_ = snapshot.Close() // returns nil, as documented
 	}
@@ -69,6 +71,14 @@ func describeStore(ctx context.Context, c lister, load func(name, keys, vals str
 	}
 	fmt.Fprintf(&out, "seqno %s\n", last)
 	return out.String()
+}
+
+// shortly describes a key or a value. Of a long one it has the beginning and a sum.
+func shortly(b []byte) string {
+	if len(b) <= 100 {
+		return fmt.Sprintf("%q", b)
+	}
+	return fmt.Sprintf("%q... (%d bytes, xxhash64 %016x)", b[:20], len(b), xxhash.Sum64(b))
 }
 
 // describeReading opens a store for reading and returns what is there, or why it

@@ -20,26 +20,27 @@ import (
 // read; then the rest of the store is readable.
 func TestNewerFormatIsRefused(t *testing.T) {
 	for _, newer := range []struct {
-		name, store, where string
-		whole              bool // the store cannot be opened
-		make               func(t *testing.T, dir string)
+		name, version, store, where string
+		whole                       bool // the store cannot be opened
+		make                        func(t *testing.T, dir string)
 	}{
-		{"newest segment", "many", ".log has format version 2", true, func(t *testing.T, dir string) { newerSegment(t, dir, -1) }},
-		{"oldest segment", "many", ".log has format version 2", true, func(t *testing.T, dir string) { newerSegment(t, dir, 0) }},
-		{"log entry", "compacted", "read log: entry", true, newerEntry},
-		{"manifest edit", "compacted", "manifest/edit-", true, func(t *testing.T, dir string) { newerManifest(t, newestBlob(t, dir, "manifest*edit*")) }},
-		{"first manifest edit", "compacted", "manifest/edit-00000000000000000001", true, func(t *testing.T, dir string) {
+		{"newest segment", "v1", "many", ".log has format version 2", true, func(t *testing.T, dir string) { newerSegment(t, dir, -1) }},
+		{"oldest segment", "v1", "many", ".log has format version 2", true, func(t *testing.T, dir string) { newerSegment(t, dir, 0) }},
+		{"log entry", "v1", "compacted", "read log: entry", true, newerEntry},
+		{"manifest edit", "v1", "compacted", "manifest/edit-", true, func(t *testing.T, dir string) { newerManifest(t, newestBlob(t, dir, "manifest*edit*")) }},
+		{"first manifest edit", "v1", "compacted", "manifest/edit-00000000000000000001", true, func(t *testing.T, dir string) {
 			newerManifest(t, filepath.Join(dir, "blob", "data", "manifest%2fedit-00000000000000000001"))
 		}},
-		{"manifest base", "many", "manifest/base", true, func(t *testing.T, dir string) {
+		{"manifest base", "v1", "many", "manifest/base", true, func(t *testing.T, dir string) {
 			newerManifest(t, filepath.Join(dir, "blob", "data", "manifest%2fbase"))
 		}},
-		{"part", "compacted", "batch/0/", false, newerPart},
+		{"part", "v1", "compacted", "batch/0/", false, newerPart},
+		{"directory of a part", "v2", "compacted", "batch/0/", false, newerDirectory},
 	} {
 		t.Run(newer.name, func(t *testing.T) {
 			t.Parallel()
 			ctx := t.Context()
-			dir := unpackGolden(t, filepath.Join(goldenDir, "v1", newer.store+".tar.gz"))
+			dir := unpackGolden(t, filepath.Join(goldenDir, newer.version, newer.store+".tar.gz"))
 			newer.make(t, dir)
 			sum := sumOfStore(t, dir)
 			if newer.whole {
@@ -114,7 +115,7 @@ func newerEntry(t *testing.T, dir string) {
 
 func newerManifest(t *testing.T, path string) {
 	changeFile(t, path, func(data []byte) {
-		data[8] = 2
+		data[8] = 0xff
 		signManifest(data)
 	})
 }
@@ -126,23 +127,58 @@ func signManifest(data []byte) {
 }
 
 // newerPart changes the version in the newest part of the first stream, and the sum of
-// the part in the manifest.
+// the part in the manifest. The part has no directory: the footer of one that has is not read.
 func newerPart(t *testing.T, dir string) {
 	version := append([]byte("tidemark.version\x18\x01"), '1') // as Thrift writes key and value
-	var before, after [8]byte
+	var before, after uint64
 	changeFile(t, newestBlob(t, dir, "batch%2f0*"), func(data []byte) {
 		require.Equal(t, 1, bytes.Count(data, version))
-		binary.LittleEndian.PutUint64(before[:], xxhash.Sum64(data))
+		before = xxhash.Sum64(data)
 		data[bytes.Index(data, version)+len(version)-1] = '2'
-		binary.LittleEndian.PutUint64(after[:], xxhash.Sum64(data))
+		after = xxhash.Sum64(data)
 	})
-	edits, err := filepath.Glob(filepath.Join(dir, "blob", "data", "manifest*"))
+	changeSum(t, dir, before, after)
+}
+
+// newerDirectory changes the version of the directory of the newest part of the first stream,
+// and the sums of both in the manifest.
+func newerDirectory(t *testing.T, dir string) {
+	part := newestBlob(t, dir, "batch%2f0*")
+	data, err := os.ReadFile(part)
 	require.NoError(t, err)
+	var manifest []byte
+	for _, path := range manifestFiles(t, dir) {
+		edit, err := os.ReadFile(path)
+		require.NoError(t, err)
+		manifest = append(manifest, edit...)
+	}
+	// It ends where the footer begins, and the manifest has its sum.
+	end := len(data) - 8 - int(binary.LittleEndian.Uint32(data[len(data)-8:]))
+	at := end - 1
+	for !bytes.Contains(manifest, binary.LittleEndian.AppendUint64(nil, xxhash.Sum64(data[at:end]))) {
+		at--
+		require.Positive(t, at, "the manifest has no sum of a directory")
+	}
+	sum, sumOfAll := xxhash.Sum64(data[at:end]), xxhash.Sum64(data)
+	changeFile(t, part, func(data []byte) { data[at]++ })
+	data[at]++
+	changeSum(t, dir, sum, xxhash.Sum64(data[at:end]))
+	changeSum(t, dir, sumOfAll, xxhash.Sum64(data))
+}
+
+func manifestFiles(t *testing.T, dir string) []string {
+	names, err := filepath.Glob(filepath.Join(dir, "blob", "data", "manifest*"))
+	require.NoError(t, err)
+	return names
+}
+
+// changeSum puts a sum in the place of another one in the manifest, which must be there once.
+func changeSum(t *testing.T, dir string, before, after uint64) {
 	found := 0
-	for _, path := range edits {
+	for _, path := range manifestFiles(t, dir) {
 		changeFile(t, path, func(data []byte) {
-			if i := bytes.Index(data, before[:]); i >= 0 {
-				copy(data[i:], after[:])
+			if i := bytes.Index(data, binary.LittleEndian.AppendUint64(nil, before)); i >= 0 {
+				binary.LittleEndian.PutUint64(data[i:], after)
 				signManifest(data)
 				found++
 			}

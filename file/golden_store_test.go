@@ -16,10 +16,10 @@ import (
 )
 
 // Every store of every format that was ever released opens with the contents that it
-// had: for reading without a byte that changes, and for writing, after which it can be
+// had: for reading, by keys too, without a byte that changes, and for writing, after which it can be
 // written and opened again. Damage is what it was, and is reported in the same words.
 func TestGoldenStores(t *testing.T) {
-	var opened atomic.Int64
+	var opened, readByKeys atomic.Int64
 	t.Run("all", func(t *testing.T) {
 		eachGolden(t, "", func(t *testing.T, archive string) {
 			ctx := t.Context()
@@ -28,6 +28,7 @@ func TestGoldenStores(t *testing.T) {
 			require.NoError(t, err)
 			want, sum := string(data), sumOfStore(t, dir)
 			require.Equal(t, want, describeReading(ctx, dir))
+			readByKeys.Add(int64(requireStoreReadsByKeys(t, dir)))
 			require.Equal(t, sum, sumOfStore(t, dir), "reading changed something")
 			opened.Add(1)
 
@@ -47,6 +48,7 @@ func TestGoldenStores(t *testing.T) {
 			}
 			require.NoError(t, c.Close())
 			require.Equal(t, more, describeReading(ctx, dir))
+			requireStoreReadsByKeys(t, dir) // what maintenance has written anew has directories
 			c, err = openGolden(ctx, dir)
 			require.NoError(t, err)
 			require.Equal(t, more, describeWriting(ctx, c))
@@ -54,6 +56,7 @@ func TestGoldenStores(t *testing.T) {
 			opened.Add(1)
 		})
 	})
+	require.Greater(t, readByKeys.Load(), int64(1000))
 	proof.Reached(t, 18, "golden stores opened", opened.Load())
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"testing"
@@ -39,6 +40,7 @@ var goldenStores = []goldenStore{
 	{"crashed", crashedGolden},
 	{"many", manyGolden},
 	{"ended", endedGolden},
+	{"keyed", keyedGolden},
 	{"damaged-log", func(t *testing.T, dir string) {
 		smallGolden(t, dir)
 		flipGolden(t, filepath.Join(dir, "log", "0000000000000001.log"), 4096+32+8) // the first entry
@@ -108,7 +110,8 @@ func smallGolden(t *testing.T, dir string) {
 		ctx := t.Context()
 		orders := goldenStream(t, c, "orders")
 		goldenDone(t, orders.Write(ctx, []persist.Update[string, string]{
-			goldenUpdate("apple", "1", 3, 1), goldenUpdate("apple", "1", 5, -1), goldenUpdate("", "", 0, 7), goldenUpdate("pear\x00", "\u00e9", 1<<63, -1<<63),
+			goldenUpdate("apple", "1", 3, 1), goldenUpdate("apple", "1", 5, -1), goldenUpdate("", "", 0, 7),
+			goldenUpdate("pear\x00", "\u00e9", 1<<63, -math.MaxInt64), goldenUpdate("pear\x00", "\u00e9", 1<<63, -1),
 		}))
 		goldenDone(t, orders.Seal(ctx, 4))
 		goldenDone(t, orders.AllowCompaction(ctx, frontier.At(2)))

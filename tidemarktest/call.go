@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 
 	"github.com/tidemark-go/tidemark/frontier"
@@ -113,6 +115,7 @@ type reading struct {
 	answer
 	of           *taking
 	way          way
+	keys         []string
 	lower, upper uint64
 	rows         []Update
 }
@@ -138,6 +141,14 @@ func (r *reading) read(ctx context.Context) {
 		collect(s.AsOf(ctx, r.lower))
 	case readBetween:
 		collect(s.Between(ctx, frontier.At(r.lower), frontier.At(r.upper)))
+	case readKey:
+		collect(s.At(r.lower).Get(ctx, r.keys[0]))
+	case readKeys:
+		collect(s.At(r.lower).Lookup(ctx, slices.Values(r.keys)))
+	case readRange:
+		collect(s.At(r.lower).Range(ctx, r.keys[0], r.keys[1]))
+	case readPrefix:
+		collect(s.At(r.lower).Prefix(ctx, []byte(r.keys[0])))
 	default:
 		r.rows, r.err = s.ReadToEnd(ctx)
 	}
@@ -157,8 +168,22 @@ func (r *reading) want(m *Model) ([]Update, error) {
 		return m.AsOf(r.of.name, r.lower)
 	case readBetween:
 		return m.Between(r.of.name, frontier.At(r.lower), frontier.At(r.upper))
+	case readKey, readKeys, readRange, readPrefix:
+		return m.asOf(r.of.name, r.lower, r.covers)
 	default:
 		return m.Contents(r.of.name)
+	}
+}
+
+// covers says whether a read by key reads a key.
+func (r *reading) covers(key string) bool {
+	switch r.way {
+	case readRange:
+		return r.keys[0] <= key && key < r.keys[1]
+	case readPrefix:
+		return strings.HasPrefix(key, r.keys[0])
+	default:
+		return slices.Contains(r.keys, key)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/tidemark-go/tidemark/frontier"
@@ -17,6 +18,7 @@ import (
 type generator struct {
 	random  *rand.Rand
 	rare    *rand.Rand // for rare things, so that the other draws do not depend on them
+	byKey   *rand.Rand // for reads by key, likewise
 	has     map[Kind]bool
 	calm    bool // do nothing whose outcome depends on what is on its way
 	belief  *Model
@@ -49,6 +51,7 @@ func newGenerator(seed uint64, store Store, calm bool) *generator {
 	g := &generator{
 		random: rand.New(rand.NewPCG(seed, 0)),
 		rare:   rand.New(rand.NewPCG(seed, 1)),
+		byKey:  rand.New(rand.NewPCG(seed, 2)),
 		has:    make(map[Kind]bool),
 		belief: NewModel(),
 		calm:   calm,
@@ -153,8 +156,12 @@ func (g *generator) next() request {
 	case Describe, Snapshot, Listen, FromReader, ListenReader:
 		r.stream = g.stream()
 	case Read:
-		r.way = way(g.random.IntN(int(ways)))
+		r.way = way(g.random.IntN(int(waysToReadAll)))
 		r.lower, r.width = g.random.Uint64N(10), g.random.Uint64N(9)
+		if g.byKey.IntN(3) == 0 {
+			r.way = readKey + way(g.byKey.IntN(int(readPrefix-readKey)+1))
+			r.keys = g.keysFor(r.way)
+		}
 	case Pass:
 		r.wait = []time.Duration{
 			time.Millisecond, time.Millisecond, 2 * time.Millisecond, 2 * time.Millisecond, 5 * time.Millisecond,
@@ -334,6 +341,26 @@ func (g *generator) updates(name string, lower frontier.Antichain, width uint64,
 		updates[g.random.IntN(len(updates))].Time = least - 1
 	}
 	return updates
+}
+
+// keysFor draws the keys of a read by key. Some of them are in no stream.
+func (g *generator) keysFor(w way) []string {
+	key := func() string {
+		return []string{"a", "a", "b", "c", "", "a longer key", "absent", "d"}[g.byKey.IntN(8)]
+	}
+	keys := []string{key()}
+	switch w {
+	case readKeys:
+		for range g.byKey.IntN(4) {
+			keys = append(keys, key())
+		}
+		slices.Sort(keys)
+	case readRange:
+		keys = append(keys, key())
+	case readPrefix:
+		keys[0] = keys[0][:g.byKey.IntN(len(keys[0])+1)]
+	}
+	return keys
 }
 
 // believe takes a request as having succeeded, if it can succeed.

@@ -398,8 +398,8 @@ func (j *judge) reading(h *history, r *reading) {
 	case refused != nil:
 		h.violate(r.request, "reading %s of %s, since %s, must be refused: %v, but the answer is: %v %v", r.way, r.of.name, r.of.since, refused, r.rows, r.err)
 	default:
-		h.violate(r.request, "reading the snapshot that request %d took of %s at SeqNo %s, upper %s, since %s, %s from %d to %d (- expected, + found):\n%s",
-			r.of.request, r.of.name, r.of.seqno, r.of.upper, r.of.since, r.way, r.lower, r.upper, diff(want, r.rows))
+		h.violate(r.request, "reading the snapshot that request %d took of %s at SeqNo %s, upper %s, since %s, %s %q from %d to %d (- expected, + found):\n%s",
+			r.of.request, r.of.name, r.of.seqno, r.of.upper, r.of.since, r.way, r.keys, r.lower, r.upper, diff(want, r.rows))
 	}
 }
 

@@ -153,6 +153,11 @@ func (m *Model) Advance(name string, rows []Update) ([]Update, error) {
 //
 // Errors: as Contents; persist.ErrAsOfBeforeSince.
 func (m *Model) AsOf(name string, t uint64) ([]Update, error) {
+	return m.asOf(name, t, func(string) bool { return true })
+}
+
+// asOf is AsOf for some keys.
+func (m *Model) asOf(name string, t uint64, of func(key string) bool) ([]Update, error) {
 	s, err := m.live(name)
 	if err != nil {
 		return nil, err
@@ -160,7 +165,7 @@ func (m *Model) AsOf(name string, t uint64) ([]Update, error) {
 	if !s.since.Admits(t) {
 		return nil, persist.ErrAsOfBeforeSince
 	}
-	until := slices.DeleteFunc(slices.Clone(s.updates), func(u Update) bool { return s.moved.Advance(u.Time) > t })
+	until := slices.DeleteFunc(slices.Clone(s.updates), func(u Update) bool { return s.moved.Advance(u.Time) > t || !of(u.Key) })
 	return add(until, frontier.At(t)).rows()
 }
 

@@ -250,7 +250,7 @@ func (h *history) read(r request) result {
 		return skipped{}
 	}
 	since, _ := t.since.Elem()
-	rd := &reading{of: t, way: r.way, lower: max(later(since, r.lower), 1) - 1}
+	rd := &reading{of: t, way: r.way, keys: r.keys, lower: max(later(since, r.lower), 1) - 1}
 	rd.upper = later(rd.lower, r.width)
 	rd.reader = t.reader
 	t.open.Add(1)

@@ -23,7 +23,7 @@ const (
 	Destroy       Kind = "destroy"        //
 	Describe      Kind = "describe"       //
 	Snapshot      Kind = "snapshot"       // taken now, read later
-	Read          Kind = "read"           // a snapshot that was taken, in one of five ways
+	Read          Kind = "read"           // a snapshot that was taken, in one of the ways there are
 	CloseSnapshot Kind = "close snapshot" //
 	Listen        Kind = "listen"         //
 	Pause         Kind = "pause"          // a listener stops reading
@@ -71,6 +71,7 @@ type request struct {
 	way     way           // Read
 	lower   uint64        // Read: relative to the since, from 1 before it on
 	width   uint64        // Read
+	keys    []string      // Read by key: see way
 	wait    time.Duration // Pass
 	outcome mem.Outcome   // Cut
 	parts   int           // Cut
@@ -86,11 +87,17 @@ const (
 	readToEnd
 	readAsOf
 	readBetween
-	ways
+	waysToReadAll // how many those are that read all keys
+
+	// Those that read some keys, as of a time.
+	readKey
+	readKeys   // ascending
+	readRange  // from the first key to the second
+	readPrefix // all keys that begin with the first one
 )
 
 func (w way) String() string {
-	return [...]string{"all", "consolidated", "to end", "as of", "between"}[w]
+	return [...]string{"all", "consolidated", "to end", "as of", "between", "", "key", "keys", "range", "prefix"}[w]
 }
 
 func (r request) String() string {
@@ -108,6 +115,9 @@ func (r request) String() string {
 		fmt.Fprintf(&b, " %d %s", r.pick, r.stream)
 	case Read:
 		fmt.Fprintf(&b, " %d %s", r.pick, r.way)
+		if r.keys != nil {
+			fmt.Fprintf(&b, " %q", r.keys)
+		}
 	case Pause, Resume, CloseSnapshot, CloseListener, CloseReader:
 		fmt.Fprintf(&b, " %d", r.pick)
 	case Pass:

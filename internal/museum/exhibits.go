@@ -11,7 +11,7 @@ const ours = "Tidemark"
 
 // exhibits are all bugs, by subject.
 var exhibits = slices.Concat(
-	logExhibits, engineExhibits, readExhibits, historyExhibits, pipelineExhibits,
+	logExhibits, engineExhibits, readExhibits, keysExhibits, historyExhibits, pipelineExhibits,
 	edgesMaintainExhibits,
 	edgesSourceExhibits,
 	engineEdgeExhibits,
