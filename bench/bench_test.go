@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -84,11 +86,35 @@ func TestDigestNotices(t *testing.T) {
 	}
 }
 
+// An order has the records with the given numbers, sorted by their keys.
+func TestOrder(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	const n = 100
+	o := orderOf(someNumbers(rng, n, n))
+	if !slices.IsSortedFunc(o.keys, bytes.Compare) {
+		t.Error("not sorted")
+	}
+	if got, want := o.digest(0, n), digestOf(n); got != want {
+		t.Errorf("digest %x of %d records, want %x of %d", got.sum, got.n, want.sum, want.n)
+	}
+	var rec, eighth record
+	for i := range uint64(n) {
+		if rec.fill(i); bytes.Equal(rec.key[:], o.keys[7]) {
+			eighth = rec
+		}
+	}
+	var want digest
+	want.add(eighth.key[:], eighth.val[:])
+	if got := o.digest(7, 8); got != want {
+		t.Errorf("digest %x of a record, want %x", got.sum, want.sum)
+	}
+}
+
 // Every work runs, at a size at which its figures say nothing.
 func TestWorks(t *testing.T) {
 	small := scale{
 		rounds: 1, duration: 20_000_000, bulk: 20_000, flow: 5_000, keys: 1_000, upserts: 40_000, log: 10_000,
-		streams: 20, batches: 60, growth: []uint64{1_000, 2_000}, idle: 20_000_000,
+		streams: 20, batches: 60, growth: []uint64{10_000, 20_000}, lookup: 500, idle: 20_000_000,
 	}
 	temp := t.TempDir()
 	out := newResults(small)

@@ -98,12 +98,44 @@ func (s scale) goals() []goal {
 		})
 	}
 	idle := fmt.Sprintf("Idle/streams=%d", s.streams)
-	return append(gs,
+	gs = append(gs,
 		goal{number: 12, what: "bulk: peak memory, MiB", most: 256 + cacheSize>>20, figure: value(bulk, "tidemark", unitMemory)},
 		goal{number: 12, what: "the largest bulk: peak memory, MiB", most: 256 + cacheSize>>20, figure: value(fmt.Sprintf("Bulk/records=%d", large), "tidemark", unitMemory)},
 		goal{number: 13, what: "idle: bytes written", most: 0, figure: value(idle, "tidemark", unitWroteBytes)},
 		goal{number: 13, what: "idle: wake-ups / those of a process that sleeps", most: 1.5,
 			figure: quotient(value(idle, "tidemark", unitWakeUps), value(idle, "nothing", unitWakeUps))})
+	return append(gs, s.keyGoals()...)
+}
+
+// keyGoals are those of reads by key.
+func (s scale) keyGoals() []goal {
+	n := s.growth[0]
+	single := func(work, state, than string) func(*results) (float64, bool) {
+		return against(fmt.Sprintf("%s/records=%d/state=%s", work, n, state), than, unitP50)
+	}
+	gs := []goal{
+		{number: 14, what: "p50 of Get, from the page cache / Pebble's", most: 2, figure: single("Get", statePages, "pebble")},
+		{number: 14, what: "p50 of Get, warm / Pebble's", most: 1, figure: single("Get", stateWarm, "pebble")},
+	}
+	for _, state := range []struct{ what, name string }{{"from the page cache", statePages}, {"warm", stateWarm}} {
+		gs = append(gs,
+			goal{number: 14, what: fmt.Sprintf("p50 of Get for absent keys, %s / Pebble's with filters", state.what), most: 1.2,
+				figure: single("GetAbsent", state.name, "pebble-iterator")},
+			goal{number: 14, what: fmt.Sprintf("the same, %s / Pebble's Get", state.what), most: 1.2,
+				figure: single("GetAbsent", state.name, "pebble")})
+	}
+	for i, least := range []float64{4, 2} {
+		n := s.growth[i]
+		gs = append(gs, goal{
+			number: 15, what: fmt.Sprintf("Lookup of %s keys among %s / Pebble's rate", number(float64(s.lookup)), number(float64(n))), least: least,
+			figure: against(fmt.Sprintf("Lookup/records=%d/keys=%d", n, s.lookup), "pebble", unitRate),
+		})
+	}
+	work := fmt.Sprintf("Range/records=%d", n)
+	return append(gs, goal{
+		number: 16, what: "time of a range of 1,000 records, mean / Pebble's", most: 1,
+		figure: quotient(value(work, "pebble", unitRate), value(work, "tidemark", unitRate)),
+	})
 }
 
 func writersOf(n int) string {

@@ -32,6 +32,7 @@ type job struct {
 	Streams   int
 	Batches   int
 	Duration  time.Duration
+	State     string // of the cache: statePages or stateWarm
 }
 
 // works are the ways of running a job.
@@ -51,6 +52,12 @@ var works = map[string]func(job) (result, error){
 	"ManyStreams": runManyStreams,
 	"OpenMany":    runOpenMany,
 	"Idle":        runIdle,
+	"Compacted":   runCompacted,
+	"Sealed":      runSealed,
+	"Get":         runGet,
+	"GetAbsent":   runGetAbsent,
+	"Lookup":      runLookup,
+	"Range":       runRange,
 }
 
 // name is the name of the job in Go's benchmark format.
@@ -67,6 +74,9 @@ func (j job) name() string {
 		if p.value > 0 {
 			fmt.Fprintf(&b, "/%s=%d", p.key, p.value)
 		}
+	}
+	if j.State != "" {
+		fmt.Fprintf(&b, "/state=%s", j.State)
 	}
 	return b.String()
 }

@@ -29,6 +29,7 @@ const (
 	unitCPU    = "cpu-s"
 	unitMemory = "peak-MiB" // resident
 	unitTime   = "s"
+	unitRead   = "read-KiB" // read from files for each key, also if the file system had it in memory
 )
 
 // result is what a run has measured, by unit.
@@ -127,7 +128,7 @@ func procValue(file, label string) (float64, error) {
 type latencies struct{ h *hdrhistogram.Histogram }
 
 func newLatencies() latencies {
-	return latencies{hdrhistogram.New(100, int64(time.Minute), 3)} // in nanoseconds
+	return latencies{hdrhistogram.New(1, int64(time.Minute), 3)} // in nanoseconds
 }
 
 func (l latencies) add(d time.Duration) { _ = l.h.RecordValue(int64(d)) }
@@ -135,6 +136,37 @@ func (l latencies) add(d time.Duration) { _ = l.h.RecordValue(int64(d)) }
 func (l latencies) percentile(p float64) float64 {
 	return float64(l.h.ValueAtPercentile(p)) / 1e3
 }
+
+// timer measures reads by key, from one goroutine. It counts the time of the reads alone: not
+// that in which keys are drawn, and what was read is compared with the input.
+type timer struct {
+	latencies
+	spent time.Duration
+	read  float64 // bytes that this process had read from files at the start
+}
+
+func startTimer() (*timer, error) {
+	read, err := bytesRead()
+	return &timer{latencies: newLatencies(), read: read}, err
+}
+
+func (t *timer) add(d time.Duration) {
+	t.spent += d
+	t.latencies.add(d)
+}
+
+// stop returns what n keys took.
+func (t *timer) stop(n uint64) (result, error) {
+	read, err := bytesRead()
+	return result{
+		unitRate: float64(n) / t.spent.Seconds(),
+		unitRead: (read - t.read) / 1024 / float64(n),
+	}, err
+}
+
+// bytesRead counts what this process has read from files, also if the file system had it in
+// memory.
+func bytesRead() (float64, error) { return procValue("/proc/self/io", "rchar:") }
 
 // diskUsage is what the files below dir take, in allocated blocks.
 func diskUsage(dir string) (n float64, err error) {

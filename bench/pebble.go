@@ -8,10 +8,19 @@ import (
 // cacheSize is how much of what it has read every system may keep.
 const cacheSize = 64 << 20
 
+// pebbleFilter has ten bits for each key.
+const pebbleFilter = bloom.FilterPolicy(10)
+
 type pebbleStore struct{ db *pebble.DB }
 
 func openPebble(dir string) (store, error) {
-	cache := pebble.NewCache(cacheSize)
+	return openPebbleWith(dir, cacheSize, pebble.NoFilterPolicy)
+}
+
+// openPebbleWith opens a store with a cache of so many bytes, and with filters of this kind
+// at the last level.
+func openPebbleWith(dir string, cacheBytes int64, lastFilter pebble.FilterPolicy) (*pebbleStore, error) {
+	cache := pebble.NewCache(cacheBytes)
 	defer cache.Unref()
 	opts := &pebble.Options{
 		Cache:                       cache,
@@ -29,10 +38,10 @@ func openPebble(dir string) (store, error) {
 		l := &opts.Levels[i]
 		l.BlockSize = 32 << 10
 		l.IndexBlockSize = 256 << 10
-		l.FilterPolicy = bloom.FilterPolicy(10)
+		l.FilterPolicy = pebbleFilter
 		l.FilterType = pebble.TableFilter
 	}
-	opts.Levels[len(opts.Levels)-1].FilterPolicy = pebble.NoFilterPolicy
+	opts.Levels[len(opts.Levels)-1].FilterPolicy = lastFilter
 	opts.FlushSplitBytes = opts.TargetFileSizes[0]
 	db, err := pebble.Open(dir, opts)
 	if err != nil {

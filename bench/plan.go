@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"slices"
 	"time"
 )
@@ -17,6 +18,7 @@ type scale struct {
 	streams  int
 	batches  int
 	growth   []uint64
+	lookup   uint64 // keys of one Lookup
 	idle     time.Duration
 }
 
@@ -25,12 +27,12 @@ var (
 	full = scale{
 		rounds: 5, duration: time.Second, bulk: 3_000_000, flow: 2_000_000, keys: 1_000_000, upserts: 20_000_000,
 		log: 7_700_000, streams: 10_000, batches: 100_000,
-		growth: []uint64{1_000_000, 10_000_000, 100_000_000}, idle: 10 * time.Second,
+		growth: []uint64{1_000_000, 10_000_000, 100_000_000}, lookup: 65_536, idle: 10 * time.Second,
 	}
 	quick = scale{
 		rounds: 1, duration: time.Second / 2, bulk: 300_000, flow: 300_000, keys: 100_000, upserts: 3_000_000,
 		log: 770_000, streams: 1_000, batches: 5_000,
-		growth: []uint64{100_000, 1_000_000}, idle: 2 * time.Second,
+		growth: []uint64{100_000, 1_000_000}, lookup: 6_554, idle: 2 * time.Second,
 	}
 )
 
@@ -99,14 +101,54 @@ func (s scale) plan() []step {
 		add(step{job: job{Work: "Idle", System: system, Streams: s.streams, Duration: s.idle}, store: "many"})
 	}
 
-	for _, n := range s.growth {
+	for i, n := range s.growth {
+		store := fmt.Sprintf("growth-%d", n)
 		grow := func(st step) {
-			st.store, st.once = "growth", n == slices.Max(s.growth)
+			st.store, st.once = store, n == slices.Max(s.growth)
 			add(st)
 		}
 		grow(step{job: job{Work: "Bulk", System: "tidemark", Records: n}, fresh: true})
 		grow(step{job: job{Work: "Scan", System: "tidemark", Records: n}})
+		if i < 2 {
+			steps = append(steps, s.keySteps(n, store, i == 0)...)
+		}
 		grow(step{job: job{Work: "Write", System: "tidemark", From: n, Writers: 64, Duration: s.duration}, last: true})
+	}
+	return steps
+}
+
+// keySteps reads n records by keys: from a store of Tidemark that the plan has set up, and
+// from one of Pebble. Single keys and ranges are read if isWhole.
+func (s scale) keySteps(n uint64, store string, isWhole bool) []step {
+	once := n == slices.Max(s.growth)
+	pebbles := fmt.Sprintf("compacted-%d", n)
+	steps := []step{
+		{job: job{Work: "Sealed", System: "tidemark", Records: n}, store: store, once: once, setUp: true},
+		{job: job{Work: "Compacted", System: "pebble", Records: n}, store: pebbles, once: true, setUp: true},
+	}
+	add := func(j job) {
+		j.Records, j.Duration = n, s.duration
+		st := step{job: j, store: store, once: once}
+		if j.System != "tidemark" {
+			st.store = pebbles
+		}
+		steps = append(steps, st)
+	}
+	for _, system := range []string{"tidemark", "pebble"} {
+		add(job{Work: "Lookup", System: system, Keys: s.lookup})
+	}
+	if !isWhole {
+		return steps
+	}
+	for _, work := range []string{"Get", "GetAbsent"} {
+		for _, state := range []string{statePages, stateWarm} {
+			for _, system := range []string{"tidemark", "pebble", "pebble-iterator"} {
+				add(job{Work: work, System: system, State: state})
+			}
+		}
+	}
+	for _, system := range []string{"tidemark", "pebble"} {
+		add(job{Work: "Range", System: system})
 	}
 	return steps
 }

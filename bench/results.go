@@ -47,7 +47,7 @@ func (rs *results) median(name, unit string) (float64, bool) {
 // lowerIsBetter are the units of which less is better. Of all others, more is better.
 var lowerIsBetter = []string{
 	unitP50, unitP99, unitAckP50, unitWrote, unitDisk, unitCPU, unitMemory, unitTime, unitLate,
-	unitSpace, unitOfReading, unitWakeUps, unitWroteBytes,
+	unitSpace, unitOfReading, unitWakeUps, unitWroteBytes, unitRead,
 }
 
 // write writes the runs in Go's benchmark format, which benchstat reads.

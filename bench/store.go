@@ -32,19 +32,34 @@ type listenable interface {
 	listen(receive func(val []byte)) (stop func(), err error)
 }
 
+// keyed is a store that is read by keys. All reads are of what it had when it was opened.
+type keyed interface {
+	// get visits the value of a key, if it has one.
+	get(key []byte, visit func(val []byte)) error
+	// lookup visits the records of keys, which are ascending.
+	lookup(keys [][]byte, visit func(key, val []byte)) error
+	// readFrom visits n records in the order of their keys. The first is that of a key, or
+	// the next one.
+	readFrom(key []byte, n int, visit func(key, val []byte)) error
+	close() error
+}
+
 // system is one of the compared systems.
 type system struct {
 	name string
 	// how says how the system is configured, and on whose advice.
 	how  string
 	open func(dir string) (store, error)
+	// openKeyed opens what the system has stored for reads by keys. It may keep so many bytes
+	// of what it has read. It is nil if no work reads the system by keys.
+	openKeyed func(dir string, cache int64) (keyed, error)
 }
 
 var systems = []system{
 	{
 		name: "tidemark",
 		how:  "defaults; codec.Bytes for keys and values",
-		open: openTidemark,
+		open: openTidemark, openKeyed: openView,
 	},
 	{
 		name: "tidemark-typed",
@@ -68,8 +83,13 @@ var systems = []system{
 	},
 	{
 		name: "pebble",
-		how:  "v2, Sync; the options of its own benchmark (pebble bench), cache 64 MiB",
-		open: openPebble,
+		how:  "v2, Sync; the options of its own benchmark (pebble bench), cache 64 MiB; read by keys: with filters at all levels, compacted to one level, by Get",
+		open: openPebble, openKeyed: openPebbleGets,
+	},
+	{
+		name: "pebble-iterator",
+		how:  "the same, read by SeekPrefixGE of one iterator that uses the filters of the last level (UseL6Filters); Get never uses these",
+		open: openPebble, openKeyed: openPebbleSeeks,
 	},
 	{
 		name: "badger",

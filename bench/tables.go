@@ -63,7 +63,7 @@ func joinName(work, system string) string {
 // unitOrder is the order of columns.
 var unitOrder = []string{
 	unitRate, unitSettled, unitCold, unitWarm, unitMB, unitP50, unitP99, unitAckP50, unitLate, unitTime, unitReading, unitOfReading, unitLogMB,
-	unitBatches, unitSteady, unitSpace, unitWrote, unitDisk, unitWakeUps, unitWroteBytes, unitCPU, unitMemory,
+	unitBatches, unitSteady, unitSpace, unitWrote, unitDisk, unitWakeUps, unitWroteBytes, unitRead, unitCPU, unitMemory,
 }
 
 // printWork prints the table of a work: medians, and how far Tidemark is ahead in the first
