@@ -70,6 +70,9 @@ func (r *BlobReader) Open(ctx context.Context, key string) (storage.OpenBlob, er
 
 func closeUnwanted(b storage.OpenBlob) { _ = b.Close() } // it was not read
 
+// Size implements [storage.OpenBlob].
+func (o *blobHandle) Size() int64 { return o.size }
+
 // ReadRange implements [storage.OpenBlob]. What the system has in memory is read at once. The
 // rest is an operation on the disk, which may hang: see await.
 func (o *blobHandle) ReadRange(ctx context.Context, p []byte, offset int64) error {
@@ -85,14 +88,16 @@ func (o *blobHandle) ReadRange(ctx context.Context, p []byte, offset int64) erro
 	}
 	n, err := o.f.ReadCached(p, offset)
 	if err == nil && n == len(p) {
-		return o.done()
+		o.done()
+		return nil
 	}
 	if err = o.reads.slots.Acquire(ctx, 1); err != nil {
-		return errors.Join(err, o.done())
+		o.done()
+		return err
 	}
 	_, err = awaitBegun(ctx, o.reads, func() (struct{}, error) {
-		err := readBlobAt(o.f, o.key, p, offset)
-		return struct{}{}, errors.Join(err, o.done())
+		defer o.done()
+		return struct{}{}, readBlobAt(o.f, o.key, p, offset)
 	}, nil)
 	return err
 }
@@ -107,15 +112,14 @@ func (o *blobHandle) use() error {
 	return nil
 }
 
-func (o *blobHandle) done() error {
+func (o *blobHandle) done() {
 	o.mu.Lock()
 	o.users--
 	last := o.closed && o.users == 0
 	o.mu.Unlock()
 	if last {
-		return o.close()
+		_ = o.close() // it was only read
 	}
-	return nil
 }
 
 // Close implements [storage.OpenBlob].

@@ -117,7 +117,7 @@ func (e *Engine) candidateLocked(s *stream, scope *mergeScope) candidate {
 const learnShare = 8
 
 // planMerge chooses the smallest merge that some stream needs, so that many small batches
-// do not wait for one large merge. It returns nil if there is none. The caller must call
+// do not wait for one large merge. Merges that only reads have paid for come last. It returns nil if there is none. The caller must call
 // endMerge.
 func (e *Engine) planMerge(scope mergeScope) *merge {
 	for {
@@ -161,7 +161,8 @@ func (e *Engine) planMerge(scope mergeScope) *merge {
 			if m.work == workLearn { // it writes nothing, and other choices depend on it
 				rows /= learnShare
 			}
-			if best == nil || rows < bestRows {
+			// Merges for reads come after all others: they never end while reads go on.
+			if best == nil || best.forReads && !m.forReads || best.forReads == m.forReads && rows < bestRows {
 				best, bestRows = m, rows
 			}
 		}
@@ -202,13 +203,15 @@ func (c *candidate) merge() *merge {
 	if m := c.mergeTrace(); m != nil {
 		return m
 	}
-	if len(c.set.unsealed) == 0 {
-		return nil
+	if len(c.set.unsealed) > 0 {
+		if m := c.move(); m != nil {
+			return m
+		}
+		if m := c.mergeUnsealed(); m != nil {
+			return m
+		}
 	}
-	if m := c.move(); m != nil {
-		return m
-	}
-	return c.mergeUnsealed()
+	return c.mergeForReads()
 }
 
 // mergeTrace returns the first of these that applies (the essay above says why):
@@ -217,8 +220,7 @@ func (c *candidate) merge() *merge {
 //  2. the last mergeWidth of the batches that the since lets fold, if 3r + 4f > b;
 //  3. a batch that lies wholly before the since, was never advanced to it, and whose foldable
 //     rows are a quarter or more;
-//  4. a batch that the since lets fold in part: see foldPart;
-//  5. the newest batches, if reads by key have paid for it: see mergeForReads.
+//  4. a batch that the since lets fold in part: see foldPart.
 func (c *candidate) mergeTrace() *merge {
 	trace := c.set.trace
 	m := &merge{stream: c.stream, set: c.set, since: c.since, maxLevel: math.MaxInt}
@@ -237,10 +239,7 @@ func (c *candidate) mergeTrace() *merge {
 			return m
 		}
 	}
-	if m := c.foldPart(m, whole); m != nil {
-		return m
-	}
-	return c.mergeForReads(m)
+	return c.foldPart(m, whole)
 }
 
 // foldPart makes m a merge of the batch in which the since lies, together with the batches

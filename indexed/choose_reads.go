@@ -1,12 +1,16 @@
 package indexed
 
-import "sync/atomic"
+import (
+	"math"
+	"sync/atomic"
+)
 
 // A read by key goes to every batch that may have the key. So a stream that is read by keys is
 // worth merges that other streams are not. Such merges are paid for by reads:
 //
-//   - Reads count their visits: a batch that a key was looked up in, beyond the first one.
-//     These are what merges would save.
+//   - Reads count their visits of batches of the trace: a page that was read for a key, or a
+//     filter that was asked. The batch with the most visits does not count: a merged one would
+//     have as many. The rest is what merges would save.
 //   - A run of batches is merged when the visits since the last such merge have taken as long
 //     as the merge will take.
 //
@@ -20,12 +24,19 @@ type readCount struct{ visits atomic.Int64 }
 // of 116 bytes.
 const rowsPerVisit = 2
 
-// rowsOfRange is how many rows a range read merges in the time of a visit.
-const rowsOfRange = 16
-
 // visitsWake is how many visits wake the merge goroutine. Less is not worth a look at all
 // streams, nor a merge, however small that is.
 const visitsWake = 1 << 14
+
+// beyondTheFirst returns how many visits a read would have saved with a single batch.
+func beyondTheFirst(sources []counted) int {
+	sum, most := 0, 0
+	for _, s := range sources {
+		n := s.Visits()
+		sum, most = sum+n, max(most, n)
+	}
+	return sum - most
+}
 
 // add counts visits. It reports whether the merge goroutine is to look.
 func (c *readCount) add(visits int) (look bool) {
@@ -36,11 +47,11 @@ func (c *readCount) add(visits int) (look bool) {
 	return n/visitsWake != (n-int64(visits))/visitsWake
 }
 
-// mergeForReads makes m a merge that visits have paid for, or returns nil. The batches are the
+// mergeForReads returns a merge that visits have paid for, or nil. The batches are the
 // newest ones. A batch is left out if it has four times the rows of those after it: it would be
 // written again for few visits. If visits have paid for more than one choice, the largest one is
 // taken.
-func (c *candidate) mergeForReads(m *merge) *merge {
+func (c *candidate) mergeForReads() *merge {
 	trace := c.set.trace
 	if n := len(trace); n < 2 || c.visits < visitsWake || trace[n-1].newest >= c.limit {
 		return nil
@@ -55,10 +66,10 @@ func (c *candidate) mergeForReads(m *merge) *merge {
 	if best == 0 {
 		return nil
 	}
+	m := &merge{stream: c.stream, set: c.set, since: c.since, maxLevel: math.MaxInt, forReads: true}
 	if from := len(trace) - best; from > 0 {
 		m.maxLevel = trace[from-1].level
 	}
-	m.forReads = true
 	return m.last(trace[len(trace)-best:])
 }
 

@@ -8,6 +8,17 @@ import (
 	"pgregory.net/rapid"
 )
 
+// Reads never end, so merges for reads come after all that has to be done beside them.
+func TestMergesForReadsComeLast(t *testing.T) {
+	trace := []*batch{{id: 1, trace: true, rows: 100}, {id: 2, trace: true, rows: 10}}
+	c := candidate{set: &batchSet{trace: trace}, visits: 1 << 40, limit: math.MaxUint64}
+	require.True(t, c.merge().forReads)
+	for id := range uint64(mergeWidth) {
+		c.set.unsealed = append(c.set.unsealed, &batch{id: 3 + id, rows: 1})
+	}
+	require.Equal(t, c.set.unsealed, c.merge().inputs)
+}
+
 // Merges for reads cost at most what reads have paid, and keep the order of levels. Beside other
 // merges they end with a single batch, if reads go on.
 func TestMergesForReads(t *testing.T) {
@@ -16,7 +27,7 @@ func TestMergesForReads(t *testing.T) {
 		var visits, paid, merged int64
 		merge := func(limit uint64) bool {
 			c := candidate{set: &batchSet{trace: trace}, visits: visits, limit: limit}
-			m := c.mergeTrace()
+			m := c.merge()
 			if m == nil {
 				return false
 			}

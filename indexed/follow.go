@@ -176,6 +176,10 @@ func (f *Follower) catchUp(ctx context.Context) error {
 			return err
 		}
 	}
+	if len(f.pending) > 0 {
+		// The owner deletes what the edits drop. A file that is open here would keep its space.
+		f.blobs.ReleaseAll()
+	}
 	defer f.holdLog(ctx, st)
 	st.mu.Lock()
 	defer st.mu.Unlock()

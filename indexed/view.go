@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"sort"
 
 	"github.com/tidemark-go/tidemark/frontier"
 	"github.com/tidemark-go/tidemark/indexed/internal/part"
@@ -21,6 +22,21 @@ func (b *batch) mayHave(from, to []byte) bool {
 		return false
 	}
 	return b.last == nil || bytes.Compare(from[:min(len(from), part.MaxSeparator)], b.last) <= 0
+}
+
+// mayHaveOf returns those of some ascending keys that the batch may have.
+func (b *batch) mayHaveOf(keys [][]byte) [][]byte {
+	if len(b.parts) == 0 {
+		return nil
+	}
+	first := b.parts[0].First
+	keys = keys[sort.Search(len(keys), func(i int) bool { return bytes.Compare(keys[i], first) >= 0 }):]
+	if b.last == nil {
+		return keys
+	}
+	return keys[:sort.Search(len(keys), func(i int) bool {
+		return bytes.Compare(keys[i][:min(len(keys[i]), part.MaxSeparator)], b.last) > 0
+	})]
 }
 
 // Keys yields the contents as of time t of some keys, sorted by (key, val). The keys must be
@@ -65,12 +81,11 @@ const (
 
 // keys reads some keys. It returns false if the caller wants no more.
 func (s *Snapshot) keys(ctx context.Context, t uint64, keys [][]byte, yield func(Row, error) bool) bool {
-	first, last := keys[0], keys[len(keys)-1]
-	return s.asOf(ctx, t, len(keys), yield, func(b *batch, times part.TimeFilter) part.Source {
-		if !b.mayHave(first, last) {
-			return nil
+	return s.asOf(ctx, t, yield, func(b *batch, times part.TimeFilter) counted {
+		if some := b.mayHaveOf(keys); len(some) > 0 {
+			return s.reader.NewKeyed(b.parts, times, some, s.fitsCache())
 		}
-		return s.reader.NewKeyed(b.parts, times, keys, s.fitsCache())
+		return nil
 	}, func(r *part.Run, times part.TimeFilter) part.Source { return r.Keyed(times, keys) })
 }
 
@@ -81,7 +96,7 @@ func (s *Snapshot) keys(ctx context.Context, t uint64, keys [][]byte, yield func
 // Errors: those of AsOf.
 func (s *Snapshot) Range(ctx context.Context, t uint64, from, to []byte) iter.Seq2[Row, error] {
 	return func(yield func(Row, error) bool) {
-		s.asOf(ctx, t, 1, yield, func(b *batch, times part.TimeFilter) part.Source {
+		s.asOf(ctx, t, yield, func(b *batch, times part.TimeFilter) counted {
 			if !b.mayHave(from, to) {
 				return nil
 			}
@@ -104,10 +119,15 @@ func (s *Snapshot) fitsCache() bool {
 	return s.fits
 }
 
-// asOf yields the contents as of time t of what the sources of batches and runs have. keys is how
-// many keys are looked up.
-func (s *Snapshot) asOf(ctx context.Context, t uint64, keys int, yield func(Row, error) bool,
-	ofBatch func(*batch, part.TimeFilter) part.Source, ofRun func(*part.Run, part.TimeFilter) part.Source,
+// counted is a source of a batch that counts what its reads cost.
+type counted interface {
+	part.Source
+	Visits() int
+}
+
+// asOf yields the contents as of time t of what the sources of batches and runs have.
+func (s *Snapshot) asOf(ctx context.Context, t uint64, yield func(Row, error) bool,
+	ofBatch func(*batch, part.TimeFilter) counted, ofRun func(*part.Run, part.TimeFilter) part.Source,
 ) bool {
 	err := s.checkOpen()
 	if err == nil {
@@ -123,15 +143,20 @@ func (s *Snapshot) asOf(ctx context.Context, t uint64, keys int, yield func(Row,
 	}
 	trace, unmoved := s.filters(frontier.Antichain{}, behind(t))
 	var sources []part.Source
+	var ofTrace []counted
 	for b, times := range s.batches(trace, unmoved) {
-		if source := ofBatch(b, times); source != nil {
-			sources = append(sources, source)
+		source := ofBatch(b, times)
+		if source == nil {
+			continue
+		}
+		sources = append(sources, source)
+		if b.trace {
+			ofTrace = append(ofTrace, source)
 		}
 	}
-	batches, rows := len(sources), 0
 	defer func() {
 		//museum:reads-pay-for-nothing
-		if s.reads.add((batches-1)*max(keys, rows/rowsOfRange)) && s.wake != nil {
+		if s.reads.add(beyondTheFirst(ofTrace)) && s.wake != nil {
 			s.wake()
 		}
 	}()
@@ -142,7 +167,6 @@ func (s *Snapshot) asOf(ctx context.Context, t uint64, keys int, yield func(Row,
 		if err != nil && !errors.Is(err, ErrOverflow) {
 			err = fmt.Errorf("tidemark: snapshot of stream %s: %w", quoteName(s.stream), err)
 		}
-		rows++
 		if !yield(r, err) || err != nil {
 			return false
 		}

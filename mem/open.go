@@ -34,6 +34,9 @@ func (r *BlobReader) Open(ctx context.Context, key string) (storage.OpenBlob, er
 	return &openBlob{handle: r.handle, key: key, value: value}, nil
 }
 
+// Size implements storage.OpenBlob.
+func (o *openBlob) Size() int64 { return int64(len(o.value.data)) }
+
 // ReadRange implements storage.OpenBlob.
 func (o *openBlob) ReadRange(ctx context.Context, p []byte, offset int64) error {
 	if err := o.handle.usable(ctx, OpGetRange); err != nil {

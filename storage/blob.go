@@ -86,6 +86,9 @@ type Opener interface {
 // take a descriptor of the process. If the blob is deleted, an OpenBlob may keep its space
 // until it is closed.
 type OpenBlob interface {
+	// Size returns the bytes of the blob.
+	Size() int64
+
 	// ReadRange fills p with the bytes of the blob from offset on, as they were when it was
 	// opened, even if it was replaced or deleted since. After an error the caller must not use
 	// p again: if the context has ended, the read may go on.

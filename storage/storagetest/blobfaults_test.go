@@ -534,6 +534,8 @@ func (n named) ReadRange(ctx context.Context, p []byte, offset int64) error {
 	return err
 }
 
+func (n named) Size() int64 { return 8 }
+
 func (n named) Close() error { return nil }
 
 func TestBlobSuiteCatchesFaults(t *testing.T) {

@@ -45,6 +45,7 @@ func testBlobOpen(t testing.TB, open Blobs) {
 	readable := func() {
 		t.Helper()
 		for who, o := range opened {
+			require.EqualValues(t, 8, o.Size(), who)
 			for from, want := range map[int64]string{0: "contents", 3: "tent", 8: ""} {
 				got := make([]byte, len(want))
 				require.NoError(t, o.ReadRange(t.Context(), got, from), who)

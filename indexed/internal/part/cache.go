@@ -116,16 +116,17 @@ func (c cache) forget(part string) {
 	}
 }
 
-// cacheStats feeds the cache's own counts into the metrics.
+// cacheStats feeds the cache's own counts into the metrics. A miss is what was fetched: fetched
+// looks twice before it fetches.
 type cacheStats struct{ m Metrics }
 
 var _ stats.Recorder = cacheStats{}
 
 func (s cacheStats) RecordHits(n int)                { s.m.Hits.Add(float64(n)) }
-func (s cacheStats) RecordMisses(n int)              { s.m.Misses.Add(float64(n)) }
+func (s cacheStats) RecordMisses(int)                {}
 func (s cacheStats) RecordEviction(uint32)           { s.m.Evictions.Inc() }
-func (s cacheStats) RecordLoadSuccess(time.Duration) {}
-func (s cacheStats) RecordLoadFailure(time.Duration) {}
+func (s cacheStats) RecordLoadSuccess(time.Duration) { s.m.Misses.Inc() }
+func (s cacheStats) RecordLoadFailure(time.Duration) { s.m.Misses.Inc() }
 
 // quietLogger drops the messages of the cache: what they report is also returned as an
 // error.

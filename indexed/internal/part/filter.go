@@ -15,9 +15,6 @@ import (
 // little-endian words.
 type filter []byte
 
-// Size returns the bytes of the filter.
-func (f filter) Size() int { return len(f) }
-
 // saltOfWord chooses a bit of each word of a block: the constants of the Parquet format.
 var saltOfWord = [8]uint32{0x47b6137b, 0x44974d91, 0x8824ad5b, 0xa2b7289d, 0x705495c7, 0x2df1424b, 0x9efc4947, 0x5c6bfb31}
 

@@ -175,7 +175,7 @@ func FuzzDecodeFilter(f *testing.F) {
 		var err error
 		limited(t, func() { decoded, err = decodeFilter(data) })
 		if err == nil {
-			require.True(t, decoded.Size() > 0 && decoded.Size() <= len(data))
+			require.True(t, len(decoded) > 0 && len(decoded) <= len(data))
 			decoded.mayHave(key)
 		}
 		hashes := []uint64{xxhash.Sum64(key)}

@@ -20,6 +20,7 @@ type groupIndex struct {
 	pages      []dirPage
 	separators []byte // of all pages, one after another
 	filter     filter // nil: the group has none
+	kept       int    // bytes of memory that the filter keeps
 }
 
 // dirPage is a page. Its separator is that of dirGroup, with pages in place of groups.
@@ -30,6 +31,10 @@ type dirPage struct {
 	columns                  [columnCount]piece
 	sum                      uint64 // xxhash64 of the four pieces in the order of the columns
 }
+
+// maxPageRows bounds what is taken for a page before it is decoded. A page that this program
+// writes has about a thousand rows at most.
+const maxPageRows = 1 << 20
 
 // piece is a Parquet page of one column: a header, and the compressed values.
 type piece struct {
@@ -44,7 +49,7 @@ func (p *dirPage) bytes() int { return RowOverhead*p.rows + p.keyBytes + p.valBy
 // Size returns about how many bytes of memory the index takes.
 func (x *groupIndex) Size() int {
 	const page = 144
-	return page*len(x.pages) + len(x.separators) + x.filter.Size() + 128
+	return page*len(x.pages) + len(x.separators) + x.kept + 128
 }
 
 func (x *groupIndex) separator(i int) []byte {
@@ -114,7 +119,9 @@ func decodeGroupIndex(message []byte, p *Part, d *directory, group int) (*groupI
 	end, left := reach(p.Size), contents{g.rows, g.bytes()}
 	for i := range x.pages {
 		q := &x.pages[i]
-		q.rows, q.keyBytes, q.valBytes = left.take(r)
+		if q.rows, q.keyBytes, q.valBytes = left.take(r); q.rows > maxPageRows {
+			r.Fail(fmt.Errorf("page of %d rows, the limit is %d", q.rows, maxPageRows))
+		}
 		x.separators, q.clean = appendSeparator(x.separators, r)
 		q.separator = len(x.separators)
 		if i > 0 && bytes.Compare(x.separator(i), x.separator(i-1)) < 0 {
@@ -170,6 +177,9 @@ func (b *Store) fetchIndex(ctx context.Context, p *Part, d *directory, group int
 		return nil, storage.Corruptf(p.Key, at.At, "xxhash64 of the index of row group %d is %016x, expected %016x", group, sum, at.Sum)
 	}
 	x, err := decodeGroupIndex(data, p, d, group)
+	if err == nil && x.filter != nil {
+		x.kept = cap(data)
+	}
 	if err != nil {
 		return nil, wire.Unreadable(p.Key, fmt.Errorf("index of row group %d: %w", group, err))
 	}

@@ -21,6 +21,8 @@ type Keyed struct {
 	// needed are read past it.
 	fits bool
 	most int // bytes of updates to hold at once: see share
+	// visits counts what the read has cost: pages, and filters that were asked in vain.
+	visits int
 
 	part int // the present part
 	groupCursor
@@ -61,6 +63,9 @@ func (c *groupCursor) goTo(ctx context.Context, b *Store, p *Part, group int) (e
 func (b *Store) NewKeyed(parts []Part, times TimeFilter, keys [][]byte, fits bool) *Keyed {
 	return &Keyed{store: b, parts: parts, times: times, keys: keys, fits: fits, most: math.MaxInt}
 }
+
+// Visits returns how many pages were read, and how many filters were asked in vain.
+func (k *Keyed) Visits() int { return k.visits }
 
 func (k *Keyed) next(ctx context.Context) (Row, bool, error) {
 	for {
@@ -135,6 +140,7 @@ func (k *Keyed) load(ctx context.Context) (bool, error) {
 // If the next part may have the key as well, filters are not asked, and all pages are read:
 // keys that come next may be in either part.
 func (k *Keyed) pageWith(ctx context.Context, p *Part, key []byte) (int, error) {
+	k.visits++
 	d := k.directory
 	if k.page == d.pages() {
 		return k.page, nil
@@ -174,17 +180,37 @@ func (k *Keyed) read(ctx context.Context, p *Part, page int) (err error) {
 	return err
 }
 
-// isDense reports whether so many keys may be in the row group that it is read in one piece: one
-// in four of its pages.
+// isDense reports whether so many pages of the row group may have one of the keys that the group
+// is read in one piece: one in four, and more than one.
 func (k *Keyed) isDense() bool {
-	n := len(k.index.pages) / 4
-	switch {
-	case k.page > k.first || len(k.keys) <= n:
+	if k.page > k.first {
 		return false
-	case k.group+1 == len(k.directory.groups):
-		return k.part+1 == len(k.parts) || bytes.Compare(k.keys[n], k.parts[k.part+1].First) < 0
 	}
-	return bytes.Compare(k.keys[n], k.directory.separator(k.group+1)) < 0
+	end := k.end()
+	need := max(2, (len(k.index.pages)+3)/4)
+	for keys := k.keys; len(keys) > 0 && (end == nil || bytes.Compare(keys[0], end) < 0); {
+		if need--; need == 0 {
+			return true
+		}
+		next := k.index.from(keys[0]) + 1
+		if next == len(k.index.pages) {
+			return false
+		}
+		separator := k.index.separator(next)
+		keys = keys[sort.Search(len(keys), func(i int) bool { return bytes.Compare(keys[i], separator) >= 0 }):]
+	}
+	return false
+}
+
+// end returns a key that is not less than those of the row group, or nil if there is none.
+func (k *Keyed) end() []byte {
+	switch {
+	case k.group+1 < len(k.directory.groups):
+		return k.directory.separator(k.group + 1)
+	case k.part+1 < len(k.parts):
+		return k.parts[k.part+1].First
+	}
+	return nil
 }
 
 // gallop returns the first row from i on whose key is not less than key, or the number of

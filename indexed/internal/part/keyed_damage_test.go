@@ -85,6 +85,8 @@ func (b openedBlob) ReadRange(ctx context.Context, p []byte, offset int64) error
 	return err
 }
 
+func (b openedBlob) Size() int64 { return int64(len(b.of.blobs[b.key])) }
+
 func (openedBlob) Close() error { return nil }
 
 // uncachedStore reads blobs through a cache that holds nothing.

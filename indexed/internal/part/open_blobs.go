@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
+	"slices"
 	"sync/atomic"
 
 	"github.com/maypok86/otter/v2"
@@ -67,14 +69,22 @@ func (o *openBlob) done() {
 	}
 }
 
-// readRange fills p from a blob that never changes: see storage.OpenBlob.
-func (o openBlobs) readRange(ctx context.Context, key string, p []byte, offset int64) error {
+// readRange returns a range of a blob that never changes. The result lies in room, if it fits:
+// see storage.OpenBlob. It takes no memory for bytes that the blob does not have.
+func (o openBlobs) readRange(ctx context.Context, key string, room []byte, offset, length int64) ([]byte, error) {
 	b, err := o.open(ctx, key)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer b.done()
-	return b.ReadRange(ctx, p, offset)
+	if size := b.Size(); offset < 0 || length < 0 || offset > size || length > size-offset {
+		return nil, fmt.Errorf("%d bytes from byte %d on, of %d: %w", length, offset, size, storage.ErrInvalidRange)
+	}
+	if length > math.MaxInt/2 { // as in package file
+		return nil, fmt.Errorf("%d bytes at once: %w", length, storage.ErrTooLarge)
+	}
+	data := slices.Grow(room[:0], int(length))[:length]
+	return data, b.ReadRange(ctx, data, offset)
 }
 
 // open returns an open blob, and begins a use of it.
@@ -105,6 +115,13 @@ func (o openBlobs) open(ctx context.Context, key string) (*openBlob, error) {
 func (o openBlobs) closeAll() {
 	if o.opener != nil {
 		o.ended.Store(true)
+		o.releaseAll()
+	}
+}
+
+// releaseAll closes what is kept open, once no read uses it.
+func (o openBlobs) releaseAll() {
+	if o.opener != nil {
 		o.kept.InvalidateAll()
 	}
 }

@@ -44,6 +44,8 @@ type countedBlob struct {
 	closed   atomic.Bool
 }
 
+func (b *countedBlob) Size() int64 { return int64(len(b.contents)) }
+
 func (b *countedBlob) ReadRange(_ context.Context, p []byte, offset int64) error {
 	if b.closed.Load() {
 		return storage.ErrClosed
@@ -67,8 +69,7 @@ func TestOpenBlobs(t *testing.T) {
 	require.NoError(t, err)
 	read := func(i int) error {
 		want := fmt.Sprintf("of %d", i)
-		got := make([]byte, len(want))
-		err := o.readRange(t.Context(), strconv.Itoa(i), got, 9)
+		got, err := o.readRange(t.Context(), strconv.Itoa(i), nil, 9, int64(len(want)))
 		if err == nil && string(got) != want {
 			err = fmt.Errorf("blob %d has %q", i, got)
 		}
@@ -78,7 +79,12 @@ func TestOpenBlobs(t *testing.T) {
 		require.NoError(t, read(0))
 	}
 	require.EqualValues(t, 1, c.opens.Load())
-	require.ErrorIs(t, o.readRange(t.Context(), "absent", nil, 0), storage.ErrNotFound)
+	_, err = o.readRange(t.Context(), "absent", nil, 0, 1)
+	require.ErrorIs(t, err, storage.ErrNotFound)
+	for from, length := range map[int64]int64{0: 1 << 60, 1 << 60: 1, -1: 1, 1: -1, math.MaxInt64: math.MaxInt64} {
+		_, err = o.readRange(t.Context(), "0", nil, from, length)
+		require.ErrorIs(t, err, storage.ErrInvalidRange)
+	}
 	require.EqualValues(t, 1, c.open.Load())
 
 	var group sync.WaitGroup
@@ -116,12 +122,14 @@ func TestOpenBlobsGiveUpDescriptors(t *testing.T) {
 	o, err := newOpenBlobs(c)
 	require.NoError(t, err)
 	for i := range 20 {
-		require.NoError(t, o.readRange(t.Context(), strconv.Itoa(i), nil, 0))
+		_, err := o.readRange(t.Context(), strconv.Itoa(i), nil, 0, 1)
+		require.NoError(t, err)
 	}
 	require.LessOrEqual(t, c.open.Load(), int64(5))
 	o.kept.InvalidateAll()
 	c.descriptors = 0
-	require.ErrorIs(t, o.readRange(t.Context(), "3", nil, 0), errNoDescriptor)
+	_, err = o.readRange(t.Context(), "3", nil, 0, 1)
+	require.ErrorIs(t, err, errNoDescriptor)
 	o.closeAll()
 	require.Zero(t, c.open.Load())
 }

@@ -87,12 +87,18 @@ func (b *Store) fetchPages(ctx context.Context, p *Part, d *directory, pages []d
 			columns[c] = span{at, data}
 		}
 	}
-	e.begin(newMemory, pages)
 	for i := range pages {
 		bytes := pages[i].piecesIn(&columns)
 		if err := pages[i].check(p, &bytes); err != nil {
 			return Columns{}, err
 		}
+		if err := d.plausible(&pages[i], &bytes); err != nil {
+			return Columns{}, wire.Unreadable(p.Key, fmt.Errorf("page at byte %d: %w", pages[i].columns[0].at, err))
+		}
+	}
+	e.begin(newMemory, pages)
+	for i := range pages {
+		bytes := pages[i].piecesIn(&columns)
 		if err := e.add(&pages[i], &bytes); err != nil {
 			return Columns{}, wire.Unreadable(p.Key, fmt.Errorf("page at byte %d: %w", pages[i].columns[0].at, err))
 		}
@@ -121,6 +127,14 @@ func decodeWhole(data []byte, p *Part, memory func(size int) []byte) (Columns, e
 		pages[i] = x.pages
 	}
 	columns := [columnCount]span{{data: data}, {data: data}, {data: data}, {data: data}}
+	for _, pages := range pages {
+		for i := range pages {
+			bytes := pages[i].piecesIn(&columns)
+			if err := d.plausible(&pages[i], &bytes); err != nil {
+				return Columns{}, wire.Unreadable(p.Key, fmt.Errorf("page at byte %d: %w", pages[i].columns[0].at, err))
+			}
+		}
+	}
 	e := newPageDecoder(d)
 	e.begin(memory, pages...)
 	for _, pages := range pages {
@@ -160,6 +174,28 @@ func newPageDecoder(d *directory) *pageDecoder {
 	e := pageDecoders.Get().(*pageDecoder) //nolint:errcheck // it has nothing else
 	e.directory = d
 	return e
+}
+
+// plausible refuses a page that promises more bytes than its pieces can have, before memory is
+// taken for them.
+func (d *directory) plausible(p *dirPage, bytes *pieces) error {
+	for _, c := range []struct {
+		column, promised int
+		asDelta          bool
+	}{{columnKey, p.keyBytes, d.keysAsDelta}, {columnVal, p.valBytes, d.valsAsDelta}} {
+		stored, err := s2.DecodedLen(bytes[c.column][p.columns[c.column].header:])
+		if err != nil {
+			return fmt.Errorf("column %s: %w", columnName(c.column), err)
+		}
+		most := uint64(stored)
+		if c.asDelta { // each value may repeat all that was stored before it
+			most *= uint64(p.rows) // no overflow: both are below 1<<32
+		}
+		if uint64(c.promised) > most {
+			return fmt.Errorf("column %s: %d bytes of values, of %d that are stored", columnName(c.column), c.promised, stored)
+		}
+	}
+	return nil
 }
 
 // begin begins with some pages, which must be decoded in order. The result lies in the memory

@@ -21,6 +21,7 @@ type Ranged struct {
 	groupCursor
 	page   int         // of the present part: the next one
 	run    int         // how many pages to read at once
+	visits int         // see Visits
 	groups groupReader // of the present part, if that has no directory
 	done   int         // of the groups: how many were read
 	cur    *Columns
@@ -34,12 +35,20 @@ func (b *Store) NewRanged(parts []Part, times TimeFilter, from, to []byte, fits 
 	return &Ranged{store: b, parts: parts[first:], times: times, from: from, to: to, fits: fits, most: math.MaxInt, run: 1}
 }
 
+// Visits returns what the read has cost: a visit for each piece that was read, and one for each
+// rowsOfVisit rows in it.
+func (r *Ranged) Visits() int { return r.visits }
+
+// rowsOfVisit is how many rows of a range are merged in the time of a visit.
+const rowsOfVisit = 16
+
 func (r *Ranged) next(ctx context.Context) (Row, bool, error) {
 	for {
 		if r.cur == nil || r.row == r.cur.Len() {
 			if more, err := r.load(ctx); err != nil || !more {
 				return Row{}, false, err
 			}
+			r.visits += 1 + r.cur.Len()/rowsOfVisit
 			if r.cur.Len() > 0 && bytes.Compare(r.cur.Key(0), r.from) < 0 {
 				r.row = gallop(r.cur, 0, r.from)
 				continue

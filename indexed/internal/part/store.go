@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/cespare/xxhash/v2"
 	"github.com/prometheus/client_golang/prometheus"
@@ -71,6 +70,7 @@ func (b *Store) readPast(ctx context.Context, p *Part, memory func(size int) []b
 	if cols, ok := present[*Columns](b.cache, cacheKey{p.Key, wholePiece}); ok {
 		return *cols, nil, nil
 	}
+	b.metrics.Misses.Inc()
 	cols, err := b.fetch(ctx, p, memory)
 	return cols, cols.buf, err
 }
@@ -132,8 +132,7 @@ func (b *Store) fetchRange(ctx context.Context, p *Part, offset, length int64, r
 	if b.open.opener == nil {
 		data, err = b.blob.GetRange(ctx, p.Key, offset, length)
 	} else {
-		data = slices.Grow(room[:0], int(length))[:length]
-		err = b.open.readRange(ctx, p.Key, data, offset)
+		data, err = b.open.readRange(ctx, p.Key, room, offset, length)
 	}
 	if err := b.fetched(p, data, err); err != nil {
 		return nil, err
@@ -190,6 +189,9 @@ func (b *Store) Forget(key string) {
 
 // Release closes the blob of a part, if it is open. A read that comes later opens it again.
 func (b *Store) Release(key string) { b.open.close(key) }
+
+// ReleaseAll closes all blobs that are open. A read that comes later opens them again.
+func (b *Store) ReleaseAll() { b.open.releaseAll() }
 
 // Close closes all blobs that are open. A read that comes later closes what it opens.
 func (b *Store) Close() { b.open.closeAll() }
