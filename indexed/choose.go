@@ -117,7 +117,8 @@ func (e *Engine) candidateLocked(s *stream, scope *mergeScope) candidate {
 const learnShare = 8
 
 // planMerge chooses the smallest merge that some stream needs, so that many small batches
-// do not wait for one large merge. Merges that only reads have paid for come last. It returns nil if there is none. The caller must call
+// do not wait for one large merge. Merges that only reads have paid for come last. It returns
+// nil if there is none. The caller must call
 // endMerge.
 func (e *Engine) planMerge(scope mergeScope) *merge {
 	for {

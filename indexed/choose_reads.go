@@ -14,8 +14,10 @@ import (
 //   - A run of batches is merged when the visits since the last such merge have taken as long
 //     as the merge will take.
 //
-// So all these merges together never take longer than the visits took that had to be made
-// without them. Nobody pays who does not read by keys.
+// So all these merges together take about as long as the visits did that they would have saved.
+// Nobody pays who does not read by keys. A merge for reads raises the level by one, as others do,
+// whatever the number of its inputs: a level is then no measure of size, but the order of levels
+// holds.
 
 // readCount counts the visits of a stream: see above. Several goroutines may use it at once.
 type readCount struct{ visits atomic.Int64 }

@@ -116,8 +116,8 @@ func (c cache) forget(part string) {
 	}
 }
 
-// cacheStats feeds the cache's own counts into the metrics. A miss is what was fetched: fetched
-// looks twice before it fetches.
+// cacheStats feeds the cache's own counts into the metrics. It counts no misses: what is fetched
+// counts as a miss, whether it goes into the cache or past it.
 type cacheStats struct{ m Metrics }
 
 var _ stats.Recorder = cacheStats{}
@@ -125,8 +125,8 @@ var _ stats.Recorder = cacheStats{}
 func (s cacheStats) RecordHits(n int)                { s.m.Hits.Add(float64(n)) }
 func (s cacheStats) RecordMisses(int)                {}
 func (s cacheStats) RecordEviction(uint32)           { s.m.Evictions.Inc() }
-func (s cacheStats) RecordLoadSuccess(time.Duration) { s.m.Misses.Inc() }
-func (s cacheStats) RecordLoadFailure(time.Duration) { s.m.Misses.Inc() }
+func (s cacheStats) RecordLoadSuccess(time.Duration) {}
+func (s cacheStats) RecordLoadFailure(time.Duration) {}
 
 // quietLogger drops the messages of the cache: what they report is also returned as an
 // error.

@@ -167,6 +167,7 @@ func (b *Store) indexOf(ctx context.Context, p *Part, d *directory, group int) (
 }
 
 func (b *Store) fetchIndex(ctx context.Context, p *Part, d *directory, group int) (*groupIndex, error) {
+	b.metrics.Misses.Inc()
 	at := d.groups[group].index
 	data, err := b.fetchRange(ctx, p, at.At, int64(at.Len), nil)
 	if err != nil {

@@ -68,6 +68,7 @@ func (b *Store) fetchPages(ctx context.Context, p *Part, d *directory, pages []d
 	if err := checkReadable(p.Key, size); err != nil {
 		return Columns{}, err
 	}
+	b.metrics.Misses.Inc()
 	first, last := &pages[0], &pages[len(pages)-1]
 	e := newPageDecoder(d)
 	room := e.raw
@@ -92,18 +93,8 @@ func (b *Store) fetchPages(ctx context.Context, p *Part, d *directory, pages []d
 		if err := pages[i].check(p, &bytes); err != nil {
 			return Columns{}, err
 		}
-		if err := d.plausible(&pages[i], &bytes); err != nil {
-			return Columns{}, wire.Unreadable(p.Key, fmt.Errorf("page at byte %d: %w", pages[i].columns[0].at, err))
-		}
 	}
-	e.begin(newMemory, pages)
-	for i := range pages {
-		bytes := pages[i].piecesIn(&columns)
-		if err := e.add(&pages[i], &bytes); err != nil {
-			return Columns{}, wire.Unreadable(p.Key, fmt.Errorf("page at byte %d: %w", pages[i].columns[0].at, err))
-		}
-	}
-	return e.end(p)
+	return e.decode(p, &columns, newMemory, pages)
 }
 
 // decodeWhole reads a part that has a directory. REQUIRES: data has the part's checksum, so
@@ -127,25 +118,7 @@ func decodeWhole(data []byte, p *Part, memory func(size int) []byte) (Columns, e
 		pages[i] = x.pages
 	}
 	columns := [columnCount]span{{data: data}, {data: data}, {data: data}, {data: data}}
-	for _, pages := range pages {
-		for i := range pages {
-			bytes := pages[i].piecesIn(&columns)
-			if err := d.plausible(&pages[i], &bytes); err != nil {
-				return Columns{}, wire.Unreadable(p.Key, fmt.Errorf("page at byte %d: %w", pages[i].columns[0].at, err))
-			}
-		}
-	}
-	e := newPageDecoder(d)
-	e.begin(memory, pages...)
-	for _, pages := range pages {
-		for i := range pages {
-			bytes := pages[i].piecesIn(&columns)
-			if err := e.add(&pages[i], &bytes); err != nil {
-				return Columns{}, wire.Unreadable(p.Key, fmt.Errorf("page at byte %d: %w", pages[i].columns[0].at, err))
-			}
-		}
-	}
-	return e.end(p)
+	return newPageDecoder(d).decode(p, &columns, memory, pages...)
 }
 
 // pageDecoder decodes pages that follow one another to Columns. The directory says how many
@@ -198,6 +171,30 @@ func (d *directory) plausible(p *dirPage, bytes *pieces) error {
 	return nil
 }
 
+// decode decodes pages of which columns has all pieces. REQUIRES: the pages, or the whole part,
+// have the right checksums.
+func (e *pageDecoder) decode(p *Part, columns *[columnCount]span, memory func(size int) []byte, groups ...[]dirPage) (Columns, error) {
+	each := func(do func(*dirPage, *pieces) error) error {
+		for _, pages := range groups {
+			for i := range pages {
+				bytes := pages[i].piecesIn(columns)
+				if err := do(&pages[i], &bytes); err != nil {
+					return wire.Unreadable(p.Key, fmt.Errorf("page at byte %d: %w", pages[i].columns[0].at, err))
+				}
+			}
+		}
+		return nil
+	}
+	if err := each(e.directory.plausible); err != nil {
+		return Columns{}, err
+	}
+	e.begin(memory, groups...)
+	if err := each(e.add); err != nil {
+		return Columns{}, err
+	}
+	return e.end(p)
+}
+
 // begin begins with some pages, which must be decoded in order. The result lies in the memory
 // that memory returns.
 func (e *pageDecoder) begin(memory func(size int) []byte, pages ...[]dirPage) {
@@ -234,7 +231,7 @@ func (e *pageDecoder) size() int {
 	return cap(e.plain) + 4*(cap(e.prefixes)+cap(e.others)) + 8*cap(e.ints)
 }
 
-// add decodes the next page. REQUIRES: check has accepted the pieces.
+// add decodes the next page. REQUIRES: plausible has accepted it.
 func (e *pageDecoder) add(p *dirPage, bytes *pieces) (err error) {
 	defer recoverParquet(&err)
 	keys := e.buf[RowOverhead*e.n+e.keyEnd:][:p.keyBytes]

@@ -70,7 +70,6 @@ func (b *Store) readPast(ctx context.Context, p *Part, memory func(size int) []b
 	if cols, ok := present[*Columns](b.cache, cacheKey{p.Key, wholePiece}); ok {
 		return *cols, nil, nil
 	}
-	b.metrics.Misses.Inc()
 	cols, err := b.fetch(ctx, p, memory)
 	return cols, cols.buf, err
 }
@@ -82,6 +81,7 @@ func (b *Store) fetch(ctx context.Context, p *Part, memory func(size int) []byte
 	if err := checkReadable(p.Key, p.Bytes); err != nil {
 		return Columns{}, err
 	}
+	b.metrics.Misses.Inc()
 	data, _, err := b.blob.Get(ctx, p.Key)
 	if err := b.fetched(p, data, err); err != nil {
 		return Columns{}, err
@@ -109,6 +109,7 @@ func (b *Store) directoryOf(ctx context.Context, p *Part) (*directory, error) {
 		return d, nil
 	}
 	return fetched(ctx, b.cache, key, func(ctx context.Context) (*directory, error) {
+		b.metrics.Misses.Inc()
 		r := p.Directory
 		data, err := b.fetchRange(ctx, p, r.At, int64(r.Len), nil)
 		if err != nil {
